@@ -1,0 +1,63 @@
+"""Make mmdet importable without mmcv's compiled extension, and checkpoints loadable without unpickling code.
+
+mmdet imports ``mmcv.ops`` when it is imported, and that needs ``mmcv._ext``, a compiled module which the wheel
+``mmcv-lite`` does not carry. Nothing that Mask2Former runs needs it, so a placeholder stands in for it.
+"""
+
+import importlib.util
+import sys
+from types import ModuleType
+
+import torch
+
+
+class _MissingExtension(ModuleType):
+    """Stands in for ``mmcv._ext``: every op exists and raises one clear sentence when it is called."""
+
+    def __getattr__(self, name: str):
+        if name.startswith('__'):
+            raise AttributeError(name)
+
+        def missing_op(*args, **kwargs):
+            raise RuntimeError(
+                f"mmcv's compiled op '{name}' was called, but this environment has mmcv-lite, which carries none. "
+                'Install the full mmcv (pip install mmcv) to use it; nothing in mask2former needs it.')
+
+        return missing_op
+
+
+def provide_mmcv_ext() -> bool:
+    """Put a placeholder in the place of ``mmcv._ext`` where the compiled one is absent.
+
+    Returns:
+        bool: True where the placeholder is in use, False where full mmcv is installed.
+    """
+    if isinstance(sys.modules.get('mmcv._ext'), _MissingExtension):
+        return True
+    if 'mmcv._ext' in sys.modules or importlib.util.find_spec('mmcv._ext') is not None:
+        return False
+    sys.modules['mmcv._ext'] = _MissingExtension('mmcv._ext')
+    return True
+
+
+def allow_checkpoint_globals() -> None:
+    """Allow-list what mmengine stores beside the weights, so that ``torch.load(weights_only=True)`` reads it.
+
+    mmengine keeps its logged scalars as ``HistoryBuffer`` objects over numpy arrays. All of them are plain data.
+    """
+    import numpy as np
+    from mmengine.logging import HistoryBuffer
+
+    multiarray = np._core.multiarray if hasattr(np, '_core') else np.core.multiarray
+    # numpy 1.x pickles name `numpy.core`, numpy 2.x ones `numpy._core`: both must be read.
+    allowed = [HistoryBuffer, np.ndarray, np.dtype]
+    for function in (multiarray._reconstruct, multiarray.scalar):
+        allowed.append(function)
+        allowed.append((function, f'numpy.core.multiarray.{function.__name__}'))
+    for kind in (np.float64, np.float32, np.int64, np.int32, np.uint64, np.uint32, np.bool_):
+        allowed.append(type(np.dtype(kind)))
+    torch.serialization.add_safe_globals(allowed)
+
+
+provide_mmcv_ext()
+allow_checkpoint_globals()
