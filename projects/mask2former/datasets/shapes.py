@@ -1,0 +1,190 @@
+"""The `shapes` data set: drawn scenes, written to disk in COCO's panoptic and instance formats."""
+
+import json
+import os
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from pycocotools import mask as mask_utils
+from tqdm import tqdm
+
+from .shapes_scene import CATEGORIES, Scene, draw_scene
+
+SPLITS = ('train', 'val')
+MIN_SIDE = 32
+
+_STAMP = 'shapes.json'
+_VERSION = 1  # raised when the same parameters give other files
+_BY_ID = {category['id']: category for category in CATEGORIES}
+
+
+def generate_shapes(out_dir: 'str | os.PathLike[str]',
+                    *,
+                    num_train: int,
+                    num_val: int,
+                    size: tuple[int, int] = (128, 128),
+                    seed: int = 0,
+                    num_workers: int = 1) -> bool:
+    """Write the `shapes` data set.
+
+    Below `out_dir`, for each split: the pictures `SPLIT/000000.jpg`, the panoptic annotation
+    `annotations/panoptic_SPLIT.json` with its PNGs in `annotations/panoptic_SPLIT/`, and the instance annotation of
+    the things, `annotations/instances_SPLIT.json`. Every pixel belongs to a segment: there is no void. An image
+    depends on the seed, its split, its number and the size alone, not on how many others are written.
+
+    `shapes.json` is written last and holds the parameters. Where it is there with the same parameters, and all files
+    too, nothing is done; a run that was interrupted has left none, and everything is written again.
+
+    Args:
+        out_dir (str | PathLike): the folder to write, made if need be.
+        num_train (int): number of training images, may be 0.
+        num_val (int): number of validation images, may be 0.
+        size (tuple[int, int]): (height, width) of the images in pixels, each at least 32.
+        seed (int): not negative; other seeds give other images.
+        num_workers (int): threads that draw.
+
+    Returns:
+        bool: whether anything was written.
+
+    Raises:
+        ValueError: an argument is out of its range.
+        FileExistsError: `out_dir` holds a `shapes` data set with other parameters.
+    """
+    counts = dict(zip(SPLITS, (num_train, num_val)))
+    _check(counts, size, seed, num_workers)
+    out_dir = Path(out_dir)
+    stamp = dict(version=_VERSION, num_train=num_train, num_val=num_val, size=list(size), seed=seed)
+    found = _read_stamp(out_dir / _STAMP)
+    if found:
+        if found != stamp:
+            raise FileExistsError(f'{out_dir} holds a shapes data set with other parameters ({found} instead of '
+                                  f'{stamp}); choose another folder, or delete this one.')
+        if all(path.is_file() for path in _expected_files(out_dir, counts)):
+            print(f'{out_dir} is complete: nothing to do.')
+            return False
+        (out_dir / _STAMP).unlink()  # it would vouch for what is not there
+    for split, count in counts.items():
+        _write_split(out_dir, split, count, size, seed, num_workers)
+    _write_json(out_dir / _STAMP, stamp)
+    return True
+
+
+def _check(counts: dict[str, int], size: tuple[int, int], seed: int, num_workers: int) -> None:
+    for split, count in counts.items():
+        if count < 0:
+            raise ValueError(f'num_{split} is {count}, but it must be 0 or more.')
+    if len(size) != 2 or min(size) < MIN_SIDE:
+        raise ValueError(f'size is {tuple(size)}, but it must be (height, width) of at least {MIN_SIDE} pixels each.')
+    if seed < 0:
+        raise ValueError(f'seed is {seed}, but it must be 0 or more.')
+    if num_workers < 1:
+        raise ValueError(f'num_workers is {num_workers}, but it must be 1 or more.')
+
+
+def _read_stamp(path: Path) -> dict[str, Any]:
+    """The parameters in a stamp, or an empty dict where there is none or it is broken."""
+    try:
+        return json.loads(path.read_text(encoding='utf-8'))
+    except (FileNotFoundError, ValueError):
+        return {}
+
+
+def _write_json(path: Path, content: dict[str, Any]) -> None:
+    path.write_text(json.dumps(content, separators=(',', ':')), encoding='utf-8')
+
+
+def _image_paths(out_dir: Path, split: str, index: int) -> tuple[Path, Path]:
+    """The picture and the panoptic PNG of an image."""
+    return out_dir / split / f'{index:06d}.jpg', out_dir / 'annotations' / f'panoptic_{split}' / f'{index:06d}.png'
+
+
+def _json_path(out_dir: Path, kind: str, split: str) -> Path:
+    return out_dir / 'annotations' / f'{kind}_{split}.json'
+
+
+def _expected_files(out_dir: Path, counts: dict[str, int]) -> list[Path]:
+    files = [_json_path(out_dir, kind, split) for kind in ('panoptic', 'instances') for split in SPLITS]
+    for split, count in counts.items():
+        files += [path for index in range(count) for path in _image_paths(out_dir, split, index)]
+    return files
+
+
+def _write_split(out_dir: Path, split: str, count: int, size: tuple[int, int], seed: int, num_workers: int) -> None:
+    """Write the pictures, PNGs and both JSON files of a split."""
+    for folder in (out_dir / split, out_dir / 'annotations' / f'panoptic_{split}'):
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def write_image(index: int) -> list[dict[str, Any]]:
+        rng = np.random.default_rng([seed, SPLITS.index(split), index])
+        scene = draw_scene(rng, size)
+        return _write_scene(scene, _segment_ids(rng, scene.category_ids), *_image_paths(out_dir, split, index))
+
+    with ThreadPoolExecutor(num_workers) as pool:  # NumPy and OpenCV let go of the interpreter lock
+        # disable=None: quiet where there is no terminal
+        segments = list(tqdm(pool.map(write_image, range(count)), total=count, desc=split, disable=None))
+
+    images, panoptic, instances = [], [], []
+    for index, infos in enumerate(segments):
+        picture, png = _image_paths(out_dir, split, index)
+        image_id = index + 1
+        images.append(dict(id=image_id, file_name=picture.name, height=size[0], width=size[1]))
+        keys = ('id', 'category_id', 'area', 'bbox', 'iscrowd')
+        panoptic.append(
+            dict(image_id=image_id, file_name=png.name, segments_info=[{key: info[key] for key in keys}
+                                                                       for info in infos]))
+        for info in infos:
+            if _BY_ID[info['category_id']]['isthing']:
+                instances.append({**info, 'id': len(instances) + 1, 'image_id': image_id})
+    head = dict(info=dict(description=f'shapes {split}, seed {seed}'), licenses=[], images=images)
+    things = [{key: value for key, value in category.items() if key in ('id', 'name', 'supercategory')}
+              for category in CATEGORIES if category['isthing']]
+    _write_json(_json_path(out_dir, 'panoptic', split), {**head, 'annotations': panoptic, 'categories': CATEGORIES})
+    _write_json(_json_path(out_dir, 'instances', split), {**head, 'annotations': instances, 'categories': things})
+
+
+def _segment_ids(rng: np.random.Generator, category_ids: tuple[int, ...]) -> list[int]:
+    """(N,) different ids, R + 256 G + 65536 B of a colour near that of the category, so that the PNG is readable."""
+    ids: list[int] = []
+    for category_id in category_ids:
+        while True:
+            colour = np.clip(np.array(_BY_ID[category_id]['color']) + rng.integers(-24, 25, 3), 1, 255)
+            segment_id = int(colour @ (1, 256, 65536))
+            if segment_id not in ids:
+                break
+        ids.append(segment_id)
+    return ids
+
+
+def _write_scene(scene: Scene, ids: list[int], picture: Path, png: Path) -> list[dict[str, Any]]:
+    """Write a picture and its panoptic PNG.
+
+    Returns:
+        list[dict]: of each segment `id`, `category_id`, `area` (pixels), `bbox` (xywh), `iscrowd` and `segmentation`
+        (compressed RLE).
+    """
+    # OpenCV writes the channels of an array in reverse: of (B, G, R) bytes, R comes first in the file.
+    id_map = np.array(ids, np.uint32)[scene.segment_map]
+    id_colours = np.stack([id_map >> 16 & 255, id_map >> 8 & 255, id_map & 255], axis=-1).astype(np.uint8)
+    _write_image(picture, scene.image, [cv2.IMWRITE_JPEG_QUALITY, 95])
+    _write_image(png, id_colours, [])
+    masks = scene.segment_map[..., None] == np.arange(len(ids))  # (H, W, N)
+    rles = mask_utils.encode(np.asfortranarray(masks, np.uint8))
+    areas, boxes = mask_utils.area(rles), mask_utils.toBbox(rles)
+    return [
+        dict(
+            id=segment_id,
+            category_id=category_id,
+            area=int(area),
+            bbox=[int(value) for value in box],
+            iscrowd=0,
+            segmentation=dict(size=rle['size'], counts=rle['counts'].decode('ascii')))
+        for segment_id, category_id, area, box, rle in zip(ids, scene.category_ids, areas, boxes, rles)
+    ]
+
+
+def _write_image(path: Path, image: np.ndarray, flags: list[int]) -> None:
+    _, encoded = cv2.imencode(path.suffix, image, flags)
+    path.write_bytes(encoded.tobytes())  # unlike cv2.imwrite, this says why it fails

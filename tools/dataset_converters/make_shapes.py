@@ -1,0 +1,38 @@
+"""Write the `shapes` data set: drawn scenes with panoptic and instance annotations in COCO's formats."""
+
+import argparse
+
+from mask2former.datasets.shapes import generate_shapes
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('out_dir', help='the folder to write')
+    parser.add_argument('--num-train', type=int, default=1000, help='training images')
+    parser.add_argument('--num-val', type=int, default=100, help='validation images')
+    parser.add_argument(
+        '--size', type=int, nargs='+', default=[128], metavar='PIXELS', help='side, or height and width, of the images')
+    parser.add_argument('--seed', type=int, default=0, help='other seeds give other images')
+    parser.add_argument('--num-workers', type=int, default=2, help='threads that draw')
+    args = parser.parse_args()
+    if len(args.size) > 2:
+        parser.error(f'--size takes one or two numbers, but got {len(args.size)}.')
+    return args
+
+
+def main() -> None:
+    args = parse_args()
+    try:
+        generate_shapes(
+            args.out_dir,
+            num_train=args.num_train,
+            num_val=args.num_val,
+            size=(args.size[0], args.size[-1]),
+            seed=args.seed,
+            num_workers=args.num_workers)
+    except (ValueError, FileExistsError) as error:
+        raise SystemExit(f'Error: {error}') from None
+
+
+if __name__ == '__main__':
+    main()
