@@ -4,10 +4,11 @@ from mmdet import registry as mmdet_registry
 from mmengine.registry import Registry
 
 
-def _child(name: str, *locations: str) -> Registry:
+def _child(name: str, package: str) -> Registry:
+    """A child of mmdet's registry ``name``. mmengine imports no parent's locations, so they are named here too."""
     parent = getattr(mmdet_registry, name)
-    return Registry(
-        parent.name, parent=parent, scope='mask2former', locations=[f'mask2former.{where}' for where in locations])
+    locations = [f'mask2former.{package}', f'mmdet.{package}']
+    return Registry(parent.name, parent=parent, scope='mask2former', locations=locations)
 
 
 RUNNERS = _child('RUNNERS', 'engine')

@@ -1,1 +1,8 @@
-from . import backbones  # noqa: F401
+"""The model and its five parts."""
+
+from . import backbones, criterion, pixel_decoder, postprocess  # noqa: F401  (registers their classes)
+from .data_preprocessor import SegDataPreprocessor
+from .head import HeadOutput, MaskedAttentionHead
+from .mask2former import Mask2Former
+
+__all__ = ['HeadOutput', 'Mask2Former', 'MaskedAttentionHead', 'SegDataPreprocessor']

@@ -1,0 +1,6 @@
+"""The criterion: match queries to segments, sample points, compute the losses."""
+
+from .criterion import PointSampledCriterion
+from .matcher import HungarianMatcher, NonFiniteError
+
+__all__ = ['HungarianMatcher', 'NonFiniteError', 'PointSampledCriterion']

@@ -1,0 +1,139 @@
+"""The training loss: matching, point sampling and three losses on every decoder output (paper sections 3.2 to 3.4)."""
+
+import torch
+import torch.nn.functional as F
+from mmengine.dist import all_reduce
+from mmengine.model import BaseModule
+from mmengine.structures import InstanceData
+from torch import Tensor
+
+from ...registry import MODELS, TASK_UTILS
+from ..head import HeadOutput
+from . import point_sampling
+from .losses import dice_loss, mask_loss
+
+
+@MODELS.register_module()
+class PointSampledCriterion(BaseModule):
+    """Loss of the D predictions against the segments of each image.
+
+    Only the masks of matched queries are formed, those of all decoder outputs in one batch.
+
+    Args:
+        num_classes (int): K.
+        matcher (dict): Config of the matcher.
+        num_points (int): P, points of a mask that the losses look at. Defaults to 12544.
+        oversample_ratio (float): Candidates for a point that is chosen for uncertainty. Defaults to 3.
+        importance_ratio (float): Share of points that are chosen for uncertainty. Defaults to 0.75.
+        class_weight (float): Weight of the classification loss. Defaults to 2.
+        mask_weight (float): Weight of the binary cross-entropy of masks. Defaults to 5.
+        dice_weight (float): Weight of the dice loss. Defaults to 5.
+        no_object_weight (float): Weight of the class no-object in the cross-entropy. Defaults to 0.1.
+    """
+
+    def __init__(self,
+                 num_classes: int,
+                 matcher: dict,
+                 num_points: int = 12544,
+                 oversample_ratio: float = 3.0,
+                 importance_ratio: float = 0.75,
+                 class_weight: float = 2.0,
+                 mask_weight: float = 5.0,
+                 dice_weight: float = 5.0,
+                 no_object_weight: float = 0.1) -> None:
+        super().__init__()
+        self.num_classes = num_classes
+        self.matcher = TASK_UTILS.build(matcher)
+        self.num_points = num_points
+        self.oversample_ratio = oversample_ratio
+        self.importance_ratio = importance_ratio
+        self.class_weight, self.mask_weight, self.dice_weight = class_weight, mask_weight, dice_weight
+        weights = torch.ones(num_classes + 1)
+        weights[num_classes] = no_object_weight
+        self.register_buffer('label_weights', weights, persistent=False)
+
+    def forward(self, output: HeadOutput, targets: list[InstanceData], where: str = '') -> dict[str, Tensor]:
+        """Compute the losses.
+
+        Args:
+            output (HeadOutput): What the head predicts.
+            targets (list[InstanceData]): B targets with ``labels`` (N,) and ``masks`` (N, H, W) of the padded size.
+            where (str): The iteration and the images, for an error message.
+
+        Returns:
+            dict[str, Tensor]: ``loss_class``, ``loss_mask`` and ``loss_dice`` of the last decoder output, and
+            ``loss_aux``, the sum of the other outputs' losses. Their sum is the loss to minimise.
+        """
+        # Half precision is too coarse for costs and losses.
+        with torch.autocast(output.mask_features.device.type, enabled=False):
+            output = output.full_precision()
+            matches = self.matcher(output, targets, where)
+            losses = self.layer_losses(output, targets, matches)
+        total = sum(losses.values())  # (D,)
+        return dict(**{f'loss_{name}': loss[-1] for name, loss in losses.items()}, loss_aux=total[:-1].sum())
+
+    def layer_losses(self, output: HeadOutput, targets: list[InstanceData],
+                     matches: list[tuple[Tensor, Tensor]]) -> dict[str, Tensor]:
+        """The weighted losses of every decoder output under given matches: ``class``, ``mask`` and ``dice``, each (D,).
+
+        The class loss is a weighted mean over queries; the others are summed over segments and divided by the number
+        of segments. Both denominators are means over the ranks, so the ranks together do what one process would do.
+        """
+        D, _, Q, _ = output.class_logits.shape
+        labels = self.class_targets(output, targets, matches)  # (D, B, Q)
+        cross_entropy = F.cross_entropy(
+            output.class_logits.flatten(0, 2),
+            labels.flatten(),
+            self.label_weights.to(output.class_logits.dtype),
+            reduction='none').view(D, -1)
+
+        num_segments = sum(len(target.labels) for target in targets)
+        # The sum of label weights is the same in every decoder output: each matches min(N, Q) queries.
+        denominators = torch.stack((
+            self.label_weights[labels[0]].sum(),
+            self.label_weights.new_tensor(float(num_segments)),
+        ))
+        all_reduce(denominators, op='mean')
+        weight_sum, num_segments = denominators[0], denominators[1].clamp(min=1)
+
+        layer, mask_logits, mask_targets = self.sample(output, targets, matches)  # (M,), (M, P), (M, P)
+        zeros = mask_logits.new_zeros(D)
+        return {
+            'class': self.class_weight * cross_entropy.sum(-1) / weight_sum,
+            'mask': self.mask_weight * zeros.index_add(0, layer, mask_loss(mask_logits, mask_targets)) / num_segments,
+            'dice': self.dice_weight * zeros.index_add(0, layer, dice_loss(mask_logits, mask_targets)) / num_segments,
+        }
+
+    def class_targets(self, output: HeadOutput, targets: list[InstanceData],
+                      matches: list[tuple[Tensor, Tensor]]) -> Tensor:
+        """The label (D, B, Q) of every query, K where it is matched with nothing."""
+        labels = torch.full(
+            output.class_logits.shape[:3], self.num_classes, device=output.class_logits.device, dtype=torch.long)
+        for b, (queries, segments) in enumerate(matches):
+            labels[:, b].scatter_(1, queries, targets[b].labels[segments])
+        return labels
+
+    def sample(self, output: HeadOutput, targets: list[InstanceData],
+               matches: list[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor, Tensor]:
+        """Form the masks of the M matched queries of all outputs and images, and sample them and their targets.
+
+        Returns:
+            tuple: The decoder output of each mask (M,), its logits (M, P) and its targets (M, P).
+        """
+        layers, logits = [], []
+        for b, (queries, _) in enumerate(matches):
+            D, n = queries.shape
+            layer = torch.arange(D, device=queries.device).repeat_interleave(n)  # (D*n,)
+            embed = output.mask_embed[layer, b, queries.flatten()]  # (D*n, C)
+            logits.append(torch.einsum('mc,chw->mhw', embed, output.mask_features[b]))
+            layers.append(layer)
+        logits = torch.cat(logits)  # (M, h, w)
+        points = point_sampling.uncertain_points(logits.detach(), self.num_points, self.oversample_ratio,
+                                                 self.importance_ratio)  # (M, P, 2)
+        mask_logits = point_sampling.sample_maps(logits[:, None], points)[:, 0]
+        with torch.no_grad():
+            mask_targets = torch.cat([
+                point_sampling.sample_masks(target.masks, segments.flatten(), own_points)
+                for target, (_, segments), own_points in zip(targets, matches, points.split([len(x) for x in layers]))
+            ])
+        return torch.cat(layers), mask_logits, mask_targets

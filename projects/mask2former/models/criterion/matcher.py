@@ -1,0 +1,100 @@
+"""One-to-one assignment of queries to segments (Carion et al., DETR; paper section 3.3 for the points)."""
+
+import numpy as np
+import torch
+from mmengine.logging import print_log
+from mmengine.structures import InstanceData
+from scipy.optimize import linear_sum_assignment
+from torch import Tensor
+
+from ...registry import TASK_UTILS
+from ..head import HeadOutput
+from . import point_sampling
+from .losses import pairwise_dice_cost, pairwise_mask_cost
+
+
+class NonFiniteError(FloatingPointError):
+    """The model predicted NaN or infinity."""
+
+
+@TASK_UTILS.register_module()
+class HungarianMatcher:
+    """Cheapest assignment, for each decoder output and image, by the costs of class, mask and dice.
+
+    Masks are compared at random points. The points of an image are shared by its decoder outputs, so the mask features
+    are sampled once and one product gives the logits of all queries of all outputs.
+
+    Args:
+        class_cost (float): Weight of the class cost. Defaults to 2.
+        mask_cost (float): Weight of the binary cross-entropy. Defaults to 5.
+        dice_cost (float): Weight of the dice cost. Defaults to 5.
+        num_points (int): P. Defaults to 12544.
+        on_nonfinite (str): What to do about NaN or infinite predictions: 'raise' :class:`NonFiniteError`, or 'skip':
+            warn and match as if such a query were worthless; the loss is then not finite either, and the optimizer
+            wrapper (``SegOptimWrapper``) leaves the step out. Defaults to 'raise'.
+    """
+
+    def __init__(self,
+                 class_cost: float = 2.0,
+                 mask_cost: float = 5.0,
+                 dice_cost: float = 5.0,
+                 num_points: int = 12544,
+                 on_nonfinite: str = 'raise') -> None:
+        if on_nonfinite not in ('raise', 'skip'):
+            raise ValueError(f"on_nonfinite must be 'raise' or 'skip', not '{on_nonfinite}'")
+        self.class_cost, self.mask_cost, self.dice_cost = class_cost, mask_cost, dice_cost
+        self.num_points = num_points
+        self.on_nonfinite = on_nonfinite
+
+    @torch.no_grad()
+    def __call__(self, output: HeadOutput, targets: list[InstanceData],
+                 where: str = '') -> list[tuple[Tensor, Tensor]]:
+        """Match.
+
+        Args:
+            output (HeadOutput): Predictions of D decoder outputs and B images, float32 or float64.
+            targets (list[InstanceData]): B targets with ``labels`` (N,) and ``masks`` (N, H, W).
+            where (str): The iteration and the images, for an error message.
+
+        Returns:
+            list[tuple[Tensor, Tensor]]: For each image the queries and the segments that belong together, both
+            (D, min(N, Q)) int64, in ascending order of the queries.
+        """
+        costs = [self.cost(output, b, target) for b, target in enumerate(targets)]  # B times (D, Q, N)
+        # One copy to the host for all outputs and images.
+        host = torch.cat([cost.flatten() for cost in costs]).cpu().numpy()
+        if not np.isfinite(host).all():
+            self._handle_nonfinite(output, where)
+            host = np.nan_to_num(host, nan=1e6, posinf=1e6, neginf=-1e6)
+        sizes = [cost.numel() for cost in costs]
+        matches = []
+        for cost, flat in zip(costs, np.split(host, np.cumsum(sizes)[:-1])):
+            pairs = [linear_sum_assignment(layer) for layer in flat.reshape(cost.shape)]
+            queries, segments = (torch.from_numpy(np.stack(x)).to(cost.device) for x in zip(*pairs))
+            matches.append((queries, segments))
+        return matches
+
+    def cost(self, output: HeadOutput, b: int, target: InstanceData) -> Tensor:
+        """The cost (D, Q, N) of matching each query of each decoder output with each segment of image ``b``."""
+        D, _, Q, _ = output.class_logits.shape
+        features = output.mask_features[b:b + 1]  # (1, C, h, w)
+        points = point_sampling.random_points(1, self.num_points, features)
+        sampled = point_sampling.sample_maps(features, points)[0]  # (C, P)
+        mask_logits = output.mask_embed[:, b].flatten(0, 1) @ sampled  # (D*Q, P)
+        index = torch.arange(len(target.labels), device=features.device)
+        mask_targets = point_sampling.sample_masks(target.masks, index, points)  # (N, P)
+        class_cost = -output.class_logits[:, b].flatten(0, 1).softmax(-1)[:, target.labels]  # (D*Q, N)
+        cost = (
+            self.class_cost * class_cost + self.mask_cost * pairwise_mask_cost(mask_logits, mask_targets) +
+            self.dice_cost * pairwise_dice_cost(mask_logits, mask_targets))
+        return cost.view(D, Q, -1)
+
+    def _handle_nonfinite(self, output: HeadOutput, where: str) -> None:
+        finite = output.class_logits.isfinite().all(-1) & output.mask_embed.isfinite().all(-1)  # (D, B, Q)
+        layers = (~finite).flatten(1).any(1).nonzero().flatten().tolist()
+        which = f'decoder outputs {layers}' if layers else 'the mask features'
+        message = (f'NaN or infinite predictions in {which}{where}: lower the learning rate, check the images and masks '
+                   'named here, or use bfloat16 instead of float16.')
+        if self.on_nonfinite == 'raise':
+            raise NonFiniteError(message)
+        print_log(message, logger='current', level=30)

@@ -1,0 +1,74 @@
+"""From single images and targets to a normalised, padded batch."""
+
+import math
+from collections.abc import Sequence
+
+import torch.nn.functional as F
+from mmengine.model import BaseDataPreprocessor
+from torch import Tensor, tensor
+
+from ..registry import MODELS
+
+
+@MODELS.register_module()
+class SegDataPreprocessor(BaseDataPreprocessor):
+    """Normalise images, pad them and their targets at the right and bottom to one size, and stack them.
+
+    Args:
+        mean (Sequence[float]): Mean of R, G and B. Defaults to ImageNet's.
+        std (Sequence[float]): Standard deviation of R, G and B. Defaults to ImageNet's.
+        bgr_to_rgb (bool): Whether images come as BGR. Defaults to True.
+        size_divisor (int): Height and width of a batch are multiples of it. Defaults to 32.
+        train_size (tuple[int, int], optional): A fixed (H, W) for training batches, so that each has the same shape.
+            Defaults to the largest image of the batch.
+    """
+
+    def __init__(self,
+                 mean: Sequence[float] = (123.675, 116.28, 103.53),
+                 std: Sequence[float] = (58.395, 57.12, 57.375),
+                 bgr_to_rgb: bool = True,
+                 size_divisor: int = 32,
+                 train_size: tuple[int, int] | None = None) -> None:
+        super().__init__()
+        self.register_buffer('mean', tensor(mean).view(-1, 1, 1), persistent=False)
+        self.register_buffer('std', tensor(std).view(-1, 1, 1), persistent=False)
+        self.bgr_to_rgb = bgr_to_rgb
+        self.size_divisor = size_divisor
+        self.train_size = train_size
+
+    def forward(self, data: dict, training: bool = False) -> dict:
+        """Make a batch.
+
+        Args:
+            data (dict): ``inputs``, a list of B images (3, H, W) uint8, and ``data_samples``, a list or None.
+            training (bool): Whether the batch is for training.
+
+        Returns:
+            dict: ``inputs`` (B, 3, H, W) float32 and ``data_samples`` with padded targets and ``batch_input_shape``.
+        """
+        data = self.cast_data(data)
+        images: list[Tensor] = data['inputs']
+        samples = data.get('data_samples')
+        H, W = self.batch_shape(images, training)
+        batch = images[0].new_zeros((len(images), 3, H, W), dtype=self.mean.dtype)
+        for image, slot in zip(images, batch):
+            h, w = image.shape[-2:]
+            image = image.flip(0) if self.bgr_to_rgb else image
+            slot[:, :h, :w] = (image - self.mean) / self.std
+        for sample in samples or []:
+            sample.set_metainfo(dict(batch_input_shape=(H, W)))
+            if training and 'gt_segments' in sample:
+                masks = sample.gt_segments.masks  # (N, h, w)
+                sample.gt_segments.masks = F.pad(masks, (0, W - masks.shape[-1], 0, H - masks.shape[-2]))
+        return dict(inputs=batch, data_samples=samples)
+
+    def batch_shape(self, images: list[Tensor], training: bool) -> tuple[int, int]:
+        """The padded size (H, W) of a batch."""
+        H = max(image.shape[-2] for image in images)
+        W = max(image.shape[-1] for image in images)
+        if training and self.train_size is not None:
+            if H > self.train_size[0] or W > self.train_size[1]:
+                raise ValueError(f'An image of {H}x{W} does not fit into train_size {tuple(self.train_size)}: add a '
+                                 'RandomCrop of that size to the training pipeline, or enlarge train_size.')
+            H, W = self.train_size
+        return tuple(math.ceil(size / self.size_divisor) * self.size_divisor for size in (H, W))

@@ -1,0 +1,167 @@
+"""The masked-attention transformer decoder (paper sections 3.2.2 and 3.2.3)."""
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from mmengine.model import BaseModule
+from torch import Tensor, nn
+
+from ..registry import MODELS
+from .layers import FFN, MLP, Attention, sine_position
+
+
+class HeadOutput(NamedTuple):
+    """What the head predicts. Masks stay factors: a mask is formed only where somebody needs it.
+
+    Attributes:
+        class_logits (Tensor): (D, B, Q, K + 1), no-object is index K.
+        mask_embed (Tensor): (D, B, Q, C).
+        mask_features (Tensor): (B, C, h, w).
+    """
+
+    class_logits: Tensor
+    mask_embed: Tensor
+    mask_features: Tensor
+
+    def full_precision(self) -> 'HeadOutput':
+        """The same in float32; float64 is left as it is."""
+        return HeadOutput(*(x if x.dtype == torch.float64 else x.float() for x in self))
+
+    def mask_logits(self, layer: int = -1) -> Tensor:
+        """All masks of one decoder output, (B, Q, h, w)."""
+        return torch.einsum('bqc,bchw->bqhw', self.mask_embed[layer], self.mask_features)
+
+
+class MaskedAttentionLayer(nn.Module):
+    """Masked cross-attention, self-attention, feed-forward network; all post-norm and without dropout.
+
+    Args:
+        embed_dims (int): C.
+        num_heads (int): Number of heads.
+        ffn_dims (int): Inner width of the feed-forward network.
+    """
+
+    def __init__(self, embed_dims: int, num_heads: int, ffn_dims: int) -> None:
+        super().__init__()
+        self.cross_attn = Attention(embed_dims, num_heads)
+        self.cross_norm = nn.LayerNorm(embed_dims)
+        self.self_attn = Attention(embed_dims, num_heads)
+        self.self_norm = nn.LayerNorm(embed_dims)
+        self.ffn = FFN(embed_dims, ffn_dims)
+
+    def forward(self, query: Tensor, query_pos: Tensor, memory: Tensor, memory_pos: Tensor, mask: Tensor) -> Tensor:
+        """Update the queries.
+
+        Args:
+            query (Tensor): (B, Q, C).
+            query_pos (Tensor): (Q, C).
+            memory (Tensor): (B, S, C), one level.
+            memory_pos (Tensor): (S, C).
+            mask (Tensor): (B, 1, Q, S) bool, True where a query may look.
+
+        Returns:
+            Tensor: (B, Q, C).
+        """
+        query = self.cross_norm(query + self.cross_attn(query + query_pos, memory + memory_pos, memory, mask))
+        positioned = query + query_pos
+        query = self.self_norm(query + self.self_attn(positioned, positioned, query))
+        return self.ffn(query)
+
+
+@MODELS.register_module()
+class MaskedAttentionHead(BaseModule):
+    """Learned queries that attend, layer by layer, to the inside of their own predicted masks.
+
+    Args:
+        num_classes (int): K.
+        embed_dims (int): C, as the pixel decoder's. Defaults to 256.
+        mask_dims (int): Channels of the mask features. Defaults to 256.
+        num_queries (int): Q. Defaults to 100.
+        num_layers (int): Decoder layers. Defaults to 9.
+        num_levels (int): L, levels that the layers take in turn. Defaults to 3.
+        num_heads (int): Attention heads. Defaults to 8.
+        ffn_dims (int): Inner width of the feed-forward networks. Defaults to 2048.
+        init_cfg (dict, optional): mmengine's initialisation config.
+    """
+
+    def __init__(self,
+                 num_classes: int,
+                 embed_dims: int = 256,
+                 mask_dims: int = 256,
+                 num_queries: int = 100,
+                 num_layers: int = 9,
+                 num_levels: int = 3,
+                 num_heads: int = 8,
+                 ffn_dims: int = 2048,
+                 init_cfg: dict | None = None) -> None:
+        super().__init__(init_cfg)
+        self.num_classes = num_classes
+        self.num_levels = num_levels
+        self.query_feat = nn.Embedding(num_queries, embed_dims)
+        self.query_embed = nn.Embedding(num_queries, embed_dims)
+        self.level_embed = nn.Embedding(num_levels, embed_dims)
+        self.layers = nn.ModuleList(
+            MaskedAttentionLayer(embed_dims, num_heads, ffn_dims) for _ in range(num_layers))
+        self.norm = nn.LayerNorm(embed_dims)
+        self.class_embed = nn.Linear(embed_dims, num_classes + 1)
+        self.mask_embed = MLP(embed_dims, embed_dims, mask_dims, num_layers=3)
+
+    def init_weights(self) -> None:
+        """Initialise as the reference does; what is not named here keeps PyTorch's initialisation."""
+        for layer in self.layers:
+            layer.cross_attn.init_weights()
+            layer.self_attn.init_weights()
+            layer.ffn.init_weights()
+
+    def forward(self, mask_features: Tensor, memory: list[Tensor]) -> HeadOutput:
+        """Predict classes and mask embeddings, once before the first layer and after each.
+
+        Args:
+            mask_features (Tensor): (B, C, h, w).
+            memory (list[Tensor]): L maps (B, C, h_l, w_l), from coarse to fine.
+
+        Returns:
+            HeadOutput: Of D = layers + 1 predictions.
+        """
+        tokens, positions, level_features = [], [], []
+        for level, x in enumerate(memory):
+            h, w = x.shape[-2:]
+            tokens.append(x.flatten(2).transpose(1, 2) + self.level_embed.weight[level])  # (B, S, C)
+            positions.append(sine_position(h, w, x.shape[1], x.device, self.level_embed.weight.dtype).flatten(1).T)
+            # Resizing is linear, so it commutes with the product that makes a mask: features are resized, not masks.
+            level_features.append(
+                F.interpolate(mask_features.detach(), size=(h, w), mode='bilinear', align_corners=False).flatten(2))
+
+        query = self.query_feat.weight.expand(len(mask_features), -1, -1)  # (B, Q, C)
+        query_pos = self.query_embed.weight
+        predictions = [self.predict(query)]
+        for i, layer in enumerate(self.layers):
+            level = i % self.num_levels
+            mask = self.attention_mask(predictions[-1][1], level_features[level])
+            query = layer(query, query_pos, tokens[level], positions[level], mask)
+            predictions.append(self.predict(query))
+
+        class_logits, mask_embed = (torch.stack(x) for x in zip(*predictions))  # (D, B, Q, K + 1), (D, B, Q, C)
+        return HeadOutput(class_logits, mask_embed, mask_features)
+
+    def predict(self, query: Tensor) -> tuple[Tensor, Tensor]:
+        """Class logits (B, Q, K + 1) and mask embeddings (B, Q, C) of the queries (B, Q, C)."""
+        query = self.norm(query)
+        return self.class_embed(query), self.mask_embed(query)
+
+    @staticmethod
+    @torch.no_grad()
+    def attention_mask(mask_embed: Tensor, level_features: Tensor) -> Tensor:
+        """Where each query may look: inside its mask, or everywhere if that is empty (paper equation 4).
+
+        Args:
+            mask_embed (Tensor): (B, Q, C).
+            level_features (Tensor): (B, C, S), mask features resized to one level.
+
+        Returns:
+            Tensor: (B, 1, Q, S) bool.
+        """
+        inside = mask_embed @ level_features >= 0  # (B, Q, S)
+        inside |= ~inside.any(-1, keepdim=True)
+        return inside[:, None]

@@ -1,0 +1,118 @@
+"""The small layers that the pixel decoder and the head share."""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+def sine_position(h: int, w: int, channels: int, device: torch.device, dtype: torch.dtype) -> Tensor:
+    """Sine position encoding, normalised to the size of the map (Carion et al., DETR, arXiv 2005.12872).
+
+    Args:
+        h (int): Height of the feature map.
+        w (int): Width of the feature map.
+        channels (int): C, a multiple of 4; the first half encodes y, the second x.
+        device (torch.device): Where to put it.
+        dtype (torch.dtype): Its type.
+
+    Returns:
+        Tensor: (C, h, w).
+    """
+    half = channels // 2
+    frequency = 10000 ** (2 * torch.div(torch.arange(half, device=device), 2, rounding_mode='floor').to(dtype) / half)
+
+    def encode(size: int) -> Tensor:
+        position = torch.arange(1, size + 1, device=device, dtype=dtype)
+        angle = (position / (size + 1e-6) * 2 * math.pi)[:, None] / frequency  # (size, C/2)
+        return torch.stack((angle[:, 0::2].sin(), angle[:, 1::2].cos()), dim=2).flatten(1)
+
+    y = encode(h).T[:, :, None].expand(half, h, w)
+    x = encode(w).T[:, None, :].expand(half, h, w)
+    return torch.cat((y, x))
+
+
+class Attention(nn.Module):
+    """Multi-head attention with a boolean mask that all heads share; no weights are returned.
+
+    Args:
+        embed_dims (int): C.
+        num_heads (int): Number of heads.
+    """
+
+    def __init__(self, embed_dims: int, num_heads: int) -> None:
+        super().__init__()
+        self.num_heads = num_heads
+        self.q_proj = nn.Linear(embed_dims, embed_dims)
+        self.k_proj = nn.Linear(embed_dims, embed_dims)
+        self.v_proj = nn.Linear(embed_dims, embed_dims)
+        self.out_proj = nn.Linear(embed_dims, embed_dims)
+
+    def init_weights(self) -> None:
+        """As the reference: q, k and v are one (3C, C) matrix to Xavier, hence the smaller gain."""
+        for proj in (self.q_proj, self.k_proj, self.v_proj):
+            nn.init.xavier_uniform_(proj.weight, gain=1 / math.sqrt(2))
+        nn.init.xavier_uniform_(self.out_proj.weight)
+        for proj in (self.q_proj, self.k_proj, self.v_proj, self.out_proj):
+            nn.init.zeros_(proj.bias)
+
+    def forward(self, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Attend.
+
+        Args:
+            query (Tensor): (B, Q, C).
+            key (Tensor): (B, S, C).
+            value (Tensor): (B, S, C).
+            mask (Tensor, optional): (B, 1, Q, S) bool, True where a query may look.
+
+        Returns:
+            Tensor: (B, Q, C).
+        """
+        q, k, v = (
+            proj(x).unflatten(-1, (self.num_heads, -1)).transpose(1, 2)  # (B, heads, Q or S, C/heads)
+            for proj, x in ((self.q_proj, query), (self.k_proj, key), (self.v_proj, value)))
+        out = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+        return self.out_proj(out.transpose(1, 2).flatten(2))
+
+
+class FFN(nn.Module):
+    """Two linear layers with a ReLU between, added to the input and normalised (post-norm).
+
+    Args:
+        embed_dims (int): C.
+        hidden_dims (int): Width between the two layers.
+    """
+
+    def __init__(self, embed_dims: int, hidden_dims: int) -> None:
+        super().__init__()
+        self.linear1 = nn.Linear(embed_dims, hidden_dims)
+        self.linear2 = nn.Linear(hidden_dims, embed_dims)
+        self.norm = nn.LayerNorm(embed_dims)
+
+    def init_weights(self) -> None:
+        """Xavier for the weights; biases keep PyTorch's initialisation, as in the reference."""
+        nn.init.xavier_uniform_(self.linear1.weight)
+        nn.init.xavier_uniform_(self.linear2.weight)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (..., C) to (..., C)."""
+        return self.norm(x + self.linear2(self.linear1(x).relu()))
+
+
+class MLP(nn.Sequential):
+    """Linear layers with ReLU between them.
+
+    Args:
+        in_dims (int): Input width.
+        hidden_dims (int): Width of the inner layers.
+        out_dims (int): Output width.
+        num_layers (int): Number of linear layers.
+    """
+
+    def __init__(self, in_dims: int, hidden_dims: int, out_dims: int, num_layers: int) -> None:
+        dims = [in_dims] + [hidden_dims] * (num_layers - 1)
+        layers: list[nn.Module] = []
+        for d in dims[:-1]:
+            layers += [nn.Linear(d, hidden_dims), nn.ReLU(inplace=True)]
+        super().__init__(*layers, nn.Linear(dims[-1], out_dims))

@@ -1,0 +1,119 @@
+"""Mask2Former (Cheng et al., CVPR 2022, arXiv 2112.01527): the model that wires the five parts."""
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from mmdet.structures import DetDataSample
+from mmengine.logging import MessageHub
+from mmengine.model import BaseModel
+from torch import Tensor
+
+from ..registry import MODELS, TASK_UTILS
+from .head import HeadOutput
+from .postprocess import LazyMasks
+
+
+@MODELS.register_module()
+class Mask2Former(BaseModel):
+    """Universal segmentation: one model and one target for panoptic, instance and semantic segmentation.
+
+    Args:
+        backbone (dict): Config of the backbone: images (B, 3, H, W) to features, fine to coarse.
+        pixel_decoder (dict): Config of the pixel decoder. ``in_channels`` and ``strides`` follow from the backbone.
+        head (dict): Config of the head. ``num_classes`` follows from the metainfo.
+        criterion (dict): Config of the criterion. ``num_classes`` follows from the metainfo.
+        postprocessors (Sequence[dict]): Configs of what makes results of the last decoder output.
+        metainfo (Mapping): ``classes`` and ``isthing`` of the data set. ``SegRunner`` fills it in.
+        data_preprocessor (dict, optional): Config of the data preprocessor.
+        init_cfg (dict, optional): mmengine's initialisation config.
+    """
+
+    def __init__(self,
+                 backbone: dict,
+                 pixel_decoder: dict,
+                 head: dict,
+                 criterion: dict,
+                 postprocessors: Sequence[dict],
+                 metainfo: Mapping | None = None,
+                 data_preprocessor: dict | None = None,
+                 init_cfg: dict | None = None) -> None:
+        if metainfo is None:
+            raise ValueError('Mask2Former needs the classes of the data set: build it through SegRunner or '
+                             'mask2former.apis, or give metainfo=dict(classes=[...], isthing=[...]).')
+        super().__init__(data_preprocessor or dict(type='mask2former.SegDataPreprocessor'), init_cfg)
+        isthing = tuple(bool(x) for x in metainfo['isthing'])
+        num_classes = len(metainfo['classes'])
+        if len(isthing) != num_classes:
+            raise ValueError(f'metainfo has {num_classes} classes, but isthing has {len(isthing)} entries')
+        self.isthing = isthing
+        self.backbone = MODELS.build(backbone)
+        if 'in_channels' not in pixel_decoder:
+            pixel_decoder = dict(pixel_decoder, **feature_layout(self.backbone))
+        self.pixel_decoder = MODELS.build(pixel_decoder)
+        self.head = MODELS.build(dict(head, num_classes=num_classes))
+        self.criterion = MODELS.build(dict(criterion, num_classes=num_classes))
+        self.postprocessors = [TASK_UTILS.build(cfg) for cfg in postprocessors]
+
+    def forward(self,
+                inputs: Tensor,
+                data_samples: list[DetDataSample] | None = None,
+                mode: str = 'tensor') -> dict[str, Tensor] | list[DetDataSample] | tuple[Tensor, Tensor]:
+        """Run the model.
+
+        Args:
+            inputs (Tensor): (B, 3, H, W), normalised, H and W multiples of 32.
+            data_samples (list[DetDataSample], optional): Targets for 'loss', sizes for 'predict'.
+            mode (str): 'loss', 'predict' or 'tensor'.
+
+        Returns:
+            The losses; the data samples with predictions; or the last decoder output's class logits (B, Q, K + 1) and
+            mask logits (B, Q, H/4, W/4).
+        """
+        if mode == 'tensor':
+            output = self.extract(inputs)
+            return output.class_logits[-1], output.mask_logits()
+        if mode == 'loss':
+            return self.loss(inputs, data_samples)
+        if mode == 'predict':
+            return self.predict(inputs, data_samples)
+        raise ValueError(f"mode must be 'loss', 'predict' or 'tensor', not '{mode}'")
+
+    def extract(self, inputs: Tensor) -> HeadOutput:
+        """Backbone, pixel decoder, head."""
+        features = self.backbone(inputs)  # (B, channels, H/stride, W/stride) each
+        mask_features, memory = self.pixel_decoder(features)  # (B, C, h, w), L times (B, C, h_l, w_l)
+        return self.head(mask_features, memory)
+
+    def loss(self, inputs: Tensor, data_samples: list[DetDataSample]) -> dict[str, Tensor]:
+        """Losses of a batch."""
+        output = self.extract(inputs)
+        targets = [sample.gt_segments for sample in data_samples]
+        iteration = MessageHub.get_current_instance().get_info('iter', 'unknown')
+        images = ', '.join(str(sample.get('img_id', sample.get('img_path', '?'))) for sample in data_samples)
+        return self.criterion(output, targets, f' at iteration {iteration}, images {images}')
+
+    @torch.no_grad()
+    def predict(self, inputs: Tensor, data_samples: list[DetDataSample]) -> list[DetDataSample]:
+        """Results of a batch, set on the data samples at the images' original sizes."""
+        output = self.extract(inputs).full_precision()
+        for b, sample in enumerate(data_samples):
+            masks = LazyMasks(
+                mask_embed=output.mask_embed[-1, b],
+                mask_features=output.mask_features[b],
+                batch_shape=tuple(inputs.shape[-2:]),
+                img_shape=tuple(sample.img_shape[:2]),
+                ori_shape=tuple(sample.ori_shape[:2]))
+            for postprocessor in self.postprocessors:
+                postprocessor(output.class_logits[-1, b], masks, self.isthing, sample)
+        return data_samples
+
+
+@torch.no_grad()
+def feature_layout(backbone: torch.nn.Module) -> dict[str, list[int]]:
+    """``in_channels`` and ``strides`` of a backbone's features, found by showing it a small image."""
+    size = 128
+    training = backbone.training
+    backbone.eval()
+    features = backbone(torch.zeros(1, 3, size, size))
+    backbone.train(training)
+    return dict(in_channels=[x.shape[1] for x in features], strides=[size // x.shape[-1] for x in features])

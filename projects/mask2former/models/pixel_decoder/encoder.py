@@ -1,0 +1,90 @@
+"""The deformable transformer encoder of the pixel decoder (paper section 3.2.1; Deformable DETR)."""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from ...ops import ms_deform_attn
+from ..layers import FFN
+
+
+class MSDeformAttn(nn.Module):
+    """Multi-scale deformable self-attention: every token samples a few points of every level.
+
+    Args:
+        embed_dims (int): C.
+        num_heads (int): M.
+        num_levels (int): L.
+        num_points (int): R, samples of a head in a level.
+    """
+
+    def __init__(self, embed_dims: int, num_heads: int, num_levels: int, num_points: int) -> None:
+        super().__init__()
+        self.num_heads, self.num_levels, self.num_points = num_heads, num_levels, num_points
+        self.sampling_offsets = nn.Linear(embed_dims, num_heads * num_levels * num_points * 2)
+        self.attention_weights = nn.Linear(embed_dims, num_heads * num_levels * num_points)
+        self.value_proj = nn.Linear(embed_dims, embed_dims)
+        self.output_proj = nn.Linear(embed_dims, embed_dims)
+
+    def init_weights(self) -> None:
+        """Each head looks into a direction of its own at first, point r at a distance of r + 1 pixels."""
+        nn.init.zeros_(self.sampling_offsets.weight)
+        angle = torch.arange(self.num_heads, dtype=torch.float32) * (2 * math.pi / self.num_heads)
+        direction = torch.stack((angle.cos(), angle.sin()), dim=-1)  # (M, 2)
+        direction = direction / direction.abs().max(-1, keepdim=True).values
+        distance = torch.arange(1, self.num_points + 1).view(1, 1, -1, 1)
+        offsets = direction.view(-1, 1, 1, 2) * distance  # (M, 1, R, 2)
+        with torch.no_grad():
+            self.sampling_offsets.bias.copy_(offsets.expand(-1, self.num_levels, -1, -1).flatten())
+        nn.init.zeros_(self.attention_weights.weight)
+        nn.init.zeros_(self.attention_weights.bias)
+        for proj in (self.value_proj, self.output_proj):
+            nn.init.xavier_uniform_(proj.weight)
+            nn.init.zeros_(proj.bias)
+
+    def forward(self, query: Tensor, value: Tensor, reference_points: Tensor,
+                level_shapes: list[tuple[int, int]]) -> Tensor:
+        """Attend.
+
+        Args:
+            query (Tensor): (B, S, C), tokens with their positions added.
+            value (Tensor): (B, S, C), tokens.
+            reference_points (Tensor): (S, 2), x and y of every token, 0 to 1.
+            level_shapes (list[tuple[int, int]]): L sizes (h, w) that add up to S tokens.
+
+        Returns:
+            Tensor: (B, S, C).
+        """
+        heads, levels, points = self.num_heads, self.num_levels, self.num_points
+        value = self.value_proj(value).unflatten(-1, (heads, -1))  # (B, S, M, C/M)
+        offsets = self.sampling_offsets(query).unflatten(-1, (heads, levels, points, 2))  # (B, S, M, L, R, 2)
+        weights = self.attention_weights(query).unflatten(-1, (heads, levels * points))
+        weights = weights.softmax(-1).unflatten(-1, (levels, points))  # (B, S, M, L, R)
+        level_wh = reference_points.new_tensor([(w, h) for h, w in level_shapes])[:, None]  # (L, 1, 2)
+        locations = reference_points[:, None, None, None] + offsets / level_wh
+        return self.output_proj(ms_deform_attn(value, level_shapes, locations, weights))
+
+
+class MSDeformAttnEncoderLayer(nn.Module):
+    """Deformable self-attention, then the feed-forward network, both post-norm and without dropout.
+
+    Args:
+        embed_dims (int): C.
+        num_heads (int): M.
+        num_levels (int): L.
+        num_points (int): R.
+        ffn_dims (int): Inner width of the feed-forward network.
+    """
+
+    def __init__(self, embed_dims: int, num_heads: int, num_levels: int, num_points: int, ffn_dims: int) -> None:
+        super().__init__()
+        self.self_attn = MSDeformAttn(embed_dims, num_heads, num_levels, num_points)
+        self.norm = nn.LayerNorm(embed_dims)
+        self.ffn = FFN(embed_dims, ffn_dims)
+
+    def forward(self, tokens: Tensor, position: Tensor, reference_points: Tensor,
+                level_shapes: list[tuple[int, int]]) -> Tensor:
+        """Map tokens (B, S, C) to (B, S, C); ``position`` is (S, C), ``reference_points`` (S, 2)."""
+        attended = self.self_attn(tokens + position, tokens, reference_points, level_shapes)
+        return self.ffn(self.norm(tokens + attended))

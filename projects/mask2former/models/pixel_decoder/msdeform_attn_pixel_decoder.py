@@ -1,0 +1,140 @@
+"""The pixel decoder: a deformable encoder over the coarse levels, then an FPN path down to stride 4."""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from mmengine.model import BaseModule, caffe2_xavier_init
+from torch import Tensor, nn
+
+from ...registry import MODELS
+from ..layers import sine_position
+from .encoder import MSDeformAttnEncoderLayer
+
+
+class ConvNorm(nn.Sequential):
+    """Convolution and GroupNorm, with a ReLU by option.
+
+    Args:
+        in_channels (int): Input channels.
+        out_channels (int): Output channels.
+        kernel_size (int): Odd size of the kernel.
+        num_groups (int): Groups of the GroupNorm.
+        bias (bool): Whether the convolution has a bias.
+        relu (bool): Whether a ReLU follows.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, kernel_size: int, num_groups: int, *, bias: bool,
+                 relu: bool) -> None:
+        layers = [
+            nn.Conv2d(in_channels, out_channels, kernel_size, padding=kernel_size // 2, bias=bias),
+            nn.GroupNorm(num_groups, out_channels)
+        ]
+        super().__init__(*layers, *([nn.ReLU(inplace=True)] if relu else []))
+
+
+@MODELS.register_module()
+class MSDeformAttnPixelDecoder(BaseModule):
+    """Multi-scale deformable attention pixel decoder (paper section 3.2.1 and appendix A).
+
+    Args:
+        in_channels (Sequence[int]): Channels of the backbone's features, fine to coarse.
+        strides (Sequence[int]): Strides of those features, the first of which gives the mask features.
+        embed_dims (int): C. Defaults to 256.
+        mask_dims (int): Channels of the mask features. Defaults to 256.
+        num_levels (int): L, how many of the coarsest features the encoder works on. Defaults to 3.
+        num_layers (int): Encoder layers. Defaults to 6.
+        num_heads (int): Heads of deformable attention. Defaults to 8.
+        num_points (int): Sampling points of a head in a level. Defaults to 4.
+        ffn_dims (int): Inner width of the encoder's feed-forward networks. Defaults to 1024.
+        num_groups (int): Groups of every GroupNorm. Defaults to 32.
+        init_cfg (dict, optional): mmengine's initialisation config.
+    """
+
+    def __init__(self,
+                 in_channels: Sequence[int],
+                 strides: Sequence[int] = (4, 8, 16, 32),
+                 embed_dims: int = 256,
+                 mask_dims: int = 256,
+                 num_levels: int = 3,
+                 num_layers: int = 6,
+                 num_heads: int = 8,
+                 num_points: int = 4,
+                 ffn_dims: int = 1024,
+                 num_groups: int = 32,
+                 init_cfg: dict | None = None) -> None:
+        super().__init__(init_cfg)
+        if len(in_channels) != len(strides):
+            raise ValueError(f'in_channels {tuple(in_channels)} and strides {tuple(strides)} must be of one length')
+        if not 1 <= num_levels <= len(in_channels):
+            raise ValueError(f'num_levels is {num_levels}, but the backbone gives {len(in_channels)} features')
+        self.num_levels = num_levels
+        self.embed_dims = embed_dims
+        self.mask_dims = mask_dims
+        # The encoder's levels go from coarse to fine, the FPN's too.
+        coarse_to_fine = list(in_channels)[::-1]
+        self.input_projs = nn.ModuleList(
+            ConvNorm(channels, embed_dims, 1, num_groups, bias=True, relu=False) for channels in coarse_to_fine[:num_levels])
+        self.level_embed = nn.Parameter(torch.empty(num_levels, embed_dims))
+        self.encoder = nn.ModuleList(
+            MSDeformAttnEncoderLayer(embed_dims, num_heads, num_levels, num_points, ffn_dims)
+            for _ in range(num_layers))
+        self.lateral_convs = nn.ModuleList(
+            ConvNorm(channels, embed_dims, 1, num_groups, bias=False, relu=False) for channels in coarse_to_fine[num_levels:])
+        self.output_convs = nn.ModuleList(
+            ConvNorm(embed_dims, embed_dims, 3, num_groups, bias=False, relu=True) for _ in coarse_to_fine[num_levels:])
+        self.mask_proj = nn.Conv2d(embed_dims, mask_dims, 1)
+        nn.init.normal_(self.level_embed)
+
+    def init_weights(self) -> None:
+        """Initialise as the reference does."""
+        for proj in self.input_projs:
+            nn.init.xavier_uniform_(proj[0].weight)
+            nn.init.zeros_(proj[0].bias)
+        for conv in [*self.lateral_convs, *self.output_convs]:
+            caffe2_xavier_init(conv[0])
+        caffe2_xavier_init(self.mask_proj)
+        nn.init.normal_(self.level_embed)
+        for layer in self.encoder:
+            layer.self_attn.init_weights()
+            layer.ffn.init_weights()
+
+    def forward(self, features: Sequence[Tensor]) -> tuple[Tensor, list[Tensor]]:
+        """Decode.
+
+        Args:
+            features (Sequence[Tensor]): Backbone features (B, in_channels, H/stride, W/stride), fine to coarse.
+
+        Returns:
+            tuple: ``mask_features`` (B, mask_dims, h, w) at the finest stride, and ``memory``, L maps
+            (B, C, H/stride, W/stride) from coarse to fine for the head to attend to.
+        """
+        coarse_to_fine = list(features)[::-1]
+        inputs = [proj(x) for proj, x in zip(self.input_projs, coarse_to_fine)]
+        level_shapes = [tuple(x.shape[-2:]) for x in inputs]
+        tokens = torch.cat([x.flatten(2).transpose(1, 2) for x in inputs], dim=1)  # (B, S, C)
+        position, reference_points = self.encode_positions(level_shapes, tokens)
+
+        for layer in self.encoder:
+            tokens = layer(tokens, position, reference_points, level_shapes)
+
+        memory = [
+            x.transpose(1, 2).unflatten(-1, shape)  # (B, C, h_l, w_l)
+            for x, shape in zip(tokens.split([h * w for h, w in level_shapes], dim=1), level_shapes)
+        ]
+        fine = memory[-1]
+        for lateral, output, x in zip(self.lateral_convs, self.output_convs, coarse_to_fine[self.num_levels:]):
+            x = lateral(x)
+            fine = output(x + F.interpolate(fine, size=x.shape[-2:], mode='bilinear', align_corners=False))
+        return self.mask_proj(fine), memory
+
+    def encode_positions(self, level_shapes: list[tuple[int, int]], like: Tensor) -> tuple[Tensor, Tensor]:
+        """Position and level embedding (S, C), and the reference points (S, 2) of all tokens."""
+        position, points = [], []
+        for level, (h, w) in enumerate(level_shapes):
+            sine = sine_position(h, w, self.embed_dims, like.device, self.level_embed.dtype)
+            position.append(sine.flatten(1).T + self.level_embed[level])
+            y = (torch.arange(h, device=like.device, dtype=self.level_embed.dtype) + 0.5) / h
+            x = (torch.arange(w, device=like.device, dtype=self.level_embed.dtype) + 0.5) / w
+            points.append(torch.stack((x.expand(h, w), y[:, None].expand(h, w)), dim=-1).flatten(0, 1))
+        return torch.cat(position), torch.cat(points)
