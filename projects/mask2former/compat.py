@@ -1,10 +1,12 @@
-"""Make mmdet importable without mmcv's compiled extension, and checkpoints loadable without unpickling code.
+"""Make mmdet importable without mmcv's compiled extension, checkpoints loadable without unpickling code, and this
+package's configs inheritable by name.
 
 mmdet imports ``mmcv.ops`` when it is imported, and that needs ``mmcv._ext``, a compiled module which the wheel
 ``mmcv-lite`` does not carry. Nothing that Mask2Former runs needs it, so a placeholder stands in for it.
 """
 
 import importlib.util
+import os.path as osp
 import sys
 from types import ModuleType
 
@@ -40,17 +42,27 @@ def provide_mmcv_ext() -> bool:
     return True
 
 
+def _get_history_statistic(owner: type, name: str):
+    """Stands in for ``getattr`` when a checkpoint is read: it gives the statistics of ``HistoryBuffer`` and no more."""
+    from mmengine.logging import HistoryBuffer
+
+    if owner is not HistoryBuffer or name not in ('min', 'max', 'current', 'mean'):
+        raise ValueError(f"The checkpoint asks for attribute '{name}' of {owner!r}, which only code would need.")
+    return getattr(owner, name)
+
+
 def allow_checkpoint_globals() -> None:
     """Allow-list what mmengine stores beside the weights, so that ``torch.load(weights_only=True)`` reads it.
 
-    mmengine keeps its logged scalars as ``HistoryBuffer`` objects over numpy arrays. All of them are plain data.
+    mmengine keeps its logged scalars as ``HistoryBuffer`` objects over numpy arrays. All of them are plain data, but
+    for a table of the buffer's own methods.
     """
     import numpy as np
     from mmengine.logging import HistoryBuffer
 
     multiarray = np._core.multiarray if hasattr(np, '_core') else np.core.multiarray
     # numpy 1.x pickles name `numpy.core`, numpy 2.x ones `numpy._core`: both must be read.
-    allowed = [HistoryBuffer, np.ndarray, np.dtype]
+    allowed = [HistoryBuffer, np.ndarray, np.dtype, (_get_history_statistic, 'builtins.getattr')]
     for function in (multiarray._reconstruct, multiarray.scalar):
         allowed.append(function)
         allowed.append((function, f'numpy.core.multiarray.{function.__name__}'))
@@ -59,5 +71,35 @@ def allow_checkpoint_globals() -> None:
     torch.serialization.add_safe_globals(allowed)
 
 
+def provide_config_scope() -> None:
+    """Let configs inherit from this package: ``_base_ = 'mask2former::_base_/default_runtime.py'``.
+
+    mmengine knows the packages of such bases from a fixed table and finds them through ``pkg_resources``, which current
+    setuptools no longer has and which misses editable installs. Python's import system finds them in every install.
+    """
+    from mmengine.config import config
+    from mmengine.config.utils import MODULE2PACKAGE
+
+    MODULE2PACKAGE.setdefault('mask2former', 'mask2former')
+
+    def find_package(package: str):
+        modules = {package: module for module, package in MODULE2PACKAGE.items()}
+        return importlib.util.find_spec(modules.get(package, package))
+
+    def is_installed(package: str) -> bool:
+        return find_package(package) is not None
+
+    def get_installed_path(package: str) -> str:
+        spec = find_package(package)
+        if spec is None or spec.origin is None:
+            raise ModuleNotFoundError(
+                f"A config names a file of '{package}', which is not installed here: pip install {package}.")
+        return osp.dirname(spec.origin)
+
+    config.is_installed = is_installed
+    config.get_installed_path = get_installed_path
+
+
 provide_mmcv_ext()
 allow_checkpoint_globals()
+provide_config_scope()

@@ -1,0 +1,131 @@
+"""The wheel: it holds the configs and tools, and works from any directory, away from the repository."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+HEAVY_MODULES = (
+    'cv2', 'huggingface_hub', 'matplotlib', 'matplotlib.pyplot', 'pandas', 'panopticapi', 'safetensors',
+    'scipy.optimize', 'skimage', 'torchvision', 'transformers')
+
+
+def run_python(code: str, *paths: Path, cwd: Path) -> str:
+    """Run code in a fresh interpreter that finds modules in ``paths`` first; returns what it printed last."""
+    env = dict(os.environ, PYTHONPATH=os.pathsep.join(map(str, paths)))
+    process = subprocess.run([sys.executable, '-c', code], cwd=cwd, env=env, capture_output=True, text=True)
+    assert process.returncode == 0, process.stderr
+    return process.stdout.splitlines()[-1]
+
+
+@pytest.fixture(scope='module')
+def source(tmp_path_factory) -> Path:
+    """A copy of what the package is built from, so that the build leaves nothing in the working tree."""
+    source = tmp_path_factory.mktemp('source') / 'mask2former'
+    source.mkdir()
+    for name in (
+            'LICENSE', 'MANIFEST.in', 'README.md', 'configs', 'demo', 'model-index.yml', 'projects', 'pyproject.toml',
+            'requirements', 'setup.cfg', 'setup.py', 'tools'):
+        if (ROOT / name).is_dir():
+            shutil.copytree(
+                ROOT / name, source / name, ignore=shutil.ignore_patterns('__pycache__', '.mim', '*.egg-info'))
+        else:
+            shutil.copy2(ROOT / name, source / name)
+    return source
+
+
+@pytest.fixture(scope='module')
+def wheel(source, tmp_path_factory) -> Path:
+    out = tmp_path_factory.mktemp('wheel')
+    subprocess.run(
+        [sys.executable, '-m', 'pip', 'wheel', '--quiet', '--no-index', '--no-build-isolation', '--no-deps',
+         '--wheel-dir', out, source],
+        check=True)
+    [path] = out.glob('*.whl')
+    return path
+
+
+@pytest.fixture(scope='module')
+def installed(wheel, tmp_path_factory) -> Path:
+    """A directory with the wheel installed into it."""
+    site = tmp_path_factory.mktemp('site')
+    subprocess.run(
+        [sys.executable, '-m', 'pip', 'install', '--quiet', '--no-index', '--no-deps', '--target', site, wheel],
+        check=True)
+    return site
+
+
+@pytest.fixture
+def empty(tmp_path) -> Path:
+    directory = tmp_path / 'empty'
+    directory.mkdir()
+    return directory
+
+
+def load_user_config(site: Path, directory: Path) -> dict:
+    """Load, in an otherwise empty directory, a user's config that inherits from the package; returns its values."""
+    (directory / 'mine.py').write_text("_base_ = 'mask2former::_base_/default_runtime.py'\nmine = 1\n")
+    return json.loads(run_python(
+        'import json, mask2former\n'
+        'from mmengine.config import Config\n'
+        "config = Config.fromfile('mine.py')\n"
+        'print(json.dumps(dict(file=mask2former.__file__, mine=config.mine, scope=config.default_scope)))',
+        site, cwd=directory))
+
+
+def test_wheel_holds_every_module_config_and_tool(wheel):
+    names = set(zipfile.ZipFile(wheel).namelist())
+    expected = {
+        path.relative_to(ROOT / 'projects').as_posix()
+        for path in (ROOT / 'projects' / 'mask2former').rglob('*')
+        if path.suffix in ('.py', '.json') and '.mim' not in path.parts}
+    for folder in ('configs', 'demo', 'tools'):
+        expected |= {
+            f'mask2former/.mim/{path.relative_to(ROOT).as_posix()}'
+            for path in (ROOT / folder).rglob('*') if path.suffix in ('.py', '.sh', '.yml')}
+    expected.add('mask2former/.mim/model-index.yml')
+    assert not expected - names
+    assert not [name for name in names if name.endswith('.pyc')]
+
+
+def test_wheel_says_what_it_needs(wheel):
+    with zipfile.ZipFile(wheel) as archive:
+        [name] = [name for name in archive.namelist() if name.endswith('.dist-info/METADATA')]
+        lines = archive.read(name).decode().splitlines()
+    required = {line.split(': ')[1] for line in lines if line.startswith('Requires-Dist: ')}
+    assert {'mmcv-lite<2.2.0,>=2.0.0', 'mmdet>=3.3.0', 'mmengine>=0.10.4', 'torch>=2.6'} <= required
+    assert {line for line in lines if line.startswith('Provides-Extra: ')} == {
+        'Provides-Extra: optional', 'Provides-Extra: tests'}
+
+
+def test_configs_of_the_wheel_can_be_inherited_from(installed, empty):
+    loaded = load_user_config(installed, empty)
+    assert Path(loaded['file']).is_relative_to(installed)
+    assert loaded['mine'] == 1
+    assert loaded['scope'] == 'mask2former'
+
+
+def test_configs_of_an_editable_install_are_those_of_the_working_tree(source, tmp_path, empty):
+    subprocess.run(
+        [sys.executable, '-c', f'from setuptools import build_meta; build_meta.build_editable({str(tmp_path)!r})'],
+        cwd=source, check=True, capture_output=True)
+    assert (source / 'projects' / 'mask2former' / '.mim' / 'configs').samefile(source / 'configs')
+    loaded = load_user_config(source / 'projects', empty)
+    assert Path(loaded['file']).is_relative_to(source)
+    assert loaded['scope'] == 'mask2former'
+
+
+def test_import_pulls_in_nothing_heavy_that_mmdet_does_not(installed, empty):
+    report = f'\nimport json; print(json.dumps([name for name in {HEAVY_MODULES} if name in sys.modules]))'
+    compat = installed / 'mask2former' / 'compat.py'
+    with_mmdet_alone = run_python(
+        f'import runpy, sys; runpy.run_path({str(compat)!r}); import mmdet.registry' + report, cwd=empty)
+    with_mask2former = run_python('import sys, mask2former' + report, installed, cwd=empty)
+    assert set(json.loads(with_mask2former)) <= set(json.loads(with_mmdet_alone))
+    assert 'transformers' not in json.loads(with_mask2former)
