@@ -1,0 +1,171 @@
+"""COCO average precision of instance segmentation."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from mmengine.evaluator import BaseMetric
+from mmengine.logging import print_log
+from pycocotools import mask as mask_utils
+from pycocotools.coco import COCO
+
+from ..registry import METRICS
+from .coco_average_precision import average_precision, coco_from, encode_masks, read_coco
+from .sample_fields import check_same_size, image_name, plane, require_field, require_meta
+
+KINDS = ('segm', 'bbox')
+
+
+@METRICS.register_module()
+class InstanceAP(BaseMetric):
+    """Mask and box average precision through pycocotools, of ``pred_instances`` of each data sample.
+
+    The ground truth is ``ann_file``, or where that is None the things of ``gt_panoptic_seg`` (crowd is ignored
+    ground truth, as in COCO). Predictions of labels without a category in the file, such as stuff, are dropped. Only
+    the images that were processed are evaluated. Masks are kept run-length encoded.
+
+    Args:
+        ann_file (str, optional): COCO instance JSON. Its categories belong to the labels by
+            ``dataset_meta['category_ids']``, or by ``dataset_meta['classes']`` where there are no ids.
+        metric (str | Sequence[str]): ``'segm'``, ``'bbox'`` or both. Defaults to both.
+        max_dets (Sequence[int]): Limits of detections an image and category, as pycocotools takes them; the largest
+            one counts. Raise it where an image holds more than 100 objects. Defaults to (1, 10, 100).
+        collect_device (str): ``'cpu'`` or ``'gpu'``, where results of several ranks meet. Defaults to ``'cpu'``.
+        prefix (str, optional): Put before each key with a slash. None gives the plain keys.
+
+    Returns of ``evaluate``: ``segm_mAP, segm_mAP_50, segm_mAP_75, segm_mAP_s, segm_mAP_m, segm_mAP_l`` and the same
+    with ``bbox_``, in [0, 1], or -1 where the ground truth has no object of that size.
+    """
+
+    default_prefix = ''  # plain keys; with None mmengine would warn of it
+
+    def __init__(
+        self,
+        *,
+        ann_file: str | None = None,
+        metric: str | Sequence[str] = KINDS,
+        max_dets: Sequence[int] = (1, 10, 100),
+        collect_device: str = 'cpu',
+        prefix: str | None = None,
+    ) -> None:
+        super().__init__(collect_device=collect_device, prefix=prefix)
+        self.kinds = (metric,) if isinstance(metric, str) else tuple(metric)
+        if not self.kinds or not set(self.kinds) <= set(KINDS):
+            raise ValueError(f"InstanceAP's metric is {metric!r}: give 'segm', 'bbox' or both.")
+        self.max_dets = tuple(sorted(max_dets))
+        if not self.max_dets or self.max_dets[0] < 1:
+            raise ValueError(f"InstanceAP's max_dets is {max_dets!r}: give positive integers such as (1, 10, 100).")
+        self.ann_file = ann_file
+        # Read now, so that a wrong path shows before the training and not after its first epoch.
+        self.truth = None if ann_file is None else read_coco(ann_file)
+
+    def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
+        """Keep of each image ``dict(image, detections, annotations)`` in COCO's format.
+
+        Raises:
+            ValueError: A sample lacks its prediction or ground truth, or is no image of ``ann_file``, or the sizes
+                differ.
+        """
+        category_of = self._category_of_label()
+        for sample in data_samples:
+            image_id = sample['img_id']
+            annotations = []  # stays empty with an ann_file: compute_metrics takes them from there
+            if self.truth is None:
+                image, annotations = _panoptic_truth(sample, category_of)
+            elif image_id in self.truth.imgs:
+                image = self.truth.imgs[image_id]
+            else:
+                raise ValueError(f"{image_name(sample)} has the img_id {image_id}, which is no image of "
+                                 f"'{self.ann_file}': give the annotation file of the split that is evaluated.")
+            detections = self._detections(sample, category_of, (image['height'], image['width']))
+            self.results.append(dict(image=image, detections=detections, annotations=annotations))
+
+    def compute_metrics(self, results: list) -> dict[str, float]:
+        """Evaluate the detections of all images.
+
+        Raises:
+            ValueError: An image was processed twice.
+        """
+        image_ids = [result['image']['id'] for result in results]
+        if len(set(image_ids)) < len(image_ids):
+            raise ValueError('InstanceAP got an image twice: give every image its own img_id, and use a sampler that '
+                             'shows each image once.')
+        category_of = self._category_of_label()
+        truth = self._truth(results, category_of)
+        if len(image_ids) < len(truth.imgs):
+            print_log(f'InstanceAP evaluates the {len(image_ids)} images seen, of {len(truth.imgs)} in '
+                      f"'{self.ann_file}'.", logger='current')
+        detections = [detection for result in results for detection in result['detections']]
+        metrics = {}
+        for kind in self.kinds:
+            scores = average_precision(
+                truth, detections, kind, image_ids, sorted(category_of.values()), self.max_dets)
+            metrics.update({f'{kind}_{name}': value for name, value in scores.items()})
+        return metrics
+
+    def _category_of_label(self) -> dict[int, int]:
+        """Return the category id of every label that is evaluated."""
+        classes = require_meta(self.dataset_meta, 'classes')
+        if self.truth is None:
+            is_thing = require_meta(self.dataset_meta, 'isthing')
+            return {label: label for label, thing in enumerate(is_thing) if thing}
+        if self.dataset_meta.get('category_ids') is not None:
+            mapping = {label: category for label, category in enumerate(self.dataset_meta['category_ids'])
+                       if category in self.truth.cats}
+        else:
+            id_of_name = {category['name']: category['id'] for category in self.truth.cats.values()}
+            mapping = {label: id_of_name[name] for label, name in enumerate(classes) if name in id_of_name}
+        if not mapping:
+            raise ValueError(f"No category of '{self.ann_file}' is a class of the data set: give the annotation file "
+                             "of this data set, or mend the metainfo's category_ids.")
+        return mapping
+
+    def _truth(self, results: Sequence[dict], category_of: dict[int, int]) -> COCO:
+        """Return the ground truth: the file's, or one made of the annotations of ``results``."""
+        if self.truth is not None:
+            return self.truth
+        categories = [dict(id=category, name=self.dataset_meta['classes'][label])
+                      for label, category in category_of.items()]
+        return coco_from([result['image'] for result in results],
+                         [annotation for result in results for annotation in result['annotations']], categories)
+
+    def _detections(self, sample: dict, category_of: dict[int, int], size: tuple[int, int]) -> list[dict]:
+        """Return the predicted instances of one image ``size`` = (H, W) in COCO's format."""
+        instances = require_field(
+            sample, 'pred_instances', "add the instance postprocessor to the model's postprocessors")
+        labels, scores = instances['labels'].tolist(), instances['scores'].tolist()
+        kept = [place for place, label in enumerate(labels) if label in category_of]
+        detections = [dict(image_id=sample['img_id'], category_id=category_of[labels[place]], score=scores[place])
+                      for place in kept]
+        if 'segm' in self.kinds:
+            masks = instances['masks']  # (n, H, W)
+            if not isinstance(masks, torch.Tensor) or masks.ndim != 3:
+                raise ValueError(f'The predicted masks of {image_name(sample)} must be a tensor (n, H, W).')
+            check_same_size(masks.shape[1:], size, sample)
+            for detection, mask in zip(detections, encode_masks(masks[kept]) if kept else []):
+                detection['segmentation'] = mask
+        if 'bbox' in self.kinds:
+            boxes = instances['bboxes'].cpu().numpy().astype(np.float64)[kept]  # (n, 4) xyxy
+            boxes[:, 2:] -= boxes[:, :2]                                        # xywh
+            for detection, box in zip(detections, boxes.tolist()):
+                detection['bbox'] = box
+        return detections
+
+
+def _panoptic_truth(sample: dict, category_of: dict[int, int]) -> tuple[dict, list[dict]]:
+    """Return the image and the annotations in COCO's format of the things in ``gt_panoptic_seg``."""
+    element = require_field(
+        sample, 'gt_panoptic_seg',
+        "add dict(type='LoadPanopticGroundTruth') to the test pipeline, or give InstanceAP an ann_file")
+    id_map = plane(element, 'id_map', sample)  # (H, W)
+    image = dict(id=sample['img_id'], height=id_map.shape[0], width=id_map.shape[1])
+    annotations = []
+    for segment in element['segments_info']:
+        if segment['label'] not in category_of:
+            continue
+        mask = mask_utils.encode(np.asfortranarray(id_map == segment['id'], dtype=np.uint8))
+        annotations.append(dict(
+            image_id=image['id'], category_id=category_of[segment['label']], iscrowd=int(segment['iscrowd']),
+            segmentation=mask, area=float(mask_utils.area(mask)), bbox=mask_utils.toBbox(mask).tolist()))
+    return image, annotations

@@ -1,0 +1,67 @@
+"""What the metrics read from a data sample and from the metainfo, with one clear sentence where it is missing."""
+
+from typing import Any
+
+import numpy as np
+import torch
+
+
+def require_field(sample: dict, field: str, mend: str) -> dict:
+    """Return ``sample[field]``.
+
+    Args:
+        sample (dict): A data sample after ``to_dict()``, as mmengine's ``Evaluator`` gives it to ``process``.
+        field (str): Such as ``'gt_panoptic_seg'``.
+        mend (str): What the user is to do where the field is missing.
+
+    Raises:
+        ValueError: The sample lacks the field.
+    """
+    if sample.get(field) is None:
+        raise ValueError(f"The data sample of {image_name(sample)} has no '{field}': {mend}.")
+    return sample[field]
+
+
+def require_meta(dataset_meta: dict | None, key: str) -> tuple:
+    """Return the entry ``key`` of the data set's metainfo.
+
+    Raises:
+        ValueError: The metainfo is not there or lacks the entry.
+    """
+    if not dataset_meta or dataset_meta.get(key) is None:
+        raise ValueError(f"The metric has no '{key}' of the data set: set metric.dataset_meta to a metainfo with it "
+                         '(a runner sets it from dataset.metainfo).')
+    return tuple(dataset_meta[key])
+
+
+def plane(element: dict, key: str, sample: dict) -> np.ndarray:
+    """Return the pixel map ``element[key]`` as an array ``(H, W)`` on the CPU.
+
+    Args:
+        element (dict): A ``PixelData`` after ``to_dict()``; the map is a tensor or array, ``(1, H, W)`` or ``(H, W)``.
+        key (str): ``'id_map'`` or ``'sem_seg'``.
+        sample (dict): The data sample, for the message.
+
+    Raises:
+        ValueError: The map has another shape.
+    """
+    pixels = element[key]
+    pixels = pixels.cpu().numpy() if isinstance(pixels, torch.Tensor) else np.asarray(pixels)
+    if pixels.ndim == 3 and pixels.shape[0] == 1:
+        pixels = pixels[0]
+    if pixels.ndim != 2:
+        raise ValueError(f"'{key}' of {image_name(sample)} has the shape {pixels.shape}, it must be (1, H, W).")
+    return pixels
+
+
+def check_same_size(prediction: tuple, ground_truth: tuple, sample: dict) -> None:
+    """Raise ``ValueError`` where the prediction's ``(H, W)`` is not the ground truth's."""
+    if tuple(prediction) != tuple(ground_truth):
+        raise ValueError(f'The prediction of {image_name(sample)} is {tuple(prediction)} (H, W) but its ground truth '
+                         f'{tuple(ground_truth)}: predict at the original size (ori_shape) and load the ground truth '
+                         'without resizing it.')
+
+
+def image_name(sample: dict) -> Any:
+    """Return what names the image of the sample in a message: its path, else its id."""
+    return sample.get('img_path') or f"image {sample.get('img_id', 'without img_path and img_id')}"

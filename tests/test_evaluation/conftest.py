@@ -1,0 +1,57 @@
+"""The real annotations that the metrics are checked on."""
+
+import json
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import mask2former  # noqa: F401  (makes mmdet importable, before the tests import it)
+
+
+@dataclass
+class PanopticSplit:
+    """A COCO panoptic split: annotation dicts, maps and the metainfo of its classes."""
+
+    annotations: list
+    maps: list
+    meta: dict
+    categories: dict
+    folder: str
+
+    @property
+    def label_of(self):
+        return {category: label for label, category in enumerate(self.meta['category_ids'])}
+
+    def segments(self, place):
+        """Return the segments_info of an image in the form of the data sample."""
+        return [dict(id=s['id'], label=self.label_of[s['category_id']], iscrowd=bool(s['iscrowd']),
+                     isthing=self.meta['isthing'][self.label_of[s['category_id']]])
+                for s in self.annotations[place]['segments_info']]
+
+
+@pytest.fixture(scope='session')
+def coco_val(shared_data):
+    root = shared_data / 'coco_panoptic_200' / 'annotations'
+    data = json.loads((root / 'panoptic_val2017.json').read_text())
+    folder = root / 'panoptic_val2017'
+    maps = []
+    for annotation in data['annotations']:
+        with Image.open(folder / annotation['file_name']) as image:
+            rgb = np.asarray(image.convert('RGB')).astype(np.int32)
+        maps.append(rgb[..., 0] + 256 * rgb[..., 1] + 65536 * rgb[..., 2])
+    categories = data['categories']
+    meta = dict(classes=tuple(c['name'] for c in categories), isthing=tuple(bool(c['isthing']) for c in categories),
+                category_ids=tuple(c['id'] for c in categories))
+    return PanopticSplit(data['annotations'], maps, meta, {c['id']: c for c in categories}, str(folder))
+
+
+@pytest.fixture(scope='session')
+def shared_data():
+    from pathlib import Path
+
+    root = Path(__file__).resolve().parents[3] / 'shared' / 'data'
+    if not root.is_dir():
+        pytest.skip(f'no data at {root}')
+    return root

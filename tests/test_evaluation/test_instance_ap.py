@@ -1,0 +1,221 @@
+"""InstanceAP against pycocotools' own COCOeval.summarize."""
+
+import copy
+import json
+
+import numpy as np
+import pytest
+import torch
+from pycocotools import mask as mask_utils
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
+
+from mask2former.registry import METRICS
+
+from .samples import instances, panoptic, run, run_on_ranks, sample
+
+NAMES = ('mAP', 'mAP_50', 'mAP_75', 'mAP_s', 'mAP_m', 'mAP_l')
+
+
+def pycocotools_result(truth, results, kind, image_ids):
+    """Return the summary of pycocotools' own way: loadRes, evaluate, accumulate, summarize (100 detections)."""
+    results = [{key: value for key, value in result.items() if key != ('bbox' if kind == 'segm' else 'segmentation')}
+               for result in copy.deepcopy(results)]
+    evaluation = COCOeval(truth, truth.loadRes(results), kind)
+    evaluation.params.imgIds = image_ids
+    evaluation.evaluate()
+    evaluation.accumulate()
+    evaluation.summarize()
+    return {f'{kind}_{name}': value for name, value in zip(NAMES, evaluation.stats.tolist())}
+
+
+def disturbed(truth, image_ids, meta, seed):
+    """Return samples with moved, lost, doubled and misnamed ground truth as predictions, and COCO results of them."""
+    rng = np.random.default_rng(seed)
+    label_of = {category: label for label, category in enumerate(meta['category_ids'])}
+    present = sorted({a['category_id'] for a in truth.anns.values()})
+    samples, results = [], []
+    for image_id in image_ids:
+        image = truth.imgs[image_id]
+        masks, labels = [], []
+        for annotation in truth.imgToAnns[image_id]:
+            for _ in range(rng.choice([0, 1, 1, 2])):
+                mask = np.roll(truth.annToMask(annotation), rng.integers(-6, 7, size=2), axis=(0, 1))
+                category = annotation['category_id'] if rng.random() < 0.8 else rng.choice(present)
+                if mask.any():
+                    masks.append(mask)
+                    labels.append(label_of[int(category)])
+        masks = np.array(masks, dtype=bool).reshape(-1, image['height'], image['width'])
+        predicted = instances(labels, rng.random(len(labels)), masks)
+        samples.append(sample(image_id, pred_instances=predicted))
+        for label, score, mask, box in zip(labels, predicted.scores.tolist(), masks, predicted.bboxes.tolist()):
+            results.append(dict(
+                image_id=image_id, category_id=meta['category_ids'][label], score=score,
+                segmentation=mask_utils.encode(np.asfortranarray(mask, dtype=np.uint8)),
+                bbox=[box[0], box[1], box[2] - box[0], box[3] - box[1]]))
+    return samples, results
+
+
+@pytest.fixture(scope='module')
+def real(shared_data):
+    """Samples and pycocotools' results on the original COCO polygons and crowd RLE of 100 images."""
+    ann_file = shared_data / 'coco_panoptic_200' / 'annotations' / 'instances_train2017.json'
+    truth = COCO(str(ann_file))
+    # Stuff after the things: its labels have no category in the file.
+    categories = sorted(truth.cats.values(), key=lambda c: c['name'])
+    meta = dict(classes=(*(c['name'] for c in categories), 'sky'), category_ids=(*(c['id'] for c in categories), 187),
+                isthing=(True,) * len(categories) + (False,))
+    image_ids = sorted(truth.imgs)
+    samples, results = disturbed(truth, image_ids, meta, seed=1)
+    expected = {}
+    for kind in ('segm', 'bbox'):
+        expected.update(pycocotools_result(truth, results, kind, image_ids))
+    return str(ann_file), truth, meta, samples, results, expected
+
+
+def build(**options):
+    return METRICS.build(dict(type='InstanceAP', **options))
+
+
+def test_annotation_file_equals_pycocotools(real):
+    ann_file, truth, meta, samples, _, expected = real
+    result = run(build(ann_file=ann_file), samples, meta)
+    assert result == expected
+    assert 0.1 < result['segm_mAP'] < 0.9 and result['segm_mAP'] != result['bbox_mAP']
+
+    shares = (range(0, 100, 2), range(99, 40, -2), range(1, 40, 2))
+    assert run_on_ranks(lambda: build(ann_file=ann_file), samples, meta, shares) == expected
+    by_name = dict(classes=meta['classes'], isthing=meta['isthing'])
+    assert run(build(ann_file=ann_file, metric='bbox'), samples, by_name) == {
+        key: value for key, value in expected.items() if key.startswith('bbox')}
+
+
+def test_only_images_seen_are_evaluated(real):
+    ann_file, truth, meta, samples, results, _ = real
+    seen = samples[:30]
+    ids = [s.img_id for s in seen]
+    results = [r for r in results if r['image_id'] in ids]
+    assert run(build(ann_file=ann_file, metric='segm'), seen, meta) == pycocotools_result(truth, results, 'segm', ids)
+
+
+def test_stuff_predictions_are_dropped(real):
+    ann_file, truth, meta, samples, _, expected = real
+    more = []
+    for s in samples:
+        size = truth.imgs[s.img_id]['height'], truth.imgs[s.img_id]['width']
+        stuff = instances([len(meta['classes']) - 1], [1.0], np.ones((1, *size)))
+        more.append(sample(s.img_id, pred_instances=s.pred_instances.cat([stuff, s.pred_instances])))
+    assert run(build(ann_file=ann_file), more, meta) == expected
+
+
+def test_panoptic_ground_truth_equals_pycocotools(coco_val, shared_data, tmp_path):
+    """The things of the maps give what a JSON file derived from the same maps gives."""
+    count = 40
+    stored = json.loads(
+        (shared_data / 'coco_panoptic_200' / 'annotations' / 'instances_from_panoptic_val2017.json').read_text())
+    ids = [a['image_id'] for a in coco_val.annotations[:count]]
+    truth = COCO()
+    truth.dataset = dict(images=[i for i in stored['images'] if i['id'] in ids], categories=stored['categories'],
+                         annotations=[a for a in stored['annotations'] if a['image_id'] in ids])
+    truth.createIndex()
+    assert any(a['iscrowd'] for a in truth.dataset['annotations'])
+    samples, results = disturbed(truth, ids, coco_val.meta, seed=2)
+    for place, s in enumerate(samples):
+        s.gt_panoptic_seg = panoptic(coco_val.maps[place], coco_val.segments(place))
+    expected = {}
+    for kind in ('segm', 'bbox'):
+        expected.update(pycocotools_result(truth, results, kind, ids))
+    assert run(build(), samples, coco_val.meta) == expected
+
+    shares = (range(0, 25), range(39, 30, -1), range(25, 31))
+    assert run_on_ranks(build, samples, coco_val.meta, shares) == expected
+
+
+META = dict(classes=('nucleus', 'background'), isthing=(True, False))
+
+
+def nuclei(count, predicted=None):
+    """Return a sample with `count` nuclei of 4 x 4 px in a row and a prediction of the first `predicted` of them."""
+    id_map = np.zeros((6, 5 * count + 1), dtype=int)
+    for i in range(count):
+        id_map[1:5, 5 * i + 1:5 * i + 5] = i + 1
+    segments = [dict(id=i + 1, label=0, isthing=True, iscrowd=False) for i in range(count)]
+    shown = range(1, (count if predicted is None else predicted) + 1)
+    masks = np.array([id_map == i for i in shown]).reshape(-1, *id_map.shape)
+    return sample(3, gt_panoptic_seg=panoptic(id_map, segments),
+                  pred_instances=instances([0] * len(masks), np.linspace(0.9, 0.1, len(masks)), masks))
+
+
+def test_max_dets():
+    limited, raised = run(build(), [nuclei(150)], META), run(build(max_dets=[1, 10, 400]), [nuclei(150)], META)
+    assert 0.6 < limited['segm_mAP'] < 0.7
+    assert raised['segm_mAP'] == raised['bbox_mAP_50'] == pytest.approx(1)
+    assert raised['segm_mAP_s'] == pytest.approx(1) and raised['segm_mAP_l'] == -1
+
+
+def test_no_predictions_give_zero(real):
+    assert run(build(metric='segm'), [nuclei(4, 0)], META)['segm_mAP'] == 0
+    ann_file, truth, meta, _, _, _ = real
+    size = truth.imgs[9]['height'], truth.imgs[9]['width']
+    empty = sample(9, pred_instances=instances([], [], np.zeros((0, *size))))
+    result = run(build(ann_file=ann_file), [empty], meta)
+    assert result['segm_mAP'] == result['bbox_mAP_50'] == 0
+
+
+def test_no_ground_truth_gives_minus_one():
+    void = nuclei(4)
+    void.gt_panoptic_seg = panoptic(np.zeros((6, 21)), [])
+    assert set(run(build(), [void], META).values()) == {-1.0}
+
+
+def test_crowd_is_ignored_ground_truth():
+    crowd = nuclei(4)
+    for segment in crowd.gt_panoptic_seg.segments_info[2:]:
+        segment['iscrowd'] = True
+    assert run(build(), [crowd], META)['segm_mAP'] == pytest.approx(1)
+
+
+def test_annotation_id_zero_can_be_matched(tmp_path):
+    mask = mask_utils.encode(np.ones((8, 8), dtype=np.uint8, order='F'))
+    mask['counts'] = mask['counts'].decode()
+    path = tmp_path / 'zero.json'
+    path.write_text(json.dumps(dict(
+        images=[dict(id=3, height=8, width=8)], categories=[dict(id=7, name='nucleus')],
+        annotations=[dict(id=0, image_id=3, category_id=7, iscrowd=0, area=64, bbox=[0, 0, 8, 8],
+                          segmentation=mask)])))
+    predicted = sample(3, pred_instances=instances([0], [0.9], np.ones((1, 8, 8))))
+    assert run(build(ann_file=str(path)), [predicted], META)['segm_mAP'] == pytest.approx(1)
+    with pytest.raises(ValueError, match=r'3\.jpg is \(8, 9\) .* \(8, 8\)'):
+        run(build(ann_file=str(path)), [sample(3, pred_instances=instances([0], [0.9], np.ones((1, 8, 9))))], META)
+    with pytest.raises(ValueError, match=r"img_id 4, which is no image of '.*zero.json'"):
+        run(build(ann_file=str(path)), [sample(4, pred_instances=predicted.pred_instances)], META)
+    with pytest.raises(ValueError, match=r"No category of '.*zero.json' is a class of the data set"):
+        run(build(ann_file=str(path)), [predicted], dict(META, category_ids=(1, 2)))
+
+
+def test_faults_are_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"none.json' are not there: mend InstanceAP's ann_file"):
+        build(ann_file=str(tmp_path / 'none.json'))
+    with pytest.raises(ValueError, match="metric is 'mask': give 'segm', 'bbox' or both"):
+        build(metric='mask')
+    with pytest.raises(ValueError, match=r'max_dets is \(0, 10\)'):
+        build(max_dets=(0, 10))
+    with pytest.raises(ValueError, match="has no 'gt_panoptic_seg': .*LoadPanopticGroundTruth.*ann_file"):
+        run(build(), [sample(1, pred_instances=instances([], [], np.zeros((0, 4, 4))))], META)
+    with pytest.raises(ValueError, match="has no 'pred_instances'"):
+        run(build(), [sample(1, gt_panoptic_seg=nuclei(2).gt_panoptic_seg)], META)
+    with pytest.raises(ValueError, match='got an image twice'):
+        run(build(), [nuclei(2), nuclei(2)], META)
+
+
+def test_masks_are_kept_encoded():
+    metric = build()
+    metric.dataset_meta = META
+    metric.process(None, [nuclei(5).to_dict()])
+
+    def tensors(value):
+        if isinstance(value, dict):
+            value = list(value.values())
+        return any(map(tensors, value)) if isinstance(value, list) else isinstance(value, (torch.Tensor, np.ndarray))
+
+    assert metric.results and not tensors(metric.results)

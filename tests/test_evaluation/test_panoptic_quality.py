@@ -1,0 +1,247 @@
+"""PanopticQuality against panopticapi, on random maps and on COCO."""
+
+import logging
+
+import numpy as np
+import pytest
+from panopticapi.evaluation import pq_compute_single_core
+from PIL import Image
+
+from mask2former.evaluation import match_segments
+from mask2former.registry import METRICS
+
+from .samples import panoptic, run, run_on_ranks, sample
+
+KEYS = ('PQ', 'SQ', 'RQ')
+
+
+def write_png(path, id_map):
+    ids = id_map.astype(np.uint32)
+    rgb = np.stack([ids % 256, ids // 256 % 256, ids // 65536], axis=-1).astype(np.uint8)
+    Image.fromarray(rgb).save(path, compress_level=1)
+
+
+def panopticapi_result(stat, categories):
+    """Return PQ, SQ, RQ of panopticapi under the keys of the metric; an absent group divides by zero there."""
+    result = {}
+    for suffix, group in (('', None), ('_th', True), ('_st', False)):
+        try:
+            average = stat.pq_average(categories, isthing=group)[0]
+        except ZeroDivisionError:
+            average = dict(pq=0.0, sq=0.0, rq=0.0)
+        result.update({key + suffix: 100 * average[key.lower()] for key in KEYS})
+    return result
+
+
+def random_image(rng, num_classes, size=(40, 56)):
+    """Return a pair of overlapping random maps with their segments: void, crowds (also two of a class), misses."""
+    def blocks(count, offset):
+        id_map = np.zeros(size, dtype=np.int32)
+        for i in rng.permutation(count):
+            y, x = rng.integers(0, size[0] - 4), rng.integers(0, size[1] - 4)
+            id_map[y:y + rng.integers(4, 25), x:x + rng.integers(4, 25)] = offset + 977 * i
+        return id_map
+
+    gt = blocks(rng.integers(0, 12), 1)
+    pred = blocks(rng.integers(0, 8), 70000)
+    for gt_id in np.unique(gt)[1:]:
+        if rng.random() < 0.7:  # a prediction that mostly covers the ground truth
+            cover = (gt == gt_id) & (rng.random(size) < rng.uniform(0.4, 1))
+            pred[cover] = 200000 + gt_id
+    pred[gt == 0] = np.where(rng.random((gt == 0).sum()) < 0.5, 0, pred[gt == 0])
+
+    gt_segments = [dict(id=int(i), label=int(rng.integers(num_classes)), iscrowd=bool(rng.random() < 0.25),
+                        isthing=True) for i in np.unique(gt) if i]
+    gt_label = {s['id']: s['label'] for s in gt_segments}
+    pred_segments = []
+    for i in np.unique(pred)[np.unique(pred) > 0].tolist():
+        label = gt_label.get(i - 200000, int(rng.integers(num_classes)))
+        pred_segments.append(dict(id=i, label=label, isthing=True, score=0.5))
+    return gt, gt_segments, pred, pred_segments
+
+
+def test_random_maps_equal_panopticapi(tmp_path):
+    rng = np.random.default_rng(0)
+    categories = {10 + i: dict(id=10 + i, isthing=int(i < 4)) for i in range(8)}  # classes 6 and 7 never occur
+    meta = dict(classes=tuple('abcdefgh'), isthing=(True,) * 4 + (False,) * 4)
+    samples, pairs = [], []
+    for folder in ('gt', 'pred'):
+        (tmp_path / folder).mkdir()
+    for number in range(60):
+        gt, gt_segments, pred, pred_segments = random_image(rng, 6)
+        samples.append(sample(number, gt_panoptic_seg=panoptic(gt, gt_segments),
+                              pred_panoptic_seg=panoptic(pred, pred_segments)))
+        write_png(tmp_path / 'gt' / f'{number}.png', gt)
+        write_png(tmp_path / 'pred' / f'{number}.png', pred)
+        pairs.append((
+            dict(image_id=number, file_name=f'{number}.png', segments_info=[
+                dict(id=s['id'], category_id=10 + s['label'], iscrowd=int(s['iscrowd']),
+                     area=int((gt == s['id']).sum())) for s in gt_segments]),
+            dict(image_id=number, file_name=f'{number}.png', segments_info=[
+                dict(id=s['id'], category_id=10 + s['label']) for s in pred_segments])))
+    stat = pq_compute_single_core(0, pairs, str(tmp_path / 'gt'), str(tmp_path / 'pred'), categories)
+    expected = panopticapi_result(stat, categories)
+
+    assert min(expected.values()) > 5
+    assert run(METRICS.build(dict(type='PanopticQuality')), samples, meta) == pytest.approx(expected, abs=1e-10)
+    counts = np.zeros((3, 8), dtype=int)
+    for s in samples:
+        result = match_segments(s.gt_panoptic_seg.id_map[0].numpy(), s.gt_panoptic_seg.segments_info,
+                                s.pred_panoptic_seg.id_map[0].numpy(), s.pred_panoptic_seg.segments_info, 8)
+        counts[:, result.labels] += [result.tp, result.fp, result.fn]
+    assert counts.tolist() == [[getattr(stat[10 + i], name) for i in range(8)] for name in ('tp', 'fp', 'fn')]
+
+    shares = (range(0, 60, 3), range(1, 60, 3), range(2, 42, 3), range(59, 41, -3))
+    whole = run(METRICS.build(dict(type='PanopticQuality')), samples, meta)
+    split = run_on_ranks(lambda: METRICS.build(dict(type='PanopticQuality')), samples, meta, shares)
+    assert split == whole  # to the last bit
+
+
+def shift(id_map, segments):
+    moved = np.zeros_like(id_map)
+    moved[:, 6:] = id_map[:, :-6]
+    return moved, segments
+
+
+def merge(id_map, segments):
+    """Put all segments of a class into one."""
+    first, merged = {}, id_map.copy()
+    for segment in segments:
+        target = first.setdefault(segment['label'], segment['id'])
+        merged[id_map == segment['id']] = target
+    return merged, [s for s in segments if s['id'] in first.values()]
+
+
+def swap(id_map, segments):
+    """Give every third segment the class of the next one."""
+    labels = [s['label'] for s in segments]
+    return id_map, [dict(s, label=labels[(i + 1) % len(labels)] if i % 3 == 0 else labels[i])
+                    for i, s in enumerate(segments)]
+
+
+def drop(id_map, segments):
+    """Leave every fourth segment void."""
+    gone = [s['id'] for s in segments[::4]]
+    return np.where(np.isin(id_map, gone), 0, id_map), [s for s in segments if s['id'] not in gone]
+
+
+# Values of this metric on the first images of coco_panoptic_200 val2017 (None: all 100), equal to panopticapi's.
+KNOWN = {
+    shift: (None, dict(PQ=67.6337014796, SQ=77.9274524714, RQ=83.6136303493, PQ_th=61.1546648832, PQ_st=76.6046752083)),
+    merge: (30, dict(PQ=84.2909223225, SQ=93.1179992332, RQ=86.5016462632, PQ_th=71.3138581542, PQ_st=100.0)),
+    swap: (30, dict(PQ=63.1859687771, SQ=80.9523809524, RQ=63.1859687771, PQ_th=66.2804745402, PQ_st=59.4399881165)),
+    drop: (30, dict(PQ=78.035489837, SQ=86.9047619048, RQ=78.035489837, PQ_th=76.6015570108, PQ_st=79.7713032581)),
+}
+
+
+@pytest.mark.parametrize('disturb', KNOWN, ids=lambda function: function.__name__)
+def test_coco_equals_panopticapi(disturb, coco_val, tmp_path):
+    count, known = KNOWN[disturb]
+    samples, pairs = [], []
+    for place, (annotation, gt) in enumerate(zip(coco_val.annotations[:count], coco_val.maps)):
+        segments = coco_val.segments(place)
+        pred, pred_segments = disturb(gt, segments)
+        present = set(np.unique(pred).tolist())
+        pred_segments = [s for s in pred_segments if s['id'] in present]
+        samples.append(sample(annotation['image_id'], gt_panoptic_seg=panoptic(gt, segments),
+                              pred_panoptic_seg=panoptic(pred, pred_segments)))
+        write_png(tmp_path / annotation['file_name'], pred)
+        pairs.append((annotation, dict(annotation, segments_info=[
+            dict(id=s['id'], category_id=coco_val.meta['category_ids'][s['label']]) for s in pred_segments])))
+    stat = pq_compute_single_core(0, pairs, coco_val.folder, str(tmp_path), coco_val.categories)
+
+    result = run(METRICS.build(dict(type='PanopticQuality')), samples, coco_val.meta)
+    assert result == pytest.approx(panopticapi_result(stat, coco_val.categories), abs=1e-10)
+    assert {key: result[key] for key in known} == pytest.approx(known, abs=1e-6)
+
+
+def test_perfect_prediction_of_coco(coco_val):
+    samples = [sample(i, gt_panoptic_seg=panoptic(coco_val.maps[i], coco_val.segments(i)),
+                      pred_panoptic_seg=panoptic(coco_val.maps[i], coco_val.segments(i))) for i in range(10)]
+    result = run(METRICS.build(dict(type='PanopticQuality')), samples, coco_val.meta)
+    assert {key: result[key] for key in ('PQ', 'PQ_th', 'PQ_st')} == dict(PQ=100.0, PQ_th=100.0, PQ_st=100.0)
+
+
+META = dict(classes=('cat', 'sky'), isthing=(True, False))
+HALF = np.repeat([[1, 2]], 8, axis=1).reshape(1, 16).repeat(4, axis=0)  # ids 1 | 2, (4, 16)
+HALF_SEGMENTS = [dict(id=1, label=0, isthing=True, iscrowd=False), dict(id=2, label=1, isthing=False, iscrowd=False)]
+
+
+def evaluate_one(gt, gt_segments, pred, pred_segments, **options):
+    samples = [sample(1, gt_panoptic_seg=panoptic(gt, gt_segments), pred_panoptic_seg=panoptic(pred, pred_segments))]
+    return run(METRICS.build(dict(type='PanopticQuality', **options)), samples, META)
+
+
+def test_empty_prediction_and_empty_ground_truth():
+    void = np.zeros_like(HALF)
+    assert set(evaluate_one(HALF, HALF_SEGMENTS, void, []).values()) == {0.0}
+    assert set(evaluate_one(void, [], HALF, HALF_SEGMENTS).values()) == {0.0}
+    assert set(evaluate_one(void, [], void, []).values()) == {0.0}
+
+
+def test_absent_group_is_zero():
+    only_things = np.where(HALF == 1, 1, 0)
+    result = evaluate_one(only_things, HALF_SEGMENTS[:1], only_things, HALF_SEGMENTS[:1])
+    assert (result['PQ'], result['PQ_th'], result['PQ_st']) == (100.0, 100.0, 0.0)
+
+
+def test_crowd_excuses_its_own_class_only():
+    crowd = [dict(id=1, label=0, isthing=True, iscrowd=True)]
+    gt = np.ones((4, 4), dtype=int)
+    own = match_segments(gt, crowd, gt, [dict(id=1, label=0)], 2)
+    other = match_segments(gt, crowd, gt, [dict(id=1, label=1)], 2)
+    assert own.labels.tolist() == []
+    assert (other.labels.tolist(), other.fp.tolist(), other.fn.tolist()) == ([1], [1], [0])
+
+
+def test_iou_of_exactly_a_half_is_no_match():
+    gt = np.array([[1, 1, 1, 0]])
+    pred = np.array([[5, 5, 5, 5]])
+    listed = [dict(id=1, label=0, iscrowd=False)]
+    assert match_segments(gt, listed, pred, [dict(id=5, label=0)], 1).iou_sum.tolist() == [1.0]  # void not in the union
+    gt = np.array([[1, 1, 2, 2]])
+    listed.append(dict(id=2, label=1, iscrowd=False))
+    counts = match_segments(gt, listed, pred, [dict(id=5, label=0)], 2)
+    assert (counts.tp.tolist(), counts.fp.tolist(), counts.fn.tolist()) == ([0, 0], [1, 0], [1, 1])
+
+
+def test_classwise_table(caplog):
+    from mmengine.logging import MMLogger
+
+    logger = MMLogger.get_current_instance()
+    logger.addHandler(caplog.handler)
+    try:
+        with caplog.at_level(logging.INFO, logger=logger.name):
+            evaluate_one(HALF, HALF_SEGMENTS, HALF, HALF_SEGMENTS, classwise=True)
+    finally:
+        logger.removeHandler(caplog.handler)
+    assert '| cat   | 100.00 | 100.00 | 100.00 | 1  | 0  | 0  |' in caplog.text
+
+
+@pytest.mark.parametrize('fields, pattern', [
+    (dict(pred_panoptic_seg=panoptic(HALF, HALF_SEGMENTS)), r"7\.jpg has no 'gt_panoptic_seg': .*LoadPanopticGround"),
+    (dict(gt_panoptic_seg=panoptic(HALF, HALF_SEGMENTS)), r"7\.jpg has no 'pred_panoptic_seg': .*postprocessor"),
+    (dict(gt_panoptic_seg=panoptic(HALF, HALF_SEGMENTS), pred_panoptic_seg=panoptic(HALF[:3], HALF_SEGMENTS)),
+     r'7\.jpg is \(3, 16\) .* \(4, 16\): predict at the original size'),
+    (dict(gt_panoptic_seg=panoptic(HALF, HALF_SEGMENTS), pred_panoptic_seg=panoptic(HALF, HALF_SEGMENTS[:1])),
+     r'7\.jpg: The predicted map has the id 2, which its segments_info does not list'),
+    (dict(gt_panoptic_seg=panoptic(HALF, HALF_SEGMENTS),
+          pred_panoptic_seg=panoptic(HALF * 0 + 1, HALF_SEGMENTS)), r'lists the id 2, which has no pixel'),
+    (dict(gt_panoptic_seg=panoptic(HALF, HALF_SEGMENTS),
+          pred_panoptic_seg=panoptic(HALF, [HALF_SEGMENTS[0], dict(HALF_SEGMENTS[1], label=2)])),
+     r'segment 2 has the label 2, but the data set has 2 classes'),
+])
+def test_faults_are_named(fields, pattern):
+    with pytest.raises(ValueError, match=pattern):
+        run(METRICS.build(dict(type='PanopticQuality')), [sample(7, **fields)], META)
+
+
+def test_missing_metainfo_is_named():
+    fields = dict(gt_panoptic_seg=panoptic(HALF, HALF_SEGMENTS), pred_panoptic_seg=panoptic(HALF, HALF_SEGMENTS))
+    with pytest.raises(ValueError, match="no 'isthing' of the data set"):
+        run(METRICS.build(dict(type='PanopticQuality')), [sample(7, **fields)], dict(classes=('cat', 'sky')))
+
+
+def test_misspelt_option_is_refused():
+    with pytest.raises(TypeError, match='class_wise'):
+        METRICS.build(dict(type='PanopticQuality', class_wise=True))

@@ -1,0 +1,109 @@
+"""SemanticIoU against a count of pixels by hand and against mmdet's SemSegMetric."""
+
+import numpy as np
+import pytest
+from mmdet.evaluation import SemSegMetric
+
+from mask2former.registry import METRICS
+
+from .samples import panoptic, run, run_on_ranks, sample, semantic
+
+CLASSES = tuple('abcdefg')
+META = dict(classes=CLASSES, isthing=(True,) * 3 + (False,) * 4)
+
+
+def build(**options):
+    return METRICS.build(dict(type='SemanticIoU', **options))
+
+
+def random_samples(rng, count, classes_in_truth=5, classes_in_prediction=5):
+    """Return samples with void, of sizes that differ, with predictions that are mostly right."""
+    samples = []
+    for number in range(count):
+        size = tuple(rng.integers(20, 40, size=2))
+        truth = rng.integers(classes_in_truth, size=size)
+        pred = np.where(rng.random(size) < 0.7, truth, rng.integers(classes_in_prediction, size=size))
+        truth[rng.random(size) < 0.1] = 255
+        samples.append(sample(number, gt_sem_seg=semantic(truth), pred_sem_seg=semantic(pred)))
+    return samples
+
+
+def by_hand(samples):
+    """Return the four numbers by loops over classes, from the pixels of all images in one row."""
+    truth = np.concatenate([s.gt_sem_seg.sem_seg.numpy().ravel() for s in samples])
+    pred = np.concatenate([s.pred_sem_seg.sem_seg.numpy().ravel() for s in samples])
+    pred, truth = pred[truth != 255], truth[truth != 255]
+    ious, accuracies, weights = [], [], []
+    for label in range(len(CLASSES)):
+        is_truth, is_pred = truth == label, pred == label
+        if is_truth.any():
+            ious.append((is_truth & is_pred).sum() / (is_truth | is_pred).sum())
+            accuracies.append((is_truth & is_pred).sum() / is_truth.sum())
+            weights.append(is_truth.mean())
+    return dict(mIoU=100 * np.mean(ious), fwIoU=100 * np.dot(ious, weights), mAcc=100 * np.mean(accuracies),
+                aAcc=100 * np.mean(pred == truth))
+
+
+@pytest.mark.parametrize('predicted', [5, 7])  # 7: two classes are predicted that the ground truth lacks
+def test_equals_count_by_hand(predicted):
+    samples = random_samples(np.random.default_rng(0), 9, classes_in_prediction=predicted)
+    expected = by_hand(samples)
+    assert run(build(), samples, META) == pytest.approx(expected, abs=1e-10)
+    assert run_on_ranks(build, samples, META, [(8, 1, 2, 3), (0,), (7, 4, 6, 5)]) == run(build(), samples, META)
+
+
+def test_equals_mmdet_where_all_predicted_classes_occur():
+    samples = random_samples(np.random.default_rng(1), 5)
+    expected = run(SemSegMetric(), samples, META)
+    result = run(build(), samples, META)
+    for key in ('mIoU', 'mAcc'):  # mmdet's aAcc is a mean over classes too
+        assert result[key] == pytest.approx(expected[key], abs=5.01e-3)  # mmdet rounds to two digits
+
+
+def test_panoptic_ground_truth_gives_the_same():
+    rng = np.random.default_rng(2)
+    from_semantic, from_panoptic = [], []
+    for number, s in enumerate(random_samples(rng, 4)):
+        truth = s.gt_sem_seg.sem_seg[0].numpy()
+        # Two segments a class, one of them crowd; class 1 is left out of segments_info like void.
+        half = rng.integers(2, size=truth.shape)
+        id_map = np.where(truth == 255, 0, 5000 + 7 * truth + half)
+        segments = [dict(id=5000 + 7 * label + part, label=label, isthing=True, iscrowd=bool(part))
+                    for label in range(5) for part in range(2) if label != 1]
+        from_panoptic.append(sample(number, gt_panoptic_seg=panoptic(id_map, segments), pred_sem_seg=s.pred_sem_seg))
+        truth = np.where(truth == 1, 254, np.where(truth == 255, 254, truth))
+        from_semantic.append(sample(number, gt_sem_seg=semantic(truth, ignore_index=254),
+                                    pred_sem_seg=s.pred_sem_seg))
+    assert run(build(), from_panoptic, META) == run(build(), from_semantic, META)
+
+
+def test_coco_shifted(coco_val):
+    """A regression: every label map of COCO val moved 6 px to the right; the freed strip is the first class."""
+    samples = []
+    for place, id_map in enumerate(coco_val.maps):
+        label_of = {s['id']: s['label'] for s in coco_val.segments(place)}
+        ids, inverse = np.unique(id_map, return_inverse=True)
+        labels = np.array([label_of.get(int(i), 0) for i in ids])[inverse.reshape(id_map.shape)]
+        pred = np.zeros_like(labels)
+        pred[:, 6:] = labels[:, :-6]
+        samples.append(sample(place, gt_panoptic_seg=panoptic(id_map, coco_val.segments(place)),
+                              pred_sem_seg=semantic(pred)))
+    assert run(build(), samples, coco_val.meta) == pytest.approx(
+        dict(mIoU=81.5018860972, fwIoU=90.6891562676, mAcc=88.0034355238, aAcc=94.9738272546), abs=1e-6)
+
+
+def test_all_void_is_zero():
+    void = sample(0, gt_sem_seg=semantic(np.full((4, 5), 255)), pred_sem_seg=semantic(np.zeros((4, 5))))
+    assert set(run(build(classwise=True), [void], META).values()) == {0.0}
+
+
+def test_faults_are_named():
+    labels = semantic(np.zeros((4, 5)))
+    with pytest.raises(ValueError, match="has no 'gt_panoptic_seg': .*LoadPanopticGroundTruth.*gt_sem_seg"):
+        run(build(), [sample(0, pred_sem_seg=labels)], META)
+    with pytest.raises(ValueError, match="has no 'pred_sem_seg'"):
+        run(build(), [sample(0, gt_sem_seg=labels)], META)
+    with pytest.raises(ValueError, match=r'0\.jpg is \(4, 6\) .* \(4, 5\)'):
+        run(build(), [sample(0, gt_sem_seg=labels, pred_sem_seg=semantic(np.zeros((4, 6))))], META)
+    with pytest.raises(ValueError, match=r'predicted label is out of range \(they go from 7 to 7\)'):
+        run(build(), [sample(0, gt_sem_seg=labels, pred_sem_seg=semantic(np.full((4, 5), 7)))], META)
