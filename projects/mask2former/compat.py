@@ -8,6 +8,7 @@ mmdet imports ``mmcv.ops`` when it is imported, and that needs ``mmcv._ext``, a 
 import importlib.util
 import os.path as osp
 import sys
+from importlib.machinery import ModuleSpec
 from types import ModuleType
 
 import torch
@@ -38,7 +39,10 @@ def provide_mmcv_ext() -> bool:
         return True
     if 'mmcv._ext' in sys.modules or importlib.util.find_spec('mmcv._ext') is not None:
         return False
-    sys.modules['mmcv._ext'] = _MissingExtension('mmcv._ext')
+    placeholder = _MissingExtension('mmcv._ext')
+    # mmengine asks for the loader to learn whether mmcv has compiled ops: None says that it has not.
+    placeholder.__spec__ = ModuleSpec('mmcv._ext', loader=None)
+    sys.modules['mmcv._ext'] = placeholder
     return True
 
 

@@ -19,22 +19,18 @@ class SegDataPreprocessor(BaseDataPreprocessor):
         std (Sequence[float]): Standard deviation of R, G and B. Defaults to ImageNet's.
         bgr_to_rgb (bool): Whether images come as BGR. Defaults to True.
         size_divisor (int): Height and width of a batch are multiples of it. Defaults to 32.
-        train_size (tuple[int, int], optional): A fixed (H, W) for training batches, so that each has the same shape.
-            Defaults to the largest image of the batch.
     """
 
     def __init__(self,
                  mean: Sequence[float] = (123.675, 116.28, 103.53),
                  std: Sequence[float] = (58.395, 57.12, 57.375),
                  bgr_to_rgb: bool = True,
-                 size_divisor: int = 32,
-                 train_size: tuple[int, int] | None = None) -> None:
+                 size_divisor: int = 32) -> None:
         super().__init__()
         self.register_buffer('mean', tensor(mean).view(-1, 1, 1), persistent=False)
         self.register_buffer('std', tensor(std).view(-1, 1, 1), persistent=False)
         self.bgr_to_rgb = bgr_to_rgb
         self.size_divisor = size_divisor
-        self.train_size = train_size
 
     def forward(self, data: dict, training: bool = False) -> dict:
         """Make a batch.
@@ -49,7 +45,9 @@ class SegDataPreprocessor(BaseDataPreprocessor):
         data = self.cast_data(data)
         images: list[Tensor] = data['inputs']
         samples = data.get('data_samples')
-        H, W = self.batch_shape(images, training)
+        H, W = (
+            math.ceil(max(image.shape[i] for image in images) / self.size_divisor) * self.size_divisor
+            for i in (-2, -1))
         batch = images[0].new_zeros((len(images), 3, H, W), dtype=self.mean.dtype)
         for image, slot in zip(images, batch):
             h, w = image.shape[-2:]
@@ -61,14 +59,3 @@ class SegDataPreprocessor(BaseDataPreprocessor):
                 masks = sample.gt_segments.masks  # (N, h, w)
                 sample.gt_segments.masks = F.pad(masks, (0, W - masks.shape[-1], 0, H - masks.shape[-2]))
         return dict(inputs=batch, data_samples=samples)
-
-    def batch_shape(self, images: list[Tensor], training: bool) -> tuple[int, int]:
-        """The padded size (H, W) of a batch."""
-        H = max(image.shape[-2] for image in images)
-        W = max(image.shape[-1] for image in images)
-        if training and self.train_size is not None:
-            if H > self.train_size[0] or W > self.train_size[1]:
-                raise ValueError(f'An image of {H}x{W} does not fit into train_size {tuple(self.train_size)}: add a '
-                                 'RandomCrop of that size to the training pipeline, or enlarge train_size.')
-            H, W = self.train_size
-        return tuple(math.ceil(size / self.size_divisor) * self.size_divisor for size in (H, W))

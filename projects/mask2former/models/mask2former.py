@@ -1,6 +1,6 @@
 """Mask2Former (Cheng et al., CVPR 2022, arXiv 2112.01527): the model that wires the five parts."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import torch
 from mmdet.structures import DetDataSample
@@ -20,9 +20,11 @@ class Mask2Former(BaseModel):
     Args:
         backbone (dict): Config of the backbone: images (B, 3, H, W) to features, fine to coarse.
         pixel_decoder (dict): Config of the pixel decoder. ``in_channels`` and ``strides`` follow from the backbone.
-        head (dict): Config of the head. ``num_classes`` follows from the metainfo.
+        head (dict): Config of the head. ``num_classes`` follows from the metainfo; ``embed_dims``, ``mask_dims`` and
+            ``num_levels`` from the pixel decoder.
         criterion (dict): Config of the criterion. ``num_classes`` follows from the metainfo.
-        postprocessors (Sequence[dict]): Configs of what makes results of the last decoder output.
+        postprocessors (Mapping[str, dict | None]): Configs of what makes results of the last decoder output, under
+            names of one's own choice; None leaves one out.
         metainfo (Mapping): ``classes`` and ``isthing`` of the data set. ``SegRunner`` fills it in.
         data_preprocessor (dict, optional): Config of the data preprocessor.
         init_cfg (dict, optional): mmengine's initialisation config.
@@ -33,7 +35,7 @@ class Mask2Former(BaseModel):
                  pixel_decoder: dict,
                  head: dict,
                  criterion: dict,
-                 postprocessors: Sequence[dict],
+                 postprocessors: Mapping[str, dict | None],
                  metainfo: Mapping | None = None,
                  data_preprocessor: dict | None = None,
                  init_cfg: dict | None = None) -> None:
@@ -45,14 +47,16 @@ class Mask2Former(BaseModel):
         num_classes = len(metainfo['classes'])
         if len(isthing) != num_classes:
             raise ValueError(f'metainfo has {num_classes} classes, but isthing has {len(isthing)} entries')
+        self.classes = tuple(metainfo['classes'])
         self.isthing = isthing
         self.backbone = MODELS.build(backbone)
         if 'in_channels' not in pixel_decoder:
             pixel_decoder = dict(pixel_decoder, **feature_layout(self.backbone))
         self.pixel_decoder = MODELS.build(pixel_decoder)
-        self.head = MODELS.build(dict(head, num_classes=num_classes))
+        widths = {name: getattr(self.pixel_decoder, name) for name in ('embed_dims', 'mask_dims', 'num_levels')}
+        self.head = MODELS.build(dict(head, num_classes=num_classes), default_args=widths)
         self.criterion = MODELS.build(dict(criterion, num_classes=num_classes))
-        self.postprocessors = [TASK_UTILS.build(cfg) for cfg in postprocessors]
+        self.postprocessors = [TASK_UTILS.build(cfg) for cfg in postprocessors.values() if cfg is not None]
 
     def forward(self,
                 inputs: Tensor,

@@ -104,7 +104,8 @@ def convert_lite0_keys(state_dict: dict[str, Tensor]) -> dict[str, Tensor]:
         number, _, rest = rest.partition('.')
         part, _, leaf = rest.partition('.')
         if owner != '_blocks' or part not in parts or not number.isdigit() or int(number) >= len(places):
-            raise KeyError(f"'{name}' is no weight of EfficientNet-Lite0; give the file efficientnet-lite0-57934424.pth.")
+            raise KeyError(
+                f"'{name}' is no weight of EfficientNet-Lite0; give the file efficientnet-lite0-57934424.pth.")
         stage, block = places[int(number)]
         converted[f'stages.{stage}.{block}.{parts[part]}.{leaf}'] = value
     return converted

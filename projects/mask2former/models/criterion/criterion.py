@@ -21,7 +21,7 @@ class PointSampledCriterion(BaseModule):
 
     Args:
         num_classes (int): K.
-        matcher (dict): Config of the matcher.
+        matcher (dict): Config of the matcher; ``num_points`` follows from the criterion's.
         num_points (int): P, points of a mask that the losses look at. Defaults to 12544.
         oversample_ratio (float): Candidates for a point that is chosen for uncertainty. Defaults to 3.
         importance_ratio (float): Share of points that are chosen for uncertainty. Defaults to 0.75.
@@ -43,7 +43,7 @@ class PointSampledCriterion(BaseModule):
                  no_object_weight: float = 0.1) -> None:
         super().__init__()
         self.num_classes = num_classes
-        self.matcher = TASK_UTILS.build(matcher)
+        self.matcher = TASK_UTILS.build(matcher, default_args=dict(num_points=num_points))
         self.num_points = num_points
         self.oversample_ratio = oversample_ratio
         self.importance_ratio = importance_ratio

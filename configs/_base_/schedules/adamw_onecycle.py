@@ -1,0 +1,14 @@
+# A short schedule for small data: warm-up, then cosine decay to zero. Leaves set max_iters and the peak learning rate.
+max_iters = 2000
+train_cfg = dict(type='IterBasedTrainLoop', max_iters=max_iters, val_interval=max_iters)
+optim_wrapper = dict(
+    type='SegOptimWrapper',
+    constructor='SegOptimWrapperConstructor',
+    optimizer=dict(type='AdamW', lr=5e-4, weight_decay=0.05, eps=1e-8, betas=(0.9, 0.999)),
+    paramwise_cfg=dict(backbone_lr_mult=0.1),
+    clip_grad=dict(max_norm=0.01, norm_type=2))
+param_scheduler = [
+    dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=100),
+    dict(type='CosineAnnealingLR', eta_min=0.0, by_epoch=False, begin=100, end=max_iters, T_max=max_iters - 100),
+]
+auto_scale_lr = dict(enable=False, base_batch_size=8)

@@ -1,0 +1,10 @@
+_base_ = [
+    '../_base_/models/mask2former_efficientnet-lite0.py',
+    '../_base_/datasets/shapes_panoptic.py',
+    '../_base_/schedules/adamw_onecycle.py',
+    '../_base_/default_runtime.py',
+]
+model = dict(
+    pixel_decoder=dict(embed_dims=64, mask_dims=64, num_layers=1, ffn_dims=256),
+    head=dict(num_queries=20, ffn_dims=256),
+    criterion=dict(num_points=1024))

@@ -1,0 +1,91 @@
+"""Optimizer wrapper: mixed precision on any device, and steps whose gradient is not finite are left out."""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from mmengine.logging import print_log
+from mmengine.optim import OptimWrapper
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from ..models.criterion import NonFiniteError
+from ..registry import OPTIM_WRAPPERS
+
+
+@OPTIM_WRAPPERS.register_module()
+class SegOptimWrapper(OptimWrapper):
+    """Clips the gradient norm of the full model, and skips a step whose gradient is NaN or infinite.
+
+    Args:
+        optimizer (Optimizer): The optimizer.
+        accumulative_counts (int): Iterations whose gradients make one step. Defaults to 1.
+        clip_grad (dict, optional): ``max_norm`` and ``norm_type`` of the clipping.
+        amp_dtype (str, optional): 'bfloat16' or 'float16' (with loss scaling) for mixed precision.
+        max_skipped (int): So many skipped steps in a row end the training. Defaults to 20.
+    """
+
+    def __init__(self,
+                 optimizer: Optimizer,
+                 accumulative_counts: int = 1,
+                 clip_grad: dict | None = None,
+                 amp_dtype: str | None = None,
+                 max_skipped: int = 20) -> None:
+        super().__init__(optimizer, accumulative_counts, clip_grad)
+        if amp_dtype not in (None, 'bfloat16', 'float16'):
+            raise ValueError(f"amp_dtype must be 'bfloat16', 'float16' or None, not '{amp_dtype}'")
+        self.amp_dtype = amp_dtype
+        self.max_skipped = max_skipped
+        self.skipped = 0
+        self.device_type = 'cuda' if torch.cuda.is_available() else 'cpu'
+        self.scaler = torch.amp.GradScaler(self.device_type, enabled=amp_dtype == 'float16')
+
+    @contextmanager
+    def optim_context(self, model: nn.Module) -> Iterator[None]:
+        """The forward pass of a step runs in this context."""
+        dtype = getattr(torch, self.amp_dtype) if self.amp_dtype else None
+        with super().optim_context(model), torch.autocast(self.device_type, dtype, enabled=dtype is not None):
+            yield
+
+    def backward(self, loss: Tensor, **kwargs) -> None:
+        """Back-propagate the (scaled) loss."""
+        self.scaler.scale(loss).backward(**kwargs)
+        self._inner_count += 1
+
+    def step(self, **kwargs) -> None:
+        """Clip the gradient and step, unless the gradient is not finite."""
+        self.scaler.unscale_(self.optimizer)
+        parameters = [p for group in self.optimizer.param_groups for p in group['params'] if p.grad is not None]
+        norm = torch.nn.utils.clip_grad_norm_(parameters, **(self.clip_grad_kwargs or dict(max_norm=float('inf'))))
+        finite = bool(norm.isfinite())
+        if finite:
+            self.message_hub.update_scalar(f'train/{self.grad_name}', float(norm))
+            self.scaler.step(self.optimizer, **kwargs)
+        self.skipped = 0 if finite else self.skipped + 1
+        self.scaler.update()
+        if not finite:
+            self._report_skipped()
+
+    def _report_skipped(self) -> None:
+        iteration = self.message_hub.get_info('iter', 'unknown')
+        message = f'The gradient is NaN or infinite at iteration {iteration}: '
+        if self.skipped >= self.max_skipped:
+            raise NonFiniteError(f'{message}{self.skipped} steps in a row were left out, so training stops. Resume from '
+                                 'the last checkpoint with a lower learning rate, or in bfloat16 or float32.')
+        print_log(message + f'this step is left out ({self.skipped} in a row).', logger='current', level=logging.WARNING)
+
+    def state_dict(self) -> dict:
+        """The optimizer's state and the loss scale."""
+        state = super().state_dict()
+        if self.scaler.is_enabled():
+            state['loss_scaler'] = self.scaler.state_dict()
+        return state
+
+    def load_state_dict(self, state_dict: dict) -> None:
+        """Load what :meth:`state_dict` gave."""
+        state_dict = dict(state_dict)
+        scaler = state_dict.pop('loss_scaler', None)
+        if scaler is not None and self.scaler.is_enabled():
+            self.scaler.load_state_dict(scaler)
+        super().load_state_dict(state_dict)

@@ -1,0 +1,45 @@
+"""Test a checkpoint: python tools/test.py CONFIG CHECKPOINT [--out F] [--show-dir D] ..."""
+
+import mask2former.compat  # noqa: F401, I001  (before anything that imports mmdet)
+import json
+from pathlib import Path
+
+from mmdet.evaluation import DumpDetResults
+from mmengine.dist import is_main_process
+
+from mask2former.apis.cli import build_runner, common_parser, load_config
+
+
+def main() -> None:
+    parser = common_parser('Test a checkpoint.')
+    parser.add_argument('checkpoint', help='checkpoint file')
+    parser.add_argument('--out', metavar='F.pkl', help='write all predictions to this pickle file')
+    parser.add_argument('--show-dir', metavar='D', help='write a picture of each result to this folder')
+    parser.add_argument('--tta', action='store_true', help='test-time augmentation, as tta_model of the config says')
+    args = parser.parse_args()
+    if args.out is not None and not args.out.endswith(('.pkl', '.pickle')):
+        parser.error(f"--out must name a .pkl file, not '{args.out}'")
+    if '://' not in args.checkpoint and not Path(args.checkpoint).is_file():
+        parser.error(f"there is no checkpoint '{args.checkpoint}'")
+    cfg = load_config(args)
+    cfg.load_from = args.checkpoint
+    if args.show_dir is not None:
+        cfg.default_hooks.visualization.update(draw=True, out_dir=args.show_dir)
+    if args.tta:
+        if 'tta_model' not in cfg or 'tta_pipeline' not in cfg:
+            parser.error(f'{args.config} has no tta_model and tta_pipeline: test without --tta.')
+        cfg.model = dict(cfg.tta_model, module=cfg.model)
+        cfg.test_dataloader.dataset.pipeline = cfg.tta_pipeline
+
+    runner = build_runner(cfg)
+    if args.out is not None:
+        runner.test_evaluator.metrics.append(DumpDetResults(out_file_path=args.out))
+    metrics = runner.test()
+    if is_main_process():
+        path = Path(runner.work_dir) / 'test_metrics.json'
+        path.write_text(json.dumps({key: float(value) for key, value in metrics.items()}, indent=2) + '\n')
+        print(f'Metrics are in {path}' + (f', pictures in {args.show_dir}' if args.show_dir else '') + '.')
+
+
+if __name__ == '__main__':
+    main()

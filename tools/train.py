@@ -1,0 +1,30 @@
+"""Train a model: python tools/train.py CONFIG [--resume [auto|PATH]] [--amp] [--auto-scale-lr] ..."""
+
+import mask2former.compat  # noqa: F401, I001  (before anything that imports mmdet)
+from mask2former.apis.cli import build_runner, common_parser, load_config
+
+
+def main() -> None:
+    parser = common_parser('Train a model.')
+    parser.add_argument(
+        '--resume', nargs='?', const='auto', metavar='PATH', help='resume from the last or from the given checkpoint')
+    parser.add_argument('--amp', action='store_true', help='mixed precision in bfloat16')
+    parser.add_argument(
+        '--auto-scale-lr', action='store_true', help='scale the learning rate to the number of GPUs and the batch size')
+    args = parser.parse_args()
+    cfg = load_config(args)
+    if args.amp:
+        cfg.optim_wrapper.setdefault('amp_dtype', 'bfloat16')
+    if args.auto_scale_lr:
+        if 'base_batch_size' not in cfg.get('auto_scale_lr', {}):
+            parser.error(f'{args.config} has no auto_scale_lr.base_batch_size: add auto_scale_lr=dict(enable=False, '
+                         'base_batch_size=...) with the batch size that its learning rate is meant for.')
+        cfg.auto_scale_lr.enable = True
+    if args.resume is not None:
+        cfg.resume = True
+        cfg.load_from = None if args.resume == 'auto' else args.resume
+    build_runner(cfg).train()
+
+
+if __name__ == '__main__':
+    main()
