@@ -1,0 +1,224 @@
+"""The classes of a data set (``metainfo``): where they come from, and how to know them without reading any image.
+
+Metainfo holds ``classes``, ``isthing``, ``palette`` and ``category_ids``, each of length K; the position is the label.
+"""
+
+import difflib
+import functools
+import json
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+from mmengine.dataset import BaseDataset
+from mmengine.utils import is_abs
+
+from mask2former.registry import DATASETS
+
+from .errors import DataError
+
+KEYS = ('classes', 'isthing', 'palette', 'category_ids')
+
+
+@functools.lru_cache(maxsize=8)
+def _spread_colours(n: int) -> np.ndarray:
+    """``(n, 3)`` uint8 RGB: each colour lies as far as can be, in Lab, from all before it."""
+    steps = np.arange(0, 256, 15, dtype=np.uint8)
+    rgb = np.stack(np.meshgrid(steps, steps, steps, indexing='ij'), axis=-1).reshape(-1, 1, 3)  # (M, 1, 3)
+    lab = cv2.cvtColor(rgb, cv2.COLOR_RGB2LAB)[:, 0].astype(np.float32)  # (M, 3)
+    legible = (lab[:, 0] > 75) & (lab[:, 0] < 235)  # of 255: neither black, which means void, nor white
+    rgb, lab = rgb[legible, 0], lab[legible]
+    chosen = [int(np.argmax(np.abs(lab[:, 1:] - 128).sum(1)))]
+    distance = np.full(len(lab), np.inf, dtype=np.float32)
+    for _ in range(n - 1):
+        distance = np.minimum(distance, np.square(lab - lab[chosen[-1]]).sum(1))
+        chosen.append(int(distance.argmax()))
+    return rgb[chosen[:n]]
+
+
+def make_palette(n: int) -> list[tuple[int, int, int]]:
+    """Make ``n`` RGB colours, always the same ones and distinct up to some 3500.
+
+    The beginning of a longer palette is the shorter one.
+    """
+    return [tuple(colour) for colour in _spread_colours(n).tolist()]
+
+
+def known_metainfo(name: str) -> dict:
+    """Read the metainfo of a well-known data set from the file ``metainfo/{name}.json`` beside this module."""
+    table = json.loads((Path(__file__).parent / 'metainfo' / f'{name}.json').read_text())
+    return dict(
+        classes=tuple(table['classes']),
+        isthing=tuple(bool(flag) for flag in table['isthing']),
+        palette=[tuple(colour) for colour in table['palette']],
+        category_ids=tuple(table['category_ids']))
+
+
+def near_names(name: str, known: Iterable[str]) -> str:
+    """Say which of the known names ``name`` may have meant, or the first few where none is near."""
+    known = [str(k) for k in known]
+    near = difflib.get_close_matches(str(name), known, n=3, cutoff=0.5)
+    if near:
+        return f'did you mean {" or ".join(repr(k) for k in near)}?'
+    return f'it has {", ".join(repr(k) for k in known[:8])}{" ..." if len(known) > 8 else ""}.'
+
+
+def read_json(path: str) -> dict:
+    """Read an annotation file.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        DataError: If it is not a JSON object.
+    """
+    if not os.path.isfile(path):
+        raise FileNotFoundError(f"Annotation file '{path}' does not exist; check data_root and ann_file.")
+    with open(path, encoding='utf-8') as file:
+        try:
+            content = json.load(file)
+        except ValueError as error:
+            raise DataError(f"Annotation file '{path}' is not valid JSON ({error}); get it anew.") from None
+    if not isinstance(content, dict):
+        raise DataError(f"Annotation file '{path}' holds a {type(content).__name__}, but a COCO file is an object with "
+                        "'images', 'annotations' and 'categories'; give such a file.")
+    return content
+
+
+def read_categories(path: str) -> list[dict]:
+    """Read the ``categories`` of a COCO-like annotation file; kept, so that a large file is read once for them."""
+    stat = os.stat(path) if os.path.isfile(path) else None
+    return _read_categories(path, stat and (stat.st_mtime_ns, stat.st_size))
+
+
+@functools.lru_cache(maxsize=16)
+def _read_categories(path: str, version: tuple | None) -> list[dict]:
+    categories = read_json(path).get('categories')
+    if not categories:
+        raise DataError(f"Annotation file '{path}' has no 'categories'; add a list of dict(id, name, isthing), or give "
+                        f'metainfo=dict({", ".join(f"{key}=..." for key in KEYS)}).')
+    for category in categories:
+        if 'id' not in category or 'name' not in category:
+            raise DataError(f"Category {category} in '{path}' needs an 'id' and a 'name'.")
+    return categories
+
+
+def resolve_metainfo(given: Mapping | None, defaults: Mapping, ann_file: str, *, all_things: bool = False) -> dict:
+    """Put the metainfo of a data set together: ``given`` before ``defaults`` before the file's categories.
+
+    ``given['classes']`` may name a part of the categories, in any order; the position in it is then the label.
+
+    Args:
+        given (Mapping | None): The argument ``metainfo`` of a data set; each value may be the path of a text file.
+        defaults (Mapping): ``METAINFO`` of the data set's class.
+        ann_file (str): The annotation file, read only where the two do not say everything.
+        all_things (bool): Whether a category is a thing where nothing says otherwise (instance segmentation).
+
+    Returns:
+        dict: ``KEYS``, each of length K, and whatever else ``given`` and ``defaults`` hold.
+
+    Raises:
+        FileNotFoundError: If the annotation file is needed and absent.
+        DataError: If a class is unknown, a length differs, or nothing says what is a thing.
+    """
+    given = BaseDataset._load_metainfo(given)
+    needed = ('classes', 'category_ids') + (() if all_things else ('isthing',))
+    source = f"'{ann_file}'"
+    if all(key in given for key in needed):
+        rows = [dict(name=name) for name in _check_names(given['classes'])]
+    else:
+        if all(key in defaults for key in needed):
+            source = "the data set class's METAINFO"
+            rows = _rows_of_metainfo(defaults)
+        else:
+            given = given if 'classes' in given else {**defaults, **given}
+            rows = read_categories(ann_file)
+        if 'classes' in given:
+            rows = _select(rows, _check_names(given['classes']), source)
+
+    info = {**defaults, **given, 'classes': tuple(row['name'] for row in rows)}
+    for key, row_key in zip(KEYS[1:], ('isthing', 'color', 'id')):
+        if key not in given:
+            info[key] = [row.get(row_key) for row in rows]
+        elif len(given[key]) != len(rows):
+            raise DataError(f'metainfo gives {len(given[key])} {key} for the {len(rows)} classes of {source}; '
+                            'give one for each.')
+    if all_things and 'isthing' not in given:
+        info['isthing'] = [True] * len(rows)
+    for name, category_id, isthing in zip(info['classes'], info['category_ids'], info['isthing']):
+        if isthing is None:
+            raise DataError(
+                f"Category '{name}' (id {category_id}) in {source} has no 'isthing'; add \"isthing\": 1 for a thing or "
+                '0 for stuff to each category, or give metainfo=dict(isthing=...) with a bool for each class.')
+    if any(colour is None for colour in info['palette']):
+        info['palette'] = make_palette(len(rows))
+    info['isthing'] = tuple(bool(flag) for flag in info['isthing'])
+    info['palette'] = [tuple(int(c) for c in colour) for colour in info['palette']]
+    info['category_ids'] = tuple(info['category_ids'])
+    return info
+
+
+def dataset_metainfo(cfg: Mapping) -> dict:
+    """Find the metainfo of a data set's *config*; no image is read and no data set is built.
+
+    Args:
+        cfg (Mapping): Config of a data set, or of wrappers around some (``dataset=`` or ``datasets=``, nested).
+
+    Returns:
+        dict: ``classes``, ``isthing``, ``palette``, ``category_ids``.
+
+    Raises:
+        FileNotFoundError: If the annotation file is needed and absent.
+        DataError: If the type is unknown, joined data sets differ in their classes, or something is not said.
+    """
+    if 'datasets' in cfg:
+        infos = [dataset_metainfo(part) for part in cfg['datasets']]
+        for info in infos[1:]:
+            if info['classes'] != infos[0]['classes']:
+                odd = sorted(set(info['classes']) ^ set(infos[0]['classes']))[:5]
+                raise DataError('The joined data sets differ in their classes or the order of them '
+                                f'(in one only: {odd}); give each the same metainfo=dict(classes=...).')
+        return infos[0]
+    if 'dataset' in cfg:
+        return dataset_metainfo(cfg['dataset'])
+
+    cls = DATASETS.get(cfg['type']) if isinstance(cfg['type'], str) else cfg['type']
+    if cls is None:
+        raise DataError(f"Data set type '{cfg['type']}' is not registered; "
+                        f"{near_names(cfg['type'], DATASETS.module_dict)}")
+    ann_file, data_root = cfg.get('ann_file') or '', cfg.get('data_root') or ''
+    if ann_file and data_root and not is_abs(ann_file):
+        ann_file = os.path.join(data_root, ann_file)
+    given, defaults = cfg.get('metainfo') or {}, getattr(cls, 'METAINFO', {})
+    lacking = [key for key in ('classes', 'isthing', 'category_ids') if key not in {**defaults, **given}]
+    if lacking and not ann_file.endswith('.json'):
+        # Some other kind of data set: nothing can be read that would say it, and things are not guessed.
+        raise DataError(f"The metainfo of data set type '{cls.__name__}' lacks {', '.join(lacking)}; give "
+                        f"metainfo=dict({', '.join(f'{key}=(...)' for key in lacking)}), one value for each class.")
+    info = resolve_metainfo(given, defaults, ann_file, all_things=getattr(cls, 'all_things', False))
+    return {key: info[key] for key in KEYS}
+
+
+def _rows_of_metainfo(info: Mapping) -> list[dict]:
+    colours = info.get('palette') or [None] * len(info['classes'])
+    things = info.get('isthing') or [None] * len(info['classes'])
+    return [dict(name=n, isthing=t, color=c, id=i)
+            for n, t, c, i in zip(info['classes'], things, colours, info['category_ids'])]
+
+
+def _check_names(names: Sequence[str]) -> Sequence[str]:
+    if isinstance(names, str) or not names:
+        raise DataError('metainfo classes must be a sequence of names, or the path of a text file of them, '
+                        f'not {names!r}.')
+    twice = sorted({name for name in names if list(names).count(name) > 1})
+    if twice:
+        raise DataError(f'metainfo classes name {twice} more than once; name each class once.')
+    return names
+
+
+def _select(rows: list[dict], names: Sequence[str], source: str) -> list[dict]:
+    by_name = {row['name']: row for row in rows}
+    for name in names:
+        if name not in by_name:
+            raise DataError(f"Class '{name}' of metainfo is not a category of {source}; {near_names(name, by_name)}")
+    return [by_name[name] for name in names]

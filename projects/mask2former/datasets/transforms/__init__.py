@@ -1,0 +1,8 @@
+"""Transforms: read images and segments, pack them; between the two stand mmcv's and mmdet's transforms."""
+
+from .image import LoadImage
+from .instance_segments import LoadInstanceSegments
+from .pack import PackSegInputs
+from .panoptic_segments import LoadPanopticGroundTruth, LoadPanopticSegments
+
+__all__ = ['LoadImage', 'LoadInstanceSegments', 'LoadPanopticGroundTruth', 'LoadPanopticSegments', 'PackSegInputs']

@@ -1,0 +1,96 @@
+"""Rasterise instances into a few layers of ids."""
+
+import numpy as np
+from mmcv.transforms import BaseTransform
+from pycocotools import mask as coco_mask
+
+from mask2former.registry import TRANSFORMS
+
+from ..errors import DataError
+from .id_map import seg_map_dtype
+from .image import check_size
+
+MAX_LAYERS = 128  # OpenCV 5 resizes no image of more channels
+
+
+@TRANSFORMS.register_module()
+class LoadInstanceSegments(BaseTransform):
+    """Rasterise instances for training; crowd and instances without a pixel are left out.
+
+    Instances may overlap: each goes whole into the first layer where its pixels are free. Most images need one or two
+    layers, so that transforms treat these instead of one mask an instance.
+
+    Needs ``img`` (not resized yet), ``img_path``, ``instances``.
+    Sets ``gt_seg_map`` ``(H, W)`` or ``(H, W, n)`` uint8, or uint16 for many instances: 0 is void, ``i`` is instance
+    ``i - 1``; and ``gt_seg_labels`` ``(N,)`` int64.
+    """
+
+    def transform(self, results: dict) -> dict:
+        """Rasterise the instances.
+
+        Raises:
+            DataError: If a segmentation is malformed or does not fit the image.
+        """
+        size = results['img'].shape[:2]
+        if 'height' in results and 'width' in results:
+            stated = (results['height'], results['width'])
+            check_size('The size in the annotation file', stated, results['img_path'], size)
+        instances = [instance for instance in results['instances'] if not instance['iscrowd']]
+        layers, labels = [], []
+        dtype = seg_map_dtype(len(instances))
+        for instance in instances:
+            rle = encode(instance['segmentation'], size, results['img_path'])
+            x, y, w, h = (int(v) for v in coco_mask.toBbox(rle))
+            if w * h == 0:
+                continue
+            box = slice(y, y + h), slice(x, x + w)
+            mask = coco_mask.decode(rle)[box].astype(bool)
+            for layer in layers:
+                if not layer[box][mask].any():
+                    break
+            else:
+                layer = np.zeros(size, dtype=dtype)
+                layers.append(layer)
+            labels.append(instance['label'])
+            layer[box][mask] = len(labels)
+        if len(layers) > MAX_LAYERS:
+            raise DataError(f"Over {MAX_LAYERS} instances lie over one another in the image '{results['img_path']}'; "
+                            'remove the doubled ones from the annotation file.')
+        results['gt_seg_map'] = (
+            np.stack(layers, axis=-1) if len(layers) > 1 else layers[0] if layers else np.zeros(size, dtype=dtype))
+        results['gt_seg_labels'] = np.array(labels, dtype=np.int64)
+        return results
+
+
+def encode(segmentation: list | dict, size: tuple[int, int], img_path: str) -> dict:
+    """Encode a segmentation of any of COCO's kinds as compressed RLE.
+
+    Args:
+        segmentation (list | dict): Polygons ``[[x0, y0, x1, y1, ...], ...]`` in pixels, or RLE, compressed or not.
+        size (tuple[int, int]): The image's ``(H, W)``.
+        img_path (str): The image's path for the message.
+
+    Returns:
+        dict: ``dict(size=[H, W], counts=bytes)``.
+
+    Raises:
+        DataError: If the segmentation is malformed or an RLE has another size.
+    """
+    height, width = size
+    try:
+        if isinstance(segmentation, dict):
+            check_size('The RLE of an instance', tuple(segmentation['size']), img_path, size)
+            if isinstance(segmentation['counts'], list):
+                return coco_mask.frPyObjects(segmentation, height, width)
+            return segmentation
+        if isinstance(segmentation, str):
+            raise TypeError('it is a string')
+        # Under three points nothing is enclosed, and pycocotools takes four numbers for a box.
+        polygons = [polygon for polygon in segmentation if len(polygon) >= 6] or [[0.0] * 6]
+        return coco_mask.merge(coco_mask.frPyObjects(polygons, height, width))
+    except DataError:
+        raise
+    except Exception as error:
+        raise DataError(
+            f"An instance of the image '{img_path}' has a segmentation that is neither polygons "
+            f'[[x0, y0, x1, y1, x2, y2, ...], ...] nor RLE dict(size, counts) ({error}); correct it.') from error
