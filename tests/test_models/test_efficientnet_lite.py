@@ -41,8 +41,8 @@ def reference_features(weights, x):
         return F.conv2d(F.pad(x, pads), weight, stride=stride, groups=groups)
 
     def norm(x, name):
-        mean, var, scale, shift = (
-            weights[f'{name}.{leaf}'].reshape(1, -1, 1, 1) for leaf in ('running_mean', 'running_var', 'weight', 'bias'))
+        leaves = ('running_mean', 'running_var', 'weight', 'bias')
+        mean, var, scale, shift = (weights[f'{name}.{leaf}'].reshape(1, -1, 1, 1) for leaf in leaves)
         return (x - mean) / torch.sqrt(var + 1e-3) * scale + shift
 
     strides = [1, 2, 1, 2, 1, 2, 1, 1, 1, 1, 1, 2, 1, 1, 1, 1]

@@ -1,0 +1,136 @@
+"""Painting segments and joining panels, with OpenCV on arrays. Images are (H, W, 3) uint8 RGB."""
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+
+from .class_table import RGB
+
+BACKGROUND = (32, 32, 36)
+
+
+def as_rgb(image: np.ndarray) -> np.ndarray:
+    """Check an image and give it three channels.
+
+    Args:
+        image (np.ndarray): (H, W), (H, W, 1) or (H, W, 3) uint8.
+
+    Returns:
+        np.ndarray: (H, W, 3) uint8.
+
+    Raises:
+        ValueError: If it is no such image.
+    """
+    if image.dtype != np.uint8 or image.ndim not in (2, 3) or image.shape[2:] not in ((), (1,), (3,)) or not image.size:
+        raise ValueError(
+            f'An image to draw on must be uint8 of shape (H, W) or (H, W, 3), but it is {image.dtype} of shape '
+            f'{image.shape}; convert it first.')
+    if image.ndim == 2 or image.shape[2] == 1:
+        return cv2.cvtColor(image.reshape(image.shape[:2]), cv2.COLOR_GRAY2RGB)
+    return image
+
+
+def drawing_size(shape: tuple[int, int], sides: tuple[int, int]) -> tuple[int, int]:
+    """The size to draw an image at: its own where the longest side lies within ``sides``, else scaled to lie there.
+
+    Args:
+        shape (tuple[int, int]): (H, W) of the image.
+        sides (tuple[int, int]): Shortest and longest allowed longest side, in pixels.
+
+    Returns:
+        tuple[int, int]: (H, W) of the drawing.
+    """
+    longest = max(shape)
+    scale = min(max(longest, sides[0]), sides[1]) / longest
+    return max(1, round(shape[0] * scale)), max(1, round(shape[1] * scale))
+
+
+def resize_image(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Resize an image to (H, W)."""
+    if image.shape[:2] == size:
+        return image
+    smaller = size[0] < image.shape[0]
+    return cv2.resize(image, size[::-1], interpolation=cv2.INTER_AREA if smaller else cv2.INTER_LINEAR)
+
+
+def resize_map(id_map: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Resize a map of ids or a mask to (H, W); ids are never mixed."""
+    if id_map.shape == size:
+        return id_map
+    # OpenCV resizes no bool and not everywhere int32; float64 holds every int32.
+    values = id_map.astype(np.uint8 if id_map.dtype == bool else np.float64)
+    return cv2.resize(values, size[::-1], interpolation=cv2.INTER_NEAREST_EXACT).astype(id_map.dtype)
+
+
+def fill_segments(image: np.ndarray, id_map: np.ndarray, colors: Sequence[RGB], alpha: float,
+                  dim_void: bool) -> np.ndarray:
+    """Blend the segments' colours with the image.
+
+    Args:
+        image (np.ndarray): (H, W, 3) uint8.
+        id_map (np.ndarray): (H, W) int32; id ``i`` has colour ``i - 1``, 0 is void.
+        colors (Sequence[tuple[int, int, int]]): RGB colour of each segment.
+        alpha (float): Share of the colour in 0 .. 1.
+        dim_void (bool): Whether void is darkened.
+
+    Returns:
+        np.ndarray: (H, W, 3) uint8, a new image.
+    """
+    table = np.zeros((len(colors) + 1, 3), np.uint8)
+    table[1:] = np.asarray(colors, np.uint8).reshape(-1, 3)
+    drawn = cv2.addWeighted(image, 1 - alpha, table[id_map], alpha, 0)
+    if not dim_void:
+        void = id_map == 0
+        drawn[void] = image[void]
+    return drawn
+
+
+def outline_segments(image: np.ndarray, id_map: np.ndarray, width: int) -> None:
+    """Draw the borders between different ids into the image, in white.
+
+    Args:
+        image (np.ndarray): (H, W, 3) uint8, changed in place.
+        id_map (np.ndarray): (H, W) int32.
+        width (int): Line width in pixels.
+    """
+    border = np.zeros(id_map.shape, np.uint8)
+    border[:, 1:] |= id_map[:, 1:] != id_map[:, :-1]
+    border[1:] |= id_map[1:] != id_map[:-1]
+    if width > 1:
+        border = cv2.dilate(border, np.ones((width, width), np.uint8))
+    image[border > 0] = (255, 255, 255)
+
+
+def outline_masks(image: np.ndarray, masks: Sequence[np.ndarray], width: int) -> None:
+    """Draw the whole outline of each mask in white, also where another segment lies over it.
+
+    Args:
+        image (np.ndarray): (H, W, 3) uint8, changed in place.
+        masks (Sequence[np.ndarray]): (H, W) bool each.
+        width (int): Line width in pixels.
+    """
+    for mask in masks:
+        contours, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
+        cv2.drawContours(image, contours, -1, (255, 255, 255), width)
+
+
+def tile_panels(panels: Sequence[np.ndarray], gap: int) -> np.ndarray:
+    """Put panels of one size side by side: up to three in one row, more in two rows.
+
+    Args:
+        panels (Sequence[np.ndarray]): (H, W, 3) uint8 each.
+        gap (int): Pixels between panels.
+
+    Returns:
+        np.ndarray: The joined picture, uint8.
+    """
+    height, width = panels[0].shape[:2]
+    columns = len(panels) if len(panels) <= 3 else (len(panels) + 1) // 2
+    rows = -(-len(panels) // columns)
+    size = (rows * (height + gap) - gap, columns * (width + gap) - gap, 3)
+    joined = np.full(size, BACKGROUND, np.uint8)
+    for index, panel in enumerate(panels):
+        top, left = index // columns * (height + gap), index % columns * (width + gap)
+        joined[top:top + height, left:left + width] = panel
+    return joined

@@ -1,0 +1,156 @@
+"""Draws an image with its ground truth and its predictions side by side."""
+
+import mmcv
+import numpy as np
+from mmdet.structures import DetDataSample
+from mmengine.dist import master_only
+from mmengine.visualization import Visualizer
+from mmengine.visualization.vis_backend import BaseVisBackend
+from PIL.ImageFont import FreeTypeFont
+
+from mask2former.registry import VISUALIZERS
+
+from .class_table import ClassTable
+from .draw import (
+    as_rgb,
+    drawing_size,
+    fill_segments,
+    outline_masks,
+    outline_segments,
+    resize_image,
+    resize_map,
+    tile_panels,
+)
+from .labels import add_caption, draw_labels, load_font, place_labels
+from .segment_map import SegmentMap, from_instances, from_panoptic, from_semantic
+
+
+@VISUALIZERS.register_module()
+class SegLocalVisualizer(Visualizer):
+    """Draws segmentations of every task: image | ground truth | panoptic | instance | semantic, as far as there are.
+
+    Names and colours come from ``dataset_meta`` (``classes``, ``palette``, ``isthing``); without it labels are numbers.
+
+    Args:
+        name (str): Name of the visualizer.
+        image (np.ndarray, optional): As MMEngine's visualizer has it.
+        vis_backends (list[dict | BaseVisBackend], optional): Where pictures without an ``out_file`` go.
+        save_dir (str, optional): Folder of the backends.
+        alpha (float): Share of the segments' colours in 0 .. 1; the rest is the image.
+        panel_sides (tuple[int, int]): Smallest and largest longest side of a panel in pixels. Smaller images are
+            enlarged, so that labels on them can be read; larger ones are reduced.
+        font_file (str, optional): A TrueType font for class names in scripts that DejaVu Sans lacks, such as Chinese.
+    """
+
+    def __init__(self,
+                 name: str = 'visualizer',
+                 image: np.ndarray | None = None,
+                 vis_backends: list[dict | BaseVisBackend] | dict | BaseVisBackend | None = None,
+                 save_dir: str | None = None,
+                 alpha: float = 0.55,
+                 panel_sides: tuple[int, int] = (512, 1600),
+                 font_file: str | None = None) -> None:
+        super().__init__(name=name, image=image, vis_backends=vis_backends, save_dir=save_dir)
+        if not 0 <= alpha <= 1:
+            raise ValueError(f'alpha must lie in 0 .. 1, but is {alpha}.')
+        if not 0 < panel_sides[0] <= panel_sides[1]:
+            raise ValueError(f'panel_sides must be (smallest, largest), but are {panel_sides}.')
+        self.alpha = alpha
+        self.panel_sides = tuple(panel_sides)
+        self.font_file = font_file
+
+    @master_only
+    def add_datasample(self,
+                       name: str,
+                       image: np.ndarray,
+                       data_sample: DetDataSample | None = None,
+                       draw_gt: bool = True,
+                       draw_pred: bool = True,
+                       show: bool = False,
+                       wait_time: float = 0,
+                       out_file: str | None = None,
+                       pred_score_thr: float = 0.3,
+                       step: int = 0) -> None:
+        """Draw a sample, and show it, if wished; write it to ``out_file`` or else hand it to the backends.
+
+        Args:
+            name (str): Name of the picture in the backends and title of the window.
+            image (np.ndarray): (H, W, 3) or (H, W) uint8, RGB.
+            data_sample (DetDataSample, optional): Its ``gt_panoptic_seg`` or else ``gt_segments``, and its
+                ``pred_panoptic_seg``, ``pred_instances`` and ``pred_sem_seg`` are drawn, each where it exists.
+            draw_gt (bool): Whether to draw ground truth.
+            draw_pred (bool): Whether to draw predictions.
+            show (bool): Whether to open a window.
+            wait_time (float): How long the window stays, in seconds; 0 waits for a key.
+            out_file (str, optional): The picture file; its folder is made.
+            pred_score_thr (float): Instances with lower scores are not drawn.
+            step (int): Step number for the backends.
+
+        Raises:
+            ValueError: If the image is no uint8 image or a field has another size than it.
+        """
+        drawn = self.draw_datasample(image, data_sample, draw_gt, draw_pred, pred_score_thr)
+        if show:
+            self.show(drawn, win_name=name, wait_time=wait_time)
+        if out_file is not None:
+            mmcv.imwrite(np.ascontiguousarray(drawn[..., ::-1]), str(out_file))
+        else:
+            self.add_image(name, drawn, step)
+        # `get_image()` gives the last drawing, as with other visualizers.
+        self.set_image(drawn)
+
+    def draw_datasample(self,
+                        image: np.ndarray,
+                        data_sample: DetDataSample | None = None,
+                        draw_gt: bool = True,
+                        draw_pred: bool = True,
+                        pred_score_thr: float = 0.3) -> np.ndarray:
+        """Draw a sample; arguments and errors as of :meth:`add_datasample`.
+
+        Returns:
+            np.ndarray: The panels side by side, (height, width, 3) uint8 RGB.
+        """
+        image = as_rgb(image)
+        panels = self._collect(data_sample, draw_gt, draw_pred, pred_score_thr)
+        for title, panel in panels:
+            if panel.shape != image.shape[:2]:
+                raise ValueError(
+                    f"'{title}' is of size {panel.shape}, but the image of size {image.shape[:2]} (height, width): "
+                    'draw on the image that the segments belong to.')
+        size = drawing_size(image.shape[:2], self.panel_sides)
+        font = load_font(max(12, round(max(size) / 40)), self.font_file)
+        base = resize_image(image, size)
+        drawings = [add_caption(base, 'Image', font)]
+        drawings += [add_caption(self._draw_panel(base, panel, font), title, font) for title, panel in panels]
+        return tile_panels(drawings, gap=max(4, max(size) // 128))
+
+    def _collect(self, sample: DetDataSample | None, draw_gt: bool, draw_pred: bool,
+                 score_thr: float) -> list[tuple[str, SegmentMap]]:
+        """The panels beside the image, as (title, segments)."""
+        if sample is None:
+            return []
+        table = ClassTable(self.dataset_meta)
+        panels = []
+        if draw_gt and 'gt_panoptic_seg' in sample:
+            panels.append(('Ground truth', from_panoptic(sample.gt_panoptic_seg, table)))
+        elif draw_gt and 'gt_segments' in sample:
+            panels.append(('Ground truth', from_instances(sample.gt_segments, table)))
+        if draw_pred and 'pred_panoptic_seg' in sample:
+            panels.append(('Panoptic', from_panoptic(sample.pred_panoptic_seg, table)))
+        if draw_pred and 'pred_instances' in sample:
+            panels.append(('Instance', from_instances(sample.pred_instances, table, score_thr)))
+        if draw_pred and 'pred_sem_seg' in sample:
+            panels.append(('Semantic', from_semantic(sample.pred_sem_seg, table)))
+        return panels
+
+    def _draw_panel(self, base: np.ndarray, panel: SegmentMap, font: FreeTypeFont) -> np.ndarray:
+        """Fill, outline and label the segments of one panel on ``base``, which has the size of the drawing."""
+        size = base.shape[:2]
+        id_map = resize_map(panel.id_map, size)
+        width = max(1, round(max(size) / 640))
+        drawn = fill_segments(base, id_map, panel.colors, self.alpha, panel.dim_void)
+        if panel.masks:
+            outline_masks(drawn, [resize_map(mask, size) for mask in panel.masks], width)
+        else:
+            outline_segments(drawn, id_map, width)
+        return draw_labels(drawn, place_labels(id_map, panel.texts, panel.colors, font), font)
