@@ -7,6 +7,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 
+def position_dtype(dtype: torch.dtype) -> torch.dtype:
+    """The type to compute positions in for a model of type ``dtype``: half precision is too coarse for them."""
+    return torch.float64 if dtype == torch.float64 else torch.float32
+
+
 def sine_position(h: int, w: int, channels: int, device: torch.device, dtype: torch.dtype) -> Tensor:
     """Sine position encoding, normalised to the size of the map (Carion et al., DETR, arXiv 2005.12872).
 
@@ -21,16 +26,17 @@ def sine_position(h: int, w: int, channels: int, device: torch.device, dtype: to
         Tensor: (C, h, w).
     """
     half = channels // 2
-    frequency = 10000 ** (2 * torch.div(torch.arange(half, device=device), 2, rounding_mode='floor').to(dtype) / half)
+    exact = position_dtype(dtype)
+    frequency = 10000 ** (2 * (torch.arange(half, device=device, dtype=exact) // 2) / half)
 
     def encode(size: int) -> Tensor:
-        position = torch.arange(1, size + 1, device=device, dtype=dtype)
+        position = torch.arange(1, size + 1, device=device, dtype=exact)
         angle = (position / (size + 1e-6) * 2 * math.pi)[:, None] / frequency  # (size, C/2)
         return torch.stack((angle[:, 0::2].sin(), angle[:, 1::2].cos()), dim=2).flatten(1)
 
     y = encode(h).T[:, :, None].expand(half, h, w)
     x = encode(w).T[:, None, :].expand(half, h, w)
-    return torch.cat((y, x))
+    return torch.cat((y, x)).to(dtype)
 
 
 class Attention(nn.Module):

@@ -42,7 +42,7 @@ class Mask2Former(BaseModel):
         if metainfo is None:
             raise ValueError('Mask2Former needs the classes of the data set: build it through SegRunner or '
                              'mask2former.apis, or give metainfo=dict(classes=[...], isthing=[...]).')
-        super().__init__(data_preprocessor or dict(type='mask2former.SegDataPreprocessor'), init_cfg)
+        super().__init__(MODELS.build(data_preprocessor or dict(type='SegDataPreprocessor')), init_cfg)
         isthing = tuple(bool(x) for x in metainfo['isthing'])
         num_classes = len(metainfo['classes'])
         if len(isthing) != num_classes:

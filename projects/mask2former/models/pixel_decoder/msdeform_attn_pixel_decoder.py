@@ -8,7 +8,7 @@ from mmengine.model import BaseModule, caffe2_xavier_init
 from torch import Tensor, nn
 
 from ...registry import MODELS
-from ..layers import sine_position
+from ..layers import position_dtype, sine_position
 from .encoder import MSDeformAttnEncoderLayer
 
 
@@ -131,10 +131,11 @@ class MSDeformAttnPixelDecoder(BaseModule):
     def encode_positions(self, level_shapes: list[tuple[int, int]], like: Tensor) -> tuple[Tensor, Tensor]:
         """Position and level embedding (S, C), and the reference points (S, 2) of all tokens."""
         position, points = [], []
+        exact = position_dtype(self.level_embed.dtype)
         for level, (h, w) in enumerate(level_shapes):
             sine = sine_position(h, w, self.embed_dims, like.device, self.level_embed.dtype)
             position.append(sine.flatten(1).T + self.level_embed[level])
-            y = (torch.arange(h, device=like.device, dtype=self.level_embed.dtype) + 0.5) / h
-            x = (torch.arange(w, device=like.device, dtype=self.level_embed.dtype) + 0.5) / w
+            y = (torch.arange(h, device=like.device, dtype=exact) + 0.5) / h
+            x = (torch.arange(w, device=like.device, dtype=exact) + 0.5) / w
             points.append(torch.stack((x.expand(h, w), y[:, None].expand(h, w)), dim=-1).flatten(0, 1))
-        return torch.cat(position), torch.cat(points)
+        return torch.cat(position), torch.cat(points).to(self.level_embed.dtype)

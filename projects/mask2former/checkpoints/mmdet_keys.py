@@ -1,0 +1,41 @@
+"""Names in mmdet's Mask2Former (``mmdet.Mask2Former``, with ResNet or Swin)."""
+
+from .key_map import KeyMap
+
+
+def _qkv(ours: str, theirs: str) -> tuple:
+    return [f'{ours}.{x}_proj.{{p}}' for x in 'qkv'], f'{theirs}.in_proj_{{p}}'
+
+
+MMDET = KeyMap(
+    [
+        ('backbone.{rest*}', 'backbone.{rest*}'),
+        ('pixel_decoder.input_projs.{i}.0.{p}', 'panoptic_head.pixel_decoder.input_convs.{i}.conv.{p}'),
+        ('pixel_decoder.input_projs.{i}.1.{p}', 'panoptic_head.pixel_decoder.input_convs.{i}.gn.{p}'),
+        ('pixel_decoder.level_embed', 'panoptic_head.pixel_decoder.level_encoding.weight'),
+        ('pixel_decoder.encoder.{i}.self_attn.{rest*}',
+         'panoptic_head.pixel_decoder.encoder.layers.{i}.self_attn.{rest*}'),
+        ('pixel_decoder.encoder.{i}.norm.{p}', 'panoptic_head.pixel_decoder.encoder.layers.{i}.norms.0.{p}'),
+        ('pixel_decoder.encoder.{i}.ffn.linear1.{p}',
+         'panoptic_head.pixel_decoder.encoder.layers.{i}.ffn.layers.0.0.{p}'),
+        ('pixel_decoder.encoder.{i}.ffn.linear2.{p}',
+         'panoptic_head.pixel_decoder.encoder.layers.{i}.ffn.layers.1.{p}'),
+        ('pixel_decoder.encoder.{i}.ffn.norm.{p}', 'panoptic_head.pixel_decoder.encoder.layers.{i}.norms.1.{p}'),
+        ('pixel_decoder.{convs}_convs.{i}.0.{p}', 'panoptic_head.pixel_decoder.{convs}_convs.{i}.conv.{p}'),
+        ('pixel_decoder.{convs}_convs.{i}.1.{p}', 'panoptic_head.pixel_decoder.{convs}_convs.{i}.gn.{p}'),
+        ('pixel_decoder.mask_proj.{p}', 'panoptic_head.pixel_decoder.mask_feature.{p}'),
+        _qkv('head.layers.{i}.{kind}_attn', 'panoptic_head.transformer_decoder.layers.{i}.{kind}_attn.attn'),
+        ('head.layers.{i}.{kind}_attn.out_proj.{p}',
+         'panoptic_head.transformer_decoder.layers.{i}.{kind}_attn.attn.out_proj.{p}'),
+        ('head.layers.{i}.cross_norm.{p}', 'panoptic_head.transformer_decoder.layers.{i}.norms.0.{p}'),
+        ('head.layers.{i}.self_norm.{p}', 'panoptic_head.transformer_decoder.layers.{i}.norms.1.{p}'),
+        ('head.layers.{i}.ffn.linear1.{p}', 'panoptic_head.transformer_decoder.layers.{i}.ffn.layers.0.0.{p}'),
+        ('head.layers.{i}.ffn.linear2.{p}', 'panoptic_head.transformer_decoder.layers.{i}.ffn.layers.1.{p}'),
+        ('head.layers.{i}.ffn.norm.{p}', 'panoptic_head.transformer_decoder.layers.{i}.norms.2.{p}'),
+        ('head.norm.{p}', 'panoptic_head.transformer_decoder.post_norm.{p}'),
+        ('head.query_embed.weight', 'panoptic_head.query_embed.weight'),
+        ('head.query_feat.weight', 'panoptic_head.query_feat.weight'),
+        ('head.level_embed.weight', 'panoptic_head.level_embed.weight'),
+        ('head.class_embed.{p}', 'panoptic_head.cls_embed.{p}'),
+        ('head.mask_embed.{i}.{p}', 'panoptic_head.mask_embed.{i}.{p}'),
+    ])
