@@ -23,8 +23,7 @@ echo 'quickstart: 1/4 setting up .venv'
 bash tools/setup_env.sh || fail 'the environment could not be set up; mend what is named above and run this again.'
 
 echo "quickstart: 2/4 drawing the data set in $data"
-.venv/bin/python tools/dataset_converters/make_shapes.py "$data" \
-    --num-train 400 --num-val 80 --size 128 --seed 0 --num-workers 2 ||
+.venv/bin/python tools/dataset_converters/make_shapes.py "$data" ||
     fail "the data set could not be drawn (the error is above); check the free disk space, remove $data, run this again."
 
 echo "quickstart: 3/4 training $config"

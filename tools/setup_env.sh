@@ -55,18 +55,21 @@ install_locked() {
         fail "the packages of $1 could not be installed (pip's words are above); check the network and run this again."
 }
 
-# torch alone differs between machines: with an NVIDIA GPU it brings CUDA libraries of its own choice, which no lock file
-# can name for all machines; without one, the much smaller CPU build is enough, wherever pip finds it.
+# torch alone differs between machines. Without an NVIDIA GPU its CPU build is enough, and much smaller. With one, or
+# where there is no CPU build (macOS), the default build is taken with the libraries that it asks for, which no lock
+# file can name for all machines.
 install_torch() {
     local torch
     torch=$(grep '^torch==' requirements/lock.txt)
     echo "setup_env: installing $torch"
-    if nvidia-smi -L >/dev/null 2>&1; then
-        pip_install --only-binary=:all: --constraint requirements/lock.txt "$torch"
-    else
-        pip_install --no-deps --only-binary=:all: "$torch+cpu" 2>/dev/null ||
-            pip_install --no-deps --only-binary=:all: --extra-index-url https://download.pytorch.org/whl/cpu "$torch"
-    fi || fail "$torch could not be installed (pip's words are above); check the network and run this again."
+    if ! nvidia-smi -L >/dev/null 2>&1; then
+        pip_install --no-deps --only-binary=:all: "$torch+cpu" 2>/dev/null && return
+        pip_install --no-deps --only-binary=:all: --extra-index-url https://download.pytorch.org/whl/cpu \
+            "$torch+cpu" 2>/dev/null && return
+        echo 'setup_env: pip finds no CPU build of torch; taking the default one (on Linux, gigabytes with its libraries)'
+    fi
+    pip_install --only-binary=:all: --constraint requirements/lock.txt "$torch" ||
+        fail "$torch could not be installed (pip's words are above); check the network and run this again."
 }
 
 if ! is_current "$stamp" "$want"; then
