@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+import mask2former  # noqa: F401  (before mmdet, which it makes importable)
+
 
 @pytest.fixture(scope='session')
 def shared_data() -> Path:

@@ -4,5 +4,6 @@ from .image import LoadImage
 from .instance_segments import LoadInstanceSegments
 from .pack import PackSegInputs
 from .panoptic_segments import LoadPanopticGroundTruth, LoadPanopticSegments
+from .resize import Resize
 
-__all__ = ['LoadImage', 'LoadInstanceSegments', 'LoadPanopticGroundTruth', 'LoadPanopticSegments', 'PackSegInputs']
+__all__ = ['LoadImage', 'LoadInstanceSegments', 'LoadPanopticGroundTruth', 'LoadPanopticSegments', 'PackSegInputs', 'Resize']

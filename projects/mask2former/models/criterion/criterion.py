@@ -48,9 +48,7 @@ class PointSampledCriterion(BaseModule):
         self.oversample_ratio = oversample_ratio
         self.importance_ratio = importance_ratio
         self.class_weight, self.mask_weight, self.dice_weight = class_weight, mask_weight, dice_weight
-        weights = torch.ones(num_classes + 1)
-        weights[num_classes] = no_object_weight
-        self.register_buffer('label_weights', weights, persistent=False)
+        self.no_object_weight = no_object_weight
 
     def forward(self, output: HeadOutput, targets: list[InstanceData], where: str = '') -> dict[str, Tensor]:
         """Compute the losses.
@@ -81,17 +79,16 @@ class PointSampledCriterion(BaseModule):
         """
         D, _, Q, _ = output.class_logits.shape
         labels = self.class_targets(output, targets, matches)  # (D, B, Q)
+        label_weights = output.class_logits.new_ones(self.num_classes + 1)
+        label_weights[-1] = self.no_object_weight
         cross_entropy = F.cross_entropy(
-            output.class_logits.flatten(0, 2),
-            labels.flatten(),
-            self.label_weights.to(output.class_logits.dtype),
-            reduction='none').view(D, -1)
+            output.class_logits.flatten(0, 2), labels.flatten(), label_weights, reduction='none').view(D, -1)
 
         num_segments = sum(len(target.labels) for target in targets)
         # The sum of label weights is the same in every decoder output: each matches min(N, Q) queries.
         denominators = torch.stack((
-            self.label_weights[labels[0]].sum(),
-            self.label_weights.new_tensor(float(num_segments)),
+            label_weights[labels[0]].sum(),
+            label_weights.new_tensor(float(num_segments)),
         ))
         all_reduce(denominators, op='mean')
         weight_sum, num_segments = denominators[0], denominators[1].clamp(min=1)
