@@ -18,6 +18,8 @@ fail() {
 
 [[ $# -eq 0 ]] || fail "unknown arguments '$*'; tools/quickstart.sh takes none."
 SECONDS=0
+# Threads that wait for work by spinning (OpenMP's default) slow training tenfold when anything else uses the cores.
+export OMP_WAIT_POLICY=${OMP_WAIT_POLICY:-PASSIVE}
 
 echo 'quickstart: 1/4 setting up .venv'
 bash tools/setup_env.sh || fail 'the environment could not be set up; mend what is named above and run this again.'

@@ -12,4 +12,6 @@ if [[ $# -eq 0 ]]; then
 fi
 # One thread each: processes that all take every core slow each other down.
 export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
+# Threads that wait for work by spinning (OpenMP's default) slow training tenfold when anything else uses the cores.
+export OMP_WAIT_POLICY=${OMP_WAIT_POLICY:-PASSIVE}
 exec .venv/bin/python -m pytest "$@"
