@@ -126,8 +126,8 @@ def test_losses_and_gradients(backbone, peer, injected, monkeypatch):
     losses, matches, gradients = our_losses(ours, images, targets)
     other_losses, other_gradients = run(theirs, images, samples, targets, matches, injected, monkeypatch)
 
-    # mmdet adds the eps of float32 to a denominator that is about 30 here.
-    tolerance = 1e-8 if peer == 'mmdet' else 1e-9
+    # mmdet rounds targets to float32 in its dice loss and adds the eps of float32 to its denominators.
+    tolerance = 1e-6 if peer == 'mmdet' else 1e-9
     for kind in losses:
         torch.testing.assert_close(losses[kind], other_losses[kind], rtol=tolerance, atol=1e-9)
     mapped = key_map.to_theirs(gradients)

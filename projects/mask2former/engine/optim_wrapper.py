@@ -71,9 +71,9 @@ class SegOptimWrapper(OptimWrapper):
         iteration = self.message_hub.get_info('iter', 'unknown')
         message = f'The gradient is NaN or infinite at iteration {iteration}: '
         if self.skipped >= self.max_skipped:
-            raise NonFiniteError(f'{message}{self.skipped} steps in a row were left out, so training stops. Resume from '
-                                 'the last checkpoint with a lower learning rate, or in bfloat16 or float32.')
-        print_log(message + f'this step is left out ({self.skipped} in a row).', logger='current', level=logging.WARNING)
+            raise NonFiniteError(f'{message}{self.skipped} steps in a row were left out, so training stops. Resume '
+                                 'from the last checkpoint with a lower learning rate, or in bfloat16 or float32.')
+        print_log(f'{message}this step is left out ({self.skipped} in a row).', 'current', logging.WARNING)
 
     def state_dict(self) -> dict:
         """The optimizer's state and the loss scale."""

@@ -55,7 +55,8 @@ class SegRunner(Runner):
         classes = getattr(dataloader.dataset, 'metainfo', {}).get('classes')
         if expected is not None and classes is not None and tuple(classes) != tuple(expected):
             differing = next((pair for pair in zip(classes, expected) if pair[0] != pair[1]), None)
-            detail = f"'{differing[0]}' stands where the model has '{differing[1]}'" if differing else 'the counts differ'
+            detail = (f"'{differing[0]}' stands where the model has '{differing[1]}'"
+                      if differing else 'the counts differ')
             raise ValueError(
                 f'The data set {getattr(dataloader.dataset, "ann_file", dataloader.dataset)} has {len(classes)} '
                 f'classes, the model {len(expected)}, and {detail}: train, val and test must share one list of classes '

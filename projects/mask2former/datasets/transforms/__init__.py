@@ -6,4 +6,6 @@ from .pack import PackSegInputs
 from .panoptic_segments import LoadPanopticGroundTruth, LoadPanopticSegments
 from .resize import Resize
 
-__all__ = ['LoadImage', 'LoadInstanceSegments', 'LoadPanopticGroundTruth', 'LoadPanopticSegments', 'PackSegInputs', 'Resize']
+__all__ = [
+    'LoadImage', 'LoadInstanceSegments', 'LoadPanopticGroundTruth', 'LoadPanopticSegments', 'PackSegInputs', 'Resize'
+]

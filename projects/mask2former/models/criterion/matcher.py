@@ -1,5 +1,7 @@
 """One-to-one assignment of queries to segments (Carion et al., DETR; paper section 3.3 for the points)."""
 
+import logging
+
 import numpy as np
 import torch
 from mmengine.logging import print_log
@@ -93,8 +95,8 @@ class HungarianMatcher:
         finite = output.class_logits.isfinite().all(-1) & output.mask_embed.isfinite().all(-1)  # (D, B, Q)
         layers = (~finite).flatten(1).any(1).nonzero().flatten().tolist()
         which = f'decoder outputs {layers}' if layers else 'the mask features'
-        message = (f'NaN or infinite predictions in {which}{where}: lower the learning rate, check the images and masks '
-                   'named here, or use bfloat16 instead of float16.')
+        message = (f'NaN or infinite predictions in {which}{where}: lower the learning rate, check the images and '
+                   'masks named here, or use bfloat16 instead of float16.')
         if self.on_nonfinite == 'raise':
             raise NonFiniteError(message)
-        print_log(message, logger='current', level=30)
+        print_log(message, 'current', logging.WARNING)

@@ -73,16 +73,17 @@ class MSDeformAttnPixelDecoder(BaseModule):
         self.mask_dims = mask_dims
         # The encoder's levels go from coarse to fine, the FPN's too.
         coarse_to_fine = list(in_channels)[::-1]
+        encoder_channels, fpn_channels = coarse_to_fine[:num_levels], coarse_to_fine[num_levels:]
         self.input_projs = nn.ModuleList(
-            ConvNorm(channels, embed_dims, 1, num_groups, bias=True, relu=False) for channels in coarse_to_fine[:num_levels])
+            ConvNorm(channels, embed_dims, 1, num_groups, bias=True, relu=False) for channels in encoder_channels)
         self.level_embed = nn.Parameter(torch.empty(num_levels, embed_dims))
         self.encoder = nn.ModuleList(
             MSDeformAttnEncoderLayer(embed_dims, num_heads, num_levels, num_points, ffn_dims)
             for _ in range(num_layers))
         self.lateral_convs = nn.ModuleList(
-            ConvNorm(channels, embed_dims, 1, num_groups, bias=False, relu=False) for channels in coarse_to_fine[num_levels:])
+            ConvNorm(channels, embed_dims, 1, num_groups, bias=False, relu=False) for channels in fpn_channels)
         self.output_convs = nn.ModuleList(
-            ConvNorm(embed_dims, embed_dims, 3, num_groups, bias=False, relu=True) for _ in coarse_to_fine[num_levels:])
+            ConvNorm(embed_dims, embed_dims, 3, num_groups, bias=False, relu=True) for _ in fpn_channels)
         self.mask_proj = nn.Conv2d(embed_dims, mask_dims, 1)
         nn.init.normal_(self.level_embed)
 
