@@ -4,7 +4,7 @@ train_cfg = dict(type='IterBasedTrainLoop', max_iters=max_iters, val_interval=ma
 optim_wrapper = dict(
     type='SegOptimWrapper',
     constructor='SegOptimWrapperConstructor',
-    optimizer=dict(type='AdamW', lr=5e-4, weight_decay=0.05, eps=1e-8, betas=(0.9, 0.999)),
+    optimizer=dict(type='AdamW', lr=5e-4, weight_decay=0.05, eps=1e-8, betas=(0.9, 0.999), fused=True),
     paramwise_cfg=dict(backbone_lr_mult=0.1),
     clip_grad=dict(max_norm=0.01, norm_type=2))
 param_scheduler = [

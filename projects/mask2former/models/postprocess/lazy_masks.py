@@ -41,7 +41,9 @@ class LazyMasks:
         return masks[:, 0]
 
     def chunks(self, index: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-        """Pairs of a part of ``index`` and its logits, so that memory stays bounded."""
+        """Pairs of a part of ``index`` and its logits, so that memory stays bounded; none for an empty index."""
+        if len(index) == 0:
+            return
         pixels = max(self.ori_shape[0] * self.ori_shape[1], self.batch_shape[0] * self.batch_shape[1])
         for part in index.split(max(1, self.max_elements // pixels)):
             yield part, self.logits(part)
