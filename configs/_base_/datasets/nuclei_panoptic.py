@@ -1,20 +1,28 @@
 # Nuclei of the 2018 Data Science Bowl (BBBC038): one thing, up to 375 of them in an image, and the background.
 _base_ = 'shapes_panoptic.py'
 data_root = 'data/dsb2018_nuclei/'
-image_size = (256, 256)
+crop_size = (384, 384)
 
 train_pipeline = [
     dict(type='LoadImage'),
     dict(type='LoadPanopticSegments'),
     dict(type='RandomFlip', prob=[0.25, 0.25, 0.25], direction=['horizontal', 'vertical', 'diagonal']),
-    dict(type='RandomResize', scale=image_size, ratio_range=(1.0, 2.0), resize_type='Resize', keep_ratio=True),
-    dict(type='RandomCrop', crop_size=image_size),
-    dict(type='Pad', size=image_size, pad_val=dict(img=(127, 127, 127), seg=0)),
+    dict(type='RandomResize', scale=(512, 512), ratio_range=(0.75, 1.5), resize_type='Resize', keep_ratio=True),
+    dict(type='RandomCrop', crop_size=crop_size),
+    dict(type='Pad', size=crop_size, pad_val=dict(img=(127, 127, 127), seg=0)),
     dict(type='PackSegInputs'),
 ]
 
-train_dataloader = dict(dataset=dict(data_root=data_root, pipeline=train_pipeline))
-val_dataloader = dict(batch_size=1, dataset=dict(data_root=data_root))
+test_pipeline = [
+    dict(type='LoadImage'),
+    # Most images are 256 pixels wide and their nuclei 12: enlarged, a nucleus covers more than one mask pixel.
+    dict(type='Resize', scale=(512, 512), keep_ratio=True),
+    dict(type='LoadPanopticGroundTruth'),
+    dict(type='PackSegInputs'),
+]
+
+train_dataloader = dict(batch_size=4, dataset=dict(data_root=data_root, pipeline=train_pipeline))
+val_dataloader = dict(batch_size=1, dataset=dict(data_root=data_root, pipeline=test_pipeline))
 test_dataloader = val_dataloader
 
 val_evaluator = [

@@ -1,6 +1,5 @@
-# A short schedule for small data: warm-up, then cosine decay to zero. Leaves set max_iters and the peak learning rate.
-max_iters = 2000
-train_cfg = dict(type='IterBasedTrainLoop', max_iters=max_iters, val_interval=max_iters)
+# A short schedule for small data: warm-up, then cosine decay to zero at the last iteration. Leaves set train_cfg.
+train_cfg = dict(type='IterBasedTrainLoop', max_iters=2000, val_interval=2000)
 optim_wrapper = dict(
     type='SegOptimWrapper',
     constructor='SegOptimWrapperConstructor',
@@ -9,6 +8,6 @@ optim_wrapper = dict(
     clip_grad=dict(max_norm=0.01, norm_type=2))
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=100),
-    dict(type='CosineAnnealingLR', eta_min=0.0, by_epoch=False, begin=100, end=max_iters, T_max=max_iters - 100),
+    dict(type='CosineAnnealingLR', eta_min=0.0, by_epoch=False, begin=100),
 ]
 auto_scale_lr = dict(enable=False, base_batch_size=8)

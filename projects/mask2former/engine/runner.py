@@ -1,19 +1,27 @@
-"""The runner: mmengine's, and the data set's classes reach the model."""
+"""The runner: mmengine's, the data set's classes reach the model, and a checkpoint must fit it."""
+
+from pathlib import Path
 
 import torch
 from mmengine.dist import is_distributed
 from mmengine.model import MMDistributedDataParallel, is_model_wrapper
-from mmengine.runner import Runner
+from mmengine.runner import BaseLoop, Runner, find_latest_checkpoint
+from mmengine.runner.utils import set_random_seed
 from torch import nn
 from torch.utils.data import DataLoader
 
+from ..checkpoints.loading import CheckpointError, explain_unreadable, misfit
 from ..datasets.metainfo import dataset_metainfo
 from ..registry import RUNNERS
+from .random_state import get_random_state, set_random_state
 
 
 @RUNNERS.register_module()
 class SegRunner(Runner):
     """A runner whose model takes its classes from the data set, and which runs on CPU processes over gloo as well.
+
+    A resumed training goes on with the images and the random numbers that the interrupted one would have had, but for
+    the numbers of dataloader workers and of processes other than the first, which are seeded anew.
 
     The arguments are those of :class:`mmengine.runner.Runner`.
     """
@@ -50,6 +58,9 @@ class SegRunner(Runner):
     def build_dataloader(self, dataloader: DataLoader | dict, *args, **kwargs) -> DataLoader:
         """Build a dataloader and see that its classes are the model's."""
         dataloader = Runner.build_dataloader(dataloader, *args, **kwargs)
+        # Starting to iterate draws a number. Not from the generator of the training: whether there was a validation
+        # must not change what comes after it.
+        dataloader.generator = torch.Generator()
         model = self.model.module if is_model_wrapper(self.model) else self.model
         expected = getattr(model, 'classes', None)
         classes = getattr(dataloader.dataset, 'metainfo', {}).get('classes')
@@ -63,8 +74,83 @@ class SegRunner(Runner):
                 '(set metainfo=dict(classes=[...]) in each dataset).')
         return dataloader
 
+    def build_param_scheduler(self, scheduler: dict | list) -> list:
+        """Build the schedulers; a cosine without ``T_max`` decays until the last iteration, however many there are."""
+        schedulers = [scheduler] if isinstance(scheduler, dict) else list(scheduler)
+        for i, cfg in enumerate(schedulers):
+            if isinstance(cfg, dict) and cfg.get('type') == 'CosineAnnealingLR' and 'T_max' not in cfg:
+                end = cfg.get('end', self.max_iters)
+                schedulers[i] = dict(cfg, end=end, T_max=end - cfg.get('begin', 0))
+        return super().build_param_scheduler(schedulers)
+
     def wrap_model(self, model_wrapper_cfg: dict | None, model: nn.Module) -> nn.Module:
         """Wrap the model for distributed training; on CPU processes it must not name a device."""
         if self.distributed and model_wrapper_cfg is None and not torch.cuda.is_available():
             return MMDistributedDataParallel(module=model, broadcast_buffers=False)
         return super().wrap_model(model_wrapper_cfg, model)
+
+    def load_or_resume(self) -> None:
+        """Load or resume the checkpoint that the config names, or resume the last one of the work directory."""
+        if self._resume and self._load_from is None and not self._has_loaded:
+            last = find_latest_checkpoint(self.work_dir)
+            if last is None:
+                self.logger.info(f'{self.work_dir} has no checkpoint to resume: training starts from the beginning.')
+                return
+            # The file names an absolute path, which is wrong where the directory was moved.
+            moved = Path(self.work_dir) / Path(last).name
+            self._load_from = str(moved) if moved.is_file() else last
+        super().load_or_resume()
+
+    def load_checkpoint(self, filename: str, *args, **kwargs) -> dict:
+        """Load weights; see :meth:`mmengine.runner.Runner.load_checkpoint`.
+
+        Raises:
+            CheckpointError: If the checkpoint cannot be read, or does not fit the model; only what training starts
+                from (``load_from``) may do so in part.
+        """
+        with explain_unreadable(filename):
+            checkpoint = super().load_checkpoint(filename, *args, **kwargs)
+        model = self.model
+        while hasattr(model, 'module'):  # wrapped for distributed training, for test-time augmentation, or both
+            model = model.module
+        problem = misfit(model, checkpoint)
+        if problem is not None:
+            if self._resume or not isinstance(self._train_loop, BaseLoop):
+                raise CheckpointError(f"'{filename}' does not fit the model: {problem}; give the config that it was "
+                                      'trained with.')
+            self.logger.warning(f"Of '{filename}' only a part is loaded: {problem}. The rest starts from scratch.")
+        classes = (checkpoint.get('meta', {}).get('dataset_meta') or {}).get('classes')
+        expected = getattr(model, 'classes', None)
+        if problem is None and classes and expected and tuple(classes) != tuple(expected):
+            self.logger.warning(f"'{filename}' was trained on other classes: {', '.join(classes)}.")
+        self._checkpoint = checkpoint
+        return checkpoint
+
+    def resume(self, filename: str, *args, **kwargs) -> None:
+        """Resume a training; see :meth:`mmengine.runner.Runner.resume`.
+
+        Raises:
+            CheckpointError: If the checkpoint cannot be read, does not fit the model, or holds weights only.
+        """
+        self._resume = True
+        super().resume(filename, *args, **kwargs)
+        meta = self._checkpoint['meta']
+        del self._checkpoint
+        sampler = self._sampler()
+        if meta.get('sampler_seed') is not None and hasattr(sampler, 'seed'):
+            sampler.seed = meta['sampler_seed']
+        if self.rank == 0 and 'random_state' in meta:
+            set_random_state(meta['random_state'])
+        else:
+            set_random_seed(self.seed + self.iter + self.rank)
+
+    def save_checkpoint(self, out_dir: str, filename: str, *args, meta: dict | None = None, **kwargs) -> None:
+        """Save a checkpoint with the random state; see :meth:`mmengine.runner.Runner.save_checkpoint`."""
+        meta = dict(
+            meta or {}, random_state=get_random_state(), sampler_seed=getattr(self._sampler(), 'seed', None))
+        super().save_checkpoint(out_dir, filename, *args, meta=meta, **kwargs)
+
+    def _sampler(self):
+        """What gives the training images their order."""
+        dataloader = self.train_dataloader
+        return getattr(dataloader.batch_sampler, 'sampler', dataloader.sampler)

@@ -21,14 +21,13 @@ def ms_deform_attn(value: Tensor, level_shapes: list[tuple[int, int]], locations
     """
     B, _, M, Cm = value.shape
     T = locations.shape[1]
-    grid = 2 * locations - 1
-    samples = []
+    grid = (2 * locations - 1).permute(0, 2, 3, 4, 1, 5).flatten(0, 1)  # (B*M, L, R, T, 2)
+    weights = weights.permute(0, 2, 3, 4, 1).flatten(0, 1)[:, None]  # (B*M, 1, L, R, T)
+    out = None
     for i, level in enumerate(value.split([h * w for h, w in level_shapes], dim=1)):
-        h, w = level_shapes[i]
-        level = level.flatten(2).transpose(1, 2).reshape(B * M, Cm, h, w)
-        level_grid = grid[:, :, :, i].transpose(1, 2).flatten(0, 1)  # (B*M, T, R, 2)
-        # (B*M, C/M, T, R)
-        samples.append(F.grid_sample(level, level_grid, mode='bilinear', padding_mode='zeros', align_corners=False))
-    weights = weights.transpose(1, 2).reshape(B * M, 1, T, -1)  # (B*M, 1, T, L*R)
-    out = (torch.cat(samples, dim=-1) * weights).sum(-1)  # (B*M, C/M, T)
+        level = level.flatten(2).transpose(1, 2).reshape(B * M, Cm, *level_shapes[i])  # (B*M, C/M, h, w)
+        # Tokens come last, so that the weighted sum over the points runs along contiguous memory.
+        samples = F.grid_sample(level, grid[:, i], mode='bilinear', padding_mode='zeros', align_corners=False)
+        part = (samples * weights[:, :, i]).sum(2)  # (B*M, C/M, R, T) -> (B*M, C/M, T)
+        out = part if out is None else out + part
     return out.view(B, M * Cm, T).transpose(1, 2).contiguous()
