@@ -1,0 +1,84 @@
+"""Segment images: python demo/image_demo.py IMAGE_OR_DIR CONFIG CHECKPOINT [--out-dir D] [--score-thr T] ..."""
+
+import mask2former.compat  # noqa: F401, I001  (before anything that imports mmdet)
+import argparse
+import json
+from pathlib import Path
+
+from PIL import Image
+from tqdm import tqdm
+
+from mask2former.apis import SegInferencer, list_images, summarize, write_id_map
+from mask2former.datasets import DataError
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description='Segment images. For each one, a picture (.jpg), the results (.json) and, of a model that gives '
+        'panoptic results, the map of segments (.png, R + 256 G + 65536 B is the id) are written.')
+    parser.add_argument('image', help='image file, or a folder of images')
+    parser.add_argument('config', help='config file')
+    parser.add_argument('checkpoint', help='checkpoint file')
+    parser.add_argument('--out-dir', default='outputs', help='where results go (default: %(default)s)')
+    parser.add_argument('--device', help="such as 'cpu' or 'cuda:1'; default: the GPU if there is one")
+    parser.add_argument(
+        '--score-thr', type=float, default=0.3, help='instances with lower scores are left out (default: %(default)s)')
+    parser.add_argument('--no-png', action='store_true', help='write no maps of segments')
+    return parser.parse_args()
+
+
+def output_stems(images: list[str], out_dir: Path) -> list[Path]:
+    """Where each image's results go, less the suffix; equal stems are numbered and no image is written over."""
+    taken = {Path(image).resolve() for image in images}
+    stems = []
+    for image in images:
+        stem, number = out_dir / Path(image).stem, 1
+        while any(Path(f'{stem}{suffix}').resolve() in taken for suffix in ('.jpg', '.json', '.png')):
+            number += 1
+            stem = out_dir / f'{Path(image).stem}_{number}'
+        taken |= {Path(f'{stem}{suffix}').resolve() for suffix in ('.jpg', '.json', '.png')}
+        stems.append(stem)
+    return stems
+
+
+def process(inferencer: SegInferencer, image: str, stem: Path, with_png: bool) -> str:
+    """Segment one image and write its files; returns what was found, in a line."""
+    [sample] = inferencer(image)
+    result = inferencer.to_json(sample)
+    Image.fromarray(inferencer.visualize(image, sample)).save(f'{stem}.jpg', quality=95)
+    if with_png and 'pred_panoptic_seg' in sample:
+        write_id_map(sample, f'{stem}.png')
+        result['id_map'] = f'{stem.name}.png'
+    Path(f'{stem}.json').write_text(json.dumps(result) + '\n', encoding='utf-8')
+    return summarize(result)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Do what the arguments say; returns the exit status."""
+    images = list_images(args.image) if Path(args.image).is_dir() else [args.image]
+    inferencer = SegInferencer(args.config, args.checkpoint, device=args.device, score_thr=args.score_thr)
+    out_dir = Path(args.out_dir)
+    out_dir.mkdir(parents=True, exist_ok=True)
+    failed = 0
+    for image, stem in zip(tqdm(images, disable=len(images) == 1), output_stems(images, out_dir)):
+        try:
+            line = process(inferencer, image, stem, not args.no_png)
+        except (FileNotFoundError, DataError) as error:
+            failed += 1
+            line = f'skipped: {error}'
+        tqdm.write(f'{Path(image).name}: {line}')
+    print(f'{len(images) - failed} of {len(images)} done; results are in {out_dir}.')
+    return 1 if failed else 0
+
+
+def main() -> None:
+    args = parse_args()
+    try:
+        status = run(args)
+    except (OSError, ValueError) as error:
+        raise SystemExit(f'Error: {error}') from None
+    raise SystemExit(status)
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,102 @@
+"""Results as files: JSON with run-length encoded masks, and the panoptic map as a PNG of COCO's format."""
+
+import os
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+from mmdet.structures import DetDataSample
+from PIL import Image
+from pycocotools import mask as coco_mask
+
+
+def sample_to_json(sample: DetDataSample, classes: Sequence[str], *, score_thr: float = 0.0) -> dict:
+    """A result as plain values for ``json.dump``.
+
+    Boxes are ``[x1, y1, x2, y2]`` in pixels of the image, right and bottom exclusive. Segmentations are COCO's
+    compressed RLE, which ``pycocotools.mask`` decodes. Areas are in pixels.
+
+    Args:
+        sample (DetDataSample): A result; each kind of it that is absent is absent from the dict.
+        classes (Sequence[str]): Names of the labels.
+        score_thr (float): Instances with lower scores are left out.
+
+    Returns:
+        dict: ``image``: path (None for an array), height, width;
+        ``panoptic``: list of dict(id, label, name, isthing, score, area, bbox, segmentation);
+        ``instances``: list of dict(label, name, score, area, bbox, segmentation), best first;
+        ``semantic``: class name -> share of the image in 0 .. 1, largest first.
+    """
+    height, width = sample.ori_shape[:2]
+    result = dict(image=dict(path=sample.get('img_path'), height=height, width=width))
+    if 'pred_panoptic_seg' in sample:
+        id_map = sample.pred_panoptic_seg.id_map[0].cpu().numpy()  # (H, W)
+        result['panoptic'] = [
+            dict(
+                id=info['id'],
+                label=info['label'],
+                name=classes[info['label']],
+                isthing=bool(info['isthing']),
+                score=info['score'],
+                **_encode(id_map == info['id'])) for info in sample.pred_panoptic_seg.segments_info
+        ]
+    if 'pred_instances' in sample:
+        instances = sample.pred_instances
+        order = instances.scores.argsort(descending=True, stable=True)
+        result['instances'] = [
+            dict(label=label, name=classes[label], score=score, **_encode(instances.masks[index].cpu().numpy()))
+            for index, label, score in zip(order, instances.labels[order].tolist(), instances.scores[order].tolist())
+            if score >= score_thr
+        ]
+    if 'pred_sem_seg' in sample:
+        labels, areas = sample.pred_sem_seg.sem_seg.unique(return_counts=True)
+        order = areas.argsort(descending=True, stable=True)
+        result['semantic'] = {
+            classes[label]: area / (height * width)
+            for label, area in zip(labels[order].tolist(), areas[order].tolist())
+        }
+    return result
+
+
+def _encode(mask: np.ndarray) -> dict:
+    """Area, bounding box and RLE of a mask (H, W) bool."""
+    rle = coco_mask.encode(np.asfortranarray(mask, dtype=np.uint8))
+    x, y, width, height = coco_mask.toBbox(rle).tolist()
+    return dict(
+        area=int(coco_mask.area(rle)),
+        bbox=[int(x), int(y), int(x + width), int(y + height)],
+        segmentation=dict(size=[int(side) for side in rle['size']], counts=rle['counts'].decode('ascii')))
+
+
+def write_id_map(sample: DetDataSample, path: str | os.PathLike) -> None:
+    """Write the panoptic map as COCO's PNG: a pixel's segment is R + 256 G + 65536 B, 0 is void.
+
+    Raises:
+        ValueError: If the result has no panoptic map.
+    """
+    if 'pred_panoptic_seg' not in sample:
+        raise ValueError("The result has no panoptic map: give the config's model.postprocessors a PanopticFusion.")
+    id_map = sample.pred_panoptic_seg.id_map[0].cpu().numpy()  # (H, W)
+    rgb = np.stack([id_map & 255, id_map >> 8 & 255, id_map >> 16 & 255], axis=-1).astype(np.uint8)  # (H, W, 3)
+    Image.fromarray(rgb).save(path)
+
+
+def summarize(result: dict) -> str:
+    """What was found, in a line: ``'4 segments: 2 circle, sky, grass; 3 instances: 2 circle, star'``.
+
+    Args:
+        result (dict): From :func:`sample_to_json`.
+    """
+    parts = []
+    for key, noun in (('panoptic', 'segment'), ('instances', 'instance')):
+        if key in result:
+            found = Counter(item['name'] for item in result[key])
+            names = ', '.join(name if count == 1 else f'{count} {name}' for name, count in found.most_common())
+            parts.append(_count(len(result[key]), noun) + (f': {names}' if names else ''))
+    if not parts and 'semantic' in result:
+        parts = [', '.join(f'{name} {share:.0%}' for name, share in result['semantic'].items())]
+    return '; '.join(parts)
+
+
+def _count(number: int, noun: str) -> str:
+    return f'{number or "no"} {noun}{"" if number == 1 else "s"}'
