@@ -25,7 +25,8 @@ model = dict(
     head=dict(num_layers=1, num_queries=10, ffn_dims=32),
     criterion=dict(num_points=64),
     postprocessors=dict(panoptic=dict(score_thr=0.1, overlap_thr=0.1)))
-train_cfg = dict(max_iters=1, val_interval=10)
+train_cfg = dict(max_iters=1, val_begin=2)
+param_scheduler = [dict(type='ConstantLR', factor=1.0)]
 train_dataloader = dict(
     batch_size=2, num_workers=0, persistent_workers=False, dataset=dict(data_root=data_root))
 val_dataloader = dict(
