@@ -1,12 +1,12 @@
 _base_ = [
     '../_base_/models/mask2former_efficientnet-lite0.py',
     '../_base_/datasets/nuclei_panoptic.py',
-    '../_base_/schedules/adamw_onecycle.py',
+    '../_base_/schedules/adamw_warmup-cosine.py',
     '../_base_/default_runtime.py',
 ]
 model = dict(
     head=dict(num_queries=200),
     criterion=dict(num_points=2048, matcher=dict(num_points=4096)),
     postprocessors=dict(instance=dict(max_per_image=400)))
-train_cfg = dict(max_iters=1200, val_interval=1200)
+train_cfg = dict(max_iters=800, val_interval=800)
 default_hooks = dict(checkpoint=dict(interval=400))

@@ -2,7 +2,7 @@
 max_iters = 368750
 interval = 5000
 train_cfg = dict(
-    type='IterBasedTrainLoop',
+    type='SegIterTrainLoop',
     max_iters=max_iters,
     val_interval=interval,
     # Validate at the end of training, too, but not shortly before it.

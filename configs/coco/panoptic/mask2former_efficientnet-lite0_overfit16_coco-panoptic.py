@@ -1,7 +1,7 @@
 _base_ = [
     '../../_base_/models/mask2former_efficientnet-lite0.py',
     '../../_base_/datasets/coco_panoptic_overfit.py',
-    '../../_base_/schedules/adamw_onecycle.py',
+    '../../_base_/schedules/adamw_warmup-cosine.py',
     '../../_base_/default_runtime.py',
 ]
 model = dict(criterion=dict(num_points=4096))
