@@ -67,7 +67,7 @@ class HungarianMatcher:
         host = torch.cat([cost.flatten() for cost in costs]).cpu().numpy()
         if not np.isfinite(host).all():
             self._handle_nonfinite(output, where)
-            host = np.nan_to_num(host, nan=1e6, posinf=1e6, neginf=-1e6)
+            host = np.nan_to_num(host, nan=1e6, posinf=1e6, neginf=1e6)
         sizes = [cost.numel() for cost in costs]
         matches = []
         for cost, flat in zip(costs, np.split(host, np.cumsum(sizes)[:-1])):
