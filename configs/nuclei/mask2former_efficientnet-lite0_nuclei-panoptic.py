@@ -8,5 +8,5 @@ model = dict(
     head=dict(num_queries=200),
     criterion=dict(num_points=2048, matcher=dict(num_points=4096)),
     postprocessors=dict(instance=dict(max_per_image=400)))
-train_cfg = dict(max_iters=800, val_interval=800)
-default_hooks = dict(checkpoint=dict(interval=400))
+train_cfg = dict(max_iters=600, val_interval=600)
+default_hooks = dict(checkpoint=dict(interval=200))

@@ -8,8 +8,8 @@ from mask2former.datasets.shapes import generate_shapes
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('out_dir', help='the folder to write')
-    parser.add_argument('--num-train', type=int, default=1000, help='training images')
-    parser.add_argument('--num-val', type=int, default=100, help='validation images')
+    parser.add_argument('--num-train', type=int, default=2000, help='training images')
+    parser.add_argument('--num-val', type=int, default=200, help='validation images')
     parser.add_argument(
         '--size', type=int, nargs='+', default=[128], metavar='PIXELS', help='side, or height and width, of the images')
     parser.add_argument('--seed', type=int, default=0, help='other seeds give other images')

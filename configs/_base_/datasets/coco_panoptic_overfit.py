@@ -1,7 +1,7 @@
 # 16 images for training and, the same, for testing: can the model learn what it sees?
 _base_ = 'coco_panoptic.py'
 data_root = 'data/coco_panoptic_200/'
-image_size = (512, 512)
+image_size = (448, 448)
 
 train_pipeline = [
     dict(type='LoadImage'),

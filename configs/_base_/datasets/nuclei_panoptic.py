@@ -1,7 +1,7 @@
 # Nuclei of the 2018 Data Science Bowl (BBBC038): one thing, up to 375 of them in an image, and the background.
 _base_ = 'shapes_panoptic.py'
 data_root = 'data/dsb2018_nuclei/'
-crop_size = (384, 384)
+crop_size = (320, 320)
 
 train_pipeline = [
     dict(type='LoadImage'),

@@ -4,7 +4,7 @@ optim_wrapper = dict(
     type='SegOptimWrapper',
     constructor='SegOptimWrapperConstructor',
     optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.05, eps=1e-8, betas=(0.9, 0.999), fused=True),
-    paramwise_cfg=dict(backbone_lr_mult=0.1),
+    paramwise_cfg=dict(backbone_lr_mult=0.5),
     clip_grad=dict(max_norm=0.01, norm_type=2))
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=100),

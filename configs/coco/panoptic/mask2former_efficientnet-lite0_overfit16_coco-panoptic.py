@@ -5,6 +5,5 @@ _base_ = [
     '../../_base_/default_runtime.py',
 ]
 model = dict(criterion=dict(num_points=4096))
-train_cfg = dict(max_iters=800, val_interval=200)
-optim_wrapper = dict(paramwise_cfg=dict(backbone_lr_mult=1.0))
-default_hooks = dict(checkpoint=dict(interval=400))
+train_cfg = dict(max_iters=600, val_interval=200)
+default_hooks = dict(checkpoint=dict(interval=200))
