@@ -32,6 +32,8 @@ class SegOptimWrapper(OptimWrapper):
                  clip_grad: dict | None = None,
                  amp_dtype: str | None = None,
                  max_skipped: int = 20) -> None:
+        if clip_grad is not None and 'max_norm' not in clip_grad:
+            raise ValueError(f'clip_grad needs max_norm, e.g. dict(max_norm=0.01), not {dict(clip_grad)}')
         super().__init__(optimizer, accumulative_counts, clip_grad)
         if amp_dtype not in (None, 'bfloat16', 'float16'):
             raise ValueError(f"amp_dtype must be 'bfloat16', 'float16' or None, not '{amp_dtype}'")
@@ -60,7 +62,7 @@ class SegOptimWrapper(OptimWrapper):
         norm = torch.nn.utils.clip_grad_norm_(parameters, **(self.clip_grad_kwargs or dict(max_norm=float('inf'))))
         finite = bool(norm.isfinite())
         if finite:
-            self.message_hub.update_scalar(f'train/{self.grad_name}', float(norm))
+            self.message_hub.update_scalar('train/grad_norm', float(norm))
             self.scaler.step(self.optimizer, **kwargs)
         self.skipped = 0 if finite else self.skipped + 1
         self.scaler.update()

@@ -3,9 +3,10 @@
 import math
 from collections.abc import Sequence
 
+import torch
 import torch.nn.functional as F
 from mmengine.model import BaseDataPreprocessor
-from torch import Tensor, tensor
+from torch import Tensor
 
 from ..registry import MODELS
 
@@ -27,8 +28,8 @@ class SegDataPreprocessor(BaseDataPreprocessor):
                  bgr_to_rgb: bool = True,
                  size_divisor: int = 32) -> None:
         super().__init__()
-        self.register_buffer('mean', tensor(mean).view(-1, 1, 1), persistent=False)
-        self.register_buffer('std', tensor(std).view(-1, 1, 1), persistent=False)
+        self.register_buffer('mean', torch.tensor(mean, dtype=torch.float32).view(-1, 1, 1), persistent=False)
+        self.register_buffer('std', torch.tensor(std, dtype=torch.float32).view(-1, 1, 1), persistent=False)
         self.bgr_to_rgb = bgr_to_rgb
         self.size_divisor = size_divisor
 

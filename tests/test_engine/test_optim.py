@@ -1,0 +1,334 @@
+"""The optimizer wrapper equals plain PyTorch and mmengine; its parameter groups equal the reference's and mmdet's."""
+
+import copy
+
+import mmdet.models  # noqa: F401  (registers the backbones)
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.logging import MessageHub
+from mmengine.optim import DefaultOptimWrapperConstructor, OptimWrapper
+from mmengine.registry import DefaultScope
+from torch import nn
+
+from mask2former.checkpoints.mmdet_keys import MMDET
+from mask2former.engine import SegOptimWrapper, SegOptimWrapperConstructor, optim_wrapper
+from mask2former.models.criterion import NonFiniteError, PointSampledCriterion
+
+from ..test_models.peers import BACKBONES, MMDET_CONFIGS, build_mmdet, build_ours, smooth_masks
+from ..test_models.tiny import build_tiny, random_images, sample_of
+
+NAN, INF = float('nan'), float('inf')
+
+
+def linear(seed=0):
+    torch.manual_seed(seed)
+    return nn.Sequential(nn.Linear(6, 5), nn.Tanh(), nn.Linear(5, 3)).double()
+
+
+def adamw(model, **kwargs):
+    return torch.optim.AdamW(model.parameters(), lr=0.05, weight_decay=0.1, **kwargs)
+
+
+def data(count, seed=1):
+    generator = torch.Generator().manual_seed(seed)
+    return (torch.randn(count, 6, generator=generator, dtype=torch.float64),
+            torch.randn(count, 3, generator=generator, dtype=torch.float64))
+
+
+def loss_of(model, inputs, targets):
+    return (model(inputs) - targets).square().mean()
+
+
+def train(model, wrapper, batches):
+    for batch in batches:
+        with wrapper.optim_context(model):
+            loss = loss_of(model, *batch)
+        wrapper.update_params(loss)
+    return model
+
+
+def copies(module):
+    return [value.clone() for value in module.state_dict().values()]
+
+
+def assert_same_state(a, b):
+    """Nested states of optimizers are the same, bit by bit."""
+    assert type(a) is type(b)
+    if isinstance(a, dict):
+        assert a.keys() == b.keys()
+        for key in a:
+            assert_same_state(a[key], b[key])
+    elif isinstance(a, (list, tuple)):
+        assert len(a) == len(b)
+        for x, y in zip(a, b):
+            assert_same_state(x, y)
+    elif isinstance(a, torch.Tensor):
+        assert torch.equal(a, b)
+    else:
+        assert a == b
+
+
+@pytest.fixture
+def warnings(monkeypatch):
+    messages = []
+    monkeypatch.setattr(optim_wrapper, 'print_log', lambda message, logger, level: messages.append(message))
+    return messages
+
+
+@pytest.mark.parametrize('clip_grad', [None, dict(max_norm=0.01, norm_type=2), dict(max_norm=0.2, norm_type=INF)])
+def test_steps_equal_mmengine(clip_grad):
+    batches = [data(4, seed) for seed in range(5)]
+    ours, theirs = linear(), linear()
+    train(ours, SegOptimWrapper(adamw(ours), clip_grad=copy.copy(clip_grad)), batches)
+    train(theirs, OptimWrapper(adamw(theirs), clip_grad=copy.copy(clip_grad)), batches)
+    assert all(torch.equal(a, b) for a, b in zip(ours.parameters(), theirs.parameters()))
+    assert not torch.equal(ours[0].weight, linear()[0].weight)
+
+
+@pytest.mark.parametrize('max_norm', [0.01, 1e3])
+def test_clipping_equals_torch_and_the_norm_is_logged(max_norm):
+    """The norm before clipping, over all groups together."""
+    ours, theirs = linear(), linear()
+    groups = [dict(params=ours[0].parameters()), dict(params=ours[2].parameters())]
+    train(ours, SegOptimWrapper(torch.optim.SGD(groups, lr=1.0), clip_grad=dict(max_norm=max_norm)), [data(4)])
+    loss_of(theirs, *data(4)).backward()
+    norm = torch.nn.utils.clip_grad_norm_(theirs.parameters(), max_norm)
+    assert 0.01 < norm < 1e3
+    for a, b in zip(ours.parameters(), theirs.parameters()):
+        torch.testing.assert_close(a, b - b.grad, rtol=1e-12, atol=1e-12)
+    logged = MessageHub.get_current_instance().get_scalar('train/grad_norm').current()
+    assert logged == pytest.approx(norm.item(), rel=1e-12)
+
+
+def test_only_norms_are_clipped():
+    with pytest.raises(ValueError, match='max_norm'):
+        SegOptimWrapper(adamw(linear()), clip_grad=dict(type='value', clip_value=0.1))
+
+
+@pytest.mark.parametrize('value', [NAN, INF, -INF])
+def test_gradient_that_is_not_finite_changes_nothing(value, warnings):
+    model = linear()
+    wrapper = SegOptimWrapper(adamw(model), clip_grad=dict(max_norm=0.01))
+    train(model, wrapper, [data(4)] * 2)
+    parameters, state = copies(model), copy.deepcopy(wrapper.state_dict())
+    inputs, targets = data(4)
+    targets[2, 1] = value
+    train(model, wrapper, [(inputs, targets)])
+    assert all(torch.equal(a, b) for a, b in zip(copies(model), parameters))
+    assert_same_state(wrapper.state_dict(), state)
+    assert wrapper.skipped == 1
+    assert len(warnings) == 1 and 'left out (1 in a row)' in warnings[0]
+    assert all(p.grad is None or not p.grad.any() for p in model.parameters()), 'nothing is left for the next step'
+
+    train(model, wrapper, [data(4)])
+    assert wrapper.skipped == 0 and len(warnings) == 1
+    undisturbed = linear()
+    train(undisturbed, SegOptimWrapper(adamw(undisturbed), clip_grad=dict(max_norm=0.01)), [data(4)] * 3)
+    assert all(torch.equal(a, b) for a, b in zip(model.parameters(), undisturbed.parameters()))
+
+
+def test_training_stops_after_so_many_skipped_steps_in_a_row(warnings):
+    model = linear()
+    wrapper = SegOptimWrapper(adamw(model), max_skipped=3)
+    good, bad = data(4), (data(4)[0], torch.full((4, 3), NAN, dtype=torch.float64))
+    train(model, wrapper, [bad, bad, good, bad, bad])
+    assert wrapper.skipped == 2 and [int(text.split('(')[1][0]) for text in warnings] == [1, 2, 1, 2]
+    with pytest.raises(NonFiniteError, match='3 steps in a row'):
+        train(model, wrapper, [bad])
+
+
+def test_two_accumulated_batches_equal_one_twice_as_large():
+    batches = [data(4, seed) for seed in range(6)]
+    pairs = [tuple(torch.cat(parts) for parts in zip(*batches[i:i + 2])) for i in range(0, 6, 2)]
+    ours, theirs = linear(), linear()
+    wrapper = SegOptimWrapper(adamw(ours), accumulative_counts=2, clip_grad=dict(max_norm=0.1))
+    train(ours, wrapper, batches[:1])
+    assert all(torch.equal(a, b) for a, b in zip(ours.parameters(), theirs.parameters())), 'no step after the first'
+    train(ours, wrapper, batches[1:])
+    train(theirs, SegOptimWrapper(adamw(theirs), clip_grad=dict(max_norm=0.1)), pairs)
+    for a, b in zip(ours.parameters(), theirs.parameters()):
+        torch.testing.assert_close(a, b, rtol=1e-12, atol=1e-12)
+
+
+def test_one_bad_batch_of_two_accumulated_ones_skips_the_step(warnings):
+    model = linear()
+    wrapper = SegOptimWrapper(adamw(model), accumulative_counts=2)
+    before, bad = copies(model), (data(4)[0], torch.full((4, 3), NAN, dtype=torch.float64))
+    train(model, wrapper, [bad, data(4)])
+    assert all(torch.equal(a, b) for a, b in zip(copies(model), before)) and len(warnings) == 1
+    train(model, wrapper, [data(4), data(4)])
+    assert not torch.equal(copies(model)[0], before[0])
+
+
+@pytest.mark.parametrize('amp_dtype', [None, 'float16'])
+def test_state_goes_round(amp_dtype, warnings):
+    def start(seed):
+        model = linear(seed).float()
+        optimizer = torch.optim.AdamW([dict(params=model[0].parameters()), dict(params=model[2].parameters(), lr=0.01)])
+        return model, SegOptimWrapper(optimizer, amp_dtype=amp_dtype)
+
+    batches = [tuple(x.float() for x in data(4, seed)) for seed in range(6)]
+    bad = (batches[0][0], torch.full((4, 3), INF))
+    model, wrapper = start(0)
+    train(model, wrapper, batches[:3] + [bad])  # the bad one halves the loss scale
+    scale = wrapper.scaler.get_scale()
+    assert scale == (32768 if amp_dtype else 1)
+
+    other, other_wrapper = start(1)
+    other.load_state_dict(model.state_dict())
+    other_wrapper.load_state_dict(copy.deepcopy(wrapper.state_dict()))
+    assert other_wrapper.scaler.get_scale() == scale
+    for m, w in ((model, wrapper), (other, other_wrapper)):
+        train(m, w, batches[3:])
+    assert all(torch.equal(a, b) for a, b in zip(model.parameters(), other.parameters()))
+    assert_same_state(wrapper.state_dict(), other_wrapper.state_dict())
+
+
+def test_states_with_and_without_loss_scale_are_interchangeable():
+    plain, scaled = (SegOptimWrapper(adamw(linear()), amp_dtype=amp_dtype) for amp_dtype in (None, 'float16'))
+    state = scaled.state_dict()
+    assert 'loss_scaler' in state and 'loss_scaler' not in plain.state_dict()
+    plain.load_state_dict(state)
+    assert 'loss_scaler' in state, 'the given state is left as it is'
+    scaled.load_state_dict(plain.state_dict())
+
+
+def test_bfloat16_trains_with_float32_losses(monkeypatch):
+    model = build_tiny()
+    wrapper = SegOptimWrapper(
+        torch.optim.AdamW(model.parameters(), lr=1e-3), amp_dtype='bfloat16', clip_grad=dict(max_norm=0.01))
+    inside = []
+    forward, layer_losses = PointSampledCriterion.forward, PointSampledCriterion.layer_losses
+
+    def spy_forward(self, output, *args):
+        inside.append(output.mask_features.dtype)
+        return forward(self, output, *args)
+
+    def spy_losses(self, output, *args):
+        losses = layer_losses(self, output, *args)
+        inside.append(torch.is_autocast_enabled('cpu'))
+        inside.extend(x.dtype for x in (*output, *losses.values()))
+        return losses
+
+    monkeypatch.setattr(PointSampledCriterion, 'forward', spy_forward)
+    monkeypatch.setattr(PointSampledCriterion, 'layer_losses', spy_losses)
+    before = copies(model)
+    generator = torch.Generator().manual_seed(0)
+    batch = dict(
+        inputs=[(60 * image + 120).clamp(0, 255).byte() for image in random_images(2)],
+        data_samples=[sample_of(smooth_masks(n, 64, 96, generator)) for n in (2, 3)])
+    for _ in range(3):
+        losses = model.train_step(copy.deepcopy(batch), wrapper)
+        assert all(loss.isfinite() and loss.dtype == torch.float32 for loss in losses.values())
+    assert inside == [torch.bfloat16, False, *[torch.float32] * 6] * 3
+    assert wrapper.skipped == 0
+    assert all(p.dtype == torch.float32 for p in model.parameters())
+    assert any(not torch.equal(a, b) for a, b in zip(copies(model), before))
+
+
+def test_unknown_type_of_mixed_precision():
+    with pytest.raises(ValueError, match="not 'half'"):
+        SegOptimWrapper(adamw(linear()), amp_dtype='half')
+
+
+# Parameter groups.
+
+LR, DECAY = 1e-4, 0.05
+# What the reference implementation (train_net.py of facebookresearch/Mask2Former) calls a norm.
+NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm, nn.GroupNorm, nn.InstanceNorm1d,
+         nn.InstanceNorm2d, nn.InstanceNorm3d, nn.LayerNorm, nn.LocalResponseNorm)
+
+
+def build_wrapper(model, **paramwise_cfg):
+    cfg = dict(
+        type='SegOptimWrapper', optimizer=dict(type='AdamW', lr=LR, weight_decay=DECAY), clip_grad=dict(max_norm=0.01))
+    return SegOptimWrapperConstructor(cfg, paramwise_cfg)(model)
+
+
+def settings_of(optimizer, model):
+    """``{name: (lr, weight_decay)}``, each parameter being in one group."""
+    names = {parameter: name for name, parameter in model.named_parameters()}
+    found = [(names[p], (g['lr'], g['weight_decay'])) for g in optimizer.param_groups for p in g['params']]
+    assert len(dict(found)) == len(found), 'a parameter is in two groups'
+    return dict(found)
+
+
+def reference_settings(model):
+    settings = {}
+    for name, parameter in model.named_parameters():
+        owner, _, leaf = name.rpartition('.')
+        no_decay = (
+            isinstance(model.get_submodule(owner), (*NORMS, nn.Embedding)) or 'relative_position_bias_table' in leaf or
+            'absolute_pos_embed' in leaf)
+        if parameter.requires_grad:
+            settings[name] = (LR * (0.1 if 'backbone' in name else 1), 0.0 if no_decay else DECAY)
+    return settings
+
+
+@pytest.mark.parametrize('backbone', BACKBONES)
+def test_groups_follow_the_reference_and_mmdet(backbone):
+    ours = build_ours(backbone)
+    wrapper = build_wrapper(ours)
+    settings = settings_of(wrapper.optimizer, ours)
+    assert settings == reference_settings(ours)
+    assert len(wrapper.optimizer.param_groups) == len(set(settings.values())) == (3 if backbone == 'r50' else 4)
+    assert {'backbone.bn1.weight', 'backbone.norm0.weight'} & settings.keys() == (
+        {'backbone.norm0.weight'} if backbone == 'swin-t' else set()), 'batch norm is frozen'
+
+    # mmdet's, by its own config and mmengine's constructor, under our names.
+    theirs = build_mmdet(ours, backbone)
+    name = {'r50': 'r50', 'swin-t': 'swin-t-p4-w7-224'}[backbone]
+    cfg = Config.fromfile(MMDET_CONFIGS / f'mask2former_{name}_8xb2-lsj-50e_coco-panoptic.py').optim_wrapper
+    paramwise_cfg = cfg.pop('paramwise_cfg')
+    with DefaultScope.overwrite_default_scope('mmdet'):
+        their_wrapper = DefaultOptimWrapperConstructor(cfg, paramwise_cfg)(theirs)
+    trainable = {name for name, parameter in theirs.named_parameters() if parameter.requires_grad}
+    their_settings = {
+        name: value for name, value in settings_of(their_wrapper.optimizer, theirs).items() if name in trainable}
+    parameters = {name: p for name, p in ours.named_parameters() if p.requires_grad}
+    for i in range(2):
+        filled = {name: torch.full_like(p, settings[name][i]) for name, p in parameters.items()}
+        mapped = MMDET.to_theirs(filled)
+        assert mapped.keys() == trainable
+        for name, values in mapped.items():
+            assert torch.allclose(values, torch.tensor(their_settings[name][i]), rtol=1e-6, atol=0), name
+
+
+def test_every_trainable_parameter_is_in_one_group():
+    model = build_tiny()
+    model.head.class_embed.requires_grad_(False)
+    settings = settings_of(build_wrapper(model).optimizer, model)
+    assert settings.keys() == {name for name, p in model.named_parameters() if p.requires_grad}
+    assert settings == reference_settings(model) and 'head.class_embed.weight' not in settings
+
+
+def test_shared_parameter_is_in_one_group():
+    model = build_tiny()
+    model.head.level_embed.weight = model.pixel_decoder.level_embed
+    settings = settings_of(build_wrapper(model).optimizer, model)
+    assert 'pixel_decoder.level_embed' in settings and 'head.level_embed.weight' not in settings
+
+
+def test_backbone_lr_mult():
+    model = build_tiny()
+    settings = settings_of(build_wrapper(model, backbone_lr_mult=0.5).optimizer, model)
+    assert settings['backbone.conv1.weight'] == (LR * 0.5, DECAY)
+    assert settings['head.class_embed.weight'] == (LR, DECAY)
+
+
+def test_wrapped_model_has_the_same_groups():
+    model = build_tiny()
+    wrapped = nn.Module()
+    wrapped.module = model
+    assert settings_of(build_wrapper(wrapped).optimizer, model) == reference_settings(model)
+
+
+def test_wrapper_gets_its_own_settings():
+    wrapper = build_wrapper(build_tiny())
+    assert isinstance(wrapper, SegOptimWrapper) and wrapper.clip_grad_kwargs == dict(max_norm=0.01)
+
+
+def test_unknown_setting():
+    with pytest.raises(ValueError, match=r"knows only backbone_lr_mult, not \['custom_keys'\]"):
+        SegOptimWrapperConstructor(dict(optimizer=dict(type='AdamW', lr=LR)), dict(custom_keys={}))

@@ -1,0 +1,86 @@
+"""The batch equals the one of mmdet's ``DetDataPreprocessor``."""
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+from mmdet.models.data_preprocessors import DetDataPreprocessor
+from mmdet.structures import DetDataSample
+from mmdet.structures.mask import BitmapMasks
+from mmengine.structures import InstanceData, PixelData
+
+from mask2former.models import SegDataPreprocessor
+
+MEAN, STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
+SIZES = {
+    'uneven': [(37, 90), (64, 41), (5, 7)],
+    'multiples of 32': [(64, 96), (32, 32)],
+    'one image': [(33, 31)],
+}
+
+
+def make_data(sizes):
+    """Images (3, H, W) uint8 and samples with 3, 4, ... segments, and the same samples in mmdet's way."""
+    generator = torch.Generator().manual_seed(0)
+    images, samples, peers = [], [], []
+    for i, (height, width) in enumerate(sizes):
+        images.append(torch.randint(256, (3, height, width), generator=generator, dtype=torch.uint8))
+        masks = torch.rand(3 + i, height, width, generator=generator) > 0.5
+        labels = torch.arange(3 + i)
+        sample = DetDataSample(metainfo=dict(img_shape=(height, width), img_id=i))
+        peers.append(copy.deepcopy(sample))
+        sample.gt_segments = InstanceData(labels=labels, masks=masks)
+        sample.gt_panoptic_seg = PixelData(id_map=torch.zeros(1, height, width, dtype=torch.int32))
+        peers[-1].gt_instances = InstanceData(labels=labels, masks=BitmapMasks(masks.numpy().astype(np.uint8), height,
+                                                                               width))
+        samples.append(sample)
+    return images, samples, peers
+
+
+@pytest.mark.parametrize('training', [True, False])
+@pytest.mark.parametrize('sizes', SIZES.values(), ids=SIZES)
+@pytest.mark.parametrize('bgr_to_rgb, size_divisor', [(True, 32), (False, 32), (True, 1)])
+def test_equals_mmdet(sizes, training, bgr_to_rgb, size_divisor):
+    images, samples, peers = make_data(sizes)
+    before = copy.deepcopy(samples)
+    ours = SegDataPreprocessor(MEAN, STD, bgr_to_rgb, size_divisor)(
+        dict(inputs=[image.clone() for image in images], data_samples=samples), training)
+    theirs = DetDataPreprocessor(
+        MEAN, STD, pad_size_divisor=size_divisor, pad_mask=True, bgr_to_rgb=bgr_to_rgb)(
+            dict(inputs=[image.clone() for image in images], data_samples=peers), training)
+    assert torch.equal(ours['inputs'], theirs['inputs']) and ours['inputs'].dtype == torch.float32
+    assert not any(side % size_divisor for side in ours['inputs'].shape[-2:])
+    for mine, other, original in zip(ours['data_samples'], theirs['data_samples'], before):
+        assert mine.batch_input_shape == other.batch_input_shape == tuple(ours['inputs'].shape[-2:])
+        assert mine.img_shape == other.img_shape and mine.img_id == other.img_id
+        assert mine.gt_segments.masks.dtype == torch.bool
+        assert np.array_equal(mine.gt_segments.masks.numpy(), other.gt_instances.masks.masks)
+        assert torch.equal(mine.gt_segments.labels, other.gt_instances.labels)
+        assert torch.equal(mine.gt_panoptic_seg.id_map, original.gt_panoptic_seg.id_map)
+        if not training:
+            assert torch.equal(mine.gt_segments.masks, original.gt_segments.masks), 'ground truth is left as it is'
+
+
+def test_normalisation_in_closed_form():
+    """A pixel of B, G, R = 10, 20, 30, with integers for mean and std; beyond the image all is zero."""
+    image = torch.tensor([10, 20, 30], dtype=torch.uint8)[:, None, None].expand(3, 2, 3)
+    batch = SegDataPreprocessor((1, 2, 3), (2, 4, 8))(dict(inputs=[image]))['inputs']
+    assert batch.shape == (1, 3, 32, 32)
+    assert batch[0, :, :2, :3].flatten(1).unique(dim=1).flatten().tolist() == [29 / 2, 18 / 4, 7 / 8]
+    assert not batch[..., 2:, :].any() and not batch[..., 3:].any()
+
+
+def test_images_without_samples_or_segments():
+    images, samples, _ = make_data([(20, 30)])
+    assert SegDataPreprocessor()(dict(inputs=images))['data_samples'] is None
+    sample = DetDataSample(metainfo=dict(img_shape=(20, 30)))
+    [result] = SegDataPreprocessor()(dict(inputs=images, data_samples=[sample]), training=True)['data_samples']
+    assert result.batch_input_shape == (32, 32) and 'gt_segments' not in result
+    samples[0].gt_segments = samples[0].gt_segments[:0]
+    [result] = SegDataPreprocessor()(dict(inputs=images, data_samples=samples), training=True)['data_samples']
+    assert result.gt_segments.masks.shape == (0, 32, 32)
+
+
+def test_mean_and_std_are_no_part_of_a_checkpoint():
+    assert not SegDataPreprocessor().state_dict()
