@@ -4,10 +4,10 @@ import mask2former.compat  # noqa: F401, I001  (before anything that imports mmd
 import json
 from pathlib import Path
 
-from mmdet.evaluation import DumpDetResults
 from mmengine.dist import is_main_process
 
-from mask2former.apis.cli import build_runner, common_parser, load_config
+from mask2former.apis.cli import build_runner, common_parser, load_config, run_tool
+from mask2former.evaluation import DumpSegResults
 
 
 def main() -> None:
@@ -20,7 +20,7 @@ def main() -> None:
     if args.out is not None and not args.out.endswith(('.pkl', '.pickle')):
         parser.error(f"--out must name a .pkl file, not '{args.out}'")
     if '://' not in args.checkpoint and not Path(args.checkpoint).is_file():
-        parser.error(f"there is no checkpoint '{args.checkpoint}'")
+        raise FileNotFoundError(f"There is no checkpoint '{args.checkpoint}': check the path.")
     cfg = load_config(args)
     cfg.load_from = args.checkpoint
     if args.show_dir is not None:
@@ -33,7 +33,7 @@ def main() -> None:
 
     runner = build_runner(cfg)
     if args.out is not None:
-        runner.test_evaluator.metrics.append(DumpDetResults(out_file_path=args.out))
+        runner.test_evaluator.metrics.append(DumpSegResults(out_file_path=args.out))
     metrics = runner.test()
     if is_main_process():
         path = Path(runner.work_dir) / 'test_metrics.json'
@@ -42,4 +42,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

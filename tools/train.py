@@ -1,7 +1,9 @@
 """Train a model: python tools/train.py CONFIG [--resume [auto|PATH]] [--amp] [--auto-scale-lr] ..."""
 
 import mask2former.compat  # noqa: F401, I001  (before anything that imports mmdet)
-from mask2former.apis.cli import build_runner, common_parser, load_config
+from pathlib import Path
+
+from mask2former.apis.cli import build_runner, common_parser, load_config, run_tool
 
 
 def main() -> None:
@@ -12,9 +14,12 @@ def main() -> None:
     parser.add_argument(
         '--auto-scale-lr', action='store_true', help='scale the learning rate to the number of GPUs and the batch size')
     args = parser.parse_args()
+    if args.resume not in (None, 'auto') and '://' not in args.resume and not Path(args.resume).is_file():
+        raise FileNotFoundError(f"There is no checkpoint '{args.resume}' to resume: check the path, or give --resume "
+                                'alone for the last one of the work directory.')
     cfg = load_config(args)
     if args.amp:
-        cfg.optim_wrapper.setdefault('amp_dtype', 'bfloat16')
+        cfg.optim_wrapper.amp_dtype = cfg.optim_wrapper.get('amp_dtype') or 'bfloat16'
     if args.auto_scale_lr:
         if 'base_batch_size' not in cfg.get('auto_scale_lr', {}):
             parser.error(f'{args.config} has no auto_scale_lr.base_batch_size: add auto_scale_lr=dict(enable=False, '
@@ -27,4 +32,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

@@ -9,6 +9,7 @@ import importlib.util
 import os.path as osp
 import sys
 from importlib.machinery import ModuleSpec
+from pickle import UnpicklingError
 from types import ModuleType
 
 import torch
@@ -51,7 +52,7 @@ def _get_history_statistic(owner: type, name: str):
     from mmengine.logging import HistoryBuffer
 
     if owner is not HistoryBuffer or name not in ('min', 'max', 'current', 'mean'):
-        raise ValueError(f"The checkpoint asks for attribute '{name}' of {owner!r}, which only code would need.")
+        raise UnpicklingError(f"The checkpoint asks for attribute '{name}' of {owner!r}, which only code would need.")
     return getattr(owner, name)
 
 

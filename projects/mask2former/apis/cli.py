@@ -2,13 +2,49 @@
 
 import argparse
 import os
+import sys
+import traceback
+from collections.abc import Callable
 from pathlib import Path
 
 from mmengine.config import Config, DictAction
 from mmengine.registry import RUNNERS as MMENGINE_RUNNERS
 from mmengine.runner import Runner
 
+from ..checkpoints.loading import CheckpointError
+from ..datasets.errors import DataError
+from ..models.criterion import NonFiniteError
 from ..registry import RUNNERS
+
+PACKAGE = Path(__file__).resolve().parents[1]
+
+
+def run_tool(main: Callable[[], None]) -> None:
+    """Run a tool: what its user can mend ends it with one sentence, anything else with its traceback."""
+    try:
+        main()
+    except KeyboardInterrupt:
+        sys.exit('Interrupted.')
+    except Exception as error:
+        if not _is_explained(error):
+            raise
+        sys.exit(f'Error: {_sentence(error)}')
+
+
+def _is_explained(error: Exception) -> bool:
+    """Whether the message is meant for the user: by its type, or because a ``raise`` of this package made it."""
+    if isinstance(error, (FileNotFoundError, CheckpointError, DataError, NonFiniteError)):
+        return True
+    origin = traceback.extract_tb(error.__traceback__)[-1]
+    return PACKAGE in Path(origin.filename).resolve().parents and origin.line.startswith('raise ')
+
+
+def _sentence(error: Exception) -> str:
+    message = str(error)
+    if message.startswith('Caught ') and ' in DataLoader worker process ' in message:
+        # torch puts the worker's traceback here; its last line is `module.Type: message`.
+        message = message.rstrip().splitlines()[-1].partition(': ')[2]
+    return message
 
 
 def common_parser(description: str) -> argparse.ArgumentParser:

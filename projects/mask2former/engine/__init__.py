@@ -1,8 +1,13 @@
-"""What drives training and testing: the runner, the optimizer wrapper, hooks."""
+"""What drives training and testing: the runner, the loop, the optimizer wrapper, hooks."""
 
+from .checkpoint_hook import SegCheckpointHook
+from .loops import SegIterTrainLoop
 from .optim_constructor import SegOptimWrapperConstructor
 from .optim_wrapper import SegOptimWrapper
 from .runner import SegRunner
 from .visualization_hook import SegVisualizationHook
 
-__all__ = ['SegOptimWrapper', 'SegOptimWrapperConstructor', 'SegRunner', 'SegVisualizationHook']
+__all__ = [
+    'SegCheckpointHook', 'SegIterTrainLoop', 'SegOptimWrapper', 'SegOptimWrapperConstructor', 'SegRunner',
+    'SegVisualizationHook'
+]

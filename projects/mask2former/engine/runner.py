@@ -10,7 +10,7 @@ from mmengine.runner.utils import set_random_seed
 from torch import nn
 from torch.utils.data import DataLoader
 
-from ..checkpoints.loading import CheckpointError, explain_unreadable, misfit
+from ..checkpoints.loading import CheckpointError, check_fit, explain_unreadable
 from ..datasets.metainfo import dataset_metainfo
 from ..registry import RUNNERS
 from .random_state import get_random_state, set_random_state
@@ -113,17 +113,18 @@ class SegRunner(Runner):
         model = self.model
         while hasattr(model, 'module'):  # wrapped for distributed training, for test-time augmentation, or both
             model = model.module
-        problem = misfit(model, checkpoint)
-        if problem is not None:
-            if self._resume or not isinstance(self._train_loop, BaseLoop):
-                raise CheckpointError(f"'{filename}' does not fit the model: {problem}; give the config that it was "
-                                      'trained with.')
-            self.logger.warning(f"Of '{filename}' only a part is loaded: {problem}. The rest starts from scratch.")
-        classes = (checkpoint.get('meta', {}).get('dataset_meta') or {}).get('classes')
+        training = isinstance(self._train_loop, BaseLoop)
+        rest = check_fit(model, checkpoint, filename, partly=training and not self._resume)
+        if rest is not None:
+            self.logger.warning(f"Of '{filename}' only a part is loaded: {rest}. The rest starts from scratch.")
+        if self._resume and not {'meta', 'message_hub', 'optimizer'} <= set(checkpoint):
+            raise CheckpointError(f"'{filename}' holds weights but no state of a training, so it cannot be resumed: "
+                                  'start from it with load_from.')
+        self._meta = checkpoint.get('meta', {})
+        classes = (self._meta.get('dataset_meta') or {}).get('classes')
         expected = getattr(model, 'classes', None)
-        if problem is None and classes and expected and tuple(classes) != tuple(expected):
+        if rest is None and classes and expected and tuple(classes) != tuple(expected):
             self.logger.warning(f"'{filename}' was trained on other classes: {', '.join(classes)}.")
-        self._checkpoint = checkpoint
         return checkpoint
 
     def resume(self, filename: str, *args, **kwargs) -> None:
@@ -134,13 +135,11 @@ class SegRunner(Runner):
         """
         self._resume = True
         super().resume(filename, *args, **kwargs)
-        meta = self._checkpoint['meta']
-        del self._checkpoint
         sampler = self._sampler()
-        if meta.get('sampler_seed') is not None and hasattr(sampler, 'seed'):
-            sampler.seed = meta['sampler_seed']
-        if self.rank == 0 and 'random_state' in meta:
-            set_random_state(meta['random_state'])
+        if self._meta.get('sampler_seed') is not None and hasattr(sampler, 'seed'):
+            sampler.seed = self._meta['sampler_seed']
+        if self.rank == 0 and 'random_state' in self._meta:
+            set_random_state(self._meta['random_state'])
         else:
             set_random_seed(self.seed + self.iter + self.rank)
 

@@ -2,7 +2,7 @@
 
 import torch
 import torch.nn.functional as F
-from mmengine.dist import all_reduce
+from mmengine.dist import all_reduce, get_world_size
 from mmengine.model import BaseModule
 from mmengine.structures import InstanceData
 from torch import Tensor
@@ -91,7 +91,8 @@ class PointSampledCriterion(BaseModule):
             label_weights.new_tensor(float(num_segments)),
         ))
         all_reduce(denominators, op='mean')
-        weight_sum, num_segments = denominators[0], denominators[1].clamp(min=1)
+        # At least one segment on all ranks together, which a mean of 1 / ranks stands for.
+        weight_sum, num_segments = denominators[0], denominators[1].clamp(min=1 / get_world_size())
 
         layer, mask_logits, mask_targets = self.sample(output, targets, matches)  # (M,), (M, P), (M, P)
         zeros = mask_logits.new_zeros(D)

@@ -1,0 +1,62 @@
+"""Saves checkpoints at intervals, and once more when the training is interrupted."""
+
+import logging
+import signal
+import threading
+from types import FrameType
+
+from mmengine.dist import is_distributed, is_main_process
+from mmengine.hooks import CheckpointHook
+from mmengine.logging import print_log
+from mmengine.runner import Runner
+
+from ..registry import HOOKS
+
+
+@HOOKS.register_module()
+class SegCheckpointHook(CheckpointHook):
+    """mmengine's hook; Ctrl-C and SIGTERM let the running iteration end, save a checkpoint, and then end the training.
+
+    The arguments are those of :class:`mmengine.hooks.CheckpointHook`.
+    """
+
+    # `save_best='PQ'` needs no `rule='greater'`.
+    _default_greater_keys = [*CheckpointHook._default_greater_keys, 'PQ']
+    _received: signal.Signals | None = None
+    _former: dict = {}
+
+    def before_train(self, runner: Runner) -> None:
+        """Listen to the signals."""
+        super().before_train(runner)
+        if threading.current_thread() is threading.main_thread():  # Python lets no other thread listen
+            self._former = {number: signal.signal(number, self._receive) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def after_train(self, runner: Runner) -> None:
+        """Listen no longer."""
+        self._restore()
+        super().after_train(runner)
+
+    def after_train_iter(self, runner: Runner, *args, **kwargs) -> None:
+        """Save where it is time to, and where a signal came."""
+        super().after_train_iter(runner, *args, **kwargs)
+        # The first process saves; the others keep up with it until it ends, as its iteration needs them.
+        if self._received is None or self.by_epoch or not is_main_process():
+            return
+        self._restore()
+        self._save_checkpoint(runner)
+        print_log(f'{self._received.name} came: iteration {runner.iter + 1} is saved in {self.last_ckpt}; go on from '
+                  'there with --resume.', 'current', logging.WARNING)
+        raise SystemExit(128 + self._received)
+
+    def _receive(self, number: int, frame: FrameType | None) -> None:
+        # A launcher passes on what the terminal has sent already, so twice means nothing there.
+        if self._received is not None and not is_distributed():
+            raise KeyboardInterrupt
+        self._received = signal.Signals(number)
+        print_log(f'{self._received.name} came: a checkpoint is saved after this iteration (a second signal ends the '
+                  'training at once).', 'current', logging.WARNING)
+
+    def _restore(self) -> None:
+        for number, handler in self._former.items():
+            signal.signal(number, handler)
+        self._former = {}

@@ -1,0 +1,94 @@
+"""The training loop: a resumed run goes on at once, with the images that the interrupted one would have seen."""
+
+import logging
+from functools import partial
+from itertools import islice
+
+from mmengine.dataset import InfiniteSampler, worker_init_fn
+from mmengine.logging import print_log
+from mmengine.runner import IterBasedTrainLoop, Runner
+from mmengine.runner.loops import _InfiniteDataloaderIterator
+from mmengine.runner.utils import calc_dynamic_intervals
+from torch import nn
+from torch.utils.data import BatchSampler, DataLoader
+
+from ..registry import LOOPS
+
+
+@LOOPS.register_module()
+class SegIterTrainLoop(IterBasedTrainLoop):
+    """Iteration-based training that, when resumed, skips in the sampler.
+
+    mmengine's loop loads all the batches again that were trained on before (open-mmlab/mmengine#1520): hours in a long
+    training. This one does so only for samplers other than ``InfiniteSampler``, with which it cannot skip.
+
+    Args:
+        runner (Runner): The runner.
+        dataloader (DataLoader | dict): Dataloader, or its config.
+        max_iters (int): Iterations in all.
+        val_begin (int): The first iteration after which to validate. Defaults to 1.
+        val_interval (int): Iterations from one validation to the next. Defaults to 1000.
+        dynamic_intervals (list[tuple[int, int]], optional): Pairs of an iteration and the interval from there on.
+    """
+
+    def __init__(self,
+                 runner: Runner,
+                 dataloader: DataLoader | dict,
+                 max_iters: int,
+                 val_begin: int = 1,
+                 val_interval: int = 1000,
+                 dynamic_intervals: list[tuple[int, int]] | None = None) -> None:
+        # The parent's constructor is passed over: it starts the workers on the first images, before a checkpoint says
+        # which images come first.
+        super(IterBasedTrainLoop, self).__init__(runner, dataloader)
+        if max_iters != int(max_iters) or max_iters < 1:
+            raise ValueError(f'max_iters must be a whole number of iterations from 1 on, not {max_iters}')
+        self._max_iters = int(max_iters)
+        self._max_epochs = 1
+        self._epoch = 0
+        self._iter = 0
+        self.val_begin = val_begin
+        self.val_interval = val_interval
+        self.stop_training = False
+        self.runner.visualizer.dataset_meta = getattr(self.dataloader.dataset, 'metainfo', None)
+        self.dynamic_milestones, self.dynamic_intervals = calc_dynamic_intervals(val_interval, dynamic_intervals)
+
+    def run(self) -> nn.Module:
+        """Train until ``max_iters``, and validate in between."""
+        self.runner.call_hook('before_train')
+        self.runner.call_hook('before_train_epoch')
+        if self._iter >= self._max_iters:
+            print_log(f'Iteration {self._iter} is reached already, and max_iters is {self._max_iters}: nothing is left '
+                      'to train.', 'current', logging.WARNING)
+        else:
+            self.dataloader_iterator = self._batches_from(self._iter)
+        while self._iter < self._max_iters and not self.stop_training:
+            self.runner.model.train()
+            self.run_iter(next(self.dataloader_iterator))
+            self._decide_current_val_interval()
+            if (self.runner.val_loop is not None and self._iter >= self.val_begin
+                    and (self._iter % self.val_interval == 0 or self._iter == self._max_iters)):
+                self.runner.val_loop.run()
+        self.runner.call_hook('after_train_epoch')
+        self.runner.call_hook('after_train')
+        return self.runner.model
+
+    def _batches_from(self, iteration: int) -> _InfiniteDataloaderIterator:
+        """Start the dataloader with the batch of an iteration."""
+        if iteration == 0:
+            return _InfiniteDataloaderIterator(self.dataloader)
+        init = self.dataloader.worker_init_fn
+        if isinstance(init, partial) and init.func is worker_init_fn:
+            # Otherwise the workers would augment these images with the random numbers of the first ones.
+            self.dataloader.worker_init_fn = partial(init, seed=self.runner.seed + iteration)
+        batch_sampler = self.dataloader.batch_sampler
+        sampler = getattr(batch_sampler, 'sampler', None)
+        if type(batch_sampler) is BatchSampler and isinstance(sampler, InfiniteSampler):
+            next(islice(sampler.indices, iteration * batch_sampler.batch_size - 1, None))
+            return _InfiniteDataloaderIterator(self.dataloader)
+        print_log(f'{iteration} batches are loaded again to get past the images that were trained on before, which may '
+                  "take long: use sampler=dict(type='InfiniteSampler') to skip them.", 'current', logging.WARNING)
+        batches = _InfiniteDataloaderIterator(self.dataloader)
+        for _ in range(iteration):
+            next(batches)
+        return batches

@@ -1,0 +1,114 @@
+"""Two processes, started by the scripts, do what one does: the same parameters after training, the same metrics."""
+
+import json
+import pickle
+import shutil
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from .tiny import ROOT, load_tool, run_script, train, write_config
+
+EXTRA = """
+custom_imports = dict(imports=['mask2former', 'tests.test_engine.checked_model'], allow_failed_imports=False)
+model.update(type='CheckedModel', log_dir='{log_dir}')
+train_pipeline = [dict(type='LoadImage'), dict(type='LoadPanopticSegments'), dict(type='PackSegInputs')]
+train_dataloader.update(batch_size={batch_size}, sampler=dict(shuffle=False))
+train_dataloader['dataset'].update(pipeline=train_pipeline)
+train_cfg = dict(max_iters=3, val_interval=3)
+randomness = dict(seed=3)
+"""
+
+
+class Runs(NamedTuple):
+    """The folders of two trainings of three steps of four images each: by one process and by two; each has the
+    ``config``, what the model noted in ``rank*.jsonl``, and the checkpoint ``work/iter_3.pth``."""
+    single: Path
+    double: Path
+
+
+def keep_segments(data: Path, image: int, count: int) -> None:
+    """Make all but the first segments of a training image void."""
+    ann_file = data / 'annotations' / 'panoptic_train.json'
+    content = json.loads(ann_file.read_text())
+    annotation = content['annotations'][image]
+    annotation['segments_info'] = annotation['segments_info'][:count]
+    ann_file.write_text(json.dumps(content))
+    png = data / 'annotations' / 'panoptic_train' / annotation['file_name']
+    colors = np.array(Image.open(png)).astype(np.int64)  # (H, W, 3)
+    ids = colors @ [1, 256, 256 * 256]
+    colors[~np.isin(ids, [segment['id'] for segment in annotation['segments_info']])] = 0
+    Image.fromarray(colors.astype(np.uint8)).save(png)
+
+
+@pytest.fixture(scope='module')
+def data(shapes, tmp_path_factory) -> Path:
+    """The shapes; of the second step's batch, images 4 to 7, only the first has a segment, and only one."""
+    folder = tmp_path_factory.mktemp('uneven') / 'shapes'
+    shutil.copytree(shapes, folder)
+    for image, count in ((0, 2), (4, 1), (5, 0), (6, 0), (7, 0)):
+        keep_segments(folder, image, count)
+    return folder
+
+
+@pytest.fixture(scope='module')
+def runs(data, tmp_path_factory) -> Runs:
+    single, double = tmp_path_factory.mktemp('single'), tmp_path_factory.mktemp('double')
+    for folder, batch_size in ((single, 4), (double, 2)):
+        write_config(folder, data, EXTRA.format(log_dir=folder, batch_size=batch_size))
+    train(single / 'tiny.py')
+    process = run_script(
+        'bash', ROOT / 'tools' / 'dist_train.sh', 'tiny.py', '2', cwd=double, PYTHONPATH=str(ROOT), PORT='29511')
+    assert process.returncode == 0, process.stderr[-3000:]
+    return Runs(single, double)
+
+
+def steps(folder: Path, rank: int) -> list[dict]:
+    return [json.loads(line) for line in (folder / f'rank{rank}.jsonl').read_text().splitlines()]
+
+
+def test_two_processes_share_the_batches_of_one(runs):
+    single, ranks = steps(runs.single, 0), [steps(runs.double, rank) for rank in (0, 1)]
+    assert len(single) == len(ranks[0]) == len(ranks[1]) == 3
+    for number, step in enumerate(single):
+        shared = [ranks[0][number], ranks[1][number]]
+        assert sorted(shared[0]['images'] + shared[1]['images']) == sorted(step['images'])
+    # What the comparison of the parameters is about.
+    segments = [[sum(rank[number]['segments']) for rank in ranks] for number in range(3)]
+    assert segments[0][0] != segments[0][1]
+    assert segments[1] == [1, 0]
+
+
+def test_the_loss_needs_one_collective(runs):
+    for rank in (0, 1):
+        assert [step['collectives'] for step in steps(runs.double, rank)] == [['all_reduce']] * 3
+
+
+def test_two_processes_train_the_parameters_of_one(runs):
+    single, double = (torch.load(folder / 'work' / 'iter_3.pth')['state_dict'] for folder in runs)
+    assert single.keys() == double.keys()
+    for name, value in single.items():
+        torch.testing.assert_close(double[name], value, rtol=1e-9, atol=1e-11, msg=lambda m, name=name: f'{name}: {m}')
+
+
+def test_two_processes_measure_what_one_measures(runs, monkeypatch):
+    checkpoint = runs.single / 'work' / 'iter_3.pth'
+    process = run_script(
+        'bash', ROOT / 'tools' / 'dist_test.sh', 'tiny.py', checkpoint, '2', '--out', 'all.pkl', cwd=runs.double,
+        PYTHONPATH=str(ROOT), PORT='29512')
+    assert process.returncode == 0, process.stderr[-3000:]
+    monkeypatch.chdir(runs.single)
+    monkeypatch.setattr('sys.argv', ['test.py', 'tiny.py', str(checkpoint), '--out', 'all.pkl'])
+    load_tool('test').main()
+    single, double = (json.loads((folder / 'work' / 'test_metrics.json').read_text()) for folder in runs)
+    assert single == double
+    for name in ('PQ', 'PQ_th', 'PQ_st', 'segm_mAP', 'mIoU'):
+        assert 0.1 < single[name] < 99, single
+    single, double = (pickle.loads((folder / 'all.pkl').read_bytes()) for folder in runs)
+    assert [result['img_id'] for result in single] == [result['img_id'] for result in double]
+    assert len(single) == 5
+    assert [result['panoptic'] for result in single] == [result['panoptic'] for result in double]
