@@ -9,6 +9,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from mask2former.apis import SegInferencer, list_images, summarize, write_id_map
+from mask2former.apis.cli import run_tool
 from mask2former.datasets import DataError
 
 
@@ -53,8 +54,10 @@ def process(inferencer: SegInferencer, image: str, stem: Path, with_png: bool) -
     return summarize(result)
 
 
-def run(args: argparse.Namespace) -> int:
-    """Do what the arguments say; returns the exit status."""
+def main() -> None:
+    args = parse_args()
+    if Path(args.out_dir).is_file():
+        raise SystemExit(f"Error: --out-dir '{args.out_dir}' is a file; give a folder.")
     images = list_images(args.image) if Path(args.image).is_dir() else [args.image]
     inferencer = SegInferencer(args.config, args.checkpoint, device=args.device, score_thr=args.score_thr)
     out_dir = Path(args.out_dir)
@@ -68,17 +71,8 @@ def run(args: argparse.Namespace) -> int:
             line = f'skipped: {error}'
         tqdm.write(f'{Path(image).name}: {line}')
     print(f'{len(images) - failed} of {len(images)} done; results are in {out_dir}.')
-    return 1 if failed else 0
-
-
-def main() -> None:
-    args = parse_args()
-    try:
-        status = run(args)
-    except (OSError, ValueError) as error:
-        raise SystemExit(f'Error: {error}') from None
-    raise SystemExit(status)
+    raise SystemExit(1 if failed else 0)
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

@@ -93,7 +93,7 @@ def test_missing_files_are_one_sentence(run, tmp_path, demo_here):
     for arguments, said in (
         ((image, run.config, tmp_path / 'absent.pth'), "There is no checkpoint '"),
         ((image, tmp_path / 'absent.py', run.checkpoint), "There is no config '"),
-        ((image, run.config, tmp_path / 'bad.pth'), "has no 'state_dict' of tensors"),
+        ((image, run.config, tmp_path / 'bad.pth'), 'holds no weights'),
         ((tmp_path, run.config, run.checkpoint), 'has no image'),
     ):
         status, _ = demo_here(*arguments, '--out-dir', tmp_path / 'out')

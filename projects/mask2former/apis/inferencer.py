@@ -21,6 +21,7 @@ from mmengine.runner import CheckpointLoader
 from torch import nn
 from torch.nn.modules.utils import consume_prefix_in_state_dict_if_present
 
+from ..checkpoints.loading import CheckpointError, check_fit, explain_unreadable
 from ..datasets.metainfo import dataset_metainfo
 from ..datasets.transforms import LoadInstanceSegments, LoadPanopticGroundTruth, LoadPanopticSegments
 from ..registry import MODELS, TRANSFORMS
@@ -52,8 +53,8 @@ def init_model(config: str | os.PathLike | Config,
 
     Raises:
         FileNotFoundError: If there is no such config or checkpoint.
-        ValueError: If the checkpoint cannot be read or does not fit the config, if nothing says the classes, or if
-            there is no such device.
+        CheckpointError: If the checkpoint cannot be read or does not fit the config.
+        ValueError: If nothing says the classes, or if there is no such device.
     """
     device = _find_device(device)
     config, name = _read_config(config)
@@ -62,7 +63,7 @@ def init_model(config: str | os.PathLike | Config,
         metainfo = _find_metainfo(meta, config, name, checkpoint)
         model = MODELS.build(dict(config.model, metainfo=metainfo))
     if checkpoint is not None:
-        _load_weights(model, loaded, name, checkpoint)
+        _load_weights(model, loaded, checkpoint)
     model.dataset_meta = metainfo
     model.cfg = config
     return model.to(device).eval()
@@ -230,20 +231,14 @@ def _read_config(config: str | os.PathLike | Config) -> tuple[Config, str]:
 
 def _read_checkpoint(path: str) -> tuple[dict, Mapping]:
     """The weights of a checkpoint and what it says of its data set, which may be nothing."""
-    if '://' in path:
-        checkpoint = CheckpointLoader.load_checkpoint(path, map_location='cpu')
-    elif not os.path.isfile(path):
-        raise FileNotFoundError(f"There is no checkpoint '{path}'.")
-    else:
-        try:
+    with explain_unreadable(path):
+        if '://' in path:
+            checkpoint = CheckpointLoader.load_checkpoint(path, map_location='cpu')
+        else:
             checkpoint = torch.load(path, map_location='cpu', weights_only=True)
-        except Exception as error:  # pickle and zip readers raise what they like
-            reason = ' '.join(str(error).split()).partition('. ')[0][:160]
-            raise ValueError(f"The checkpoint '{path}' cannot be read ({reason}); it is incomplete, no checkpoint, or "
-                             'holds more than weights and plain data.') from error
     weights = checkpoint.get('state_dict', checkpoint) if isinstance(checkpoint, dict) else {}
     if not weights or not all(isinstance(value, torch.Tensor) for value in weights.values()):
-        raise ValueError(f"The checkpoint '{path}' has no 'state_dict' of tensors; give one that tools/train.py wrote.")
+        raise CheckpointError(f"'{path}' holds no weights: give a checkpoint that tools/train.py wrote.")
     meta = checkpoint.get('meta') or {}
     return dict(weights), meta.get('dataset_meta') or {}
 
@@ -258,8 +253,8 @@ def _find_metainfo(meta: Mapping, config: Config, name: str, checkpoint: str | o
             except FileNotFoundError as error:
                 reasons.append(str(error))
     if meta.get('classes') and of_config is not None and len(meta['classes']) != len(of_config['classes']):
-        raise ValueError(f"The checkpoint '{checkpoint}' has {len(meta['classes'])} classes, but the data set of "
-                         f"{name} has {len(of_config['classes'])}; give the config that it was trained with.")
+        raise CheckpointError(f"'{checkpoint}' has {len(meta['classes'])} classes, but the data set of {name} has "
+                              f"{len(of_config['classes'])}; give the config that it was trained with.")
     if meta.get('classes') and meta.get('isthing'):
         return dict(meta)
     if of_config is not None:
@@ -269,16 +264,11 @@ def _find_metainfo(meta: Mapping, config: Config, name: str, checkpoint: str | o
     raise ValueError(f'The classes are unknown: {says}, and neither does {name} without its data. {why}')
 
 
-def _load_weights(model: nn.Module, weights: dict, name: str, checkpoint: str | os.PathLike) -> None:
+def _load_weights(model: nn.Module, weights: dict, checkpoint: str | os.PathLike) -> None:
     """Load weights, every one of them; what does not fit is an error, not a line in a log."""
     consume_prefix_in_state_dict_if_present(weights, 'module.')
-    own = model.state_dict()
-    problems = [f'lacks {key}' for key in own if key not in weights]
-    problems += [f'has {key}, which the model has not' for key in weights if key not in own]
-    problems += [f'has {key} of shape {tuple(weights[key].shape)} for {tuple(own[key].shape)}'
-                 for key in own if key in weights and weights[key].shape != own[key].shape]
-    if problems:
-        more = f' and {len(problems) - 2} more' if len(problems) > 2 else ''
-        raise ValueError(f"The checkpoint '{checkpoint}' does not fit {name}: it {', it '.join(problems[:2])}{more}; "
-                         'give the config that it was trained with.')
-    model.load_state_dict(weights)
+    check_fit(model, weights, os.fspath(checkpoint))
+    foreign = model.load_state_dict(weights, strict=False).unexpected_keys
+    if foreign:
+        raise CheckpointError(f"'{checkpoint}' does not fit the model: it has {len(foreign)} weights more, such as "
+                              f"'{foreign[0]}'; give the config that it was trained with.")
