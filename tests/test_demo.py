@@ -47,7 +47,7 @@ def test_folder_with_bad_files(run, tmp_path):
         '000000.jpg', '000000.png', '000001.jpg', '000002.jpg', '000003.jpg']
     assert 'segment' in lines[0] and 'instance' in lines[0]
     assert 'skipped: Image file' in lines[2] and 'cannot be decoded' in lines[2]
-    assert 'skipped: Image file' in lines[3] and 'does not exist' in lines[3]
+    assert "skipped: There is no image '" in lines[3]
     assert lines[-1] == f'3 of 5 done; results are in {out}.'
     assert '5/5' in done.stderr
     stems = ('000000', '000000_2', '000003')
@@ -100,4 +100,4 @@ def test_missing_files_are_one_sentence(run, tmp_path, demo_here):
         assert status.startswith('Error: ') and said in status and '\n' not in status
     assert not (tmp_path / 'out').exists()
     status, printed = demo_here(tmp_path / 'absent.jpg', run.config, run.checkpoint, '--out-dir', tmp_path / 'out')
-    assert status == 1 and 'does not exist' in printed.out
+    assert status == 1 and 'There is no image' in printed.out

@@ -150,7 +150,10 @@ class SegInferencer:
 
     def _read(self, image: ImageInput) -> dict:
         if not isinstance(image, np.ndarray):
-            return self.load(dict(img_path=os.fspath(image)))
+            path = os.fspath(image)
+            if '://' not in path and not os.path.isfile(path):
+                raise FileNotFoundError(f"There is no image '{path}'.")
+            return self.load(dict(img_path=path))
         if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
             raise ValueError(f'An image must be an array (H, W, 3) uint8 in the order BGR, but it is {image.dtype} of '
                              f'shape {image.shape}; cv2.cvtColor converts grey and RGB.')
