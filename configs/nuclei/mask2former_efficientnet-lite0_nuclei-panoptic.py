@@ -1,3 +1,4 @@
+# python tools/train.py configs/nuclei/mask2former_efficientnet-lite0_nuclei-panoptic.py
 _base_ = [
     '../_base_/models/mask2former_efficientnet-lite0.py',
     '../_base_/datasets/nuclei_panoptic.py',

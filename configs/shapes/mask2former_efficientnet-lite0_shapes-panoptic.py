@@ -1,3 +1,5 @@
+# python tools/dataset_converters/make_shapes.py data/shapes
+# python tools/train.py configs/shapes/mask2former_efficientnet-lite0_shapes-panoptic.py
 _base_ = [
     '../_base_/models/mask2former_efficientnet-lite0.py',
     '../_base_/datasets/shapes_panoptic.py',

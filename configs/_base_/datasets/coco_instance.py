@@ -1,10 +1,9 @@
 _base_ = 'coco_panoptic.py'
 dataset_type = 'CocoInstance'
-backend_args = None
 image_size = (1024, 1024)
 
 train_pipeline = [
-    dict(type='LoadImage', backend_args=backend_args),
+    dict(type='LoadImage'),
     dict(type='LoadInstanceSegments'),
     dict(type='RandomFlip', prob=0.5),
     dict(type='RandomResize', scale=image_size, ratio_range=(0.1, 2.0), resize_type='Resize', keep_ratio=True),
@@ -13,7 +12,7 @@ train_pipeline = [
     dict(type='PackSegInputs'),
 ]
 test_pipeline = [
-    dict(type='LoadImage', backend_args=backend_args),
+    dict(type='LoadImage'),
     dict(type='Resize', scale=(1333, 800), keep_ratio=True),
     dict(type='PackSegInputs'),
 ]

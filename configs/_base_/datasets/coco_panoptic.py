@@ -1,12 +1,11 @@
 dataset_type = 'CocoPanoptic'
 data_root = 'data/coco/'
-backend_args = None
 image_size = (1024, 1024)
 
 # Large-scale jitter (Ghiasi et al., Simple Copy-Paste, arXiv 2012.07177).
 train_pipeline = [
-    dict(type='LoadImage', backend_args=backend_args),
-    dict(type='LoadPanopticSegments', backend_args=backend_args),
+    dict(type='LoadImage'),
+    dict(type='LoadPanopticSegments'),
     dict(type='RandomFlip', prob=0.5),
     dict(type='RandomResize', scale=image_size, ratio_range=(0.1, 2.0), resize_type='Resize', keep_ratio=True),
     dict(type='RandomCrop', crop_size=image_size),
@@ -15,9 +14,9 @@ train_pipeline = [
     dict(type='PackSegInputs'),
 ]
 test_pipeline = [
-    dict(type='LoadImage', backend_args=backend_args),
+    dict(type='LoadImage'),
     dict(type='Resize', scale=(1333, 800), keep_ratio=True),
-    dict(type='LoadPanopticGroundTruth', backend_args=backend_args),
+    dict(type='LoadPanopticGroundTruth'),
     dict(type='PackSegInputs'),
 ]
 

@@ -1,3 +1,4 @@
+# python tools/train.py configs/coco/panoptic/mask2former_efficientnet-lite0_overfit16_coco-panoptic.py
 _base_ = [
     '../../_base_/models/mask2former_efficientnet-lite0.py',
     '../../_base_/datasets/coco_panoptic_overfit.py',

@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader
 from ..checkpoints.loading import CheckpointError, check_fit, explain_unreadable
 from ..datasets.metainfo import dataset_metainfo
 from ..registry import RUNNERS
+from .checkpoint_hook import SegCheckpointHook
 from .random_state import get_random_state, set_random_state
 
 
@@ -75,12 +76,18 @@ class SegRunner(Runner):
         return dataloader
 
     def build_param_scheduler(self, scheduler: dict | list) -> list:
-        """Build the schedulers; a cosine without ``T_max`` decays until the last iteration, however many there are."""
-        schedulers = [scheduler] if isinstance(scheduler, dict) else list(scheduler)
-        for i, cfg in enumerate(schedulers):
+        """Build the schedulers; a cosine without ``T_max`` decays until the last iteration, however many there are.
+
+        It is left out of a training that ends before it begins.
+        """
+        schedulers = []
+        for cfg in [scheduler] if isinstance(scheduler, dict) else scheduler:
             if isinstance(cfg, dict) and cfg.get('type') == 'CosineAnnealingLR' and 'T_max' not in cfg:
-                end = cfg.get('end', self.max_iters)
-                schedulers[i] = dict(cfg, end=end, T_max=end - cfg.get('begin', 0))
+                begin, end = cfg.get('begin', 0), cfg.get('end', self.max_iters)
+                if begin >= end:
+                    continue
+                cfg = dict(cfg, end=end, T_max=end - begin)
+            schedulers.append(cfg)
         return super().build_param_scheduler(schedulers)
 
     def wrap_model(self, model_wrapper_cfg: dict | None, model: nn.Module) -> nn.Module:
@@ -88,6 +95,15 @@ class SegRunner(Runner):
         if self.distributed and model_wrapper_cfg is None and not torch.cuda.is_available():
             return MMDistributedDataParallel(module=model, broadcast_buffers=False)
         return super().wrap_model(model_wrapper_cfg, model)
+
+    def train(self) -> nn.Module:
+        """Train; see :meth:`mmengine.runner.Runner.train`."""
+        try:
+            return super().train()
+        finally:
+            for hook in self.hooks:
+                if isinstance(hook, SegCheckpointHook):
+                    hook.stop_listening()
 
     def load_or_resume(self) -> None:
         """Load or resume the checkpoint that the config names, or resume the last one of the work directory."""
