@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -73,3 +74,10 @@ def run_script(*command: str | Path, cwd: Path, **env: str) -> subprocess.Comple
     """Run a script in an own process."""
     return subprocess.run(
         [str(part) for part in command], cwd=cwd, env=tool_env(**env), capture_output=True, text=True, timeout=300)
+
+
+def free_port() -> str:
+    """A port that nobody listens at."""
+    with socket.socket() as listener:
+        listener.bind(('127.0.0.1', 0))
+        return str(listener.getsockname()[1])

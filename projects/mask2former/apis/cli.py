@@ -36,7 +36,7 @@ def _is_explained(error: Exception) -> bool:
     if isinstance(error, (FileNotFoundError, CheckpointError, DataError, NonFiniteError)):
         return True
     origin = traceback.extract_tb(error.__traceback__)[-1]
-    return PACKAGE in Path(origin.filename).resolve().parents and origin.line.startswith('raise ')
+    return PACKAGE in Path(origin.filename).resolve().parents and (origin.line or '').startswith('raise ')
 
 
 def _sentence(error: Exception) -> str:

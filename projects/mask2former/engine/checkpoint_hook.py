@@ -17,6 +17,8 @@ from ..registry import HOOKS
 class SegCheckpointHook(CheckpointHook):
     """mmengine's hook; Ctrl-C and SIGTERM let the running iteration end, save a checkpoint, and then end the training.
 
+    That holds where checkpoints count iterations (``by_epoch=False``).
+
     The arguments are those of :class:`mmengine.hooks.CheckpointHook`.
     """
 
@@ -28,21 +30,22 @@ class SegCheckpointHook(CheckpointHook):
     def before_train(self, runner: Runner) -> None:
         """Listen to the signals."""
         super().before_train(runner)
-        if threading.current_thread() is threading.main_thread():  # Python lets no other thread listen
+        self._received = None
+        # Python lets no thread but the main one listen. Within an epoch there is no place to resume at.
+        if threading.current_thread() is threading.main_thread() and not self.by_epoch:
             self._former = {number: signal.signal(number, self._receive) for number in (signal.SIGINT, signal.SIGTERM)}
 
     def after_train(self, runner: Runner) -> None:
         """Listen no longer."""
-        self._restore()
+        self.stop_listening()
         super().after_train(runner)
 
     def after_train_iter(self, runner: Runner, *args, **kwargs) -> None:
         """Save where it is time to, and where a signal came."""
         super().after_train_iter(runner, *args, **kwargs)
         # The first process saves; the others keep up with it until it ends, as its iteration needs them.
-        if self._received is None or self.by_epoch or not is_main_process():
+        if self._received is None or not is_main_process():
             return
-        self._restore()
         self._save_checkpoint(runner)
         print_log(f'{self._received.name} came: iteration {runner.iter + 1} is saved in {self.last_ckpt}; go on from '
                   'there with --resume.', 'current', logging.WARNING)
@@ -56,7 +59,8 @@ class SegCheckpointHook(CheckpointHook):
         print_log(f'{self._received.name} came: a checkpoint is saved after this iteration (a second signal ends the '
                   'training at once).', 'current', logging.WARNING)
 
-    def _restore(self) -> None:
+    def stop_listening(self) -> None:
+        """Give the signals back; ``SegRunner`` does so when the training ends by an error, too."""
         for number, handler in self._former.items():
             signal.signal(number, handler)
         self._former = {}

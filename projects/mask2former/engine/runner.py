@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader
 from ..checkpoints.loading import CheckpointError, check_fit, explain_unreadable
 from ..datasets.metainfo import dataset_metainfo
 from ..registry import RUNNERS
+from .checkpoint_hook import SegCheckpointHook
 from .random_state import get_random_state, set_random_state
 
 
@@ -94,6 +95,15 @@ class SegRunner(Runner):
         if self.distributed and model_wrapper_cfg is None and not torch.cuda.is_available():
             return MMDistributedDataParallel(module=model, broadcast_buffers=False)
         return super().wrap_model(model_wrapper_cfg, model)
+
+    def train(self) -> nn.Module:
+        """Train; see :meth:`mmengine.runner.Runner.train`."""
+        try:
+            return super().train()
+        finally:
+            for hook in self.hooks:
+                if isinstance(hook, SegCheckpointHook):
+                    hook.stop_listening()
 
     def load_or_resume(self) -> None:
         """Load or resume the checkpoint that the config names, or resume the last one of the work directory."""
