@@ -26,8 +26,10 @@ def explain_unreadable(filename: str) -> Iterator[None]:
         yield
     except FileNotFoundError as error:
         raise FileNotFoundError(f"There is no checkpoint '{filename}': check the path.") from error
-    except (pickle.UnpicklingError, EOFError, RuntimeError) as error:
+    except (pickle.UnpicklingError, EOFError, OSError, RuntimeError) as error:
         message = str(error)
+        if isinstance(error, OSError) and error.filename is not None:
+            raise  # the file system's own sentence, such as a missing permission
         refused = re.search(r'GLOBAL (\S+)|(attribute \S+ of)|function (\S+)', message)
         if isinstance(error, pickle.UnpicklingError) and refused:
             what = next(group for group in refused.groups() if group).removesuffix(' of')
