@@ -45,8 +45,10 @@ SCENES = {
     'two of a stuff class, one hidden': ([Query(SKY, 9, 9, 6, 0.99), Query(SKY, 9, 9, 5, 0.9), Query(0, 23, 9, 6)], 2),
     'things only': ([Query(i % 3, 6 + 9 * (i % 3), 7 + 10 * (i // 3), 4 + 0.3 * i, 0.9 + 0.01 * i)
                      for i in range(6)], 6),
-    'a mask without a pixel': ([Query(0, 12, 12, 6), Query(1, 20, 12, -30, 0.99)], 1),
+    'a mask without a pixel': ([Query(0, 10, 12, 6), Query(1, 25, 12, -1, 0.99)], 1),
     'an owner outside its own mask': ([Query(SKY, 16, 12, 5)], 1),
+    # The second owns what lies far to the right of both, but no pixel of its own mask.
+    'an owner outside its own mask only': ([Query(1, 8.8, 12, 5, 0.99), Query(0, 11, 12, 3, 0.85)], 1),
     'one query': ([Query(1, 10, 10, 7)], 1),
     'no-object only': ([Query(NOTHING, 10, 10, 7), Query(NOTHING, 20, 10, 7)], 0),
     'weak queries only': ([Query(0, 10, 10, 7, 0.6), Query(SKY, 20, 10, 7, 0.7)], 0),
@@ -323,10 +325,12 @@ def test_panoptic_equals_transformers(name, transformers_processor):
     inside = masks.gather(0, owner)[0] >= 0.5
     assert torch.equal(id_map[inside], theirs['segmentation'][inside])
     assert not id_map[~inside].any()
-    # It lists a fused segment once for each of its queries.
+    # It lists a fused segment once for each of its queries, and those that have no other pixels.
+    visible = set(theirs['segmentation'][inside].tolist())
     first = {}
     for info in theirs['segments_info']:
-        first.setdefault(info['id'], (info['id'], info['label_id'], info['score']))
+        if info['id'] in visible:
+            first.setdefault(info['id'], (info['id'], info['label_id'], info['score']))
     assert [(info['id'], info['label'], round(info['score'], 6)) for info in infos] == list(first.values())
 
 
