@@ -8,10 +8,10 @@ from mask2former.datasets.shapes import generate_shapes
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('out_dir', help='the folder to write')
-    parser.add_argument('--num-train', type=int, default=2000, help='training images')
+    parser.add_argument('--num-train', type=int, default=1600, help='training images')
     parser.add_argument('--num-val', type=int, default=200, help='validation images')
     parser.add_argument(
-        '--size', type=int, nargs='+', default=[128], metavar='PIXELS', help='side, or height and width, of the images')
+        '--size', type=int, nargs='+', default=[192], metavar='PIXELS', help='side, or height and width, of the images')
     parser.add_argument('--seed', type=int, default=0, help='other seeds give other images')
     parser.add_argument('--num-workers', type=int, default=2, help='threads that draw')
     args = parser.parse_args()

@@ -34,9 +34,6 @@ val_dataloader = dict(
         pipeline=test_pipeline))
 test_dataloader = val_dataloader
 
-val_evaluator = [
-    dict(type='PanopticQuality'),
-    dict(type='InstanceAP', ann_file=data_root + 'annotations/instances_val.json'),
-    dict(type='SemanticIoU'),
-]
+# Instances are the things of the panoptic annotation, so there is one source of truth.
+val_evaluator = [dict(type='PanopticQuality'), dict(type='InstanceAP'), dict(type='SemanticIoU')]
 test_evaluator = val_evaluator

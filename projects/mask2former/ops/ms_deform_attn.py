@@ -1,6 +1,5 @@
 """Multi-scale deformable attention (Zhu et al., Deformable DETR, arXiv 2010.04159, equation 3) as one function."""
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor
 
