@@ -7,6 +7,7 @@ _base_ = [
     '../_base_/default_runtime.py',
 ]
 model = dict(
-    pixel_decoder=dict(embed_dims=64, mask_dims=64, num_layers=1, ffn_dims=256),
-    head=dict(num_queries=20, ffn_dims=256),
-    criterion=dict(num_points=1024))
+    pixel_decoder=dict(embed_dims=64, mask_dims=64, ffn_dims=256),
+    head=dict(num_queries=50, ffn_dims=256),
+    criterion=dict(num_points=2048))
+train_dataloader = dict(batch_size=4)
