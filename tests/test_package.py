@@ -70,12 +70,16 @@ def empty(tmp_path) -> Path:
 
 def load_user_config(site: Path, directory: Path) -> dict:
     """Load, in an otherwise empty directory, a user's config that inherits from the package; returns its values."""
-    (directory / 'mine.py').write_text("_base_ = 'mask2former::_base_/default_runtime.py'\nmine = 1\n")
+    leaf = 'mask2former::coco/panoptic/mask2former_r50_8xb2-lsj-50e_coco-panoptic.py'
+    (directory / 'mine.py').write_text(f"_base_ = '{leaf}'\nmine = 1\n")
     return json.loads(run_python(
         'import json, mask2former\n'
         'from mmengine.config import Config\n'
         "config = Config.fromfile('mine.py')\n"
-        'print(json.dumps(dict(file=mask2former.__file__, mine=config.mine, scope=config.default_scope)))',
+        'from mask2former.datasets import dataset_metainfo\n'
+        "classes = dataset_metainfo(config.train_dataloader.dataset)['classes']\n"
+        'print(json.dumps(dict(file=mask2former.__file__, mine=config.mine, scope=config.default_scope,'
+        ' depth=config.model.backbone.depth, classes=len(classes))))',
         site, cwd=directory))
 
 
@@ -109,6 +113,7 @@ def test_configs_of_the_wheel_can_be_inherited_from(installed, empty):
     assert Path(loaded['file']).is_relative_to(installed)
     assert loaded['mine'] == 1
     assert loaded['scope'] == 'mask2former'
+    assert loaded['depth'] == 50 and loaded['classes'] == 133
 
 
 def test_configs_of_an_editable_install_are_those_of_the_working_tree(source, tmp_path, empty):
