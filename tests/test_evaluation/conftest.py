@@ -45,13 +45,3 @@ def coco_val(shared_data):
     meta = dict(classes=tuple(c['name'] for c in categories), isthing=tuple(bool(c['isthing']) for c in categories),
                 category_ids=tuple(c['id'] for c in categories))
     return PanopticSplit(data['annotations'], maps, meta, {c['id']: c for c in categories}, str(folder))
-
-
-@pytest.fixture(scope='session')
-def shared_data():
-    from pathlib import Path
-
-    root = Path(__file__).resolve().parents[3] / 'shared' / 'data'
-    if not root.is_dir():
-        pytest.skip(f'no data at {root}')
-    return root
