@@ -18,10 +18,6 @@ fail() {
 
 [[ $# -eq 0 ]] || fail "unknown arguments '$*'; tools/quickstart.sh takes none."
 SECONDS=0
-# Threads of OpenMP that wait by spinning for long slow training tenfold when anything else uses the cores; a short spin
-# costs nothing then, and next to nothing where the cores are free.
-export GOMP_SPINCOUNT=${GOMP_SPINCOUNT:-20000}
-
 echo 'quickstart: 1/4 setting up .venv'
 bash tools/setup_env.sh || fail 'the environment could not be set up; mend what is named above and run this again.'
 

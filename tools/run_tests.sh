@@ -12,7 +12,4 @@ if [[ $# -eq 0 ]]; then
 fi
 # One thread each: processes that all take every core slow each other down.
 export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
-# Threads of OpenMP that wait by spinning for long slow training tenfold when anything else uses the cores; a short spin
-# costs nothing then, and next to nothing where the cores are free.
-export GOMP_SPINCOUNT=${GOMP_SPINCOUNT:-20000}
 exec .venv/bin/python -m pytest "$@"

@@ -22,7 +22,7 @@ model = dict(
     pixel_decoder=dict(embed_dims=32, mask_dims=32, num_layers=1, num_heads=2, ffn_dims=32),
     head=dict(num_layers=1, num_queries=10, num_heads=2, ffn_dims=32),
     criterion=dict(num_points=64),
-    postprocessors=dict(panoptic=dict(score_thr=0.0, overlap_thr=0.1), instance=dict(max_per_image=5)))
+    postprocessors=dict(panoptic=dict(score_thr=0.0, overlap_thr=0.1), instance=dict(max_per_image=60)))
 train_dataloader = dict(
     batch_size=2, num_workers=0, persistent_workers=False, dataset=dict(
         data_root='{data}/', filter_cfg=dict(filter_empty_gt=False)))
