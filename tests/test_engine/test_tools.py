@@ -21,7 +21,7 @@ from pycocotools import mask as mask_utils
 from mask2former.apis.cli import load_config, run_tool
 from mask2former.registry import HOOKS
 
-from .tiny import ROOT, load_tool, run_script, tool_env, write_config
+from .tiny import ROOT, load_tool, name_run, run_script, tool_env, write_config
 
 NO_VAL = ('val_cfg=None', 'val_dataloader=None', 'val_evaluator=None')
 
@@ -35,7 +35,7 @@ def tool(monkeypatch):
         build = module.build_runner
 
         def build_runner(cfg):
-            cfg.visualizer.name = cfg.work_dir
+            name_run(cfg)
             runners.append(build(cfg))
             change(runners[0])
             return runners[0]
@@ -138,10 +138,11 @@ def test_test_writes_metrics_predictions_and_pictures(tool, run, tmp_path, capsy
         masks = mask_utils.decode(instances['masks'])  # (H, W, n)
         assert masks.shape == (64, 96, count)
         panoptic = [mask_utils.decode(segment['mask']) for segment in result['panoptic']]
-        assert np.sum(panoptic, axis=0).max() <= 1
-        assert {'id', 'label', 'isthing', 'score'} <= result['panoptic'][0].keys()
+        assert np.max(np.sum(panoptic, axis=0)) <= 1
+        assert all({'id', 'label', 'isthing', 'score'} <= segment.keys() for segment in result['panoptic'])
         semantic = [mask_utils.decode(segment['mask']) for segment in result['semantic']]
         assert (np.sum(semantic, axis=0) == 1).all()  # every pixel has one label
+    assert any(result['panoptic'] for result in results)
 
 
 def test_test_refuses_another_kind_of_file(tool, run, capsys):

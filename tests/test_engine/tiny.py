@@ -5,6 +5,7 @@ import os
 import socket
 import subprocess
 import sys
+import uuid
 from pathlib import Path
 
 from mmengine.config import Config
@@ -53,10 +54,17 @@ def train(config: Path, **options):
     """Train in this process; ``options`` change the config, with ``__`` for the dot. Returns the runner."""
     cfg = Config.fromfile(config)
     cfg.merge_from_dict({key.replace('__', '.'): value for key, value in options.items()})
-    cfg.visualizer.name = cfg.work_dir
+    name_run(cfg)
     runner = build_runner(cfg)
     runner.train()
     return runner
+
+
+def name_run(cfg: Config) -> None:
+    """Give a run names of its own: mmengine keeps visualizers and logged values by name, and names a run by the second
+    in which it starts."""
+    cfg.visualizer.name = cfg.work_dir
+    cfg.experiment_name = uuid.uuid4().hex
 
 
 def load_tool(name: str):
