@@ -7,6 +7,7 @@ import traceback
 from collections.abc import Callable
 from pathlib import Path
 
+import torch
 from mmengine.config import Config, DictAction
 from mmengine.registry import RUNNERS as MMENGINE_RUNNERS
 from mmengine.runner import Runner
@@ -23,12 +24,24 @@ def run_tool(main: Callable[[], None]) -> None:
     """Run a tool: what its user can mend ends it with one sentence, anything else with its traceback."""
     try:
         main()
+        leave_distributed()
     except KeyboardInterrupt:
         sys.exit('Interrupted.')
     except Exception as error:
         if not _is_explained(error):
             raise
         sys.exit(f'Error: {_sentence(error)}')
+
+
+def leave_distributed() -> None:
+    """End the communication between processes, if there is any, together.
+
+    A process that exits with the threads of gloo still running is aborted now and then; one that leaves before the
+    others takes away the store they still talk to.
+    """
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        torch.distributed.barrier()
+        torch.distributed.destroy_process_group()
 
 
 def _is_explained(error: Exception) -> bool:
