@@ -5,6 +5,7 @@ from pycocotools import mask as coco_mask
 
 from mask2former.datasets import CocoInstance, DataError
 from mask2former.datasets.transforms import LoadImage, LoadInstanceSegments, PackSegInputs
+from mask2former.models.data_preprocessor import form_masks
 
 SQUARE = [[2, 2, 10, 2, 10, 10, 2, 10]]
 
@@ -16,7 +17,9 @@ def load(instances: list[dict], size=(20, 30), **more) -> dict:
 
 
 def masks_of(results: dict) -> torch.Tensor:
-    return PackSegInputs().transform(results)['data_samples'].gt_segments.masks
+    sample = PackSegInputs().transform(results)['data_samples']
+    form_masks(sample)
+    return sample.gt_segments.masks
 
 
 def test_all_kinds_of_segmentation():

@@ -4,16 +4,24 @@ import cv2
 import numpy as np
 import pytest
 from mmcv.transforms import Compose
+from mmengine.structures import InstanceData
 from panopticapi.utils import id2rgb, rgb2id
 
 from mask2former.datasets import CocoPanoptic, DataError
 from mask2former.datasets.transforms import LoadImage, LoadPanopticGroundTruth, LoadPanopticSegments, PackSegInputs
 from mask2former.datasets.transforms.id_map import read_id_map, relabel
+from mask2former.models.data_preprocessor import form_masks
 from mask2former.registry import DATASETS
 
 
 def load(item: dict) -> dict:
     return LoadPanopticSegments().transform(LoadImage().transform(item))
+
+
+def segments_of(results: dict) -> InstanceData:
+    sample = PackSegInputs().transform(results)['data_samples']
+    form_masks(sample)
+    return sample.gt_segments
 
 
 def test_ids_as_panopticapi_writes_and_reads_them(tmp_path):
@@ -59,7 +67,7 @@ def test_image_without_annotation(two_images):
     results = load(DATASETS.build(two_images.write()).get_data_info(1))
     assert results['gt_seg_map'].shape == (24, 32) and not results['gt_seg_map'].any()
     assert results['gt_seg_labels'].shape == (0, )
-    segments = PackSegInputs().transform(results)['data_samples'].gt_segments
+    segments = segments_of(results)
     assert segments.masks.shape == (0, 24, 32) and segments.labels.shape == (0, )
     truth = LoadPanopticGroundTruth().transform(results)['gt_panoptic_seg']
     assert truth.id_map.shape == (1, 24, 32) and truth.segments_info == []
@@ -73,7 +81,7 @@ def test_many_segments(tiny, count, dtype):
     results = load(DATASETS.build(tiny.write()).get_data_info(0))
     assert results['gt_seg_map'].dtype == dtype
     assert (results['gt_seg_map'] == id_map // 1000).all()
-    masks = PackSegInputs().transform(results)['data_samples'].gt_segments.masks
+    masks = segments_of(results).masks
     assert masks.shape == (count, 40, 40) and (masks.sum((1, 2)) == 4).all()
 
 

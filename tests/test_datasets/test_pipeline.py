@@ -6,9 +6,11 @@ import pytest
 import torch
 from mmcv.transforms import Compose
 from mmengine.dataset import pseudo_collate
+from mmengine.structures import InstanceData
 from torch.utils.data import DataLoader
 
 from mask2former.datasets.transforms import PackSegInputs
+from mask2former.models.data_preprocessor import form_masks
 from mask2former.registry import DATASETS, TRANSFORMS
 
 AUGMENTATION = [
@@ -16,6 +18,13 @@ AUGMENTATION = [
     dict(type='RandomResize', scale=(64, 64), ratio_range=(0.1, 2.0), keep_ratio=True),
     dict(type='RandomCrop', crop_size=(64, 64)),
 ]
+
+
+def segments_of(packed: dict) -> InstanceData:
+    """The packed segments with the masks that the data preprocessor forms."""
+    sample = packed['data_samples'].clone()
+    form_masks(sample)
+    return sample.gt_segments
 
 
 @pytest.mark.parametrize('shape, dtype', [
@@ -41,7 +50,7 @@ def test_augmenting_the_map_equals_augmenting_the_masks(shape, dtype, seed):
     results = run(seg_map)
     assert results['gt_seg_map'].dtype == dtype and results['gt_seg_map'].shape[:2] == results['img'].shape[:2]
     results['gt_seg_labels'] = np.arange(num)
-    segments = PackSegInputs().transform(results)['data_samples'].gt_segments
+    segments = segments_of(PackSegInputs().transform(results))
     kept = set(segments.labels.tolist())
     assert kept
     for segment in range(0, num, 1 if num < 50 else 23):
@@ -69,8 +78,10 @@ def test_pack():
     assert (packed['inputs'].numpy() == image[:, ::-1].transpose(2, 0, 1)).all()
     sample = packed['data_samples']
     assert sample.gt_segments.labels.tolist() == [4, 6] and sample.gt_segments.labels.dtype == torch.int64
-    assert sample.gt_segments.masks.dtype == torch.bool
-    assert sample.gt_segments.masks.sum((1, 2)).tolist() == [3, 1]
+    assert sample.gt_segments.ids.tolist() == [1, 3] and sample.gt_seg_map.id_map.shape == (1, 6, 8)
+    assert sample.gt_segments.ids.dtype == sample.gt_seg_map.id_map.dtype == torch.uint8
+    masks = segments_of(packed).masks
+    assert masks.dtype == torch.bool and masks.sum((1, 2)).tolist() == [3, 1]
     assert sample.metainfo == dict(img_id=3, ori_shape=(6, 8), img_shape=(6, 8), flip=True)
     large = PackSegInputs(min_area=2).transform(results)['data_samples'].gt_segments
     assert large.labels.tolist() == [4]
@@ -89,7 +100,7 @@ def test_training_pipeline_in_worker_processes(two_images):
     assert len(batches) == 1
     inputs, samples = batches[0]['inputs'], batches[0]['data_samples']
     for image, sample in zip(inputs, samples):
-        assert image.dtype == torch.uint8 and image.shape[1:] == sample.img_shape == sample.gt_segments.masks.shape[1:]
+        assert image.dtype == torch.uint8 and image.shape[1:] == sample.img_shape == sample.gt_seg_map.shape
         assert sample.ori_shape == (24, 32) and sample.img_id in (10, 11)
     assert len(samples[1].gt_segments) == 0
 
@@ -118,7 +129,7 @@ def test_real_data_through_large_scale_jitter(shared_data, kind):
             pipeline=[dict(type='LoadImage'), dict(type=names[2]), *AUGMENTATION, dict(type='PackSegInputs')]))
     np.random.seed(0)
     for packed in dataset:
-        segments = packed['data_samples'].gt_segments
+        segments = segments_of(packed)
         assert segments.masks.shape[1:] == packed['inputs'].shape[1:]
         assert segments.masks.flatten(1).any(1).all()
         assert (segments.labels < len(dataset.metainfo['classes'])).all()
@@ -138,7 +149,7 @@ def test_unflipped_segments_lie_on_the_image(tiny):
     for _ in range(10):
         packed = dataset[0]
         white = packed['inputs'][0] > 127
-        masks = packed['data_samples'].gt_segments.masks
+        masks = segments_of(packed).masks
         mask = masks[0] if len(masks) else torch.zeros_like(white)
         # an edge may differ by the half pixel between OpenCV's nearest and bilinear grids
         assert (mask ^ white).sum() <= 2 * sum(white.shape)

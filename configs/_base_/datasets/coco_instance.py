@@ -6,9 +6,7 @@ train_pipeline = [
     dict(type='LoadImage'),
     dict(type='LoadInstanceSegments'),
     dict(type='RandomFlip', prob=0.5),
-    dict(type='RandomResize', scale=image_size, ratio_range=(0.1, 2.0), resize_type='Resize', keep_ratio=True),
-    dict(type='RandomCrop', crop_size=image_size),
-    dict(type='Pad', size=image_size, pad_val=dict(img=(104, 116, 124), seg=0)),
+    dict(type='LargeScaleJitter', crop_size=image_size, ratio_range=(0.1, 2.0)),
     dict(type='PackSegInputs'),
 ]
 test_pipeline = [

@@ -2,15 +2,11 @@ dataset_type = 'CocoPanoptic'
 data_root = 'data/coco/'
 image_size = (1024, 1024)
 
-# Large-scale jitter (Ghiasi et al., Simple Copy-Paste, arXiv 2012.07177).
 train_pipeline = [
     dict(type='LoadImage'),
     dict(type='LoadPanopticSegments'),
     dict(type='RandomFlip', prob=0.5),
-    dict(type='RandomResize', scale=image_size, ratio_range=(0.1, 2.0), resize_type='Resize', keep_ratio=True),
-    dict(type='RandomCrop', crop_size=image_size),
-    # The mean colour, so that padding is near zero after normalisation; segment index 0 is void.
-    dict(type='Pad', size=image_size, pad_val=dict(img=(104, 116, 124), seg=0)),
+    dict(type='LargeScaleJitter', crop_size=image_size, ratio_range=(0.1, 2.0)),
     dict(type='PackSegInputs'),
 ]
 test_pipeline = [

@@ -7,9 +7,12 @@ train_pipeline = [
     dict(type='LoadImage'),
     dict(type='LoadPanopticSegments'),
     dict(type='RandomFlip', prob=[0.25, 0.25, 0.25], direction=['horizontal', 'vertical', 'diagonal']),
-    dict(type='RandomResize', scale=(512, 512), ratio_range=(0.75, 1.5), resize_type='Resize', keep_ratio=True),
-    dict(type='RandomCrop', crop_size=crop_size),
-    dict(type='Pad', size=crop_size, pad_val=dict(img=(127, 127, 127), seg=0)),
+    dict(
+        type='LargeScaleJitter',
+        crop_size=crop_size,
+        scale=(512, 512),
+        ratio_range=(0.75, 1.5),
+        pad_val=(127, 127, 127)),
     dict(type='PackSegInputs'),
 ]
 

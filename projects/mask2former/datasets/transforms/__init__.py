@@ -2,10 +2,12 @@
 
 from .image import LoadImage
 from .instance_segments import LoadInstanceSegments
+from .large_scale_jitter import LargeScaleJitter
 from .pack import PackSegInputs
 from .panoptic_segments import LoadPanopticGroundTruth, LoadPanopticSegments
 from .resize import Resize
 
 __all__ = [
-    'LoadImage', 'LoadInstanceSegments', 'LoadPanopticGroundTruth', 'LoadPanopticSegments', 'PackSegInputs', 'Resize'
+    'LargeScaleJitter', 'LoadImage', 'LoadInstanceSegments', 'LoadPanopticGroundTruth', 'LoadPanopticSegments',
+    'PackSegInputs', 'Resize'
 ]

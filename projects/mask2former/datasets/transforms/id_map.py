@@ -26,7 +26,8 @@ def read_id_map(path: str) -> np.ndarray:
         raise DataError(f"Panoptic PNG '{path}' cannot be read as an image; replace it.")
     # The bytes R G B A of a pixel, read as one little-endian integer, are the id with A above it: one fast pass.
     packed = cv2.cvtColor(bgr, cv2.COLOR_BGR2RGBA).view('<u4')[..., 0]
-    return packed & np.uint32(0xFFFFFF)
+    packed &= np.uint32(0xFFFFFF)
+    return packed
 
 
 def relabel(id_map: np.ndarray, ids: list[int], values: np.ndarray, path: str) -> tuple[np.ndarray, np.ndarray]:

@@ -1,12 +1,13 @@
-"""The end of a pipeline: arrays become tensors, and the map becomes masks."""
+"""The end of a pipeline: arrays become tensors; masks stay one compact map until they are on the model's device."""
 
 from collections.abc import Sequence
 
+import cv2
 import numpy as np
 import torch
 from mmcv.transforms import BaseTransform
 from mmdet.structures import DetDataSample
-from mmengine.structures import InstanceData
+from mmengine.structures import InstanceData, PixelData
 
 from mask2former.registry import TRANSFORMS
 
@@ -15,8 +16,11 @@ from mask2former.registry import TRANSFORMS
 class PackSegInputs(BaseTransform):
     """Pack ``results`` into ``dict(inputs (3, H, W) uint8, data_samples DetDataSample)``.
 
-    The data sample has ``gt_segments`` (``labels (N,)`` int64, ``masks (N, H, W)`` bool) where ``gt_seg_map`` was
-    loaded, and ``gt_panoptic_seg`` where that was. Segments which the augmentation left without a pixel are dropped.
+    Where ``gt_seg_map`` was loaded, the data sample has ``gt_segments`` (``labels (N,)`` int64, ``ids (N,)``) and
+    ``gt_seg_map`` (``PixelData(id_map (n, H, W))`` uint8 or int16): a segment's mask is where a layer of the map has
+    its id. The data preprocessor replaces both by masks; they would be N times as many bytes to pass between
+    processes. Segments which the augmentation left without a pixel are dropped.
+    ``gt_panoptic_seg`` is passed on where it was loaded.
 
     Args:
         meta_keys (Sequence[str]): What to copy from ``results`` into the metainfo; absent ones are left out.
@@ -37,13 +41,16 @@ class PackSegInputs(BaseTransform):
         image = results['img']
         if image.dtype != np.uint8:  # colour transforms give float
             image = np.clip(np.rint(image), 0, 255).astype(np.uint8)
-        inputs = torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))  # (3, H, W)
+        planes = np.empty((image.shape[2], *image.shape[:2]), dtype=np.uint8)  # (3, H, W)
+        cv2.split(image, list(planes))  # many times as fast as a transposed copy
 
         sample = DetDataSample()
         if 'gt_seg_map' in results:
-            masks, kept = split_seg_map(results['gt_seg_map'], len(results['gt_seg_labels']), self.min_area)
+            layers, kept = pack_seg_map(results['gt_seg_map'], len(results['gt_seg_labels']), self.min_area)
             sample.gt_segments = InstanceData(
-                labels=torch.from_numpy(results['gt_seg_labels'][kept]), masks=torch.from_numpy(masks))
+                labels=torch.from_numpy(results['gt_seg_labels'][kept]),
+                ids=torch.from_numpy((kept + 1).astype(layers.dtype)))
+            sample.gt_seg_map = PixelData(id_map=torch.from_numpy(layers))
         if 'gt_panoptic_seg' in results:
             sample.gt_panoptic_seg = results['gt_panoptic_seg']
 
@@ -53,27 +60,26 @@ class PackSegInputs(BaseTransform):
             if key in meta:
                 meta[key] = tuple(int(side) for side in meta[key][:2])
         sample.set_metainfo(meta)
-        return dict(inputs=inputs, data_samples=sample)
+        return dict(inputs=torch.from_numpy(planes), data_samples=sample)
 
 
-def split_seg_map(seg_map: np.ndarray, num_segments: int, min_area: int = 1) -> tuple[np.ndarray, np.ndarray]:
-    """Make the masks of the segments which are large enough.
+def pack_seg_map(seg_map: np.ndarray, num_segments: int, min_area: int = 1) -> tuple[np.ndarray, np.ndarray]:
+    """Put layers first, and find the segments which are large enough.
 
     Args:
-        seg_map (np.ndarray): ``(H, W)`` or ``(H, W, n)``; 0 and all over ``num_segments`` is void, as padding may be.
+        seg_map (np.ndarray): ``(H, W)`` or ``(H, W, n)`` uint8 or uint16; 0 and all over ``num_segments`` is void, as
+            padding may be.
         num_segments (int): N, the segments before augmentation.
         min_area (int): Pixels which a segment must have.
 
     Returns:
-        tuple[np.ndarray, np.ndarray]: masks ``(M, H, W)`` bool, and ``(M,)`` which of the N segments these are.
+        tuple[np.ndarray, np.ndarray]: ``(n, H, W)`` uint8 or int16 (which torch can compare, other than uint16), and
+        ``(M,)`` int64: which of the N segments are large enough.
     """
     height, width = seg_map.shape[:2]
-    layers = [np.ascontiguousarray(layer) for layer in np.moveaxis(seg_map.reshape(height, width, -1), -1, 0)]
-    # areas (n, N): a segment lies in one layer
-    areas = np.stack([
-        np.bincount(layer.ravel(), minlength=num_segments + 1)[1:num_segments + 1] for layer in layers])
-    kept = np.flatnonzero(areas.sum(0) >= min_area)
-    masks = np.empty((len(kept), height, width), dtype=bool)
-    for mask, segment in zip(masks, kept):
-        np.equal(layers[areas[:, segment].argmax()], segment + 1, out=mask)
-    return masks, kept
+    layers = np.ascontiguousarray(np.moveaxis(seg_map.reshape(height, width, -1), -1, 0))  # (n, H, W)
+    bins = num_segments + 1
+    # A histogram of uint8 without np.bincount's copy as int64: a fifth of the time.
+    areas = cv2.calcHist([layers.reshape(-1, width)], [0], None, [bins], [0, bins]).ravel()[1:]  # (N,)
+    kept = np.flatnonzero(areas >= min_area)
+    return layers.view(np.int16) if layers.dtype == np.uint16 else layers, kept
