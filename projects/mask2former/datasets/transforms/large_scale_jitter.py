@@ -1,0 +1,138 @@
+"""Large-scale jitter: resize at random, crop at random, pad; what is cropped away is not resized first."""
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+from mmcv.image import rescale_size
+from mmcv.transforms import BaseTransform
+from mmcv.transforms.utils import cache_randomness
+
+from mask2former.registry import TRANSFORMS
+
+# How far, in source pixels, the grid of a resized part may lie off that of the whole image.
+_TOLERANCE = 1 / 128
+
+
+@TRANSFORMS.register_module()
+class LargeScaleJitter(BaseTransform):
+    """mmcv's ``RandomResize``, mmdet's ``RandomCrop`` and ``Pad`` at the bottom and right, in one.
+
+    The random numbers are those which the three draw. Where the resized image is larger than the crop, only the part
+    of the source under the crop is resized. Its grid may lie off by up to 1/128 of a source pixel, which changes values
+    by a unit, at the hardest edges by five. ``gt_seg_map`` takes the nearest neighbour of pixel centres, so masks do
+    not shift against the image.
+
+    Needs ``img`` ``(H, W, C)`` and, if there is one, ``gt_seg_map`` ``(H, W)`` or ``(H, W, n)`` of the same size.
+    Sets both at ``crop_size``, and ``img_shape``, ``scale``, ``scale_factor`` (x, y), ``keep_ratio``.
+
+    From Ghiasi et al., Simple Copy-Paste, arXiv 2012.07177.
+
+    Args:
+        crop_size (Sequence[int]): ``(width, height)`` of the result, in pixels.
+        scale (Sequence[int], optional): ``(long, short)`` side within which an image fits at ratio 1; by default
+            ``crop_size``.
+        ratio_range (Sequence[float]): Least and largest ratio, drawn uniformly. Defaults to (0.1, 2.0).
+        pad_val (Sequence[int]): Colour beyond the image, in its channel order; the map is padded with 0, void. By
+            default ImageNet's mean in BGR, which is near zero after normalisation.
+    """
+
+    def __init__(self,
+                 crop_size: Sequence[int],
+                 scale: Sequence[int] | None = None,
+                 ratio_range: Sequence[float] = (0.1, 2.0),
+                 pad_val: Sequence[int] = (104, 116, 124)) -> None:
+        low, high = ratio_range
+        if not 0 < low <= high:
+            raise ValueError(f'LargeScaleJitter: ratio_range is {ratio_range}; give (least, largest), both over 0.')
+        self.crop_size = tuple(crop_size)
+        self.scale = tuple(scale or crop_size)
+        self.ratio_range = (low, high)
+        self.pad_val = tuple(pad_val)
+
+    @cache_randomness
+    def _draw_ratio(self) -> float:
+        low, high = self.ratio_range
+        return np.random.random_sample() * (high - low) + low
+
+    @cache_randomness
+    def _draw_offset(self, margins: tuple[int, int]) -> tuple[int, ...]:
+        return tuple(np.random.randint(0, margin + 1) for margin in margins)
+
+    def transform(self, results: dict) -> dict:
+        """Resize, crop and pad one image and its map."""
+        image, seg_map = results['img'], results.get('gt_seg_map')
+        height, width = image.shape[:2]
+        ratio = self._draw_ratio()
+        scale = tuple(int(side * ratio) for side in self.scale)
+        sizes = rescale_size((width, height), scale)[::-1]  # the whole image's resized height and width
+        crop = self.crop_size[::-1]
+        starts = self._draw_offset(tuple(max(size - side, 0) for size, side in zip(sizes, crop)))
+        rows, columns = (
+            Span(source, size, start, min(size - start, side))
+            for source, size, start, side in zip((height, width), sizes, starts, crop))
+
+        image = resize_crop(image, rows, columns)
+        below, beside = crop[0] - rows.length, crop[1] - columns.length
+        if below or beside:
+            image = cv2.copyMakeBorder(image, 0, below, 0, beside, cv2.BORDER_CONSTANT, value=self.pad_val)
+        results['img'] = image
+        if seg_map is not None:
+            padded = np.zeros((*crop, *seg_map.shape[2:]), dtype=seg_map.dtype)
+            padded[:rows.length, :columns.length] = take_nearest(seg_map, rows.nearest(), columns.nearest())
+            results['gt_seg_map'] = padded
+        results.update(
+            img_shape=crop, scale=scale, scale_factor=(sizes[1] / width, sizes[0] / height), keep_ratio=True)
+        return results
+
+    def __repr__(self) -> str:
+        return (f'{type(self).__name__}(crop_size={self.crop_size}, scale={self.scale}, '
+                f'ratio_range={self.ratio_range}, pad_val={self.pad_val})')
+
+
+class Span:
+    """A piece of one axis of a resized image, and the piece of the source axis which it comes from.
+
+    OpenCV resizes from the left border of what it is given. A part of the source, resized alone, has the grid of the
+    whole only if its first pixel begins where a resized pixel begins. So the part starts before the crop, at the last
+    place (``lead`` pixels before, over the source pixel ``first``) where this is nearly so; 0 is such a place.
+
+    Args:
+        source (int): Length of the source axis.
+        size (int): Length of the whole axis when resized.
+        start (int): Where the piece starts on the resized axis.
+        length (int): Its length there.
+    """
+
+    def __init__(self, source: int, size: int, start: int, length: int) -> None:
+        self.source, self.size, self.start, self.length = source, size, start, length
+        self.step = source / size  # source pixels per resized pixel
+        self.first, self.last, self.lead = 0, source, start
+        if length < size:
+            # Bilinear weights reach one source pixel further; before the source's own border there is none.
+            latest = max(0, int(start - 1 / self.step))
+            places = np.arange(latest + 1) * self.step
+            place = int(np.flatnonzero(np.abs(places - np.rint(places)) <= _TOLERANCE)[-1])
+            self.first, self.lead = round(place * self.step), start - place
+            self.last = min(source, int(np.ceil((start + length) * self.step)) + 2)
+
+    def nearest(self) -> np.ndarray:
+        """``(length,)`` indices into the source: the pixel in which each resized pixel's centre lies."""
+        centres = 2 * np.arange(self.start, self.start + self.length) + 1
+        return centres * self.source // (2 * self.size)
+
+
+def resize_crop(image: np.ndarray, rows: Span, columns: Span) -> np.ndarray:
+    """Resize bilinearly and crop: ``(rows.length, columns.length, C)``, of ``image`` ``(H, W, C)``."""
+    if rows.length == rows.size and columns.length == columns.size:
+        return cv2.resize(image, (columns.size, rows.size), interpolation=cv2.INTER_LINEAR)
+    part = image[rows.first:rows.last, columns.first:columns.last]
+    part = cv2.resize(part, None, fx=1 / columns.step, fy=1 / rows.step, interpolation=cv2.INTER_LINEAR)
+    return part[rows.lead:rows.lead + rows.length, columns.lead:columns.lead + columns.length]
+
+
+def take_nearest(seg_map: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """``seg_map[rows][:, columns]``, the axis which leaves fewer pixels first."""
+    if len(rows) * seg_map.shape[1] < len(columns) * (rows[-1] + 1 - rows[0]):
+        return seg_map.take(rows, axis=0).take(columns, axis=1)
+    return seg_map[rows[0]:rows[-1] + 1].take(columns, axis=1).take(rows - rows[0], axis=0)
