@@ -1,6 +1,7 @@
 """What the command-line tools share: their common flags, and a config made from them."""
 
 import argparse
+import gc
 import os
 import sys
 import traceback
@@ -40,6 +41,7 @@ def leave_distributed() -> None:
     others takes away the store they still talk to.
     """
     if torch.distributed.is_available() and torch.distributed.is_initialized():
+        gc.collect()  # a model in a cycle of references would keep its group, and the threads, alive
         torch.distributed.barrier()
         torch.distributed.destroy_process_group()
 
