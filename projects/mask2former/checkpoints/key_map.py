@@ -6,7 +6,7 @@ list of three templates is one tensor on the other side: their concatenation in 
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import torch
@@ -20,6 +20,20 @@ class Change(NamedTuple):
     to_theirs: Callable[[Tensor], Tensor]
 
 
+class Converted(NamedTuple):
+    """A converted state dict, and what became of every name that is not in it.
+
+    Attributes:
+        state (dict[str, Tensor]): The weights under their new names.
+        dropped (dict[str, str]): Names that carry no weights, each with the reason why it is left out.
+        unknown (list[str]): Names that fit no rule.
+    """
+
+    state: dict[str, Tensor]
+    dropped: dict[str, str]
+    unknown: list[str]
+
+
 Template = str | list[str]
 Rule = tuple[Template, Template] | tuple[Template, Template, Change]
 
@@ -29,29 +43,68 @@ class KeyMap:
 
     Args:
         rules (list[Rule]): The table; the first rule that fits a name counts.
-        ignored (list[str]): Templates of their names that carry no weights (counters, tables computed anew).
+        ignored (Mapping[str, str]): Templates of their names that carry no weights (counters, tables computed anew),
+            each with the reason why it is left out.
+        ours_ignored (Mapping[str, str]): The same of our names, which have no place in the other format.
     """
 
-    def __init__(self, rules: list[Rule], ignored: list[str] | None = None) -> None:
-        self.rules = [(*rule, None)[:3] for rule in rules]
-        self.ignored = [_pattern(template) for template in ignored or []]
+    def __init__(self,
+                 rules: list[Rule],
+                 ignored: Mapping[str, str] | None = None,
+                 ours_ignored: Mapping[str, str] | None = None) -> None:
+        rules = [(*rule, None)[:3] for rule in rules]
+        self._to_ours = _Direction(
+            [(theirs, ours, change and change.to_ours) for ours, theirs, change in rules], ignored or {})
+        self._to_theirs = _Direction(
+            [(ours, theirs, change and change.to_theirs) for ours, theirs, change in rules], ours_ignored or {})
 
-    def to_ours(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
+    def read(self, state: Mapping[str, Tensor]) -> Converted:
+        """Our state dict from theirs, with an account of every name.
+
+        Raises:
+            ValueError: If tensors that belong together are not all there or do not fit each other.
+        """
+        return self._to_ours.convert(state)
+
+    def write(self, state: Mapping[str, Tensor]) -> Converted:
+        """Their state dict from ours, with an account of every name; what they ignore is not made.
+
+        Raises:
+            ValueError: If tensors that belong together are not all there or do not fit each other.
+        """
+        return self._to_theirs.convert(state)
+
+    def to_ours(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Our state dict from theirs.
 
         Raises:
             KeyError: If a name fits no rule.
         """
-        state = {name: value for name, value in state.items() if not any(p.fullmatch(name) for p in self.ignored)}
-        return _convert(state, [(theirs, ours, change and change.to_ours) for ours, theirs, change in self.rules])
+        return _all_known(self.read(state))
 
-    def to_theirs(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
+    def to_theirs(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Their state dict from ours; what they ignore is not made.
 
         Raises:
             KeyError: If a name fits no rule.
         """
-        return _convert(state, [(ours, theirs, change and change.to_theirs) for ours, theirs, change in self.rules])
+        return _all_known(self.write(state))
+
+
+def rename(state: Mapping[str, Tensor], substitutions: list[tuple[str, str]]) -> dict[str, Tensor]:
+    """Names of another age of a format as the key map knows them: regular expressions, applied in order."""
+    renamed = {}
+    for name, value in state.items():
+        for pattern, replacement in substitutions:
+            name = re.sub(pattern, replacement, name)
+        renamed[name] = value
+    return renamed
+
+
+def _all_known(converted: Converted) -> dict[str, Tensor]:
+    if converted.unknown:
+        raise KeyError(f"No rule of the key map fits '{converted.unknown[0]}'.")
+    return converted.state
 
 
 def _pattern(template: str) -> re.Pattern:
@@ -64,30 +117,65 @@ def _fill(template: str, fields: dict[str, str]) -> str:
     return re.sub(r'\{(\w+)\*?\}', lambda match: fields[match[1]], template)
 
 
-def _convert(state: dict[str, Tensor], rules: list[tuple]) -> dict[str, Tensor]:
-    """Apply rules (source, target, function) to a state dict."""
-    compiled = []
-    for source, target, function in rules:
-        first = source[0] if isinstance(source, list) else source
-        compiled.append((_pattern(first), source, target, function))
-    parts = {_pattern(part) for _, source, _, _ in compiled if isinstance(source, list) for part in source[1:]}
-    converted = {}
-    for name, value in state.items():
-        for pattern, source, target, function in compiled:
+class _Direction:
+    """Rules (source, target, function) and what to leave out."""
+
+    def __init__(self, rules: list[tuple], ignored: Mapping[str, str]) -> None:
+        self.ignored = [(_pattern(template), reason) for template, reason in ignored.items()]
+        self.rules = [(_pattern(source[0] if isinstance(source, list) else source), source, target, function)
+                      for source, target, function in rules]
+        self.parts = [
+            (_pattern(part), source[0]) for source, _, _ in rules if isinstance(source, list) for part in source[1:]]
+
+    def convert(self, state: Mapping[str, Tensor]) -> Converted:
+        result = Converted({}, {}, [])
+        for name, value in state.items():
+            reason = next((reason for pattern, reason in self.ignored if pattern.fullmatch(name)), None)
+            if reason is not None:
+                result.dropped[name] = reason
+            elif not self._apply(name, value, state, result.state) and not self._is_part(name, state):
+                result.unknown.append(name)
+        return result
+
+    def _apply(self, name: str, value: Tensor, state: Mapping[str, Tensor], converted: dict[str, Tensor]) -> bool:
+        for pattern, source, target, function in self.rules:
             match = pattern.fullmatch(name)
             if not match:
                 continue
             fields = match.groupdict()
             if isinstance(source, list):
-                value = torch.cat([state[_fill(part, fields)] for part in source])
+                value = _join([_fill(part, fields) for part in source], state)
             if function is not None:
-                value = function(value)
+                try:
+                    value = function(value)
+                except (RuntimeError, ValueError, IndexError) as error:
+                    raise ValueError(f"'{name}' has the impossible shape {tuple(value.shape)}") from error
             if isinstance(target, list):
+                if not value.ndim or not len(value) or len(value) % len(target):
+                    raise ValueError(f"'{name}' of the shape {tuple(value.shape)} cannot be split in {len(target)}")
                 converted.update(zip((_fill(part, fields) for part in target), value.chunk(len(target))))
             else:
                 converted[_fill(target, fields)] = value
-            break
-        else:
-            if not any(part.fullmatch(name) for part in parts):
-                raise KeyError(f"No rule of the key map fits '{name}'.")
-    return converted
+            return True
+        return False
+
+    def _is_part(self, name: str, state: Mapping[str, Tensor]) -> bool:
+        """Whether the name belongs to a tensor that is joined from several, of which the first one is there."""
+        for pattern, first in self.parts:
+            match = pattern.fullmatch(name)
+            if match:
+                first = _fill(first, match.groupdict())
+                if first not in state:
+                    raise ValueError(f"'{first}' is absent, which belongs to '{name}'")
+                return True
+        return False
+
+
+def _join(names: list[str], state: Mapping[str, Tensor]) -> Tensor:
+    for name in names:
+        if name not in state:
+            raise ValueError(f"'{name}' is absent, which belongs to '{names[0]}'")
+    try:
+        return torch.cat([state[name] for name in names])
+    except RuntimeError as error:
+        raise ValueError(f"'{names[0]}' and what belongs to it have shapes that do not fit each other") from error

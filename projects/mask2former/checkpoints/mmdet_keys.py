@@ -7,6 +7,19 @@ def _qkv(ours: str, theirs: str) -> tuple:
     return [f'{ours}.{x}_proj.{{p}}' for x in 'qkv'], f'{theirs}.in_proj_{{p}}'
 
 
+# Names of mmseg's semantic models, and of mmdet 2: attentions and feed-forward networks in lists.
+_LAYER = r'^(panoptic_head\.transformer_decoder\.layers\.\d+\.)'
+_ENCODER_LAYER = r'^(panoptic_head\.pixel_decoder\.encoder\.layers\.\d+\.)'
+OTHER_NAMES = [
+    (r'^module\.', ''),
+    (r'^decode_head\.', 'panoptic_head.'),
+    (_LAYER + r'attentions\.0\.', r'\1cross_attn.'),
+    (_LAYER + r'attentions\.1\.', r'\1self_attn.'),
+    (_LAYER + r'ffns\.0\.', r'\1ffn.'),
+    (_ENCODER_LAYER + r'attentions\.0\.', r'\1self_attn.'),
+    (_ENCODER_LAYER + r'ffns\.0\.', r'\1ffn.'),
+]
+
 MMDET = KeyMap(
     [
         ('backbone.{rest*}', 'backbone.{rest*}'),

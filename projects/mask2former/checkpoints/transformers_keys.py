@@ -1,25 +1,37 @@
 """Names in transformers' ``Mask2FormerForUniversalSegmentation``, with the ResNet or the Swin of transformers."""
 
-from torch import Tensor
-
-from .key_map import Change, KeyMap
+from .key_map import KeyMap
+from .swin_order import MERGE_ORDER
 
 ENCODER = 'model.pixel_level_module.encoder.'
 DECODER = 'model.pixel_level_module.decoder.'
 TRANSFORMER = 'model.transformer_module.'
 
-
-def _merge_order_to_ours(value: Tensor) -> Tensor:
-    """Patch merging: theirs holds four blocks of C channels (0,0), (1,0), (0,1), (1,1); ours four offsets a channel,
-    (0,0), (0,1), (1,0), (1,1). ``value`` is (..., 4C)."""
-    return value.unflatten(-1, (4, -1))[..., [0, 2, 1, 3], :].transpose(-1, -2).flatten(-2).contiguous()
-
-
-def _merge_order_to_theirs(value: Tensor) -> Tensor:
-    return value.unflatten(-1, (-1, 4)).transpose(-1, -2)[..., [0, 2, 1, 3], :].flatten(-2).contiguous()
-
-
-MERGE_ORDER = Change(_merge_order_to_ours, _merge_order_to_theirs)
+# Names on disk, which are those of transformers 4; transformers 5 renames them as it reads and writes. The first rows
+# are those of the first releases.
+_LAYER = r'(encoder\.layers\.\d+\.blocks\.\d+\.)'
+_START = r'^(model\.pixel_level_module\.encoder\.)'
+NAMES_ON_DISK = [
+    (r'^module\.', ''),
+    (r'^(pixel_level_module|transformer_module)\.', r'model.\1.'),
+    (_START + r'model\.', r'\1'),
+    (_START + r'hidden_states_norms\.(\d)\.', lambda m: f'{m[1]}hidden_states_norms.stage{int(m[2]) + 1}.'),
+    (_START + r'(embeddings\.|encoder\.layers\.|layernorm\.)', r'\1swin.\2'),
+    (_LAYER + r'attention\.self\.(q|k|v)(?:uery|ey|alue)\.', r'\1attention.\2_proj.'),
+    (_LAYER + r'attention\.self\.relative_position', r'\1attention.relative_position_bias.relative_position'),
+    (_LAYER + r'attention\.output\.dense\.', r'\1attention.o_proj.'),
+    (_LAYER + r'intermediate\.dense\.', r'\1mlp.fc1.'),
+    (_LAYER + r'output\.dense\.', r'\1mlp.fc2.'),
+]
+_WORDS = dict(q='query', k='key', v='value')
+TO_DISK = [
+    (_START + r'swin\.(embeddings\.|encoder\.layers\.)', r'\1\2'),
+    (_LAYER + r'attention\.(q|k|v)_proj\.', lambda m: f'{m[1]}attention.self.{_WORDS[m[2]]}.'),
+    (_LAYER + r'attention\.relative_position_bias\.', r'\1attention.self.'),
+    (_LAYER + r'attention\.o_proj\.', r'\1attention.output.dense.'),
+    (_LAYER + r'mlp\.fc1\.', r'\1intermediate.dense.'),
+    (_LAYER + r'mlp\.fc2\.', r'\1output.dense.'),
+]
 
 SWIN = [
     ('backbone.patch_embed.projection.{p}', ENCODER + 'swin.embeddings.patch_embeddings.projection.{p}'),
@@ -80,4 +92,13 @@ TRANSFORMERS = KeyMap(
         *((f'head.mask_embed.{2 * i}.{{p}}', TRANSFORMER + f'decoder.mask_predictor.mask_embedder.{i}.0.{{p}}')
           for i in range(3)),
     ],
-    ignored=['criterion.empty_weight', ENCODER + 'swin.layernorm.{p}'])
+    ignored={
+        'criterion.empty_weight': 'weights of the classes in the loss, which the config says',
+        ENCODER + 'swin.layernorm.{p}': 'a norm that the model never applies',
+        ENCODER + 'swin.encoder.layers.{s}.blocks.{i}.attention.relative_position_bias.relative_position_index':
+            'a table that is computed anew',
+    },
+    ours_ignored={
+        'backbone.stages.{s}.blocks.{i}.attn.w_msa.relative_position_index':
+            'a table that transformers computes anew',
+    })

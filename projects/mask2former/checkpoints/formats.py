@@ -1,0 +1,228 @@
+"""The four formats of whole models: which one a checkpoint has, and from one to the other with an account of all."""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from .architecture import INDEX, Architecture, expected_shapes, fill_computed, infer
+from .detectron2_keys import DETECTRON2, OLD_NAMES
+from .key_map import KeyMap, rename
+from .loading import CheckpointError
+from .mmdet_keys import MMDET, OTHER_NAMES
+from .reading import RawCheckpoint, read_raw
+from .transformers_keys import ENCODER, NAMES_ON_DISK, TO_DISK, TRANSFORMERS
+
+NO_OBJECT_WEIGHT = 0.1
+EMPTY_WEIGHT = 'criterion.empty_weight'
+
+
+class Format(NamedTuple):
+    """A format of whole models.
+
+    Attributes:
+        known_by (str): A regular expression that fits a name of this format and of no other.
+        keys (KeyMap): The table of names.
+        renames (list): Names of other ages of the format, as the table knows them.
+        writes (list): The table's names, as they are written.
+        makes (Callable): ``(our state, architecture, no-object weight) -> tensors`` that the format has besides.
+    """
+
+    known_by: str
+    keys: KeyMap
+    renames: list
+    writes: list = []
+    makes: Callable[[Mapping[str, Tensor], Architecture, float], dict[str, Tensor]] = lambda *args: {}
+
+
+def _empty_weight(state: Mapping[str, Tensor], arch: Architecture, no_object: float) -> dict[str, Tensor]:
+    weight = torch.ones(arch.num_classes + 1)
+    weight[-1] = no_object
+    return {EMPTY_WEIGHT: weight}
+
+
+def _transformers_makes(state: Mapping[str, Tensor], arch: Architecture, no_object: float) -> dict[str, Tensor]:
+    made = _empty_weight(state, arch, no_object)
+    if arch.backbone == 'swin':  # never applied, but transformers 5 has it and would say that it is missing
+        made[f'{ENCODER}swin.layernorm.weight'] = torch.ones(arch.in_channels[-1])
+        made[f'{ENCODER}swin.layernorm.bias'] = torch.zeros(arch.in_channels[-1])
+    return made
+
+
+OURS = KeyMap([('{rest*}', '{rest*}')])
+FORMATS = {
+    'mask2former': Format(r'(module\.)?head\.query_feat\.weight', OURS, [(r'^module\.', '')]),
+    'transformers': Format(
+        r'(module\.)?(model\.)?transformer_module\..+', TRANSFORMERS, NAMES_ON_DISK, TO_DISK, _transformers_makes),
+    'detectron2': Format(r'(module\.)?sem_seg_head\..+', DETECTRON2, OLD_NAMES, makes=_empty_weight),
+    'mmdet': Format(r'(module\.)?(panoptic|decode)_head\.query_feat\.weight', MMDET, OTHER_NAMES),
+}
+
+
+@dataclass
+class Report:
+    """What became of every weight.
+
+    Attributes:
+        source (str): Format that was read.
+        architecture (Architecture): What the weights tell.
+        read (int): How many weights the file has.
+        written (int): How many weights there are now.
+        dropped (dict[str, str]): Weights of the source that are not used, with the reasons.
+        made (dict[str, str]): Weights of the result that the source has not, with their origins.
+    """
+
+    source: str
+    architecture: Architecture
+    read: int
+    written: int
+    dropped: dict[str, str] = field(default_factory=dict)
+    made: dict[str, str] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        lines = [f'{self.source}: {self.architecture}; {self.read} weights read, {self.written} written']
+        for title, names in (('left out', self.dropped), ('added', self.made)):
+            for reason in dict.fromkeys(names.values()):
+                group = [name for name in names if names[name] == reason]
+                lines.append(f"  {title}: {len(group):4}  '{group[0]}'{' ...' if len(group) > 1 else ''}: {reason}")
+        return '\n'.join(lines)
+
+
+class Checkpoint(NamedTuple):
+    """A checkpoint of a whole model with our names.
+
+    Attributes:
+        state (dict[str, Tensor]): All weights of the model.
+        meta (dict): mmengine's ``meta``: ``dataset_meta`` where the file says its classes, ``no_object_weight``.
+        report (Report): What became of every weight of the file.
+    """
+
+    state: dict[str, Tensor]
+    meta: dict
+    report: Report
+
+
+def recognise(state: Mapping[str, Tensor]) -> str | None:
+    """The format of a state dict, a key of ``FORMATS``; None if it is no whole Mask2Former."""
+    for name, format in FORMATS.items():
+        pattern = re.compile(format.known_by)
+        if any(pattern.fullmatch(key) for key in state):
+            return name
+    return None
+
+
+def read_checkpoint(path: str | Path, *, ignore_unknown: bool = False) -> Checkpoint:
+    """Read a checkpoint of any format.
+
+    Args:
+        path (str | Path): A file, or a folder of transformers.
+        ignore_unknown (bool): Whether weights that the format does not know are left out instead of being refused.
+
+    Returns:
+        Checkpoint: Of all weights of our model; of another backbone than ResNet and Swin, of those that are there.
+
+    Raises:
+        FileNotFoundError: If there is none.
+        CheckpointError: If it is no checkpoint of a Mask2Former, is damaged or incomplete, or could run code.
+    """
+    return convert_raw(read_raw(path), str(path), ignore_unknown=ignore_unknown)
+
+
+def convert_raw(raw: RawCheckpoint, path: str, *, ignore_unknown: bool = False) -> Checkpoint:
+    """A checkpoint with our names from one as it was read; see :func:`read_checkpoint`."""
+    source = recognise(raw.state)
+    if source is None:
+        first = next(iter(raw.state))
+        raise CheckpointError(f"'{path}' is no checkpoint of a Mask2Former that is known here (its first weight is "
+                              f"'{first}'): give one of detectron2, mmdet, mmseg, transformers or mask2former.")
+    try:
+        format = FORMATS[source]
+        named = rename(raw.state, format.renames)
+        converted = format.keys.read(named)
+        if converted.unknown and not ignore_unknown:
+            raise CheckpointError(f"holds {len(converted.unknown)} weights that a Mask2Former of the format {source} "
+                                  f"has not, such as '{converted.unknown[0]}'")
+        arch = infer(converted.state)
+        shapes = expected_shapes(arch)
+        made = fill_computed(converted.state, shapes)
+        dropped = converted.dropped | dict.fromkeys(converted.unknown, 'no rule fits it')
+        _check(converted.state, shapes, arch, dropped if ignore_unknown else None)
+    except ValueError as error:
+        raise CheckpointError(
+            f"'{path}' {_as_clause(str(error))}: it is damaged, incomplete or of another model.") from error
+    report = Report(source, arch, len(raw.state), len(converted.state), dropped | raw.rest, made)
+    return Checkpoint(converted.state, _meta(raw, named, report), report)
+
+
+def to_format(checkpoint: Checkpoint, target: str) -> tuple[dict[str, Tensor], Report]:
+    """A checkpoint's weights under the names of a format.
+
+    Args:
+        checkpoint (Checkpoint): One with our names.
+        target (str): A key of ``FORMATS``.
+
+    Returns:
+        tuple[dict[str, Tensor], Report]: The state dict, and the report of both conversions.
+    """
+    format, source = FORMATS[target], checkpoint.report
+    converted = format.keys.write(checkpoint.state)
+    if converted.unknown:
+        raise CheckpointError(f"The weight '{converted.unknown[0]}' has no place in a checkpoint of {target}, which "
+                              'knows ResNet and Swin only: write one of mmdet or mask2former.')
+    no_object = checkpoint.meta.get('no_object_weight', NO_OBJECT_WEIGHT)
+    made = format.makes(checkpoint.state, source.architecture, no_object)
+    state = rename(converted.state | made, format.writes)
+    added = source.made | dict.fromkeys(made, f'{target} has it, and it follows from the architecture')
+    added = {name: reason for name, reason in added.items() if name not in converted.dropped}
+    return state, Report(source.source, source.architecture, source.read, len(state),
+                         source.dropped | {name: reason for name, reason in converted.dropped.items()
+                                           if name not in source.made}, added)
+
+
+def _as_clause(text: str) -> str:
+    return text if re.match(r'holds|lacks|has ', text) else f'cannot be converted, because {text}'
+
+
+def _check(state: Mapping[str, Tensor], shapes: Mapping[str, tuple], arch: Architecture,
+           dropped: dict[str, str] | None) -> None:
+    """See that there is every weight and no other, each with its shape and a type that it can have.
+
+    ``dropped`` takes those that are too many; without it they are refused.
+    """
+    missing = [name for name in shapes if name not in state]
+    if missing:
+        raise CheckpointError(f"lacks {len(missing)} of the {len(shapes)} weights of {arch}, such as '{missing[0]}'")
+    for name in list(state):
+        value, shape = state[name], shapes.get(name)
+        if shape is None and not (arch.backbone == 'other' and name.startswith('backbone.')):
+            if dropped is None:
+                raise CheckpointError(f"holds '{name}', which {arch} has not")
+            del state[name]
+            dropped[name] = 'the model has no such weight'
+        elif shape is not None and tuple(value.shape) != shape:
+            raise CheckpointError(f"holds '{name}' in the shape {tuple(value.shape)} instead of {shape}")
+        elif shape is not None and value.is_floating_point() == name.endswith((INDEX, 'num_batches_tracked')):
+            raise CheckpointError(f"holds '{name}' as {value.dtype}, which cannot be".replace('torch.', ''))
+
+
+def _meta(raw: RawCheckpoint, named: Mapping[str, Tensor], report: Report) -> dict:
+    """mmengine's ``meta``, with what other formats say elsewhere."""
+    meta = {name: value for name, value in raw.meta.items() if name != 'config'}
+    data = meta.get('dataset_meta')
+    if isinstance(data, Mapping) and 'CLASSES' in data and 'classes' not in data:  # mmdet 2
+        meta['dataset_meta'] = dict(data, classes=data['CLASSES'])
+    labels = (raw.meta.get('config') or {}).get('id2label')
+    if isinstance(labels, Mapping) and len(labels) == report.architecture.num_classes:
+        names = [labels.get(str(i), labels.get(i)) for i in range(len(labels))]
+        if all(isinstance(name, str) and not re.fullmatch(r'LABEL_\d+', name) for name in names):
+            meta['dataset_meta'] = dict(classes=tuple(names))
+    weight = named.get(EMPTY_WEIGHT)
+    if weight is not None and tuple(weight.shape) == (report.architecture.num_classes + 1, ):
+        if torch.equal(weight[:-1], torch.ones_like(weight[:-1])):
+            meta['no_object_weight'] = weight[-1].item()
+            report.dropped[EMPTY_WEIGHT] = 'weights of the classes in the loss, of which meta keeps that of no-object'
+    return meta

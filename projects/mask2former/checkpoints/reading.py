@@ -1,0 +1,164 @@
+"""Read a checkpoint file of any of the worlds, without running code in it: weights and what is said of them."""
+
+import json
+import math
+import pickle
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from .loading import CheckpointError, explain_unreadable
+from .unpickle import load_pickle
+
+META = 'mask2former'  # where a safetensors file of ours holds what mmengine's ``meta`` says, as JSON
+WEIGHTS = ('state_dict', 'model', 'model_state')  # mmengine and timm; detectron2 and Swin; pycls
+NO_WEIGHTS = 'no weights: the state of a training, or a note'
+_ZIP, _LEGACY = b'PK\x03\x04', b'\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.'  # how torch's files begin
+
+
+class RawCheckpoint(NamedTuple):
+    """A checkpoint file as it is.
+
+    Attributes:
+        state (dict[str, Tensor]): The weights under the file's own names.
+        meta (dict): What the file says beside them: mmengine's ``meta``, or ``config``, that of transformers.
+        rest (dict[str, str]): What else is in the file, each with the reason why it is not used.
+    """
+
+    state: dict[str, Tensor]
+    meta: dict[str, Any]
+    rest: dict[str, str]
+
+
+def read_raw(path: str | Path) -> RawCheckpoint:
+    """Read a file, or a folder of transformers.
+
+    Args:
+        path (str | Path): A ``.pth``, ``.pkl``, ``.bin`` or ``.safetensors`` file, or a folder with ``config.json``.
+
+    Returns:
+        RawCheckpoint: The weights and what is said of them, on the CPU.
+
+    Raises:
+        FileNotFoundError: If there is none.
+        CheckpointError: If it is no checkpoint, is damaged, or could run code.
+    """
+    path = Path(path).expanduser()
+    if path.is_dir():
+        return _read_folder(path)
+    content = read_content(path)
+    if path.suffix in ('.bin', '.safetensors') and (path.parent / 'config.json').is_file():
+        content = dict(content, config=_read_json(path.parent / 'config.json'))
+    return _split(content, path)
+
+
+def read_content(path: str | Path) -> dict:
+    """What a file holds, as it is; see :func:`read_raw`."""
+    try:
+        with explain_unreadable(str(path)):
+            with open(path, 'rb') as file:
+                start = file.read(len(_LEGACY))
+            if start[8:9] == b'{':
+                content = _read_safetensors(Path(path))
+            elif start.startswith(_ZIP):
+                _check_sums(Path(path))
+                content = torch.load(path, map_location='cpu', weights_only=True)
+            elif start == _LEGACY:
+                content = torch.load(path, map_location='cpu', weights_only=True)
+            else:
+                content = load_pickle(path)
+    except (CheckpointError, FileNotFoundError, ModuleNotFoundError, PermissionError):
+        raise
+    except Exception as error:  # a damaged file can raise anything
+        raise CheckpointError(f"'{path}' is no checkpoint or is damaged: download, copy or save it again.") from error
+    if not isinstance(content, Mapping):
+        raise CheckpointError(f"'{path}' holds no weights but a {type(content).__name__}: give a checkpoint.")
+    return dict(content)
+
+
+def _read_safetensors(path: Path) -> dict:
+    try:
+        from safetensors import SafetensorError, safe_open
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError(f"'{path}' is read with safetensors: pip install safetensors.") from error
+    try:
+        with safe_open(path, framework='pt') as file:
+            meta = json.loads((file.metadata() or {}).get(META, 'null'))
+            state = {name: file.get_tensor(name) for name in file.keys()}
+    except SafetensorError as error:
+        raise pickle.UnpicklingError(str(error)) from error
+    return state if meta is None else dict(state_dict=state, meta=meta)
+
+
+def _check_sums(path: Path) -> None:
+    """See that the checksums of a zip file are right: torch does not look at them.
+
+    A file that was saved without them (``torch.serialization.set_crc32_options(False)``) has none that is right.
+    """
+    right, wrong = 0, None
+    with zipfile.ZipFile(path) as archive:
+        for name in archive.namelist():
+            try:
+                with archive.open(name) as record:
+                    while record.read(1 << 20):
+                        pass
+                right += 1
+            except zipfile.BadZipFile:
+                wrong = name
+    if wrong is not None and right:
+        raise pickle.UnpicklingError(f'the checksum of {wrong} is wrong')
+
+
+def _read_folder(path: Path) -> RawCheckpoint:
+    """A folder as transformers saves it: ``config.json`` and the weights in one file or in several."""
+    config = _read_json(path / 'config.json') if (path / 'config.json').is_file() else {}
+    for name in ('model.safetensors', 'pytorch_model.bin'):
+        index = path / f'{name}.index.json'
+        if (path / name).is_file():
+            return _split(dict(read_content(path / name), config=config), path / name)
+        if index.is_file():
+            parts = sorted(set(_read_json(index).get('weight_map', {}).values()))
+            if not all(isinstance(part, str) and Path(part).name == part for part in parts):
+                raise CheckpointError(f"'{index}' names files outside of its folder: take it from whom you trust.")
+            content = {name: value for part in parts for name, value in read_content(path / part).items()}
+            return _split(dict(content, config=config), index)
+    raise FileNotFoundError(f"The folder '{path}' has no model.safetensors and no pytorch_model.bin: give the folder "
+                            'that save_pretrained wrote, or a file.')
+
+
+def _read_json(path: Path) -> dict:
+    try:
+        content = json.loads(path.read_text(encoding='utf-8'))
+    except ValueError as error:
+        raise CheckpointError(f"'{path}' is no JSON file or is damaged: download or save it again.") from error
+    if not isinstance(content, dict):
+        raise CheckpointError(f"'{path}' should hold a JSON object, but holds a {type(content).__name__}.")
+    return content
+
+
+def _split(content: dict, path: Path) -> RawCheckpoint:
+    """The weights of a file's content, apart from the rest."""
+    meta = {} if content.get('config') is None else dict(config=content.pop('config'))
+    key = next((key for key in WEIGHTS if isinstance(content.get(key), Mapping)), None)
+    state = dict(content if key is None else content[key])
+    if key is not None and isinstance(content.get('meta'), Mapping):
+        meta |= content['meta']
+    rest = {str(name): NO_WEIGHTS for name in content if key is not None and name not in (key, 'meta')}
+    for name, value in state.items():
+        if not isinstance(name, str) or not isinstance(value, Tensor):
+            raise CheckpointError(f"'{path}' holds a {type(value).__name__} under the name '{name}' where a weight is "
+                                  'expected: give a checkpoint of a model.')
+        if value.layout != torch.strided or math.prod(value.shape) * value.element_size() > _bytes(value):
+            raise CheckpointError(f"'{path}' says that '{name}' has the shape {tuple(value.shape)}, but holds fewer "
+                                  'numbers: it is damaged; download, copy or save it again.')
+    if not state:
+        raise CheckpointError(f"'{path}' holds no weights: give a checkpoint.")
+    return RawCheckpoint(state, meta, rest)
+
+
+def _bytes(value: Tensor) -> int:
+    return value.untyped_storage().nbytes()

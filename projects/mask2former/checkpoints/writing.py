@@ -1,0 +1,133 @@
+"""Write a checkpoint in the format of any of the worlds, as that world's own code reads it."""
+
+import json
+import os
+import pickle
+from collections import OrderedDict
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from .architecture import Architecture
+from .formats import NO_OBJECT_WEIGHT, Checkpoint, Report, to_format
+from .loading import CheckpointError
+from .reading import META
+
+AUTHOR = 'mask2former, tools/model_converters/convert.py'
+
+
+def write_checkpoint(checkpoint: Checkpoint, path: str | Path, target: str) -> Report:
+    """Write a checkpoint.
+
+    Args:
+        checkpoint (Checkpoint): One with our names.
+        path (str | Path): ``.pth`` or ``.safetensors`` for mask2former, ``.pth`` for mmdet, ``.pkl`` or ``.pth`` for
+            detectron2, a folder for transformers.
+        target (str): A key of :data:`mask2former.checkpoints.formats.FORMATS`.
+
+    Returns:
+        Report: What became of every weight.
+
+    Raises:
+        CheckpointError: If the format has no place for a weight or is not written to such a file.
+    """
+    path = Path(path)
+    state, report = to_format(checkpoint, target)
+    meta = {key: value for key, value in checkpoint.meta.items() if key in ('dataset_meta', 'no_object_weight')}
+    if target == 'transformers':
+        config = transformers_config(report.architecture, checkpoint.meta)
+        if path.is_file():
+            raise CheckpointError(f"'{path}' is a file, but transformers takes a folder: give the name of one.")
+        path.mkdir(parents=True, exist_ok=True)
+        write_safetensors(state, path / 'model.safetensors', None)
+        _replace(path / 'config.json', lambda part: part.write_text(json.dumps(config, indent=2) + '\n'))
+    elif target == 'detectron2' and path.suffix == '.pkl':
+        arrays = {name: value.contiguous().numpy() for name, value in state.items()}
+        content = dict(model=arrays, __author__=AUTHOR)
+        _replace(path, lambda part: part.write_bytes(pickle.dumps(content, protocol=4)))
+    elif path.suffix == '.safetensors' and target == 'mask2former':
+        write_safetensors(state, path, meta)
+    elif path.suffix == '.pth':
+        state = _own_storages(state)
+        content = dict(model=state) if target == 'detectron2' else dict(meta=meta, state_dict=state)
+        _replace(path, lambda part: torch.save(content, part))
+    else:
+        raise CheckpointError(f"'{path}' is no name for a checkpoint of {target}: end it in .pth, or for detectron2 in "
+                              '.pkl, for mask2former in .safetensors.')
+    return report
+
+
+def write_safetensors(state: Mapping[str, Tensor], path: Path, meta: Mapping | None) -> None:
+    """Write weights and, unless it is None, what mmengine calls ``meta``, in which nothing but JSON is kept."""
+    try:
+        from safetensors.torch import save_file
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError(f"'{path}' is written with safetensors: pip install safetensors.") from error
+    state = _own_storages(state)
+    metadata = dict(format='pt') | ({} if meta is None else {META: json.dumps(meta)})
+    _replace(path, lambda part: save_file(state, part, metadata=metadata))
+
+
+def _own_storages(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The same with memory of its own for each: a part of a tensor would be saved with the whole."""
+    return OrderedDict((name, value.contiguous().clone()) for name, value in state.items())
+
+
+def _replace(path: Path, write) -> None:
+    """Write beside the file and put it into place when it is complete."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f'{path.name}.{os.getpid()}.part')
+    try:
+        write(part)
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def transformers_config(arch: Architecture, meta: Mapping) -> dict:
+    """The ``config.json`` of ``Mask2FormerForUniversalSegmentation``.
+
+    Args:
+        arch (Architecture): What the weights tell.
+        meta (Mapping): ``dataset_meta`` for the names of the classes, ``no_object_weight``.
+
+    Raises:
+        CheckpointError: If transformers has no such model.
+    """
+    if arch.backbone == 'other' or arch.num_levels != 3 or not arch.num_heads:
+        raise CheckpointError('transformers has no such Mask2Former: it must have a ResNet or a Swin, three levels, '
+                              'and four points in the deformable attention.')
+    features = [f'stage{i}' for i in range(1, 5)]
+    if arch.backbone == 'swin':
+        backbone = dict(
+            model_type='swin', embed_dim=arch.width, depths=list(arch.depths), num_heads=list(arch.heads),
+            window_size=arch.window, image_size=384 if arch.window == 12 else 224, drop_path_rate=0.3)
+    else:
+        backbone = dict(
+            model_type='resnet', embedding_size=arch.width, hidden_sizes=list(arch.in_channels),
+            depths=list(arch.depths), layer_type='bottleneck' if arch.bottleneck else 'basic',
+            downsample_in_bottleneck=False)
+    classes = (meta.get('dataset_meta') or {}).get('classes') or ()
+    if len(classes) != arch.num_classes:
+        classes = [f'LABEL_{i}' for i in range(arch.num_classes)]
+    return dict(
+        architectures=['Mask2FormerForUniversalSegmentation'],
+        model_type='mask2former',
+        backbone_config=dict(backbone, out_features=features),
+        feature_size=arch.embed_dims,
+        hidden_dim=arch.embed_dims,
+        mask_feature_size=arch.mask_dims,
+        encoder_layers=arch.encoder_layers,
+        encoder_feedforward_dim=arch.encoder_ffn,
+        decoder_layers=arch.decoder_layers + 1,  # it counts the predictions
+        dim_feedforward=arch.decoder_ffn,
+        num_attention_heads=arch.num_heads,
+        num_queries=arch.num_queries,
+        no_object_weight=meta.get('no_object_weight', NO_OBJECT_WEIGHT),
+        dropout=0.0,
+        pre_norm=False,
+        enforce_input_projection=False,
+        id2label={str(i): name for i, name in enumerate(classes)},
+        label2id={name: i for i, name in enumerate(classes)})

@@ -1,0 +1,68 @@
+"""Convert a checkpoint between formats:
+python tools/model_converters/convert.py SRC DST --to {mask2former,transformers,detectron2,mmdet} [--config C]"""
+
+import mask2former.compat  # noqa: F401, I001  (before anything that imports mmdet)
+import argparse
+from pathlib import Path
+
+from mmengine.config import Config
+
+from mask2former.apis.cli import run_tool
+from mask2former.checkpoints.formats import FORMATS, Checkpoint, read_checkpoint
+from mask2former.checkpoints.loading import CheckpointError, check_fit
+from mask2former.checkpoints.names import find_checkpoint
+from mask2former.checkpoints.writing import write_checkpoint
+from mask2former.datasets.metainfo import dataset_metainfo
+from mask2former.registry import MODELS
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description='Convert a checkpoint. The format of the source is recognised: detectron2 (.pkl, .pth), mmdet and '
+        'mmseg (.pth), transformers (.safetensors, .bin, a folder with config.json), mask2former (.pth, .safetensors).')
+    parser.add_argument('source', metavar='SRC', help='file or folder, address, or name of a published model')
+    parser.add_argument(
+        'target', metavar='DST', help='.pth, .pkl (detectron2), .safetensors (mask2former), or a folder (transformers)')
+    parser.add_argument('--to', required=True, choices=sorted(FORMATS), help='format to write')
+    parser.add_argument('--config', metavar='C', help='config that the weights must fit; the names of the classes are '
+                        'taken from its data set')
+    parser.add_argument(
+        '--ignore-unknown', action='store_true', help='leave out weights that no Mask2Former has, instead of refusing')
+    return parser.parse_args()
+
+
+def apply_config(checkpoint: Checkpoint, config: Config, source: str) -> None:
+    """See that the weights fit the config's model, and take the classes of its data set.
+
+    Raises:
+        CheckpointError: If they do not fit.
+    """
+    metainfo = config.model.get('metainfo')
+    loader = next((config[f'{part}_dataloader'] for part in ('val', 'test', 'train')
+                   if config.get(f'{part}_dataloader')), None)
+    if metainfo is None and loader is not None:
+        metainfo = dataset_metainfo(loader['dataset'])
+    model = MODELS.build(dict(config.model, metainfo=metainfo))
+    check_fit(model, checkpoint.state, source)
+    if checkpoint.report.architecture.num_heads != config.model.head.get('num_heads', 8):
+        raise CheckpointError(f"'{source}' does not fit the model: its attention heads are "
+                              f'{checkpoint.report.architecture.num_heads}; give the config that it was trained with.')
+    checkpoint.meta['dataset_meta'] = dict(metainfo)
+
+
+def main() -> None:
+    args = parse_args()
+    source = find_checkpoint(args.source)
+    if Path(args.target).exists() and Path(args.target).resolve() == Path(source).resolve():
+        raise CheckpointError(f"'{args.target}' is the source itself: give another name.")
+    checkpoint = read_checkpoint(source, ignore_unknown=args.ignore_unknown)
+    if args.config is not None:
+        if not Path(args.config).is_file():
+            raise FileNotFoundError(f"There is no config '{args.config}': see configs/ for those that there are.")
+        apply_config(checkpoint, Config.fromfile(args.config), str(source))
+    print(write_checkpoint(checkpoint, args.target, args.to))
+    print(f'Written to {args.target}.')
+
+
+if __name__ == '__main__':
+    run_tool(main)

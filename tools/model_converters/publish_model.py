@@ -1,0 +1,80 @@
+"""Make a checkpoint ready to be published: python tools/model_converters/publish_model.py SRC DST [--half]
+
+Only the weights and the classes stay. The first eight digits of the SHA-256 of the file are put into its name, as
+``name-1a2b3c4d.pth``, which mmengine and torch.hub check when they download it.
+"""
+
+import mask2former.compat  # noqa: F401, I001  (before anything that imports mmdet)
+import argparse
+import hashlib
+import os
+from collections import OrderedDict
+from pathlib import Path
+
+import torch
+
+from mask2former.apis.cli import run_tool
+from mask2former.checkpoints.loading import CheckpointError
+from mask2former.checkpoints.names import find_checkpoint
+from mask2former.checkpoints.schemes import read_any
+from mask2former.checkpoints.writing import write_safetensors
+
+KEPT_META = ('dataset_meta', 'no_object_weight')
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description='Keep the weights and the classes of a checkpoint, and put the hash of the file into its name.')
+    parser.add_argument('source', metavar='SRC', help='checkpoint of any format')
+    parser.add_argument('target', metavar='DST', help='.pth or .safetensors; the hash is put before the ending')
+    parser.add_argument('--half', action='store_true', help='save the weights in half precision')
+    return parser.parse_args()
+
+
+def halve(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Floating-point weights in half precision.
+
+    Raises:
+        CheckpointError: If a weight is too large for it.
+    """
+    halved = {}
+    for name, value in state.items():
+        halved[name] = value.half() if value.is_floating_point() else value
+        if value.isfinite().all() and not halved[name].isfinite().all():
+            raise CheckpointError(f"'{name}' has numbers that half precision cannot hold: publish without --half.")
+    return halved
+
+
+def file_hash(path: Path) -> str:
+    """First eight digits of the SHA-256 of a file."""
+    with open(path, 'rb') as file:
+        digest = hashlib.sha256()
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()[:8]
+
+
+def main() -> None:
+    args = parse_args()
+    target = Path(args.target)
+    if target.suffix not in ('.pth', '.safetensors'):
+        raise CheckpointError(f"'{target}' must end in .pth or .safetensors.")
+    content = read_any(find_checkpoint(args.source))
+    state = halve(content['state_dict']) if args.half else content['state_dict']
+    meta = {key: content['meta'][key] for key in KEPT_META if key in content['meta']}
+    target.parent.mkdir(parents=True, exist_ok=True)
+    part = target.with_name(f'{target.name}.{os.getpid()}.part')
+    try:
+        if target.suffix == '.safetensors':
+            write_safetensors(state, part, meta)
+        else:
+            torch.save(dict(meta=meta, state_dict=OrderedDict((k, v.clone()) for k, v in state.items())), part)
+        final = target.with_name(f'{target.stem}-{file_hash(part)}{target.suffix}')
+        os.replace(part, final)
+    finally:
+        part.unlink(missing_ok=True)
+    print(f'Published as {final} ({final.stat().st_size / 2**20:.1f} MB).')
+
+
+if __name__ == '__main__':
+    run_tool(main)
