@@ -1,32 +1,60 @@
 """Multi-scale deformable attention (Zhu et al., Deformable DETR, arXiv 2010.04159, equation 3) as one function."""
 
-import torch.nn.functional as F
+import functools
+from collections.abc import Callable
+
+from mmengine.logging import print_log
 from torch import Tensor
 
+from .grid_sample import ms_deform_attn_grid_sample
+from .native import can_run_native, ms_deform_attn_native
 
-def ms_deform_attn(value: Tensor, level_shapes: list[tuple[int, int]], locations: Tensor, weights: Tensor) -> Tensor:
+# In order of preference: what each is called, the function, and whether it can take a tensor like this one.
+BACKENDS: dict[str, tuple[Callable[..., Tensor], Callable[[Tensor], bool]]] = {
+    'native': (ms_deform_attn_native, can_run_native),
+    'grid_sample': (ms_deform_attn_grid_sample, lambda value: True),
+}
+
+
+def ms_deform_attn(value: Tensor,
+                   level_shapes: list[tuple[int, int]],
+                   locations: Tensor,
+                   weights: Tensor,
+                   backend: str = 'auto') -> Tensor:
     """Weighted sum of bilinear samples of several feature levels.
 
-    M is the number of heads, R the number of sampling points of a head in a level, S the number of all tokens.
+    M is the number of heads, R the number of sampling points of a head in a level, T the number of tokens that look,
+    S the number of all tokens that are looked at.
 
     Args:
         value (Tensor): (B, S, M, C/M), the tokens of all levels one after another.
         level_shapes (list[tuple[int, int]]): L sizes (h, w), in the order of ``value``; they add up to S tokens.
         locations (Tensor): (B, T, M, L, R, 2), x and y of each sample, 0 to 1 over its level. Outside is zero.
         weights (Tensor): (B, T, M, L, R), the attention weights.
+        backend (str): 'auto' for the first of :data:`BACKENDS` that can take these tensors, or the name of one.
 
     Returns:
-        Tensor: (B, T, C).
+        Tensor: (B, T, C), of ``value``'s type.
+
+    Raises:
+        ValueError: If there is no such backend, or it cannot run here.
     """
-    B, _, M, Cm = value.shape
-    T = locations.shape[1]
-    grid = (2 * locations - 1).permute(0, 2, 3, 4, 1, 5).flatten(0, 1)  # (B*M, L, R, T, 2)
-    weights = weights.permute(0, 2, 3, 4, 1).flatten(0, 1)[:, None]  # (B*M, 1, L, R, T)
-    out = None
-    for i, level in enumerate(value.split([h * w for h, w in level_shapes], dim=1)):
-        level = level.flatten(2).transpose(1, 2).reshape(B * M, Cm, *level_shapes[i])  # (B*M, C/M, h, w)
-        # Tokens come last, so that the weighted sum over the points runs along contiguous memory.
-        samples = F.grid_sample(level, grid[:, i], mode='bilinear', padding_mode='zeros', align_corners=False)
-        part = (samples * weights[:, :, i]).sum(2)  # (B*M, C/M, R, T) -> (B*M, C/M, T)
-        out = part if out is None else out + part
-    return out.view(B, M * Cm, T).transpose(1, 2).contiguous()
+    if backend == 'auto':
+        backend = available_backends(value)[0]
+        _log_choice(backend, value.device.type)
+    elif backend not in available_backends(value):
+        raise ValueError(f"The deformable attention backend '{backend}' cannot run on {value.device.type} here: "
+                         f"use 'auto' or one of {available_backends(value)}.")
+    return BACKENDS[backend][0](value, level_shapes, locations, weights)
+
+
+def available_backends(value: Tensor) -> list[str]:
+    """The names of the backends that can take a tensor like ``value``, the preferred one first."""
+    return [name for name, (_, can_run) in BACKENDS.items() if can_run(value)]
+
+
+@functools.cache
+def _log_choice(backend: str, device: str) -> None:
+    if device == 'cuda' and backend != 'native':
+        print_log(f"Deformable attention runs through '{backend}': with Triton installed it would use a kernel of its "
+                  'own on CUDA.', logger='current')

@@ -1,0 +1,71 @@
+"""Multi-scale deformable attention as PyTorch operators of our own, for CPU and CUDA tensors.
+
+As operators they are opaque to ``torch.compile`` and ``torch.export``: both keep them as one node each.
+"""
+
+import torch
+from torch import Tensor
+
+from . import cpu_kernel
+
+
+def pairs(level_shapes: list[int]) -> list[tuple[int, int]]:
+    """Sizes (h, w) from the flat list that an operator can take."""
+    return list(zip(level_shapes[::2], level_shapes[1::2]))
+
+
+def kernels(device: torch.device):
+    """The module with the functions ``forward`` and ``backward`` for tensors on a device."""
+    if device.type == 'cuda':
+        from . import triton_kernel  # not before it is needed: it takes Triton a second to start
+        return triton_kernel
+    return cpu_kernel
+
+
+def can_run_native(value: Tensor) -> bool:
+    """Whether there is a kernel for tensors on this device."""
+    return value.device.type == 'cpu' or value.device.type == 'cuda' and kernels(value.device).is_available()
+
+
+@torch.library.custom_op('mask2former::ms_deform_attn', mutates_args=(), device_types=('cpu', 'cuda'))
+def attend(value: Tensor, level_shapes: list[int], locations: Tensor, weights: Tensor) -> Tensor:
+    """See :func:`mask2former.ops.ms_deform_attn`; ``level_shapes`` is flat here."""
+    return kernels(value.device).forward(value, pairs(level_shapes), locations, weights)
+
+
+@torch.library.custom_op('mask2former::ms_deform_attn_backward', mutates_args=(), device_types=('cpu', 'cuda'))
+def attend_backward(grad: Tensor, value: Tensor, level_shapes: list[int], locations: Tensor,
+                    weights: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """The gradients of ``value``, ``locations`` and ``weights`` from that of the result."""
+    return kernels(value.device).backward(grad, value, pairs(level_shapes), locations, weights)
+
+
+@attend.register_fake
+def _(value: Tensor, level_shapes: list[int], locations: Tensor, weights: Tensor) -> Tensor:
+    return value.new_empty(locations.shape[0], locations.shape[1], value.shape[2] * value.shape[3])
+
+
+@attend_backward.register_fake
+def _(grad: Tensor, value: Tensor, level_shapes: list[int], locations: Tensor,
+      weights: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    return tuple(torch.empty_like(x, memory_format=torch.contiguous_format) for x in (value, locations, weights))
+
+
+def _setup_context(ctx, inputs: tuple, output: Tensor) -> None:
+    value, ctx.level_shapes, locations, weights = inputs
+    ctx.save_for_backward(value, locations, weights)
+
+
+def _backward(ctx, grad: Tensor) -> tuple:
+    value, locations, weights = ctx.saved_tensors
+    grads = attend_backward(grad.contiguous(), value, ctx.level_shapes, locations, weights)
+    return grads[0], None, *grads[1:]
+
+
+attend.register_autograd(_backward, setup_context=_setup_context)
+
+
+def ms_deform_attn_native(value: Tensor, level_shapes: list[tuple[int, int]], locations: Tensor,
+                          weights: Tensor) -> Tensor:
+    """The operator with the signature of :func:`mask2former.ops.ms_deform_attn`."""
+    return attend(value, [size for shape in level_shapes for size in shape], locations, weights)
