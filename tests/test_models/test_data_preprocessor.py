@@ -84,3 +84,33 @@ def test_images_without_samples_or_segments():
 
 def test_mean_and_std_are_no_part_of_a_checkpoint():
     assert not SegDataPreprocessor().state_dict()
+
+
+@pytest.mark.parametrize('training', [True, False])
+@pytest.mark.parametrize('layers, dtype', [(1, torch.uint8), (3, torch.uint8), (2, torch.int16)])
+def test_masks_are_formed_from_the_map(layers, dtype, training):
+    """A mask is where any layer has the segment's id; other values of the map are void."""
+    values = 700 if dtype == torch.int16 else 9
+    generator = torch.Generator().manual_seed(0)
+    id_map = torch.randint(values, (layers, 20, 30), generator=generator).to(dtype)
+    ids = torch.arange(1, values, 2, dtype=dtype)
+    sample = DetDataSample(metainfo=dict(img_shape=(20, 30)))
+    sample.gt_segments = InstanceData(labels=torch.arange(len(ids)), ids=ids)
+    sample.gt_seg_map = PixelData(id_map=id_map)
+    image = torch.zeros(3, 20, 30, dtype=torch.uint8)
+    [sample] = SegDataPreprocessor()(dict(inputs=[image], data_samples=[sample]), training)['data_samples']
+    assert 'gt_seg_map' not in sample and set(sample.gt_segments.keys()) == {'labels', 'masks'}
+    expected = (id_map.numpy()[:, None] == ids.numpy()[:, None, None]).any(0)
+    if training:
+        expected = np.pad(expected, ((0, 0), (0, 12), (0, 2)))
+    masks = sample.gt_segments.masks
+    assert masks.dtype == torch.bool and np.array_equal(masks.numpy(), expected) and expected.any()
+
+
+def test_map_without_segments():
+    sample = DetDataSample(metainfo=dict(img_shape=(20, 30)))
+    sample.gt_segments = InstanceData(labels=torch.zeros(0, dtype=torch.long), ids=torch.zeros(0, dtype=torch.uint8))
+    sample.gt_seg_map = PixelData(id_map=torch.zeros(1, 20, 30, dtype=torch.uint8))
+    image = torch.zeros(3, 20, 30, dtype=torch.uint8)
+    [sample] = SegDataPreprocessor()(dict(inputs=[image], data_samples=[sample]), training=True)['data_samples']
+    assert sample.gt_segments.masks.shape == (0, 32, 32) and sample.gt_segments.masks.dtype == torch.bool
