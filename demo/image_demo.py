@@ -18,8 +18,8 @@ def parse_args() -> argparse.Namespace:
         description='Segment images. For each one, a picture (.jpg), the results (.json) and, of a model that gives '
         'panoptic results, the map of segments (.png, R + 256 G + 65536 B is the id) are written.')
     parser.add_argument('image', help='image file, or a folder of images')
-    parser.add_argument('config', help='config file')
-    parser.add_argument('checkpoint', help='checkpoint file')
+    parser.add_argument('config', help='config file, or name of a published model')
+    parser.add_argument('checkpoint', help='checkpoint of any format, address, or name of a published model')
     parser.add_argument('--out-dir', default='outputs', help='where results go (default: %(default)s)')
     parser.add_argument('--device', help="such as 'cpu' or 'cuda:1'; default: the GPU if there is one")
     parser.add_argument(

@@ -17,9 +17,7 @@ from mask2former.apis.cli import run_tool
 from mask2former.checkpoints.loading import CheckpointError
 from mask2former.checkpoints.names import find_checkpoint
 from mask2former.checkpoints.schemes import read_any
-from mask2former.checkpoints.writing import write_safetensors
-
-KEPT_META = ('dataset_meta', 'no_object_weight')
+from mask2former.checkpoints.writing import KEPT_META, write_safetensors
 
 
 def parse_args() -> argparse.Namespace:

@@ -13,7 +13,10 @@ from mmengine.config import Config, DictAction
 from mmengine.registry import RUNNERS as MMENGINE_RUNNERS
 from mmengine.runner import Runner
 
+from ..checkpoints import class_transfer  # noqa: F401  (registers its hook)
 from ..checkpoints.loading import CheckpointError
+from ..checkpoints.names import find_config
+from ..checkpoints.schemes import loadable
 from ..datasets.errors import DataError
 from ..models.criterion import NonFiniteError
 from ..registry import RUNNERS
@@ -79,26 +82,33 @@ def common_parser(description: str) -> argparse.ArgumentParser:
 
 
 def load_config(args: argparse.Namespace) -> Config:
-    """The config of a run.
+    """The config of a run; in its place the name of a published model may stand.
 
     Raises:
         FileNotFoundError: If there is no such config.
     """
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
-    if not Path(args.config).is_file():
-        raise FileNotFoundError(f"There is no config '{args.config}': see configs/ for those that there are.")
-    cfg = Config.fromfile(args.config)
+    path = find_config(args.config)
+    cfg = Config.fromfile(path)
     if args.cfg_options is not None:
         cfg.merge_from_dict(args.cfg_options)
     cfg.launcher = args.launcher
     if args.work_dir is not None:
         cfg.work_dir = args.work_dir
     elif cfg.get('work_dir') is None:
-        cfg.work_dir = str(Path('work_dirs') / Path(args.config).stem)
+        cfg.work_dir = str(Path('work_dirs') / path.stem)
     return cfg
 
 
 def build_runner(cfg: Config) -> Runner:
-    """The runner that the config names."""
+    """The runner that the config names.
+
+    ``load_from`` may name a checkpoint of any format. Where it was trained on other classes,
+    ``load_equal_classes=True`` copies the classifier's rows of the classes with equal names.
+    """
+    if cfg.get('runner_type') == 'SegRunner' and cfg.get('load_from') and not cfg.get('resume'):
+        cfg.load_from = loadable(cfg.load_from)
+        hooks = [hook for hook in cfg.get('custom_hooks') or [] if hook['type'] != 'OtherClassesHook']
+        cfg.custom_hooks = [*hooks, dict(type='OtherClassesHook', copy_equal=cfg.get('load_equal_classes', False))]
     registry = RUNNERS if cfg.get('default_scope') == 'mask2former' else MMENGINE_RUNNERS
     return registry.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)

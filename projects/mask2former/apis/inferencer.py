@@ -17,11 +17,12 @@ from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 from mmengine.device import get_device
 from mmengine.registry import DefaultScope
-from mmengine.runner import CheckpointLoader
 from torch import nn
 from torch.nn.modules.utils import consume_prefix_in_state_dict_if_present
 
-from ..checkpoints.loading import CheckpointError, check_fit, explain_unreadable
+from ..checkpoints.loading import CheckpointError, check_fit
+from ..checkpoints.names import find_config
+from ..checkpoints.schemes import read_any
 from ..datasets.metainfo import dataset_metainfo
 from ..datasets.transforms import LoadInstanceSegments, LoadPanopticGroundTruth, LoadPanopticSegments
 from ..registry import MODELS, TRANSFORMS
@@ -42,9 +43,10 @@ def init_model(config: str | os.PathLike | Config,
     data set. No image or annotation of the training data is needed where the checkpoint says them.
 
     Args:
-        config (str | PathLike | Config): A config or the path of one.
-        checkpoint (str | PathLike, optional): A file, or an address which mmengine knows (``https://``,
-            ``package://``). It is read without running code in it. Without one the weights are random.
+        config (str | PathLike | Config): A config, the path of one, or the name of a published model.
+        checkpoint (str | PathLike, optional): A file of any format (docs/checkpoints.md), an address (``https://``,
+            ``hf://``, ``package://``), or the name of a published model. It is read without running code in it. Without
+            one the weights are random.
         device (str | torch.device, optional): ``'cpu'``, ``'cuda'``, ``'cuda:1'``; by default the GPU if there is one.
 
     Returns:
@@ -227,23 +229,13 @@ def _read_config(config: str | os.PathLike | Config) -> tuple[Config, str]:
     """A config and its name for messages."""
     if isinstance(config, Config):
         return config, f"the config '{config.filename}'" if config.filename else 'the config'
-    if not Path(config).is_file():
-        raise FileNotFoundError(f"There is no config '{config}': see configs/ for those that there are.")
-    return Config.fromfile(config), f"the config '{config}'"
+    return Config.fromfile(find_config(os.fspath(config))), f"the config '{config}'"
 
 
 def _read_checkpoint(path: str) -> tuple[dict, Mapping]:
     """The weights of a checkpoint and what it says of its data set, which may be nothing."""
-    with explain_unreadable(path):
-        if '://' in path:
-            checkpoint = CheckpointLoader.load_checkpoint(path, map_location='cpu')
-        else:
-            checkpoint = torch.load(path, map_location='cpu', weights_only=True)
-    weights = checkpoint.get('state_dict', checkpoint) if isinstance(checkpoint, dict) else {}
-    if not weights or not all(isinstance(value, torch.Tensor) for value in weights.values()):
-        raise CheckpointError(f"'{path}' holds no weights: give a checkpoint that tools/train.py wrote.")
-    meta = checkpoint.get('meta') or {}
-    return dict(weights), meta.get('dataset_meta') or {}
+    checkpoint = read_any(path)
+    return checkpoint['state_dict'], checkpoint['meta'].get('dataset_meta') or {}
 
 
 def _find_metainfo(meta: Mapping, config: Config, name: str, checkpoint: str | os.PathLike | None) -> dict:

@@ -29,24 +29,23 @@ class Format(NamedTuple):
         keys (KeyMap): The table of names.
         renames (list): Names of other ages of the format, as the table knows them.
         writes (list): The table's names, as they are written.
-        makes (Callable): ``(our state, architecture, no-object weight) -> tensors`` that the format has besides.
+        makes (Callable): ``(architecture, meta) -> tensors`` that the format has besides.
     """
 
     known_by: str
     keys: KeyMap
     renames: list
     writes: list = []
-    makes: Callable[[Mapping[str, Tensor], Architecture, float], dict[str, Tensor]] = lambda *args: {}
+    makes: Callable[[Architecture, Mapping], dict[str, Tensor]] = lambda arch, meta: {}
 
 
-def _empty_weight(state: Mapping[str, Tensor], arch: Architecture, no_object: float) -> dict[str, Tensor]:
-    weight = torch.ones(arch.num_classes + 1)
-    weight[-1] = no_object
-    return {EMPTY_WEIGHT: weight}
+def _empty_weight(arch: Architecture, meta: Mapping) -> dict[str, Tensor]:
+    weights = [1.0] * arch.num_classes + [meta.get('no_object_weight', NO_OBJECT_WEIGHT)]
+    return {EMPTY_WEIGHT: torch.tensor(meta.get('class_weights', weights))}
 
 
-def _transformers_makes(state: Mapping[str, Tensor], arch: Architecture, no_object: float) -> dict[str, Tensor]:
-    made = _empty_weight(state, arch, no_object)
+def _transformers_makes(arch: Architecture, meta: Mapping) -> dict[str, Tensor]:
+    made = _empty_weight(arch, meta)
     if arch.backbone == 'swin':  # never applied, but transformers 5 has it and would say that it is missing
         made[f'{ENCODER}swin.layernorm.weight'] = torch.ones(arch.in_channels[-1])
         made[f'{ENCODER}swin.layernorm.bias'] = torch.zeros(arch.in_channels[-1])
@@ -97,7 +96,8 @@ class Checkpoint(NamedTuple):
 
     Attributes:
         state (dict[str, Tensor]): All weights of the model.
-        meta (dict): mmengine's ``meta``: ``dataset_meta`` where the file says its classes, ``no_object_weight``.
+        meta (dict): mmengine's ``meta``: ``dataset_meta`` where the file says its classes, ``no_object_weight``, and
+            ``class_weights`` where the loss weighs classes unequally.
         report (Report): What became of every weight of the file.
     """
 
@@ -173,8 +173,7 @@ def to_format(checkpoint: Checkpoint, target: str) -> tuple[dict[str, Tensor], R
     if converted.unknown:
         raise CheckpointError(f"The weight '{converted.unknown[0]}' has no place in a checkpoint of {target}, which "
                               'knows ResNet and Swin only: write one of mmdet or mask2former.')
-    no_object = checkpoint.meta.get('no_object_weight', NO_OBJECT_WEIGHT)
-    made = format.makes(checkpoint.state, source.architecture, no_object)
+    made = format.makes(source.architecture, checkpoint.meta)
     state = rename(converted.state | made, format.writes)
     added = source.made | dict.fromkeys(made, f'{target} has it, and it follows from the architecture')
     added = {name: reason for name, reason in added.items() if name not in converted.dropped}
@@ -222,7 +221,8 @@ def _meta(raw: RawCheckpoint, named: Mapping[str, Tensor], report: Report) -> di
             meta['dataset_meta'] = dict(classes=tuple(names))
     weight = named.get(EMPTY_WEIGHT)
     if weight is not None and tuple(weight.shape) == (report.architecture.num_classes + 1, ):
-        if torch.equal(weight[:-1], torch.ones_like(weight[:-1])):
-            meta['no_object_weight'] = weight[-1].item()
-            report.dropped[EMPTY_WEIGHT] = 'weights of the classes in the loss, of which meta keeps that of no-object'
+        meta['no_object_weight'] = weight[-1].item()
+        if not torch.equal(weight[:-1], torch.ones_like(weight[:-1])):
+            meta['class_weights'] = weight.tolist()
+        report.dropped[EMPTY_WEIGHT] = 'weights of the classes in the loss, which meta keeps where they are not 1'
     return meta

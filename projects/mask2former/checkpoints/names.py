@@ -101,34 +101,52 @@ def find_config(name: str, root: Path | None = None) -> Path:
     return model.config
 
 
+def locate(address: str, root: Path | None = None) -> str:
+    """Where a checkpoint is; nothing is fetched.
+
+    Args:
+        address (str): A path, an address with ``://``, or the name of a model: an entry of the model zoo, or
+            ``owner/name`` on the Hugging Face hub.
+        root (Path, optional): The folder of ``model-index.yml``.
+
+    Returns:
+        str: A path that exists, or an address with ``://``.
+
+    Raises:
+        FileNotFoundError: If there is no such file and no such model.
+    """
+    if '://' in address:
+        return address
+    if Path(address).expanduser().exists():
+        return str(Path(address).expanduser())
+    is_path = address.endswith(_SUFFIXES)
+    model = None if is_path else resolve(address, root)
+    if model is not None:
+        return model.weights
+    if _HUB_NAME.fullmatch(address) and not is_path:
+        return HUB + address
+    raise FileNotFoundError(f"There is no checkpoint '{address}': check the path." + _near(address, root))
+
+
 def find_checkpoint(address: str, root: Path | None = None) -> Path:
     """The file or folder of a checkpoint on this machine; what is elsewhere is fetched, once.
 
     Args:
-        address (str): A path, ``http(s)://...``, ``hf://owner/name``, or the name of a model: an entry of the model
-            zoo, or ``owner/name`` on the Hugging Face hub.
+        address (str): As :func:`locate` takes it.
         root (Path, optional): The folder of ``model-index.yml``.
 
     Raises:
         FileNotFoundError: If there is no such file and no such model.
         CheckpointError: If it cannot be fetched.
     """
-    address = str(address)
-    if Path(address).expanduser().exists():
-        return Path(address).expanduser()
-    if '://' not in address:
-        model = None if address.endswith(_SUFFIXES) else resolve(address, root)
-        if model is not None:
-            address = model.weights
-        elif _HUB_NAME.fullmatch(address) and not address.endswith(_SUFFIXES):
-            address = HUB + address
-        else:
-            raise FileNotFoundError(f"There is no checkpoint '{address}': check the path." + _near(address, root))
+    address = locate(str(address), root)
     if address.startswith(HUB):
         return _first_process_first(lambda: _from_hub(address.removeprefix(HUB)))
     if address.startswith(('http://', 'https://')):
         return _first_process_first(lambda: _from_web(address))
-    raise FileNotFoundError(f"'{address}' is no address that is known here: write https://, hf:// or a path.")
+    if '://' in address:
+        raise CheckpointError(f"'{address}' is no address that is known here: write https://, hf:// or a path.")
+    return Path(address)
 
 
 def _read_yaml(path: Path) -> dict:

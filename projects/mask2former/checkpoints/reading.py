@@ -148,6 +148,8 @@ def _split(content: dict, path: Path) -> RawCheckpoint:
     if key is not None and isinstance(content.get('meta'), Mapping):
         meta |= content['meta']
     rest = {str(name): NO_WEIGHTS for name in content if key is not None and name not in (key, 'meta')}
+    if not any(isinstance(value, Tensor) for value in state.values()):
+        raise CheckpointError(f"'{path}' holds no weights: give a checkpoint of a model.")
     for name, value in state.items():
         if not isinstance(name, str) or not isinstance(value, Tensor):
             raise CheckpointError(f"'{path}' holds a {type(value).__name__} under the name '{name}' where a weight is "
@@ -155,8 +157,6 @@ def _split(content: dict, path: Path) -> RawCheckpoint:
         if value.layout != torch.strided or math.prod(value.shape) * value.element_size() > _bytes(value):
             raise CheckpointError(f"'{path}' says that '{name}' has the shape {tuple(value.shape)}, but holds fewer "
                                   'numbers: it is damaged; download, copy or save it again.')
-    if not state:
-        raise CheckpointError(f"'{path}' holds no weights: give a checkpoint.")
     return RawCheckpoint(state, meta, rest)
 
 

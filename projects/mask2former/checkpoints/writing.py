@@ -15,6 +15,7 @@ from .formats import NO_OBJECT_WEIGHT, Checkpoint, Report, to_format
 from .loading import CheckpointError
 from .reading import META
 
+KEPT_META = ('dataset_meta', 'no_object_weight', 'class_weights')
 AUTHOR = 'mask2former, tools/model_converters/convert.py'
 
 
@@ -35,7 +36,7 @@ def write_checkpoint(checkpoint: Checkpoint, path: str | Path, target: str) -> R
     """
     path = Path(path)
     state, report = to_format(checkpoint, target)
-    meta = {key: value for key, value in checkpoint.meta.items() if key in ('dataset_meta', 'no_object_weight')}
+    meta = {key: value for key, value in checkpoint.meta.items() if key in KEPT_META}
     if target == 'transformers':
         config = transformers_config(report.architecture, checkpoint.meta)
         if path.is_file():

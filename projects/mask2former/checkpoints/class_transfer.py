@@ -1,0 +1,97 @@
+"""Start a training from a checkpoint of other classes: everything but the classifier, and its rows by option."""
+
+from collections.abc import Sequence
+
+import torch
+from mmengine.hooks import Hook
+from mmengine.runner import BaseLoop, Runner
+from torch import Tensor, nn
+
+from ..registry import HOOKS
+from .loading import CLASS_LAYER, CheckpointError
+
+CLASSIFIER = (CLASS_LAYER, CLASS_LAYER.replace('weight', 'bias'))  # (K + 1, C), (K + 1,)
+
+
+def transfer_classes(state: dict[str, Tensor], own: dict[str, Tensor], theirs: Sequence[str] | None,
+                     ours: Sequence[str], *, copy_equal: bool = False) -> str | None:
+    """Make a state dict's classifier fit a model of other classes, in place.
+
+    Args:
+        state (dict[str, Tensor]): Weights of a checkpoint, with our names.
+        own (dict[str, Tensor]): The model's own weights.
+        theirs (Sequence[str] | None): Classes of the checkpoint; None if it does not say them.
+        ours (Sequence[str]): Classes of the model.
+        copy_equal (bool): Whether the rows of classes with equal names, and that of no-object, are taken over; the
+            others keep the model's own numbers, as all do without this option.
+
+    Returns:
+        str | None: A table of what was done; None if the classes are the same.
+
+    Raises:
+        ValueError: If rows are to be copied and the checkpoint does not say its classes.
+    """
+    if any(name not in state or name not in own for name in CLASSIFIER):
+        return None
+    count = len(state[CLASSIFIER[0]]) - 1
+    if count == len(ours) and (theirs is None or tuple(theirs) == tuple(ours)):
+        return None
+    if copy_equal and (theirs is None or len(theirs) != count):
+        raise ValueError('does not say the names of its classes')
+    rows = {}
+    if copy_equal:
+        places = {name: row for row, name in reversed(list(enumerate(theirs)))}
+        rows = {row: places[name] for row, name in enumerate(ours) if name in places} | {len(ours): count}
+    for name in CLASSIFIER:
+        values = own[name].detach().clone().cpu()
+        if rows:
+            values[list(rows)] = state[name][list(rows.values())].to(values.dtype)
+        state[name] = values
+    return _table(len(state), count, ours, rows)
+
+
+def _table(weights: int, count: int, ours: Sequence[str], rows: dict[int, int]) -> str:
+    copied = [ours[row] for row in rows if row < len(ours)]
+    fresh = [name for row, name in enumerate(ours) if row not in rows]
+    lines = [('weights', 'loaded'), (str(weights - len(CLASSIFIER)), 'yes'),
+             (f'classifier, {count} classes -> {len(ours)}', 'rows of equal names' if rows else 'no, from scratch')]
+    lines += [(name, 'yes') for name in copied] + [('no-object', 'yes')] * bool(rows)
+    lines += [(name, 'no, from scratch') for name in fresh] if rows else []
+    width = max(len(left) for left, _ in lines)
+    return '\n'.join(f'  {left:{width}}  {right}' for left, right in lines)
+
+
+@HOOKS.register_module()
+class OtherClassesHook(Hook):
+    """Lets a training start from a checkpoint of other classes, and logs a table of what is loaded.
+
+    Args:
+        copy_equal (bool): Whether the classifier's rows of classes with equal names are taken over.
+    """
+
+    def __init__(self, copy_equal: bool = False) -> None:
+        self.copy_equal = copy_equal
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Change the classifier of what was read.
+
+        Raises:
+            CheckpointError: If rows are to be copied and the checkpoint does not say its classes.
+        """
+        model: nn.Module = runner.model
+        while hasattr(model, 'module'):
+            model = model.module
+        ours = getattr(model, 'classes', None)
+        if not ours or not isinstance(runner._train_loop, BaseLoop):
+            return
+        state = checkpoint.get('state_dict', checkpoint)
+        data = (checkpoint.get('meta') or {}).get('dataset_meta') or {}
+        try:
+            with torch.no_grad():
+                table = transfer_classes(
+                    state, model.state_dict(), data.get('classes'), ours, copy_equal=self.copy_equal)
+        except ValueError as error:
+            raise CheckpointError(f"'{runner._load_from}' {error}, so that their rows cannot be copied: leave out "
+                                  'load_equal_classes, or convert it with --config, which adds them.') from error
+        if table is not None:
+            runner.logger.warning(f"Of '{runner._load_from}' only a part is loaded: it has other classes.\n{table}")
