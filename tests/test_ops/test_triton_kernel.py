@@ -119,6 +119,15 @@ def test_half_precision_values_with_exact_locations(kernel, dtype):
         assert (mine - other).abs().max() <= TOLERANCES[torch.float32] * other.abs().max()
 
 
+def test_many_samples_of_a_cell_add_up_in_half_precision(kernel):
+    """300 ones; a sum in bfloat16 ends at 256."""
+    value = torch.zeros(1, 1, 1, 16, dtype=torch.bfloat16)
+    locations, weights = torch.full((1, 300, 1, 1, 1, 2), 0.5), torch.ones(1, 300, 1, 1, 1)
+    grad = torch.ones(1, 300, 16, dtype=torch.bfloat16)
+    grad_value, _, _ = kernel('backward', grad, value, [(1, 1)], locations, weights)
+    assert (grad_value == 300).all()
+
+
 @pytest.mark.parametrize('changes', [
     dict(width=24), dict(width=32), dict(width=8, heads=3), dict(width=3, tokens=5),
     dict(tokens=1, batch_size=1), dict(tokens=67),
@@ -184,6 +193,7 @@ def test_false_shapes_are_refused():
 
 
 COMPILE = """
+import re
 import sys
 import triton.language as tl
 from triton import compile
@@ -202,6 +212,8 @@ for name, warps in (('forward_kernel', 4), ('backward_kernel', 1)):
                        {places[x]: [['tt.divisibility', 16]] for x in signature if signature[x][0] == '*'})
     compiled = compile(source, target=GPUTarget('cuda', architecture, 32), options=dict(num_warps=warps))
     assert compiled.asm['cubin'] and compiled.metadata.shared == 0 and 'bar.sync' not in compiled.asm['ptx']
+    # No tile moves from thread to thread.
+    assert not re.search(r'convert_layout.*tensor<[0-9]+x[0-9]+x', compiled.asm['ttgir'])
     varying = [x for x in kernel.params if not x.is_constexpr and signature[x.name][0] != '*']
     assert [x.name for x in varying] == ['S', 'T'] and all(x.do_not_specialize for x in varying)
 """
