@@ -5,6 +5,8 @@ import torch
 from mmdet.structures import DetDataSample
 from mmengine.structures import InstanceData, PixelData
 
+from mask2former.rle import as_rle
+
 
 def panoptic(id_map, segments):
     """Return PixelData of a map (H, W) and its segments_info."""
@@ -21,7 +23,7 @@ def semantic(labels, **metainfo):
 
 
 def instances(labels, scores, masks, bboxes=None):
-    """Return InstanceData; the boxes are those of the masks (n, H, W) where none are given."""
+    """Return InstanceData as it is predicted; the boxes are those of the masks (n, H, W) where none are given."""
     masks = np.asarray(masks, dtype=bool)
     if bboxes is None:
         bboxes = np.zeros((len(masks), 4), dtype=np.float32)
@@ -29,7 +31,7 @@ def instances(labels, scores, masks, bboxes=None):
             rows, columns = np.nonzero(mask)
             box[:] = columns.min(), rows.min(), columns.max() + 1, rows.max() + 1
     return InstanceData(labels=torch.tensor(labels, dtype=torch.int64), scores=torch.tensor(scores).float(),
-                        bboxes=torch.as_tensor(bboxes), masks=torch.from_numpy(masks))
+                        bboxes=torch.as_tensor(bboxes), masks=as_rle(masks))
 
 
 def sample(img_id, **fields):

@@ -11,6 +11,7 @@ from mmengine.structures import InstanceData, PixelData
 from pycocotools import mask as mask_utils
 
 from mask2former.evaluation import DumpSegResults
+from mask2former.rle import as_rle
 
 
 def predicted(num_instances: int) -> DetDataSample:
@@ -25,7 +26,7 @@ def predicted(num_instances: int) -> DetDataSample:
         labels=torch.arange(num_instances),
         scores=torch.linspace(0, 1, num_instances),
         bboxes=torch.rand(num_instances, 4),
-        masks=torch.rand(num_instances, 6, 8) > 0.5)
+        masks=as_rle(torch.rand(num_instances, 6, 8) > 0.5))
     return sample
 
 
@@ -43,8 +44,7 @@ def test_the_file_holds_the_predictions(tmp_path):
     assert (result['img_id'], result['img_path'], result['ori_shape']) == (12, 'a/b.jpg', (6, 8))
     for key in ('labels', 'scores', 'bboxes'):
         np.testing.assert_array_equal(result['instances'][key], sample.pred_instances[key].numpy())
-    masks = np.stack([mask_utils.decode(mask) for mask in result['instances']['masks']])
-    np.testing.assert_array_equal(masks, sample.pred_instances.masks.numpy())
+    assert result['instances']['masks'] == sample.pred_instances.masks
 
     infos = [{key: value for key, value in segment.items() if key != 'mask'} for segment in result['panoptic']]
     assert infos == sample.pred_panoptic_seg.segments_info

@@ -153,6 +153,17 @@ def test_max_dets():
     assert raised['segm_mAP_s'] == pytest.approx(1) and raised['segm_mAP_l'] == -1
 
 
+def test_bitmaps_are_taken_too():
+    """The masks of mmdet's models are bitmaps."""
+    encoded, bitmaps = nuclei(7, 5), nuclei(7, 5)
+    masks = np.stack([mask_utils.decode(mask) for mask in encoded.pred_instances.masks])
+    bitmaps.pred_instances.masks = torch.from_numpy(masks).bool()
+    assert run(build(), [bitmaps], META) == run(build(), [encoded], META)
+    bitmaps.pred_instances.masks = [[0, 0, 1, 1]] * 5
+    with pytest.raises(ValueError, match="must be a list of COCO's run-length dicts or bitmaps"):
+        run(build(), [bitmaps], META)
+
+
 def test_no_predictions_give_zero(real):
     assert run(build(metric='segm'), [nuclei(4, 0)], META)['segm_mAP'] == 0
     ann_file, truth, meta, _, _, _ = real

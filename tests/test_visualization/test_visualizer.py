@@ -6,8 +6,10 @@ import pytest
 import torch
 from mmdet.structures import DetDataSample
 from mmengine.structures import InstanceData, PixelData
+from pycocotools import mask as mask_utils
 
 from mask2former.registry import VISUALIZERS
+from mask2former.rle import as_rle
 from mask2former.visualization import SegLocalVisualizer
 from mask2former.visualization.draw import drawing_size
 
@@ -42,7 +44,7 @@ def make_sample(height, width, fields=FIELDS, num_instances=2):
             labels=labels,
             scores=torch.linspace(1, 0.1, num_instances),
             bboxes=torch.zeros(num_instances, 4),
-            masks=torch.from_numpy(masks)),
+            masks=as_rle(masks)),
         pred_sem_seg=PixelData(sem_seg=torch.from_numpy(sem_seg[None])))
     sample = DetDataSample()
     for name in fields:
@@ -182,3 +184,18 @@ def test_show_opens_a_window_with_the_name(visualizer, monkeypatch):
     monkeypatch.setattr(visualizer, 'show', lambda drawn, win_name, wait_time: shown.append((win_name, wait_time)))
     visualizer.add_datasample('title', gray(60, 60), make_sample(60, 60), show=True, wait_time=3)
     assert shown == [('title', 3)]
+
+
+def test_run_lengths_and_bitmaps_are_drawn_alike(visualizer):
+    sample = make_sample(90, 120, ('pred_instances', ), 4)
+    encoded = visualizer.draw_datasample(gray(90, 120), sample)
+    masks = np.stack([mask_utils.decode(mask) for mask in sample.pred_instances.masks])
+    sample.pred_instances.masks = torch.from_numpy(masks).bool()
+    assert np.array_equal(visualizer.draw_datasample(gray(90, 120), sample), encoded)
+
+
+def test_no_instances_are_drawn_as_the_image(visualizer):
+    for count, threshold in ((0, 0.3), (2, 2.0)):
+        sample = make_sample(600, 800, ('pred_instances', ), count)
+        drawn = visualizer.draw_datasample(gray(600, 800), sample, pred_score_thr=threshold)
+        assert np.array_equal(drawn[100:600, 850:1500], drawn[100:600, 50:700])

@@ -9,6 +9,8 @@ from mmdet.structures import DetDataSample
 from PIL import Image
 from pycocotools import mask as coco_mask
 
+from ..rle import as_rle
+
 
 def sample_to_json(sample: DetDataSample, classes: Sequence[str], *, score_thr: float = 0.0) -> dict:
     """A result as plain values for ``json.dump``.
@@ -38,13 +40,15 @@ def sample_to_json(sample: DetDataSample, classes: Sequence[str], *, score_thr: 
                 name=classes[info['label']],
                 isthing=bool(info['isthing']),
                 score=info['score'],
-                **_encode(id_map == info['id'])) for info in sample.pred_panoptic_seg.segments_info
+                **_describe(coco_mask.encode(np.asfortranarray(id_map == info['id'], dtype=np.uint8))))
+            for info in sample.pred_panoptic_seg.segments_info
         ]
     if 'pred_instances' in sample:
         instances = sample.pred_instances
+        masks = as_rle(instances.masks)
         order = instances.scores.argsort(descending=True, stable=True)
         result['instances'] = [
-            dict(label=label, name=classes[label], score=score, **_encode(instances.masks[index].cpu().numpy()))
+            dict(label=label, name=classes[label], score=score, **_describe(masks[index]))
             for index, label, score in zip(order, instances.labels[order].tolist(), instances.scores[order].tolist())
             if score >= score_thr
         ]
@@ -58,9 +62,8 @@ def sample_to_json(sample: DetDataSample, classes: Sequence[str], *, score_thr: 
     return result
 
 
-def _encode(mask: np.ndarray) -> dict:
-    """Area, bounding box and RLE of a mask (H, W) bool."""
-    rle = coco_mask.encode(np.asfortranarray(mask, dtype=np.uint8))
+def _describe(rle: dict) -> dict:
+    """Area, bounding box and RLE, as JSON can hold it, of a run-length dict."""
     x, y, width, height = coco_mask.toBbox(rle).tolist()
     return dict(
         area=int(coco_mask.area(rle)),

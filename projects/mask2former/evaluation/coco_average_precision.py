@@ -6,7 +6,6 @@ from contextlib import redirect_stdout
 from pathlib import Path
 
 import numpy as np
-import torch
 from pycocotools import mask as mask_utils
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
@@ -37,12 +36,6 @@ def coco_from(images: Sequence[dict], annotations: Sequence[dict], categories: S
     with redirect_stdout(io.StringIO()):
         coco.createIndex()
     return coco
-
-
-def encode_masks(masks: torch.Tensor) -> list[dict]:
-    """Encode masks ``(n, H, W)`` bool to n run-length dicts of COCO."""
-    columns_first = masks.to(torch.uint8).transpose(1, 2).contiguous().cpu().numpy()  # (n, W, H)
-    return mask_utils.encode(columns_first.transpose(2, 1, 0))  # (H, W, n) in Fortran order, without a copy
 
 
 def average_precision(

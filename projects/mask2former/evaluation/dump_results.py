@@ -7,7 +7,7 @@ import torch
 from mmengine.evaluator import DumpResults
 
 from ..registry import METRICS
-from .coco_average_precision import encode_masks
+from ..rle import as_rle, encode_masks
 
 
 @METRICS.register_module()
@@ -34,7 +34,7 @@ class DumpSegResults(DumpResults):
             if 'pred_instances' in sample:
                 found = sample['pred_instances']
                 result['instances'] = {key: found[key].cpu().numpy() for key in ('labels', 'scores', 'bboxes')}
-                result['instances']['masks'] = encode_masks(found['masks'])
+                result['instances']['masks'] = as_rle(found['masks'])
             if 'pred_panoptic_seg' in sample:
                 segments = sample['pred_panoptic_seg']['segments_info']
                 masks = _masks_of(sample['pred_panoptic_seg']['id_map'], [segment['id'] for segment in segments])

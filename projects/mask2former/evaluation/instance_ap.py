@@ -4,14 +4,14 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import torch
 from mmengine.evaluator import BaseMetric
 from mmengine.logging import print_log
 from pycocotools import mask as mask_utils
 from pycocotools.coco import COCO
 
 from ..registry import METRICS
-from .coco_average_precision import average_precision, coco_from, encode_masks, read_coco
+from ..rle import as_rle
+from .coco_average_precision import average_precision, coco_from, read_coco
 from .sample_fields import check_same_size, image_name, plane, require_field, require_meta
 
 KINDS = ('segm', 'bbox')
@@ -139,12 +139,10 @@ class InstanceAP(BaseMetric):
         detections = [dict(image_id=sample['img_id'], category_id=category_of[labels[place]], score=scores[place])
                       for place in kept]
         if 'segm' in self.kinds:
-            masks = instances['masks']  # (n, H, W)
-            if not isinstance(masks, torch.Tensor) or masks.ndim != 3:
-                raise ValueError(f'The predicted masks of {image_name(sample)} must be a tensor (n, H, W).')
-            check_same_size(masks.shape[1:], size, sample)
-            for detection, mask in zip(detections, encode_masks(masks[kept]) if kept else []):
-                detection['segmentation'] = mask
+            masks = as_rle(instances['masks'])
+            for detection, place in zip(detections, kept):
+                check_same_size(masks[place]['size'], size, sample)
+                detection['segmentation'] = masks[place]
         if 'bbox' in self.kinds:
             boxes = instances['bboxes'].cpu().numpy().astype(np.float64)[kept]  # (n, 4) xyxy
             boxes[:, 2:] -= boxes[:, :2]                                        # xywh

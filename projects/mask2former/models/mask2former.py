@@ -100,15 +100,16 @@ class Mask2Former(BaseModel):
     def predict(self, inputs: Tensor, data_samples: list[DetDataSample]) -> list[DetDataSample]:
         """Results of a batch, set on the data samples at the images' original sizes."""
         output = self.extract(inputs).full_precision()
-        for b, sample in enumerate(data_samples):
-            masks = LazyMasks(
-                mask_embed=output.mask_embed[-1, b],
-                mask_features=output.mask_features[b],
-                batch_shape=tuple(inputs.shape[-2:]),
-                img_shape=tuple(sample.img_shape[:2]),
-                ori_shape=tuple(sample.ori_shape[:2]))
-            for postprocessor in self.postprocessors:
-                postprocessor(output.class_logits[-1, b], masks, self.isthing, sample)
+        with torch.autocast(inputs.device.type, enabled=False):
+            for b, sample in enumerate(data_samples):
+                masks = LazyMasks(
+                    mask_embed=output.mask_embed[-1, b],
+                    mask_features=output.mask_features[b],
+                    batch_shape=tuple(inputs.shape[-2:]),
+                    img_shape=tuple(sample.img_shape[:2]),
+                    ori_shape=tuple(sample.ori_shape[:2]))
+                for postprocessor in self.postprocessors:
+                    postprocessor(output.class_logits[-1, b], masks, self.isthing, sample)
         return data_samples
 
 

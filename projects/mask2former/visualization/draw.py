@@ -1,6 +1,6 @@
 """Painting segments and joining panels, with OpenCV on arrays. Images are (H, W, 3) uint8 RGB."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import cv2
 import numpy as np
@@ -102,12 +102,12 @@ def outline_segments(image: np.ndarray, id_map: np.ndarray, width: int) -> None:
     image[border > 0] = (255, 255, 255)
 
 
-def outline_masks(image: np.ndarray, masks: Sequence[np.ndarray], width: int) -> None:
+def outline_masks(image: np.ndarray, masks: Iterable[np.ndarray], width: int) -> None:
     """Draw the whole outline of each mask in white, also where another segment lies over it.
 
     Args:
         image (np.ndarray): (H, W, 3) uint8, changed in place.
-        masks (Sequence[np.ndarray]): (H, W) bool each.
+        masks (Iterable[np.ndarray]): (H, W) bool each.
         width (int): Line width in pixels.
     """
     for mask in masks:

@@ -6,6 +6,9 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 from mmengine.structures import InstanceData, PixelData
+from pycocotools import mask as mask_utils
+
+from mask2former.rle import as_rle, decode_mask
 
 from .class_table import RGB, ClassTable, instance_color
 
@@ -18,13 +21,13 @@ class SegmentMap:
         id_map (np.ndarray): (H, W) int32, 0 is no segment.
         colors (list[tuple[int, int, int]]): RGB colour of each segment.
         texts (list[str]): Label of each segment.
-        masks (list[np.ndarray]): (H, W) bool of each segment where segments may overlap, else empty.
+        masks (list[dict]): Run-length dict of each segment where segments may overlap, else empty.
         dim_void (bool): Whether pixels of no segment are drawn darker: everything was meant to be segmented.
     """
     id_map: np.ndarray
     colors: list[RGB] = field(default_factory=list)
     texts: list[str] = field(default_factory=list)
-    masks: list[np.ndarray] = field(default_factory=list)
+    masks: list[dict] = field(default_factory=list)
     dim_void: bool = True
 
     @property
@@ -77,27 +80,29 @@ def from_panoptic(data: PixelData, table: ClassTable) -> SegmentMap:
     return panel
 
 
-def from_instances(data: InstanceData, table: ClassTable, score_thr: float = 0.) -> SegmentMap:
+def from_instances(data: InstanceData, table: ClassTable, shape: tuple[int, int], score_thr: float = 0.) -> SegmentMap:
     """Make a panel of ``pred_instances`` or ``gt_segments``. Smaller segments lie on top of larger ones.
 
     Args:
-        data (InstanceData): ``labels`` (n,), ``masks`` (n, H, W) and, of predictions, ``scores`` (n,).
+        data (InstanceData): ``labels`` (n,), ``masks``, n run-length dicts or bitmaps (n, H, W), and, of predictions,
+            ``scores`` (n,).
         table (ClassTable): Names and colours.
+        shape (tuple[int, int]): (H, W) of the panel where there are no masks.
         score_thr (float): Instances whose score is lower are left out.
     """
-    masks = _array(data.masks).astype(bool, copy=False)
-    labels = _array(data.labels)
     scores = _array(data.scores) if 'scores' in data else None
     if scores is not None:
         keep = scores >= score_thr
-        masks, labels, scores = masks[keep], labels[keep], scores[keep]
-    id_map = np.zeros(masks.shape[1:], np.int32)
+        data, scores = data[torch.from_numpy(keep)], scores[keep]
+    masks, labels = as_rle(data.masks), _array(data.labels)
+    id_map = np.zeros(masks[0]['size'] if masks else shape, np.int32)
     panel = SegmentMap(id_map, dim_void=False)
     colors = _Colors(table)
-    areas = masks.sum((1, 2))  # (n, H, W) -> (n,)
+    # One call a mask: given a list of more than 255, pycocotools overflows.
+    areas = np.array([mask_utils.area(mask) for mask in masks], np.int64)  # (n,)
     for number, index in enumerate(np.argsort(-areas, kind='stable'), start=1):
         label = int(labels[index])
-        id_map[masks[index]] = number
+        id_map[decode_mask(masks[index])] = number
         panel.masks.append(masks[index])
         panel.colors.append(colors.next(label, table.isthing(label)))
         panel.texts.append(_text(table.name(label), None if scores is None else float(scores[index])))

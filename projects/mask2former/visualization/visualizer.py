@@ -9,6 +9,7 @@ from mmengine.visualization.vis_backend import BaseVisBackend
 from PIL.ImageFont import FreeTypeFont
 
 from mask2former.registry import VISUALIZERS
+from mask2former.rle import decode_mask
 
 from .class_table import ClassTable
 from .draw import (
@@ -111,7 +112,7 @@ class SegLocalVisualizer(Visualizer):
             np.ndarray: The panels side by side, (height, width, 3) uint8 RGB.
         """
         image = as_rgb(image)
-        panels = self._collect(data_sample, draw_gt, draw_pred, pred_score_thr)
+        panels = self._collect(data_sample, image.shape[:2], draw_gt, draw_pred, pred_score_thr)
         for title, panel in panels:
             if panel.shape != image.shape[:2]:
                 raise ValueError(
@@ -124,9 +125,9 @@ class SegLocalVisualizer(Visualizer):
         drawings += [add_caption(self._draw_panel(base, panel, font), title, font) for title, panel in panels]
         return tile_panels(drawings, gap=max(4, max(size) // 128))
 
-    def _collect(self, sample: DetDataSample | None, draw_gt: bool, draw_pred: bool,
+    def _collect(self, sample: DetDataSample | None, shape: tuple[int, int], draw_gt: bool, draw_pred: bool,
                  score_thr: float) -> list[tuple[str, SegmentMap]]:
-        """The panels beside the image, as (title, segments)."""
+        """The panels beside the image of size ``shape``, as (title, segments)."""
         if sample is None:
             return []
         table = ClassTable(self.dataset_meta)
@@ -134,11 +135,11 @@ class SegLocalVisualizer(Visualizer):
         if draw_gt and 'gt_panoptic_seg' in sample:
             panels.append(('Ground truth', from_panoptic(sample.gt_panoptic_seg, table)))
         elif draw_gt and 'gt_segments' in sample:
-            panels.append(('Ground truth', from_instances(sample.gt_segments, table)))
+            panels.append(('Ground truth', from_instances(sample.gt_segments, table, shape)))
         if draw_pred and 'pred_panoptic_seg' in sample:
             panels.append(('Panoptic', from_panoptic(sample.pred_panoptic_seg, table)))
         if draw_pred and 'pred_instances' in sample:
-            panels.append(('Instance', from_instances(sample.pred_instances, table, score_thr)))
+            panels.append(('Instance', from_instances(sample.pred_instances, table, shape, score_thr)))
         if draw_pred and 'pred_sem_seg' in sample:
             panels.append(('Semantic', from_semantic(sample.pred_sem_seg, table)))
         return panels
@@ -150,7 +151,7 @@ class SegLocalVisualizer(Visualizer):
         width = max(1, round(max(size) / 640))
         drawn = fill_segments(base, id_map, panel.colors, self.alpha, panel.dim_void)
         if panel.masks:
-            outline_masks(drawn, [resize_map(mask, size) for mask in panel.masks], width)
+            outline_masks(drawn, (resize_map(decode_mask(mask), size) for mask in panel.masks), width)
         else:
             outline_segments(drawn, id_map, width)
         return draw_labels(drawn, place_labels(id_map, panel.texts, panel.colors, font), font)

@@ -9,16 +9,7 @@ from torch import Tensor
 
 from ...registry import TASK_UTILS
 from .lazy_masks import LazyMasks
-
-
-def mask_boxes(masks: Tensor) -> Tensor:
-    """Tight boxes (n, 4) float32 as x1, y1, x2, y2 of masks (n, H, W) bool; zeros where a mask is empty."""
-    H, W = masks.shape[-2:]
-    columns, rows = masks.any(1), masks.any(2)  # (n, W), (n, H)
-    x1, y1 = columns.byte().argmax(1), rows.byte().argmax(1)
-    x2, y2 = W - columns.flip(1).byte().argmax(1), H - rows.flip(1).byte().argmax(1)
-    boxes = torch.stack((x1, y1, x2, y2), dim=1).float()
-    return boxes * columns.any(1)[:, None]
+from .run_lengths import RunLengthEncoder
 
 
 @TASK_UTILS.register_module()
@@ -53,19 +44,21 @@ class InstanceTopK:
 
         # Several classes may share a query: its mask is formed once.
         unique, inverse = queries.unique(return_inverse=True)
-        binary, quality = [], []
-        for _, logits in masks.chunks(unique):
-            inside = logits > 0  # (n', H, W)
-            area = inside.flatten(1).sum(1)
-            quality.append((logits.sigmoid() * inside).flatten(1).sum(1) / (area + 1e-6))
-            binary.append(inside)
-        if binary:
-            binary, quality = torch.cat(binary), torch.cat(quality)
-        else:
-            binary = torch.zeros((0, *masks.ori_shape), dtype=torch.bool, device=scores.device)
-            quality = scores.new_zeros(0)
-        scores = scores * quality[inverse]
+        encoder = RunLengthEncoder(len(unique), *masks.ori_shape)
+        area, total = torch.zeros_like(unique), scores.new_zeros(len(unique))
+        for columns, places, logits in masks.columns(unique):  # (columns, n', H)
+            inside = logits > 0
+            encoder.add(columns, places, inside)
+            places = places.to(area.device)
+            area.index_add_(0, places, inside.sum((0, 2)))
+            total.index_add_(0, places, logits.sigmoid_().mul_(inside).sum((0, 2)))
+        rles, boxes = encoder.finish()
+
+        scores = scores * (total / (area + 1e-6))[inverse]
         kept = scores >= self.score_thr
         inverse = inverse[kept]
         sample.pred_instances = InstanceData(
-            labels=labels[kept], scores=scores[kept], bboxes=mask_boxes(binary)[inverse], masks=binary[inverse])
+            labels=labels[kept],
+            scores=scores[kept],
+            bboxes=boxes.to(scores.device)[inverse],
+            masks=[dict(rles[i]) for i in inverse.tolist()])

@@ -1,16 +1,19 @@
-"""Masks of one image that are formed only for the queries somebody asks for."""
+"""Masks of one image that are formed only for the queries somebody asks for, a band at a time."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import torch
-import torch.nn.functional as F
 from torch import Tensor
+
+from .axis_resize import AxisResize
 
 
 @dataclass
 class LazyMasks:
     """The factors of an image's masks and the sizes to bring them to.
+
+    Mask logits at the original size are, as in the reference, those of the mask features' size enlarged to the padded
+    input, with the padding cut off, and resized to the original size, bilinearly each time.
 
     Attributes:
         mask_embed (Tensor): (Q, C).
@@ -18,7 +21,8 @@ class LazyMasks:
         batch_shape (tuple[int, int]): Size of the padded input (H, W).
         img_shape (tuple[int, int]): Size of the image within it.
         ori_shape (tuple[int, int]): Size of the image as it came, and of the masks that are formed.
-        max_elements (int): How many mask values :meth:`chunks` forms at a time. Defaults to 2**26 (256 MB in float32).
+        max_bytes (int): Memory of the mask logits that exist at a time at the original size, but one line of pixels at
+            least; a postprocessor needs a few times as much. Defaults to 4 MiB, which caches hold.
     """
 
     mask_embed: Tensor
@@ -26,24 +30,60 @@ class LazyMasks:
     batch_shape: tuple[int, int]
     img_shape: tuple[int, int]
     ori_shape: tuple[int, int]
-    max_elements: int = 2**26
+    max_bytes: int = 2**22
 
-    def logits(self, index: Tensor) -> Tensor:
-        """Mask logits (n, H, W) of the queries ``index`` (n,) at the original size.
+    def rows(self, index: Tensor) -> Iterator[tuple[slice, Tensor]]:
+        """Mask logits of the queries ``index`` (n,) in bands of rows, from the top.
 
-        As the reference: up to the padded input, padding cut off, then to the original size.
+        Yields:
+            tuple: Which rows, and their logits (rows, n, W), which may be written to.
         """
-        masks = torch.einsum('qc,chw->qhw', self.mask_embed[index], self.mask_features)[:, None]  # (n, 1, h, w)
-        masks = F.interpolate(masks, size=self.batch_shape, mode='bilinear', align_corners=False)
-        masks = masks[..., :self.img_shape[0], :self.img_shape[1]]
-        if self.img_shape != self.ori_shape:
-            masks = F.interpolate(masks, size=self.ori_shape, mode='bilinear', align_corners=False)
-        return masks[:, 0]
+        low = self._low(index)  # (h, n, w)
+        down, across = self._resize(0), self._resize(1)
+        for band in self._bands(0, len(index)):
+            yield band, _enlarge(low, down, across, band)
 
-    def chunks(self, index: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-        """Pairs of a part of ``index`` and its logits, so that memory stays bounded; none for an empty index."""
-        if len(index) == 0:
+    def columns(self, index: Tensor) -> Iterator[tuple[slice, Tensor, Tensor]]:
+        """Like :meth:`rows`, but in bands of columns, from the left, and without queries that have no pixel there.
+
+        Yields:
+            tuple: Which columns; the places in ``index`` (n',), on the CPU, of the queries that may be positive there;
+            and their logits (columns, n', H), which may be written to. Bands without such a query are left out.
+        """
+        low = self._low(index).permute(2, 1, 0).contiguous()  # (w, n, h)
+        down, across = self._resize(0), self._resize(1)
+        # Resizing takes means: what is positive nowhere around is not so afterwards.
+        positive = (low.amax(2) > 0).cpu()  # (w, n)
+        for band in self._bands(1, len(index)):
+            places = positive[across.inputs(band.start, band.stop)].any(0).nonzero().flatten()  # (n',)
+            if len(places):
+                yield band, places, _enlarge(low, across, down, band, places.to(low.device))
+
+    def _low(self, index: Tensor) -> Tensor:
+        """Mask logits (h, n, w) at the size of the mask features."""
+        return self.mask_embed[index] @ self.mask_features.transpose(0, 1)  # (n, C) @ (h, C, w)
+
+    def _resize(self, axis: int) -> AxisResize:
+        return AxisResize(self.mask_features.shape[axis + 1], self.batch_shape[axis], self.img_shape[axis],
+                          self.ori_shape[axis], like=self.mask_features)
+
+    def _bands(self, axis: int, n: int) -> Iterator[slice]:
+        """Slices of the axis, of as many lines of n masks as the memory allows; none for no masks."""
+        if n == 0:
             return
-        pixels = max(self.ori_shape[0] * self.ori_shape[1], self.batch_shape[0] * self.batch_shape[1])
-        for part in index.split(max(1, self.max_elements // pixels)):
-            yield part, self.logits(part)
+        length, line = self.ori_shape[axis], n * self.ori_shape[1 - axis] * self.mask_features.element_size()
+        lines = max(1, self.max_bytes // line)
+        for start in range(0, length, lines):
+            yield slice(start, min(start + lines, length))
+
+
+def _enlarge(low: Tensor, first: AxisResize, last: AxisResize, band: slice, places: Tensor | None = None) -> Tensor:
+    """A band (lines, n', L) of masks (l, n, s) whose first axis ``first`` resizes, and whose last axis ``last`` does.
+
+    ``places`` (n',) are the masks to take; by default all. The last axis comes first, for its inputs are fewer.
+    """
+    inputs = first.inputs(band.start, band.stop)
+    part = low[inputs] if places is None else low[inputs].index_select(1, places)  # (l', n', s)
+    part = last.last_axis(part.flatten(0, 1))  # (l' * n', L)
+    weights = first.weights[inputs, band]  # (l', lines)
+    return (weights.T @ part.view(len(weights), -1)).view(weights.shape[1], -1, part.shape[1])

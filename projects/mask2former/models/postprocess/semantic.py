@@ -8,6 +8,7 @@ from mmengine.structures import PixelData
 from torch import Tensor
 
 from ...registry import TASK_UTILS
+from .argmax import argmax_of_middle_
 from .lazy_masks import LazyMasks
 
 
@@ -25,7 +26,7 @@ class SemanticInference:
             sample (DetDataSample): Where the result goes.
         """
         probability = class_logits.softmax(-1)[:, :-1]  # (Q, K)
-        scores = 0
-        for index, logits in masks.chunks(torch.arange(len(probability), device=probability.device)):
-            scores = scores + torch.einsum('qk,qhw->khw', probability[index], logits.sigmoid())  # (K, H, W)
-        sample.pred_sem_seg = PixelData(sem_seg=scores.argmax(0, keepdim=True))
+        sem_seg = torch.empty(masks.ori_shape, dtype=torch.long, device=probability.device)
+        for rows, logits in masks.rows(torch.arange(len(probability), device=probability.device)):  # (rows, Q, W)
+            sem_seg[rows] = argmax_of_middle_(probability.T @ logits.sigmoid_())  # (rows, K, W) -> (rows, W)
+        sample.pred_sem_seg = PixelData(sem_seg=sem_seg[None])
