@@ -13,7 +13,6 @@ from mmengine.config import Config, DictAction
 from mmengine.registry import RUNNERS as MMENGINE_RUNNERS
 from mmengine.runner import Runner
 
-from ..checkpoints import class_transfer  # noqa: F401  (registers its hook)
 from ..checkpoints.loading import CheckpointError
 from ..checkpoints.names import find_config
 from ..checkpoints.schemes import loadable

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from math import isqrt
 
 import torch
@@ -77,65 +77,92 @@ class Architecture:
         return f'{name}, {self.num_queries} queries, {self.num_classes} classes'
 
 
-def infer(state: Mapping[str, Tensor]) -> Architecture:
-    """The architecture of a state dict with our names.
+class _Names:
+    """What the names and shapes of a state dict say."""
 
-    Raises:
-        CheckpointError: If a weight that tells it is absent or has an impossible shape; the message is the end of a
-            sentence that begins with the file.
-    """
+    def __init__(self, state: Mapping[str, Tensor]) -> None:
+        self.state = state
 
-    def shape(name: str, ndim: int) -> tuple[int, ...]:
-        if name not in state:
+    def shape(self, name: str, ndim: int) -> tuple[int, ...]:
+        if name not in self.state:
             raise CheckpointError(f"lacks '{name}'")
-        found = tuple(state[name].shape)
+        found = tuple(self.state[name].shape)
         if len(found) != ndim or 0 in found:
             raise CheckpointError(f"holds '{name}' in the impossible shape {found}")
         return found
 
-    def count(pattern: str) -> int:
-        found = {int(match[1]) for name in state if (match := re.match(pattern, name))}
+    def count(self, prefix: str) -> int:
+        """How many numbers follow a prefix, which must be 0, 1, ..."""
+        pattern = re.compile(re.escape(prefix) + r'(\d+)\.')
+        found = {int(match[1]) for name in self.state if (match := pattern.match(name))}
         if found != set(range(len(found))):
-            raise CheckpointError(f"lacks some of its layers '{pattern}', of which it has {sorted(found)[:20]}".replace(
-                '\\', ''))
+            raise CheckpointError(f"lacks some of '{prefix}N', of which it has the numbers {sorted(found)[:20]}")
         return len(found)
 
-    num_queries, embed_dims = shape('head.query_feat.weight', 2)
-    levels = shape('pixel_decoder.level_embed', 2)[0]
-    fpn = [f'pixel_decoder.lateral_convs.{i}.0.weight' for i in range(count(r'pixel_decoder\.lateral_convs\.(\d+)\.'))]
-    coarse_to_fine = [shape(name, 4)[1]
-                      for name in [f'pixel_decoder.input_projs.{i}.0.weight' for i in range(levels)] + fpn]
-    offsets = shape('pixel_decoder.encoder.0.self_attn.sampling_offsets.bias', 1)[0]
-    stem = dict(depths=(), width=0, bottleneck=0, heads=(), window=0)
-    if 'backbone.patch_embed.projection.weight' in state and 'backbone.norm3.weight' in state:
-        blocks = [rf'backbone\.stages\.{s}\.blocks\.(\d+)\.' for s in range(count(r'backbone\.stages\.(\d+)\.'))]
-        tables = [shape(f'backbone.stages.{s}.blocks.0.attn.w_msa.relative_position_bias_table', 2)
-                  for s in range(len(blocks))]
-        stem |= dict(depths=tuple(map(count, blocks)), width=shape('backbone.patch_embed.projection.weight', 4)[0],
-                     heads=tuple(table[1] for table in tables), window=(isqrt(tables[0][0]) + 1) // 2)
-        if stem['window'] > MAX_WINDOW:
-            raise CheckpointError(f"has windows of {stem['window']} tokens, which no Swin has")
-        backbone = 'swin'
-    elif 'backbone.conv1.weight' in state and 'backbone.layer4.0.conv1.weight' in state:
-        bottleneck = shape('backbone.layer1.0.conv1.weight', 4)[0] if 'backbone.layer1.0.conv3.weight' in state else 0
-        stem |= dict(depths=tuple(count(rf'backbone\.layer{s}\.(\d+)\.') for s in range(1, 5)),
-                     width=shape('backbone.conv1.weight', 4)[0], bottleneck=bottleneck)
-        backbone = 'resnet'
-    else:
-        backbone = 'other'
+
+def infer_backbone(state: Mapping[str, Tensor], prefix: str = 'backbone.') -> dict:
+    """The fields of `Architecture` that describe the backbone, of a state dict with our names under a prefix.
+
+    Raises:
+        CheckpointError: If a weight that tells them is absent or has an impossible shape; the message is the end of a
+            sentence that begins with the file.
+    """
+    names = _Names(state)
+    if any(name.startswith(f'{prefix}stages.0.blocks.0.attn.w_msa.') for name in state):
+        stages = range(names.count(f'{prefix}stages.'))
+        table = 'blocks.0.attn.w_msa.relative_position_bias_table'
+        tables = [names.shape(f'{prefix}stages.{s}.{table}', 2) for s in stages]
+        width, window = names.shape(f'{prefix}patch_embed.projection.weight', 4)[0], (isqrt(tables[0][0]) + 1) // 2
+        if window > MAX_WINDOW:
+            raise CheckpointError(f'has windows of {window} tokens, which no Swin has')
+        return dict(
+            backbone='swin', depths=tuple(names.count(f'{prefix}stages.{s}.blocks.') for s in stages), width=width,
+            bottleneck=0, heads=tuple(table[1] for table in tables), window=window,
+            in_channels=tuple(width * 2**s for s in stages))
+    if any(name.startswith(f'{prefix}layer1.0.') for name in state) and f'{prefix}stem.0.weight' not in state:
+        last = 'conv3' if f'{prefix}layer1.0.conv3.weight' in state else 'conv2'
+        bottleneck = names.shape(f'{prefix}layer1.0.conv1.weight', 4)[0] if last == 'conv3' else 0
+        return dict(
+            backbone='resnet', depths=tuple(names.count(f'{prefix}layer{s}.') for s in range(1, 5)),
+            width=names.shape(f'{prefix}conv1.weight', 4)[0], bottleneck=bottleneck, heads=(), window=0,
+            in_channels=tuple(names.shape(f'{prefix}layer{s}.0.{last}.weight', 4)[0] for s in range(1, 5)))
+    return dict(backbone='other', depths=(), width=0, bottleneck=0, heads=(), window=0, in_channels=())
+
+
+def infer(state: Mapping[str, Tensor]) -> Architecture:
+    """The architecture of a state dict with our names.
+
+    Raises:
+        CheckpointError: As :func:`infer_backbone`.
+    """
+    names = _Names(state)
+    backbone = infer_backbone(state)
+    num_queries, embed_dims = names.shape('head.query_feat.weight', 2)
+    levels = names.shape('pixel_decoder.level_embed', 2)[0]
+    convs = [f'pixel_decoder.input_projs.{i}.0.weight' for i in range(levels)] + [
+        f'pixel_decoder.lateral_convs.{i}.0.weight' for i in range(names.count('pixel_decoder.lateral_convs.'))]
+    if not backbone['in_channels']:
+        backbone['in_channels'] = tuple(names.shape(name, 4)[1] for name in convs[::-1])
     return Architecture(
-        backbone=backbone, **stem, in_channels=tuple(coarse_to_fine[::-1]), embed_dims=embed_dims, num_levels=levels,
-        mask_dims=shape('pixel_decoder.mask_proj.weight', 4)[0], samples=offsets // 2,
-        encoder_layers=count(r'pixel_decoder\.encoder\.(\d+)\.'),
-        encoder_ffn=shape('pixel_decoder.encoder.0.ffn.linear1.weight', 2)[0],
-        decoder_layers=count(r'head\.layers\.(\d+)\.'), decoder_ffn=shape('head.layers.0.ffn.linear1.weight', 2)[0],
-        num_queries=num_queries, num_classes=shape('head.class_embed.weight', 2)[0] - 1)
+        **backbone, embed_dims=embed_dims, num_levels=levels,
+        mask_dims=names.shape('pixel_decoder.mask_proj.weight', 4)[0],
+        samples=names.shape('pixel_decoder.encoder.0.self_attn.sampling_offsets.bias', 1)[0] // 2,
+        encoder_layers=names.count('pixel_decoder.encoder.'),
+        encoder_ffn=names.shape('pixel_decoder.encoder.0.ffn.linear1.weight', 2)[0],
+        decoder_layers=names.count('head.layers.'),
+        decoder_ffn=names.shape('head.layers.0.ffn.linear1.weight', 2)[0],
+        num_queries=num_queries, num_classes=names.shape('head.class_embed.weight', 2)[0] - 1)
+
+
+def backbone_shapes(fields: Mapping) -> Shapes:
+    """Names, without a prefix, and shapes of the weights of a backbone that is described by `Architecture`'s fields."""
+    return dict(resnet=_resnet, swin=_swin, other=lambda fields: {})[fields['backbone']](fields)
 
 
 def expected_shapes(arch: Architecture) -> Shapes:
     """Names and shapes of all weights of our model, without those of a backbone that is neither ResNet nor Swin."""
-    backbone = dict(resnet=_resnet, swin=_swin, other=lambda arch: {})[arch.backbone](arch)
-    return {f'backbone.{name}': shape for name, shape in backbone.items()} | _pixel_decoder(arch) | _head(arch)
+    backbone = {f'backbone.{name}': shape for name, shape in backbone_shapes(asdict(arch)).items()}
+    return backbone | _pixel_decoder(arch) | _head(arch)
 
 
 def fill_computed(state: dict[str, Tensor], shapes: Shapes) -> dict[str, str]:
@@ -164,15 +191,15 @@ def _batch_norm(name: str, channels: int) -> Shapes:
         f'{name}.running_mean': (channels, ), f'{name}.running_var': (channels, ), f'{name}.{COUNTER}': ()}
 
 
-def _resnet(arch: Architecture) -> Shapes:
-    shapes = {'conv1.weight': (arch.width, 3, 7, 7)} | _batch_norm('bn1', arch.width)
-    inputs = arch.width
-    for s, blocks in enumerate(arch.depths):
-        outputs = arch.in_channels[s] if s < len(arch.in_channels) else 0
+def _resnet(fields: Mapping) -> Shapes:
+    shapes = {'conv1.weight': (fields['width'], 3, 7, 7)} | _batch_norm('bn1', fields['width'])
+    inputs = fields['width']
+    for s, blocks in enumerate(fields['depths']):
+        outputs = fields['in_channels'][s]
         for i in range(blocks):
             block = f'layer{s + 1}.{i}'
-            if arch.bottleneck:
-                inner = arch.bottleneck * 2**s
+            if fields['bottleneck']:
+                inner = fields['bottleneck'] * 2**s
                 convs = [(inner, inputs, 1, 1), (inner, inner, 3, 3), (outputs, inner, 1, 1)]
             else:
                 convs = [(outputs, inputs, 3, 3), (outputs, outputs, 3, 3)]
@@ -185,12 +212,13 @@ def _resnet(arch: Architecture) -> Shapes:
     return shapes
 
 
-def _swin(arch: Architecture) -> Shapes:
-    shapes = {'patch_embed.projection.weight': (arch.width, 3, 4, 4), 'patch_embed.projection.bias': (arch.width, )}
-    shapes |= _norm('patch_embed.norm', arch.width)
-    table, tokens = (2 * arch.window - 1)**2, arch.window**2
-    for s, (blocks, heads) in enumerate(zip(arch.depths, arch.heads)):
-        width = arch.width * 2**s
+def _swin(fields: Mapping) -> Shapes:
+    embed, window = fields['width'], fields['window']
+    shapes = {'patch_embed.projection.weight': (embed, 3, 4, 4), 'patch_embed.projection.bias': (embed, )}
+    shapes |= _norm('patch_embed.norm', embed)
+    table, tokens = (2 * window - 1)**2, window**2
+    for s, (blocks, heads) in enumerate(zip(fields['depths'], fields['heads'])):
+        width = embed * 2**s
         for i in range(blocks):
             block = f'stages.{s}.blocks.{i}'
             attn = f'{block}.attn.w_msa'
@@ -199,7 +227,7 @@ def _swin(arch: Architecture) -> Shapes:
             shapes |= _linear(f'{attn}.qkv', width, 3 * width) | _linear(f'{attn}.proj', width, width)
             shapes |= _linear(f'{block}.ffn.layers.0.0', width, 4 * width)
             shapes |= _linear(f'{block}.ffn.layers.1', 4 * width, width)
-        if s < len(arch.depths) - 1:
+        if s < len(fields['depths']) - 1:
             shapes |= {f'stages.{s}.downsample.reduction.weight': (2 * width, 4 * width)}
             shapes |= _norm(f'stages.{s}.downsample.norm', 4 * width)
         shapes |= _norm(f'norm{s}', width)

@@ -147,6 +147,8 @@ def convert_raw(raw: RawCheckpoint, path: str, *, ignore_unknown: bool = False) 
             raise CheckpointError(f"holds {len(converted.unknown)} weights that a Mask2Former of the format {source} "
                                   f"has not, such as '{converted.unknown[0]}'")
         arch = infer(converted.state)
+        if arch.backbone == 'other' and source in ('detectron2', 'transformers'):
+            raise CheckpointError('lacks a backbone that is known here, a ResNet or a Swin')
         shapes = expected_shapes(arch)
         made = fill_computed(converted.state, shapes)
         dropped = converted.dropped | dict.fromkeys(converted.unknown, 'no rule fits it')
