@@ -148,26 +148,48 @@ def kinds_of_masks(height, width):
 
 @pytest.mark.parametrize('size', [(7, 9), (1, 1), (1, 5), (6, 1), (40, 33)])
 @pytest.mark.parametrize('dtype, tolerance', [(torch.float64, 1e-13), (torch.float32, 1e-5)])
-def test_sampled_masks_equal_grid_sample(size, dtype, tolerance):
-    masks, shared = kinds_of_masks(*size), points_of_interest(dtype)
-    index = torch.tensor([5, 0, 1, 2, 3, 4, 5, 5])
-    own = shared + torch.linspace(-0.1, 0.1, len(index), dtype=dtype)[:, None, None]
-    for points in (shared, own):
-        expected = F.grid_sample(
+@pytest.mark.parametrize('few', [1, 4, 10])
+def test_sampled_masks_equal_grid_sample(size, dtype, tolerance, few, monkeypatch):
+    masks, shared = kinds_of_masks(*size), points_of_interest(dtype)  # (6, H, W), (1, n, 2)
+    monkeypatch.setattr(point_sampling, 'FLOAT_MASK_ELEMENTS', few * masks[0].numel())
+
+    def grid_sample(index, points):
+        return F.grid_sample(
             masks[index].to(dtype)[:, None], (2 * points - 1).expand(len(index), -1, -1)[:, None], mode='bilinear',
             padding_mode='zeros', align_corners=False)[:, 0, 0]
-        sampled = point_sampling.sample_masks(masks, index, points)
-        assert sampled.dtype == dtype
-        torch.testing.assert_close(sampled, expected, rtol=0, atol=tolerance * max(size))
-    assert point_sampling.sample_masks(masks[:0], index[:0], shared).shape == (0, shared.shape[1])
+
+    sampled = point_sampling.sample_masks(masks, shared[0])
+    assert sampled.dtype == dtype
+    torch.testing.assert_close(sampled, grid_sample(torch.arange(6), shared), rtol=0, atol=tolerance * max(size))
+    # Not every mask is taken by every decoder output.
+    segments = torch.tensor([[5, 0, 1], [2, 3, 4], [4, 5, 0]])
+    own = shared + torch.linspace(-0.1, 0.1, segments.numel(), dtype=dtype)[:, None, None]
+    sampled = point_sampling.sample_matched_masks(masks, segments, own)
+    assert sampled.dtype == dtype
+    torch.testing.assert_close(sampled, grid_sample(segments.flatten(), own), rtol=0, atol=tolerance * max(size))
+
+
+def test_no_masks_are_sampled_at_no_points():
+    none = torch.zeros(0, 3, 4, dtype=torch.bool)
+    assert point_sampling.sample_masks(none, torch.rand(5, 2)).shape == (0, 5)
+    assert point_sampling.sample_matched_masks(none, torch.zeros(2, 0).long(), torch.rand(0, 5, 2)).shape == (0, 5)
+
+
+@pytest.mark.parametrize('dtype, tolerance', [(torch.float64, 1e-13), (torch.float32, 1e-5)])
+def test_sampled_features_equal_grid_sample(dtype, tolerance):
+    features = make_output().mask_features[0].to(dtype)
+    points = points_of_interest(dtype)
+    expected = F.grid_sample(features[None], 2 * points[:, None] - 1, padding_mode='zeros', align_corners=False)
+    sampled = point_sampling.sample_features(features, points[0])
+    torch.testing.assert_close(sampled, expected[0, :, 0].T, rtol=0, atol=10 * tolerance)
 
 
 def test_one_pixel_mask_in_closed_form():
     """A single pixel is a tent: 1 in its centre, 0.5 on its edges, 0.25 on its corners, 0 beyond its neighbours."""
     masks = torch.zeros(1, 4, 8, dtype=torch.bool)
     masks[0, 1, 3] = True
-    points = torch.tensor([[(3.5, 1.5), (3, 1.5), (4, 1.5), (3.5, 2), (3, 1), (4.5, 1.5), (3.75, 1.25)]]).double()
-    sampled = point_sampling.sample_masks(masks, torch.tensor([0]), points / torch.tensor([8, 4]))
+    points = torch.tensor([(3.5, 1.5), (3, 1.5), (4, 1.5), (3.5, 2), (3, 1), (4.5, 1.5), (3.75, 1.25)]).double()
+    sampled = point_sampling.sample_masks(masks, points / torch.tensor([8, 4]))
     assert sampled.tolist() == [[1, 0.5, 0.5, 0.5, 0.25, 0, 0.75 * 0.75]]
 
 
@@ -184,7 +206,7 @@ def test_sampled_maps_equal_mmcv():
 @pytest.mark.parametrize('num_points, oversample_ratio, importance_ratio', [
     (100, 3.0, 0.75), (101, 3.0, 0.75), (50, 1.0, 0.0), (50, 2.5, 1.0)])
 def test_uncertain_points_equal_the_peers(num_points, oversample_ratio, importance_ratio):
-    """Given the same random numbers."""
+    """Given the same random numbers; the uncertain points come in any order."""
     from transformers.models.mask2former.modeling_mask2former import Mask2FormerLoss
     logits = make_output(torch.float32).mask_logits()[0]
     ours, mmdet, transformers = (
@@ -195,8 +217,21 @@ def test_uncertain_points_equal_the_peers(num_points, oversample_ratio, importan
             lambda: Mask2FormerLoss.sample_points_using_uncertainty(
                 None, logits[:, None], lambda x: -x.abs(), num_points, oversample_ratio, importance_ratio)))
     assert ours.shape == (Q, num_points, 2)
-    assert torch.equal(ours, mmdet)
-    assert torch.equal(ours, transformers)
+    important = int(importance_ratio * num_points)
+    for peer in (mmdet, transformers):
+        for mine, theirs in zip(ours.tolist(), peer.tolist()):
+            assert sorted(mine[:important]) == sorted(theirs[:important])
+            assert mine[important:] == theirs[important:]
+
+
+def test_candidates_are_taken_of_few_masks_at_a_time(monkeypatch):
+    """Parts of the masks choose from the points that these parts would have, one after another."""
+    logits = make_output(torch.float32).mask_logits()[0]
+    torch.manual_seed(0)
+    expected = torch.cat([point_sampling.uncertain_points(part, 20, 3.0, 0.75) for part in logits.split(2)])
+    monkeypatch.setattr(point_sampling, 'CANDIDATES', 2 * 60)
+    torch.manual_seed(0)
+    assert torch.equal(point_sampling.uncertain_points(logits, 20, 3.0, 0.75), expected)
 
 
 def test_three_quarters_are_the_most_uncertain(monkeypatch):

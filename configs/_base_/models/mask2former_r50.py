@@ -4,14 +4,8 @@ model = dict(
     data_preprocessor=dict(
         type='SegDataPreprocessor', mean=(123.675, 116.28, 103.53), std=(58.395, 57.12, 57.375), bgr_to_rgb=True),
     backbone=dict(
-        type='ResNet',
+        type='FrozenBNResNet',
         depth=50,
-        num_stages=4,
-        out_indices=(0, 1, 2, 3),
-        frozen_stages=-1,
-        norm_cfg=dict(type='BN', requires_grad=False),
-        norm_eval=True,
-        style='pytorch',
         init_cfg=dict(type='Pretrained', checkpoint='torchvision://resnet50')),
     pixel_decoder=dict(
         type='MSDeformAttnPixelDecoder',

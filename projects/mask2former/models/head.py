@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
+from ..ops.linear import Linear, products
 from ..registry import MODELS
 from .layers import FFN, MLP, Attention, sine_position
 
@@ -30,7 +31,8 @@ class HeadOutput(NamedTuple):
 
     def mask_logits(self, layer: int = -1) -> Tensor:
         """All masks of one decoder output, (B, Q, h, w)."""
-        return torch.einsum('bqc,bchw->bqhw', self.mask_embed[layer], self.mask_features)
+        features = self.mask_features.flatten(2).transpose(1, 2)  # (B, h*w, C)
+        return products(self.mask_embed[layer], features).unflatten(-1, self.mask_features.shape[-2:])
 
 
 class MaskedAttentionLayer(nn.Module):
@@ -104,7 +106,7 @@ class MaskedAttentionHead(BaseModule):
         self.layers = nn.ModuleList(
             MaskedAttentionLayer(embed_dims, num_heads, ffn_dims) for _ in range(num_layers))
         self.norm = nn.LayerNorm(embed_dims)
-        self.class_embed = nn.Linear(embed_dims, num_classes + 1)
+        self.class_embed = Linear(embed_dims, num_classes + 1)
         self.mask_embed = MLP(embed_dims, embed_dims, mask_dims, num_layers=3)
 
     def init_weights(self) -> None:
@@ -130,8 +132,8 @@ class MaskedAttentionHead(BaseModule):
             tokens.append(x.flatten(2).transpose(1, 2) + self.level_embed.weight[level])  # (B, S, C)
             positions.append(sine_position(h, w, x.shape[1], x.device, self.level_embed.weight.dtype).flatten(1).T)
             # Resizing is linear, so it commutes with the product that makes a mask: features are resized, not masks.
-            level_features.append(
-                F.interpolate(mask_features.detach(), size=(h, w), mode='bilinear', align_corners=False).flatten(2))
+            resized = F.interpolate(mask_features.detach(), size=(h, w), mode='bilinear', align_corners=False)
+            level_features.append(resized.flatten(2).transpose(1, 2))  # (B, S, C)
 
         query = self.query_feat.weight.expand(len(mask_features), -1, -1)  # (B, Q, C)
         query_pos = self.query_embed.weight
@@ -157,11 +159,11 @@ class MaskedAttentionHead(BaseModule):
 
         Args:
             mask_embed (Tensor): (B, Q, C).
-            level_features (Tensor): (B, C, S), mask features resized to one level.
+            level_features (Tensor): (B, S, C), mask features resized to one level.
 
         Returns:
             Tensor: (B, 1, Q, S) bool.
         """
-        inside = mask_embed @ level_features >= 0  # (B, Q, S)
+        inside = products(mask_embed, level_features) >= 0  # (B, Q, S)
         inside |= ~inside.any(-1, keepdim=True)
         return inside[:, None]

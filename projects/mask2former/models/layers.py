@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..ops.linear import Linear
+
 
 def position_dtype(dtype: torch.dtype) -> torch.dtype:
     """The type to compute positions in for a model of type ``dtype``: half precision is too coarse for them."""
@@ -50,10 +52,10 @@ class Attention(nn.Module):
     def __init__(self, embed_dims: int, num_heads: int) -> None:
         super().__init__()
         self.num_heads = num_heads
-        self.q_proj = nn.Linear(embed_dims, embed_dims)
-        self.k_proj = nn.Linear(embed_dims, embed_dims)
-        self.v_proj = nn.Linear(embed_dims, embed_dims)
-        self.out_proj = nn.Linear(embed_dims, embed_dims)
+        self.q_proj = Linear(embed_dims, embed_dims)
+        self.k_proj = Linear(embed_dims, embed_dims)
+        self.v_proj = Linear(embed_dims, embed_dims)
+        self.out_proj = Linear(embed_dims, embed_dims)
 
     def init_weights(self) -> None:
         """As the reference: q, k and v are one (3C, C) matrix to Xavier, hence the smaller gain."""
@@ -92,8 +94,8 @@ class FFN(nn.Module):
 
     def __init__(self, embed_dims: int, hidden_dims: int) -> None:
         super().__init__()
-        self.linear1 = nn.Linear(embed_dims, hidden_dims)
-        self.linear2 = nn.Linear(hidden_dims, embed_dims)
+        self.linear1 = Linear(embed_dims, hidden_dims)
+        self.linear2 = Linear(hidden_dims, embed_dims)
         self.norm = nn.LayerNorm(embed_dims)
 
     def init_weights(self) -> None:
@@ -103,7 +105,7 @@ class FFN(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (..., C) to (..., C)."""
-        return self.norm(x + self.linear2(self.linear1(x).relu()))
+        return self.norm(x + self.linear2(self.linear1(x, relu=True)))
 
 
 class MLP(nn.Sequential):
@@ -120,5 +122,5 @@ class MLP(nn.Sequential):
         dims = [in_dims] + [hidden_dims] * (num_layers - 1)
         layers: list[nn.Module] = []
         for d in dims[:-1]:
-            layers += [nn.Linear(d, hidden_dims), nn.ReLU(inplace=True)]
-        super().__init__(*layers, nn.Linear(dims[-1], out_dims))
+            layers += [Linear(d, hidden_dims), nn.ReLU(inplace=True)]
+        super().__init__(*layers, Linear(dims[-1], out_dims))

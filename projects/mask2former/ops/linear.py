@@ -1,48 +1,125 @@
-"""A linear map that runs through oneDNN on CPUs.
+"""Linear maps that run through oneDNN on CPUs.
 
-PyTorch's own goes through MKL, which takes the slow path on processors that are not Intel's: on an AMD EPYC it reached
-190 GFLOP/s where oneDNN, which PyTorch contains as well, reached 430 (docs/performance.md).
+PyTorch's own go through MKL, which takes the slow path on processors that are not Intel's: on an AMD EPYC it reached
+190 GFLOP/s where oneDNN, which PyTorch contains as well, reached 430. A convolution of size 1 is a linear map, too, and
+oneDNN's convolution reached 120 (docs/performance.md).
 """
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 
-def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """``torch.nn.functional.linear``, through oneDNN where it can: (..., in), (out, in), (out,) -> (..., out)."""
+def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None, *, add: Tensor | None = None,
+           relu: bool = False) -> Tensor:
+    """``torch.nn.functional.linear`` and, by option, what often follows it.
+
+    Args:
+        x (Tensor): (..., in).
+        weight (Tensor): (out, in).
+        bias (Tensor, optional): (out,).
+        add (Tensor, optional): (..., out), added to the result.
+        relu (bool): Whether a ReLU comes last. Defaults to False.
+
+    Returns:
+        Tensor: (..., out).
+    """
     if not _takes_onednn(x, weight):
-        return F.linear(x, weight, bias)
-    return _Linear.apply(x.flatten(0, -2), weight, bias).view(*x.shape[:-1], len(weight))
+        out = F.linear(x, weight, bias)
+        out = out if add is None else out + add
+        return out.relu() if relu else out
+    shape = (*x.shape[:-1], len(weight))
+    if add is not None:
+        add = add.reshape(-1, len(weight))
+    return _Linear.apply(x.reshape(-1, x.shape[-1]), weight, bias, add, relu).view(shape)
+
+
+def pointwise_conv(x: Tensor, weight: Tensor, bias: Tensor | None = None, stride: int = 1, *,
+                   add: Tensor | None = None, relu: bool = False) -> Tensor:
+    """A convolution of size 1 and, by option, what often follows it.
+
+    Args:
+        x (Tensor): (B, in, H, W).
+        weight (Tensor): (out, in, 1, 1).
+        bias (Tensor, optional): (out,).
+        stride (int): Step from an output to the next. Defaults to 1.
+        add (Tensor, optional): (B, out, H / stride, W / stride), added to the result.
+        relu (bool): Whether a ReLU comes last. Defaults to False.
+
+    Returns:
+        Tensor: (B, out, H / stride, W / stride), on CPUs in channels-last order.
+    """
+    if not _takes_onednn(x, weight):
+        out = F.conv2d(x, weight, bias, stride)
+        out = out if add is None else out + add
+        return out.relu() if relu else out
+    tokens = x[:, :, ::stride, ::stride].permute(0, 2, 3, 1)  # (B, H, W, in)
+    if add is not None:
+        add = add.permute(0, 2, 3, 1)
+    return linear(tokens, weight.flatten(1), bias, add=add, relu=relu).permute(0, 3, 1, 2)
+
+
+def products(a: Tensor, b: Tensor) -> Tensor:
+    """All products of rows: (B, n, C), (B, m, C) -> (B, n, m)."""
+    if not _takes_onednn(a, b):
+        return a @ b.transpose(1, 2)
+    return torch.stack([linear(x, y) for x, y in zip(a, b)])
+
+
+class Linear(nn.Linear):
+    """``torch.nn.Linear`` through :func:`linear`."""
+
+    def forward(self, x: Tensor, relu: bool = False) -> Tensor:
+        """Map (..., in) to (..., out)."""
+        return linear(x, self.weight, self.bias, relu=relu)
+
+
+class PointwiseConv(nn.Conv2d):
+    """``torch.nn.Conv2d`` of size 1 through :func:`pointwise_conv`."""
+
+    def __init__(self, in_channels: int, out_channels: int, *, bias: bool = True) -> None:
+        super().__init__(in_channels, out_channels, 1, bias=bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (B, in, H, W) to (B, out, H, W)."""
+        return pointwise_conv(x, self.weight, self.bias)
 
 
 def _takes_onednn(x: Tensor, weight: Tensor) -> bool:
     return (
-        x.device.type == 'cpu' and x.dtype == weight.dtype == torch.float32 and x.numel() > 0 and len(weight) > 0
+        x.device.type == 'cpu' and x.dtype == weight.dtype == torch.float32 and x.numel() > 0 and weight.numel() > 0
         and torch.backends.mkldnn.is_available() and not torch.is_autocast_enabled('cpu')
-        and not torch.compiler.is_exporting())
+        and not torch.compiler.is_compiling())
 
 
-def _product(a: Tensor, b: Tensor, bias: Tensor | None = None) -> Tensor:
+def _product(a: Tensor, b: Tensor, bias: Tensor | None = None, activation: str = 'none') -> Tensor:
     """a @ b.T + bias of matrices (n, k) and (m, k) in any memory layout."""
-    return torch.ops.mkldnn._linear_pointwise(a, b, bias, 'none', [], '')
+    return torch.ops.mkldnn._linear_pointwise(a, b, bias, activation, [], '')
 
 
 class _Linear(torch.autograd.Function):
-    """x (n, in), weight (out, in), bias (out,) -> (n, out)."""
+    """x (n, in), weight (out, in), bias (out,), add (n, out) -> (n, out)."""
 
     @staticmethod
-    def forward(ctx, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        ctx.save_for_backward(x, weight)
-        return _product(x, weight, bias)
+    def forward(ctx, x: Tensor, weight: Tensor, bias: Tensor | None, add: Tensor | None, relu: bool) -> Tensor:
+        if add is None:
+            out = _product(x, weight, bias, 'relu' if relu else 'none')
+        else:
+            out = torch.ops.mkldnn._linear_pointwise.binary(x, add, weight, bias, 'add')
+            if relu:
+                out.relu_()
+        ctx.save_for_backward(x, weight, out if relu else None)
+        return out
 
     @staticmethod
     def backward(ctx, grad: Tensor) -> tuple[Tensor | None, ...]:
-        x, weight = ctx.saved_tensors
-        need_x, need_weight, need_bias = ctx.needs_input_grad
+        x, weight, out = ctx.saved_tensors
+        if out is not None:
+            grad = torch.ops.aten.threshold_backward(grad, out, 0)
+        need_x, need_weight, need_bias, need_add, _ = ctx.needs_input_grad
         grad_x = _product(grad, weight.T) if need_x else None
         grad_weight = None
         if need_weight:
             # oneDNN is faster with the shorter side first.
             grad_weight = _product(grad.T, x.T) if weight.shape[0] <= weight.shape[1] else _product(x.T, grad.T).T
-        return grad_x, grad_weight, grad.sum(0) if need_bias else None
+        return grad_x, grad_weight, grad.sum(0) if need_bias else None, grad if need_add else None, None

@@ -7,6 +7,7 @@ from mmengine.model import BaseModule
 from mmengine.structures import InstanceData
 from torch import Tensor
 
+from ...ops.linear import linear
 from ...registry import MODELS, TASK_UTILS
 from ..head import HeadOutput
 from . import point_sampling
@@ -119,19 +120,19 @@ class PointSampledCriterion(BaseModule):
             tuple: The decoder output of each mask (M,), its logits (M, P) and its targets (M, P).
         """
         layers, logits = [], []
+        features = output.mask_features.flatten(2).transpose(1, 2)  # (B, h*w, C)
         for b, (queries, _) in enumerate(matches):
-            D, n = queries.shape
-            layer = torch.arange(D, device=queries.device).repeat_interleave(n)  # (D*n,)
+            layer = torch.arange(len(queries), device=queries.device).repeat_interleave(queries.shape[1])  # (D*n,)
             embed = output.mask_embed[layer, b, queries.flatten()]  # (D*n, C)
-            logits.append(torch.einsum('mc,chw->mhw', embed, output.mask_features[b]))
+            logits.append(linear(embed, features[b]))
             layers.append(layer)
-        logits = torch.cat(logits)  # (M, h, w)
+        logits = torch.cat(logits).unflatten(-1, output.mask_features.shape[-2:])  # (M, h, w)
         points = point_sampling.uncertain_points(logits.detach(), self.num_points, self.oversample_ratio,
                                                  self.importance_ratio)  # (M, P, 2)
         mask_logits = point_sampling.sample_maps(logits[:, None], points)[:, 0]
         with torch.no_grad():
             mask_targets = torch.cat([
-                point_sampling.sample_masks(target.masks, segments.flatten(), own_points)
+                point_sampling.sample_matched_masks(target.masks, segments, own_points)
                 for target, (_, segments), own_points in zip(targets, matches, points.split([len(x) for x in layers]))
             ])
         return torch.cat(layers), mask_logits, mask_targets

@@ -3,6 +3,8 @@
 import torch.nn.functional as F
 from torch import Tensor
 
+from ...ops.linear import linear
+
 
 def mask_loss(logits: Tensor, targets: Tensor) -> Tensor:
     """Mean binary cross-entropy over the points of each mask: (n, P), (n, P) -> (n,)."""
@@ -18,11 +20,11 @@ def dice_loss(logits: Tensor, targets: Tensor) -> Tensor:
 
 def pairwise_mask_cost(logits: Tensor, targets: Tensor) -> Tensor:
     """:func:`mask_loss` of every pair: (n, P), (N, P) -> (n, N). ``softplus(x) - x t`` needs one product only."""
-    return (F.softplus(logits).sum(-1, keepdim=True) - logits @ targets.T) / logits.shape[-1]
+    return (F.softplus(logits).sum(-1, keepdim=True) - linear(logits, targets)) / logits.shape[-1]
 
 
 def pairwise_dice_cost(logits: Tensor, targets: Tensor) -> Tensor:
     """:func:`dice_loss` of every pair: (n, P), (N, P) -> (n, N)."""
     probability = logits.sigmoid()
-    overlap = 2 * probability @ targets.T + 1
+    overlap = 2 * linear(probability, targets) + 1
     return 1 - overlap / (probability.sum(-1, keepdim=True) + targets.sum(-1) + 1)

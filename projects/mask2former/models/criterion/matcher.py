@@ -9,10 +9,13 @@ from mmengine.structures import InstanceData
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
+from ...ops.linear import linear
 from ...registry import TASK_UTILS
 from ..head import HeadOutput
 from . import point_sampling
 from .losses import pairwise_dice_cost, pairwise_mask_cost
+
+LOGITS = 2**22  # mask logits at a time: 16 MB
 
 
 class NonFiniteError(FloatingPointError):
@@ -24,7 +27,7 @@ class HungarianMatcher:
     """Cheapest assignment, for each decoder output and image, by the costs of class, mask and dice.
 
     Masks are compared at random points. The points of an image are shared by its decoder outputs, so the mask features
-    are sampled once and one product gives the logits of all queries of all outputs.
+    are sampled once for the queries of all outputs.
 
     Args:
         class_cost (float): Weight of the class cost. Defaults to 2.
@@ -79,17 +82,17 @@ class HungarianMatcher:
     def cost(self, output: HeadOutput, b: int, target: InstanceData) -> Tensor:
         """The cost (D, Q, N) of matching each query of each decoder output with each segment of image ``b``."""
         D, _, Q, _ = output.class_logits.shape
-        features = output.mask_features[b:b + 1]  # (1, C, h, w)
-        points = point_sampling.random_points(1, self.num_points, features)
-        sampled = point_sampling.sample_maps(features, points)[0]  # (C, P)
-        mask_logits = output.mask_embed[:, b].flatten(0, 1) @ sampled  # (D*Q, P)
-        index = torch.arange(len(target.labels), device=features.device)
-        mask_targets = point_sampling.sample_masks(target.masks, index, points)  # (N, P)
+        points = point_sampling.random_points(1, self.num_points, output.mask_features)[0]  # (P, 2)
+        features = point_sampling.sample_features(output.mask_features[b], points)  # (P, C)
+        mask_targets = point_sampling.sample_masks(target.masks, points)  # (N, P)
         class_cost = -output.class_logits[:, b].flatten(0, 1).softmax(-1)[:, target.labels]  # (D*Q, N)
-        cost = (
-            self.class_cost * class_cost + self.mask_cost * pairwise_mask_cost(mask_logits, mask_targets) +
-            self.dice_cost * pairwise_dice_cost(mask_logits, mask_targets))
-        return cost.view(D, Q, -1)
+        mask_costs = []
+        # Few queries at a time, so that their logits at all points stay small.
+        for embed in output.mask_embed[:, b].flatten(0, 1).split(max(1, LOGITS // self.num_points)):
+            mask_logits = linear(embed, features)  # (n, P)
+            mask_costs.append(self.mask_cost * pairwise_mask_cost(mask_logits, mask_targets) +
+                              self.dice_cost * pairwise_dice_cost(mask_logits, mask_targets))
+        return (self.class_cost * class_cost + torch.cat(mask_costs)).view(D, Q, -1)
 
     def _handle_nonfinite(self, output: HeadOutput, where: str) -> None:
         finite = output.class_logits.isfinite().all(-1) & output.mask_embed.isfinite().all(-1)  # (D, B, Q)

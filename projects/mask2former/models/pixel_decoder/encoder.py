@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from ...ops import ms_deform_attn
+from ...ops.linear import Linear
 from ..layers import FFN
 
 
@@ -22,10 +23,10 @@ class MSDeformAttn(nn.Module):
     def __init__(self, embed_dims: int, num_heads: int, num_levels: int, num_points: int) -> None:
         super().__init__()
         self.num_heads, self.num_levels, self.num_points = num_heads, num_levels, num_points
-        self.sampling_offsets = nn.Linear(embed_dims, num_heads * num_levels * num_points * 2)
-        self.attention_weights = nn.Linear(embed_dims, num_heads * num_levels * num_points)
-        self.value_proj = nn.Linear(embed_dims, embed_dims)
-        self.output_proj = nn.Linear(embed_dims, embed_dims)
+        self.sampling_offsets = Linear(embed_dims, num_heads * num_levels * num_points * 2)
+        self.attention_weights = Linear(embed_dims, num_heads * num_levels * num_points)
+        self.value_proj = Linear(embed_dims, embed_dims)
+        self.output_proj = Linear(embed_dims, embed_dims)
 
     def init_weights(self) -> None:
         """Each head looks into a direction of its own at first, point r at a distance of r + 1 pixels."""
@@ -58,11 +59,13 @@ class MSDeformAttn(nn.Module):
         """
         heads, levels, points = self.num_heads, self.num_levels, self.num_points
         value = self.value_proj(value).unflatten(-1, (heads, -1))  # (B, S, M, C/M)
-        offsets = self.sampling_offsets(query).unflatten(-1, (heads, levels, points, 2))  # (B, S, M, L, R, 2)
         weights = self.attention_weights(query).unflatten(-1, (heads, levels * points))
         weights = weights.softmax(-1).unflatten(-1, (levels, points))  # (B, S, M, L, R)
-        level_wh = reference_points.new_tensor([(w, h) for h, w in level_shapes])[:, None]  # (L, 1, 2)
-        locations = reference_points[:, None, None, None] + offsets / level_wh
+        # Sizes and references as long rows, M*L*R*2 each: arithmetic on these is several times faster than on pairs.
+        level_wh = reference_points.new_tensor([(w, h) for h, w in level_shapes]).repeat_interleave(points, dim=0)
+        offsets = self.sampling_offsets(query) / level_wh.flatten().repeat(heads)  # (B, S, M*L*R*2)
+        locations = offsets + reference_points.repeat(1, heads * levels * points)
+        locations = locations.unflatten(-1, (heads, levels, points, 2))  # (B, S, M, L, R, 2)
         return self.output_proj(ms_deform_attn(value, level_shapes, locations, weights))
 
 

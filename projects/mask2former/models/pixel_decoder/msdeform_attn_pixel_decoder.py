@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from mmengine.model import BaseModule, caffe2_xavier_init
 from torch import Tensor, nn
 
+from ...ops.linear import PointwiseConv
 from ...registry import MODELS
 from ..layers import position_dtype, sine_position
 from .encoder import MSDeformAttnEncoderLayer
@@ -26,11 +27,11 @@ class ConvNorm(nn.Sequential):
 
     def __init__(self, in_channels: int, out_channels: int, kernel_size: int, num_groups: int, *, bias: bool,
                  relu: bool) -> None:
-        layers = [
-            nn.Conv2d(in_channels, out_channels, kernel_size, padding=kernel_size // 2, bias=bias),
-            nn.GroupNorm(num_groups, out_channels)
-        ]
-        super().__init__(*layers, *([nn.ReLU(inplace=True)] if relu else []))
+        if kernel_size == 1:
+            conv = PointwiseConv(in_channels, out_channels, bias=bias)
+        else:
+            conv = nn.Conv2d(in_channels, out_channels, kernel_size, padding=kernel_size // 2, bias=bias)
+        super().__init__(conv, nn.GroupNorm(num_groups, out_channels), *([nn.ReLU(inplace=True)] if relu else []))
 
 
 @MODELS.register_module()
@@ -84,7 +85,7 @@ class MSDeformAttnPixelDecoder(BaseModule):
             ConvNorm(channels, embed_dims, 1, num_groups, bias=False, relu=False) for channels in fpn_channels)
         self.output_convs = nn.ModuleList(
             ConvNorm(embed_dims, embed_dims, 3, num_groups, bias=False, relu=True) for _ in fpn_channels)
-        self.mask_proj = nn.Conv2d(embed_dims, mask_dims, 1)
+        self.mask_proj = PointwiseConv(embed_dims, mask_dims)
         nn.init.normal_(self.level_embed)
 
     def init_weights(self) -> None:

@@ -1,0 +1,82 @@
+"""ResNet whose batch normalisation is frozen, as segmentation models that start from ImageNet weights train it."""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from mmdet.models.backbones import ResNet
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from ...ops.linear import pointwise_conv
+from ...registry import MODELS
+
+
+@MODELS.register_module()
+class FrozenBNResNet(ResNet):
+    """mmdet's ResNet with frozen BN: the same weights under the same names, the same results.
+
+    A frozen BN is a scale and a shift of each channel. They are multiplied into the convolution before it, whose
+    weights still train: there is no pass of BN over the features, and autograd keeps one map for a convolution instead
+    of two.
+
+    Args:
+        depth (int): 18, 34, 50, 101 or 152.
+        num_stages (int): Stages. Defaults to 4.
+        out_indices (Sequence[int]): The stages whose features are returned. Defaults to all four.
+        frozen_stages (int): Stages up to this one are not trained, -1 for none, 0 for the stem. Defaults to -1.
+        style (str): 'pytorch' has the stride in the 3x3 convolution of a bottleneck, 'caffe' in the 1x1 before it.
+        with_cp (bool): Whether to compute each block once more in the backward pass instead of keeping its features:
+            less memory, more time. Defaults to False.
+        init_cfg (dict, optional): mmengine's initialisation config.
+    """
+
+    def __init__(self,
+                 depth: int,
+                 num_stages: int = 4,
+                 out_indices: Sequence[int] = (0, 1, 2, 3),
+                 frozen_stages: int = -1,
+                 style: str = 'pytorch',
+                 with_cp: bool = False,
+                 init_cfg: dict | None = None) -> None:
+        super().__init__(
+            depth, num_stages=num_stages, strides=(1, 2, 2, 2)[:num_stages], dilations=(1, ) * num_stages,
+            out_indices=out_indices, frozen_stages=frozen_stages, style=style, with_cp=with_cp,
+            norm_cfg=dict(type='BN', requires_grad=False), norm_eval=True, init_cfg=init_cfg)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        """Features (B, channels, H/stride, W/stride) of images (B, 3, H, W), fine to coarse."""
+        if x.device.type == 'cpu':
+            x = x.contiguous(memory_format=torch.channels_last)  # what a convolution of size 1 is a linear map in
+        x = self.maxpool(conv_bn(x, self.conv1, self.norm1, relu=True))
+        outs = []
+        for i, name in enumerate(self.res_layers):
+            for block in getattr(self, name):
+                recompute = self.with_cp and torch.is_grad_enabled()
+                x = checkpoint(residual_block, x, block, use_reentrant=False) if recompute else residual_block(x, block)
+            if i in self.out_indices:
+                outs.append(x)
+        return tuple(outs)
+
+
+def residual_block(x: Tensor, block: nn.Module) -> Tensor:
+    """One of mmdet's ``BasicBlock`` or ``Bottleneck``, its norms folded: (B, in, H, W) -> (B, out, H', W')."""
+    identity = x if block.downsample is None else conv_bn(x, *block.downsample)
+    convs = [(block.conv1, block.norm1), (block.conv2, block.norm2)]
+    if hasattr(block, 'conv3'):
+        convs.append((block.conv3, block.norm3))
+    for conv, norm in convs[:-1]:
+        x = conv_bn(x, conv, norm, relu=True)
+    return conv_bn(x, *convs[-1], add=identity, relu=True)
+
+
+def conv_bn(x: Tensor, conv: nn.Conv2d, norm: nn.BatchNorm2d, add: Tensor | None = None, relu: bool = False) -> Tensor:
+    """Convolution and frozen BN, by option an addition and a ReLU: (B, in, H, W) -> (B, out, H', W')."""
+    scale = norm.weight * (norm.running_var + norm.eps).rsqrt()  # (out,)
+    weight = conv.weight * scale[:, None, None, None]
+    bias = norm.bias - norm.running_mean * scale
+    if conv.kernel_size == (1, 1):
+        return pointwise_conv(x, weight, bias, conv.stride[0], add=add, relu=relu)
+    out = F.conv2d(x, weight, bias, conv.stride, conv.padding, conv.dilation, conv.groups)
+    out = out if add is None else out + add
+    return out.relu_() if relu else out
