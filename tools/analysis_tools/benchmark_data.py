@@ -4,8 +4,8 @@
     python tools/analysis_tools/benchmark_data.py CONFIG --data-root data/coco_panoptic_200 --samples 50
 
 The config's pipeline must have LargeScaleJitter. mmdet's is that of its mask2former_r50_8xb2-lsj-50e_coco-panoptic.py
-with the same sizes and ratios. From the same seeds both flip, resize and crop alike; they take turns and run with one
-thread in a process. First it is checked, on unresized images, that both give the same pixels and segments.
+with the same flips, sizes and ratios. From the same seeds both flip, resize and crop alike; they take turns, each with
+one thread in a process. First it is checked, on unresized images, that both give the same pixels and segments.
 
 "samples" is up to the collated sample; "batches" goes on to what the model is given: a normalised, padded float32 batch
 and boolean masks of all segments, things and stuff, formed by the data preprocessor (and by mmdet's head) on the CPU.
@@ -59,6 +59,12 @@ class Side:
             yield self.dataset[index]
 
 
+def positive(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"'{text}' is no positive whole number.")
+    return int(text)
+
+
 def build(config: str, data_root: str, num_samples: int | None, plain: bool = False) -> dict[str, Side]:
     """Both sides with the same images in the same order.
 
@@ -76,7 +82,8 @@ def build(config: str, data_root: str, num_samples: int | None, plain: bool = Fa
     if plain:
         longest = max(max(image['height'], image['width']) for image in
                       json.loads((Path(data_root) / cfg.ann_file).read_text())['images'])
-        jitter.update(scale=(longest, longest), crop_size=(longest, longest), ratio_range=(1., 1.))
+        side = -(-longest // 32) * 32  # a multiple of 32, to which the preprocessors pad
+        jitter.update(scale=(longest, longest), crop_size=(side, side), ratio_range=(1., 1.))
     with DefaultScope.overwrite_default_scope('mask2former'):
         ours = DATASETS.build(cfg)
     preprocessor = SegDataPreprocessor()
@@ -106,7 +113,10 @@ def build_mmdet(cfg: Config, jitter: Config, metainfo: dict) -> tuple[BaseDatase
         data_root=cfg.data_root, ann_file=cfg.ann_file, data_prefix=cfg.data_prefix,
         metainfo=dict(classes=(*things, *stuff), thing_classes=tuple(things), stuff_classes=tuple(stuff)))
     size = tuple(jitter.crop_size)
+    flip = next((step for step in cfg.pipeline if step.type == 'RandomFlip'), dict(prob=0.))
     for step in theirs.pipeline:
+        if step.type == 'RandomFlip':
+            step.update(flip)
         if step.type == 'RandomResize':
             step.update(scale=tuple(jitter.get('scale', size)), ratio_range=tuple(jitter.ratio_range))
         if step.type == 'RandomCrop':
@@ -147,6 +157,9 @@ def check_equal(sides: dict[str, Side]) -> int:
         if segments[0] != segments[1]:
             raise DataError(f"The two pipelines give different segments of '{path}'.")
         checked += 1
+    if not checked:
+        raise DataError('None of the images has the longest side of the data set, so none could be checked; give more '
+                        '--samples.')
     return checked
 
 
@@ -210,18 +223,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('config', nargs='?', default=str(OUR_CONFIG), help='default: R50 on COCO panoptic')
     parser.add_argument('--data-root', default='data/coco_panoptic_200', help='default: %(default)s')
-    parser.add_argument('--samples', type=int, help='how many images; default: all')
+    parser.add_argument('--samples', type=positive, help='how many images; default: all')
     parser.add_argument('--workers', type=int, nargs='+', default=[0], help='0 is this process; default: 0')
-    parser.add_argument('--batch-size', type=int, default=2, help='with workers; default: %(default)s')
-    parser.add_argument('--repeats', type=int, default=5, help='default: %(default)s')
+    parser.add_argument('--batch-size', type=positive, default=2, help='with workers; default: %(default)s')
+    parser.add_argument('--repeats', type=positive, default=5, help='default: %(default)s')
     parser.add_argument('--json', help='write the figures into this file')
     args = parser.parse_args()
     cv2.setNumThreads(1)
     torch.set_num_threads(1)
 
+    sides = build(args.config, args.data_root, args.samples)
     checked = check_equal(build(args.config, args.data_root, args.samples, plain=True))
     print(f'{checked} images: equal pixels and segments on both sides')
-    sides = build(args.config, args.data_root, args.samples)
     report = dict(images=len(sides['ours'].indices), checked=checked)
     for workers in args.workers:
         if workers:
