@@ -6,12 +6,23 @@ from collections.abc import Callable
 from mmengine.logging import print_log
 from torch import Tensor
 
+from .compiled import (
+    can_run_deformops,
+    can_run_mmcv,
+    can_run_torch_ms_deform_attn,
+    ms_deform_attn_deformops,
+    ms_deform_attn_mmcv,
+    ms_deform_attn_torch_ms_deform_attn,
+)
 from .grid_sample import ms_deform_attn_grid_sample
 from .native import can_run_native, ms_deform_attn_native
 
 # In order of preference: what each is called, the function, and whether it can take a tensor like this one.
 BACKENDS: dict[str, tuple[Callable[..., Tensor], Callable[[Tensor], bool]]] = {
     'native': (ms_deform_attn_native, can_run_native),
+    'deformops': (ms_deform_attn_deformops, can_run_deformops),
+    'mmcv': (ms_deform_attn_mmcv, can_run_mmcv),
+    'torch_ms_deform_attn': (ms_deform_attn_torch_ms_deform_attn, can_run_torch_ms_deform_attn),
     'grid_sample': (ms_deform_attn_grid_sample, lambda value: True),
 }
 
