@@ -17,6 +17,7 @@ from .unpickle import load_pickle
 META = 'mask2former'  # where a safetensors file of ours holds what mmengine's ``meta`` says, as JSON
 WEIGHTS = ('state_dict', 'model', 'model_state')  # mmengine and timm; detectron2 and Swin; pycls
 NO_WEIGHTS = 'no weights: the state of a training, or a note'
+FOLDER = 0x10  # the flag of a zip file's entry
 _ZIP, _LEGACY = b'PK\x03\x04', b'\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.'  # how torch's files begin
 
 
@@ -101,14 +102,16 @@ def _check_sums(path: Path) -> None:
     """
     right, wrong = 0, None
     with zipfile.ZipFile(path) as archive:
-        for name in archive.namelist():
+        for info in archive.infolist():
+            if info.external_attr & FOLDER:  # torch would take what is in its memory for the weights
+                raise pickle.UnpicklingError(f'{info.filename} is said to be a folder')
             try:
-                with archive.open(name) as record:
+                with archive.open(info) as record:
                     while record.read(1 << 20):
                         pass
                 right += 1
             except zipfile.BadZipFile:
-                wrong = name
+                wrong = info.filename
     if wrong is not None and right:
         raise pickle.UnpicklingError(f'the checksum of {wrong} is wrong')
 
