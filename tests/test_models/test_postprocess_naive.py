@@ -16,6 +16,8 @@ from mask2former.models.postprocess.panoptic import number_segments
 from mask2former.models.postprocess.run_lengths import RunLengthEncoder
 from mask2former.rle import as_rle, decode_mask
 
+from .tiny import build_tiny
+
 ISTHING = (True, False, True, False, False, True, True)
 K, Q, C = len(ISTHING), 14, 9
 h, w = 26, 34
@@ -117,6 +119,8 @@ def test_logits_equal_interpolated_masks(size, budget, dtype):
 
     found = torch.full_like(expected, -1)
     for columns, places, logits in masks.columns(index):
+        line = len(places) * expected.shape[1] * expected.element_size()
+        assert logits.shape[0] == 1 or logits.shape[0] * line <= budget
         found[places, :, columns] = logits.permute(1, 2, 0)
     left_out = found == -1
     assert not (expected[left_out] > 0).any()
@@ -344,3 +348,19 @@ def test_only_masks_that_can_survive_are_formed():
         predict(PanopticFusion(0.9, 0.1), class_logits, lazy(embed, features, 'padded', 2**16))
     scores, labels = class_logits.softmax(-1).max(-1)
     assert formed == [((labels != K) & (scores > 0.9)).nonzero().flatten().tolist()] and 1 < len(formed[0]) < Q
+
+
+def test_masks_are_formed_in_full_precision_under_autocast():
+    model = build_tiny().eval()
+    output = model.extract(torch.rand(1, 3, 64, 96)).full_precision()
+    model.extract = lambda inputs: output
+    samples = []
+    for enabled in (False, True):
+        sample = DetDataSample(metainfo=dict(img_shape=(60, 90), ori_shape=(120, 180)))
+        with torch.autocast('cpu', torch.bfloat16, enabled=enabled):
+            samples += model(torch.zeros(1, 3, 64, 96), [sample], mode='predict')
+    plain, mixed = samples
+    assert torch.equal(plain.pred_instances.scores, mixed.pred_instances.scores)
+    assert plain.pred_instances.masks == mixed.pred_instances.masks
+    assert torch.equal(plain.pred_panoptic_seg.id_map, mixed.pred_panoptic_seg.id_map)
+    assert torch.equal(plain.pred_sem_seg.sem_seg, mixed.pred_sem_seg.sem_seg)

@@ -49,7 +49,5 @@ class DumpSegResults(DumpResults):
 
 
 def _masks_of(values: torch.Tensor, wanted: list[int]) -> list[dict]:
-    """The masks in a map (1, H, W) of some of its values, encoded."""
-    if not wanted:
-        return []
-    return encode_masks(values == torch.tensor(wanted, device=values.device)[:, None, None])
+    """The masks in a map (1, H, W) of some of its values, encoded one after another: all at once may be large."""
+    return [mask for value in wanted for mask in encode_masks(values == value)]

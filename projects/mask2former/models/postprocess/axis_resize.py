@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 # Outputs that one product makes of the few inputs they depend on: wider blocks multiply more zeros.
-BLOCK = 128
+BLOCK = 256
 
 
 class AxisResize:

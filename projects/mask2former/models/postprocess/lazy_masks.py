@@ -21,8 +21,9 @@ class LazyMasks:
         batch_shape (tuple[int, int]): Size of the padded input (H, W).
         img_shape (tuple[int, int]): Size of the image within it.
         ori_shape (tuple[int, int]): Size of the image as it came, and of the masks that are formed.
-        max_bytes (int): Memory of the mask logits that exist at a time at the original size, but one line of pixels at
-            least; a postprocessor needs a few times as much. Defaults to 4 MiB, which caches hold.
+        max_bytes (int, optional): Memory of the mask logits that exist at a time at the original size, but one line of
+            pixels at least; a postprocessor needs a few times as much. By default 4 MiB on a CPU, which its caches
+            hold, and 64 MiB elsewhere.
     """
 
     mask_embed: Tensor
@@ -30,7 +31,7 @@ class LazyMasks:
     batch_shape: tuple[int, int]
     img_shape: tuple[int, int]
     ori_shape: tuple[int, int]
-    max_bytes: int = 2**22
+    max_bytes: int | None = None
 
     def rows(self, index: Tensor) -> Iterator[tuple[slice, Tensor]]:
         """Mask logits of the queries ``index`` (n,) in bands of rows, from the top.
@@ -47,17 +48,19 @@ class LazyMasks:
         """Like :meth:`rows`, but in bands of columns, from the left, and without queries that have no pixel there.
 
         Yields:
-            tuple: Which columns; the places in ``index`` (n',), on the CPU, of the queries that may be positive there;
-            and their logits (columns, n', H), which may be written to. Bands without such a query are left out.
+            tuple: Which columns; the places in ``index`` (n',), on the CPU, of queries that may be positive there; and
+            their logits (columns, n', H), which may be written to. A band comes once, or several times with other
+            queries, or not at all.
         """
         low = self._low(index).permute(2, 1, 0).contiguous()  # (w, n, h)
         down, across = self._resize(0), self._resize(1)
         # Resizing takes means: what is positive nowhere around is not so afterwards.
         positive = (low.amax(2) > 0).cpu()  # (w, n)
-        for band in self._bands(1, len(index)):
-            places = positive[across.inputs(band.start, band.stop)].any(0).nonzero().flatten()  # (n',)
-            if len(places):
-                yield band, places, _enlarge(low, across, down, band, places.to(low.device))
+        together = int(positive.sum(1).max())  # a band has seldom more
+        for band in self._bands(1, together):
+            places = positive[across.inputs(band.start, band.stop)].any(0).nonzero().flatten()
+            for part in places.split(together) if len(places) else ():
+                yield band, part, _enlarge(low, across, down, band, part.to(low.device))
 
     def _low(self, index: Tensor) -> Tensor:
         """Mask logits (h, n, w) at the size of the mask features."""
@@ -71,8 +74,9 @@ class LazyMasks:
         """Slices of the axis, of as many lines of n masks as the memory allows; none for no masks."""
         if n == 0:
             return
+        max_bytes = self.max_bytes or (2**22 if self.mask_features.device.type == 'cpu' else 2**26)
         length, line = self.ori_shape[axis], n * self.ori_shape[1 - axis] * self.mask_features.element_size()
-        lines = max(1, self.max_bytes // line)
+        lines = max(1, max_bytes // line)
         for start in range(0, length, lines):
             yield slice(start, min(start + lines, length))
 

@@ -9,7 +9,7 @@ WORD = 8  # bytes
 
 
 class RunLengthEncoder:
-    """Encodes n masks (H, W) from bands of columns, given from left to right.
+    """Encodes n masks (H, W) from bands of columns, given from left to right, each once or in parts of the masks.
 
     Only the places where a column changes between outside and inside are kept: a column is a run of pixels in COCO's
     encoding, too. The result is that of ``pycocotools.mask.encode``.
@@ -25,7 +25,7 @@ class RunLengthEncoder:
         self.owners, self.positions = [], []
 
     def add(self, columns: slice, places: Tensor, inside: Tensor) -> None:
-        """Add a band; no mask has a pixel in a band that it is not added for.
+        """Add some masks' part of a band; a mask that is never added for a band has no pixel there.
 
         Args:
             columns (slice): Which columns.
