@@ -66,7 +66,8 @@ class SegDataPreprocessor(BaseDataPreprocessor):
                 form_masks(sample)
             if training and 'gt_segments' in sample:
                 masks = sample.gt_segments.masks  # (N, h, w)
-                sample.gt_segments.masks = F.pad(masks, (0, W - masks.shape[-1], 0, H - masks.shape[-2]))
+                if masks.shape[-2:] != (H, W):  # without it, F.pad copies all the masks
+                    sample.gt_segments.masks = F.pad(masks, (0, W - masks.shape[-1], 0, H - masks.shape[-2]))
         return dict(inputs=batch, data_samples=samples)
 
 
