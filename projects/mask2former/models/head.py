@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from ..ops.linear import Linear, products
 from ..registry import MODELS
-from .layers import FFN, MLP, Attention, sine_position
+from .layers import FFN, MLP, Attention, run, sine_position
 
 
 class HeadOutput(NamedTuple):
@@ -84,6 +84,8 @@ class MaskedAttentionHead(BaseModule):
         num_levels (int): L, levels that the layers take in turn. Defaults to 3.
         num_heads (int): Attention heads. Defaults to 8.
         ffn_dims (int): Inner width of the feed-forward networks. Defaults to 2048.
+        with_cp (bool): Whether to compute each layer once more in the backward pass instead of keeping what is inside:
+            less memory, more time. Defaults to False.
         init_cfg (dict, optional): mmengine's initialisation config.
     """
 
@@ -96,10 +98,12 @@ class MaskedAttentionHead(BaseModule):
                  num_levels: int = 3,
                  num_heads: int = 8,
                  ffn_dims: int = 2048,
+                 with_cp: bool = False,
                  init_cfg: dict | None = None) -> None:
         super().__init__(init_cfg)
         self.num_classes = num_classes
         self.num_levels = num_levels
+        self.with_cp = with_cp
         self.query_feat = nn.Embedding(num_queries, embed_dims)
         self.query_embed = nn.Embedding(num_queries, embed_dims)
         self.level_embed = nn.Embedding(num_levels, embed_dims)
@@ -141,7 +145,7 @@ class MaskedAttentionHead(BaseModule):
         for i, layer in enumerate(self.layers):
             level = i % self.num_levels
             mask = self.attention_mask(predictions[-1][1], level_features[level])
-            query = layer(query, query_pos, tokens[level], positions[level], mask)
+            query = run(layer, query, query_pos, tokens[level], positions[level], mask, recompute=self.with_cp)
             predictions.append(self.predict(query))
 
         class_logits, mask_embed = (torch.stack(x) for x in zip(*predictions))  # (D, B, Q, K + 1), (D, B, Q, C)

@@ -5,8 +5,17 @@ import math
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from ..ops.linear import Linear
+
+
+def run(module: nn.Module, *inputs: object, recompute: bool) -> Tensor:
+    """Call a module; with ``recompute`` its inside is not kept but computed once more in the backward pass."""
+    # Nothing in the parts that recompute draws random numbers, so no random state has to be kept.
+    if recompute and torch.is_grad_enabled():
+        return checkpoint(module, *inputs, use_reentrant=False, preserve_rng_state=False)
+    return module(*inputs)
 
 
 def position_dtype(dtype: torch.dtype) -> torch.dtype:

@@ -3,6 +3,7 @@
 import functools
 from collections.abc import Callable
 
+import torch
 from mmengine.logging import print_log
 from torch import Tensor
 
@@ -48,12 +49,15 @@ def ms_deform_attn(value: Tensor,
         Tensor: (B, T, C), of ``value``'s type.
 
     Raises:
-        ValueError: If there is no such backend, or it cannot run here.
+        ValueError: If there is no such backend, or it cannot run here, or the shapes do not fit each other.
     """
+    _check_shapes(value, level_shapes, locations, weights)
     if backend == 'auto':
-        backend = available_backends(value)[0]
-        _log_choice(backend, value.device.type)
-    elif backend not in available_backends(value):
+        # Only as many are asked as it takes: what the others look at on the disk could not be traced by a compiler.
+        backend = next(name for name, (_, can_run) in BACKENDS.items() if can_run(value))
+        if backend != 'native' and not torch.compiler.is_compiling():
+            _log_choice(backend, value.device.type)
+    elif backend not in BACKENDS or not BACKENDS[backend][1](value):
         raise ValueError(f"The deformable attention backend '{backend}' cannot run on {value.device.type} here: "
                          f"use 'auto' or one of {available_backends(value)}.")
     return BACKENDS[backend][0](value, level_shapes, locations, weights)
@@ -64,8 +68,19 @@ def available_backends(value: Tensor) -> list[str]:
     return [name for name, (_, can_run) in BACKENDS.items() if can_run(value)]
 
 
+def _check_shapes(value: Tensor, level_shapes: list[tuple[int, int]], locations: Tensor, weights: Tensor) -> None:
+    """Kernels trust the shapes: false ones would have them read foreign memory."""
+    B, S, M, _ = value.shape
+    expected = (B, locations.shape[1], M, len(level_shapes), locations.shape[4], 2)
+    fits = locations.shape == expected and weights.shape == expected[:-1]
+    if not fits or any(h < 1 or w < 1 for h, w in level_shapes) or sum(h * w for h, w in level_shapes) != S:
+        raise ValueError(
+            f'value {tuple(value.shape)}, levels {list(level_shapes)}, locations {tuple(locations.shape)} and weights '
+            f'{tuple(weights.shape)} do not fit each other: see the shapes that ms_deform_attn asks for.')
+
+
 @functools.cache
 def _log_choice(backend: str, device: str) -> None:
-    if device == 'cuda' and backend != 'native':
+    if device == 'cuda':
         print_log(f"Deformable attention runs through '{backend}': with Triton installed it would use a kernel of its "
                   'own on CUDA.', logger='current')

@@ -7,6 +7,10 @@ import torch
 from torch import Tensor
 
 from . import cpu_kernel
+from .triton_kernel import is_available as has_triton
+
+# Where there is a kernel. Looked up now and not at each call, which torch.compile would trace.
+DEVICES = ('cpu', 'cuda') if has_triton() else ('cpu',)
 
 
 def pairs(level_shapes: list[int]) -> list[tuple[int, int]]:
@@ -24,7 +28,7 @@ def kernels(device: torch.device):
 
 def can_run_native(value: Tensor) -> bool:
     """Whether there is a kernel for tensors on this device."""
-    return value.device.type == 'cpu' or value.device.type == 'cuda' and kernels(value.device).is_available()
+    return value.device.type in DEVICES
 
 
 @torch.library.custom_op('mask2former::ms_deform_attn', mutates_args=(), device_types=('cpu', 'cuda'))

@@ -18,11 +18,14 @@ class MSDeformAttn(nn.Module):
         num_heads (int): M.
         num_levels (int): L.
         num_points (int): R, samples of a head in a level.
+        backend (str): Which implementation samples, see :func:`mask2former.ops.ms_deform_attn`. Defaults to 'auto'.
     """
 
-    def __init__(self, embed_dims: int, num_heads: int, num_levels: int, num_points: int) -> None:
+    def __init__(self, embed_dims: int, num_heads: int, num_levels: int, num_points: int,
+                 backend: str = 'auto') -> None:
         super().__init__()
         self.num_heads, self.num_levels, self.num_points = num_heads, num_levels, num_points
+        self.backend = backend
         self.sampling_offsets = Linear(embed_dims, num_heads * num_levels * num_points * 2)
         self.attention_weights = Linear(embed_dims, num_heads * num_levels * num_points)
         self.value_proj = Linear(embed_dims, embed_dims)
@@ -66,7 +69,7 @@ class MSDeformAttn(nn.Module):
         offsets = self.sampling_offsets(query) / level_wh.flatten().repeat(heads)  # (B, S, M*L*R*2)
         locations = offsets + reference_points.repeat(1, heads * levels * points)
         locations = locations.unflatten(-1, (heads, levels, points, 2))  # (B, S, M, L, R, 2)
-        return self.output_proj(ms_deform_attn(value, level_shapes, locations, weights))
+        return self.output_proj(ms_deform_attn(value, level_shapes, locations, weights, self.backend))
 
 
 class MSDeformAttnEncoderLayer(nn.Module):
@@ -78,11 +81,13 @@ class MSDeformAttnEncoderLayer(nn.Module):
         num_levels (int): L.
         num_points (int): R.
         ffn_dims (int): Inner width of the feed-forward network.
+        attention_backend (str): Which implementation samples. Defaults to 'auto'.
     """
 
-    def __init__(self, embed_dims: int, num_heads: int, num_levels: int, num_points: int, ffn_dims: int) -> None:
+    def __init__(self, embed_dims: int, num_heads: int, num_levels: int, num_points: int, ffn_dims: int,
+                 attention_backend: str = 'auto') -> None:
         super().__init__()
-        self.self_attn = MSDeformAttn(embed_dims, num_heads, num_levels, num_points)
+        self.self_attn = MSDeformAttn(embed_dims, num_heads, num_levels, num_points, attention_backend)
         self.norm = nn.LayerNorm(embed_dims)
         self.ffn = FFN(embed_dims, ffn_dims)
 

@@ -8,8 +8,9 @@ from mmengine.model import BaseModule, caffe2_xavier_init
 from torch import Tensor, nn
 
 from ...ops.linear import PointwiseConv
+from ...ops.ms_deform_attn import BACKENDS
 from ...registry import MODELS
-from ..layers import position_dtype, sine_position
+from ..layers import position_dtype, run, sine_position
 from .encoder import MSDeformAttnEncoderLayer
 
 
@@ -49,7 +50,14 @@ class MSDeformAttnPixelDecoder(BaseModule):
         num_points (int): Sampling points of a head in a level. Defaults to 4.
         ffn_dims (int): Inner width of the encoder's feed-forward networks. Defaults to 1024.
         num_groups (int): Groups of every GroupNorm. Defaults to 32.
+        attention_backend (str): What computes deformable attention: 'auto' for the first that runs on the device, or
+            one of :func:`mask2former.ops.available_backends`. Defaults to 'auto'.
+        with_cp (bool): Whether to compute each encoder layer once more in the backward pass instead of keeping what is
+            inside: less memory, more time. Defaults to False.
         init_cfg (dict, optional): mmengine's initialisation config.
+
+    Raises:
+        ValueError: If there is no such backend, or features and settings do not fit each other.
     """
 
     def __init__(self,
@@ -63,12 +71,17 @@ class MSDeformAttnPixelDecoder(BaseModule):
                  num_points: int = 4,
                  ffn_dims: int = 1024,
                  num_groups: int = 32,
+                 attention_backend: str = 'auto',
+                 with_cp: bool = False,
                  init_cfg: dict | None = None) -> None:
         super().__init__(init_cfg)
+        if attention_backend != 'auto' and attention_backend not in BACKENDS:
+            raise ValueError(f"attention_backend must be 'auto' or one of {list(BACKENDS)}, not '{attention_backend}'")
         if len(in_channels) != len(strides):
             raise ValueError(f'in_channels {tuple(in_channels)} and strides {tuple(strides)} must be of one length')
         if not 1 <= num_levels <= len(in_channels):
             raise ValueError(f'num_levels is {num_levels}, but the backbone gives {len(in_channels)} features')
+        self.with_cp = with_cp
         self.num_levels = num_levels
         self.embed_dims = embed_dims
         self.mask_dims = mask_dims
@@ -79,7 +92,7 @@ class MSDeformAttnPixelDecoder(BaseModule):
             ConvNorm(channels, embed_dims, 1, num_groups, bias=True, relu=False) for channels in encoder_channels)
         self.level_embed = nn.Parameter(torch.empty(num_levels, embed_dims))
         self.encoder = nn.ModuleList(
-            MSDeformAttnEncoderLayer(embed_dims, num_heads, num_levels, num_points, ffn_dims)
+            MSDeformAttnEncoderLayer(embed_dims, num_heads, num_levels, num_points, ffn_dims, attention_backend)
             for _ in range(num_layers))
         self.lateral_convs = nn.ModuleList(
             ConvNorm(channels, embed_dims, 1, num_groups, bias=False, relu=False) for channels in fpn_channels)
@@ -118,7 +131,7 @@ class MSDeformAttnPixelDecoder(BaseModule):
         position, reference_points = self.encode_positions(level_shapes, tokens)
 
         for layer in self.encoder:
-            tokens = layer(tokens, position, reference_points, level_shapes)
+            tokens = run(layer, tokens, position, reference_points, level_shapes, recompute=self.with_cp)
 
         memory = [
             x.transpose(1, 2).unflatten(-1, shape)  # (B, C, h_l, w_l)
