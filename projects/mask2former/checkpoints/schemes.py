@@ -1,5 +1,6 @@
 """Checkpoints of whole models for mmengine: any format and any address, under the scheme ``checkpoint://``."""
 
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -61,16 +62,16 @@ def loadable(address: str) -> str:
     It is the address itself where mmengine can do so alone: a file that is absent (which it says), or with our names.
     """
     path = Path(address).expanduser()
-    if address.startswith(PREFIX) or (path.suffix == '.pth' and not path.exists()):
+    if address.startswith(PREFIX):
         return address
-    if path.is_file():
-        try:
-            content = torch.load(path, map_location='cpu', weights_only=True, mmap=True)
-            if recognise(content.get('state_dict', content)) in (None, 'mask2former'):
-                return address
-        except Exception:  # whatever is wrong with it, its reader says it
-            return address if path.suffix == '.pth' else PREFIX + address
-    return PREFIX + address
+    if path.suffix != '.pth' or '://' in address or path.is_dir():
+        return PREFIX + address
+    try:
+        content = torch.load(path, map_location='cpu', weights_only=True, mmap=zipfile.is_zipfile(path))
+        ours = recognise(content.get('state_dict', content)) in (None, 'mask2former')
+    except Exception:  # whatever is wrong with it, its reader says it
+        ours = True
+    return address if ours else PREFIX + address
 
 
 def _with_tuples(meta: Mapping) -> dict:
