@@ -146,9 +146,9 @@ def test_truncated_and_flipped(files, checkpoint, tmp_path, name):
         path.write_bytes(data[:int(len(data) * share)])
         assert outcome(path, checkpoint.state) == 'refused', share
     counts = collections.Counter()
-    places = [generator.randrange(min(len(data), 4000)) for _ in range(60)]  # where the structure is
-    places += [len(data) - 1 - generator.randrange(4000) for _ in range(40)] + [generator.randrange(len(data))
-                                                                                for _ in range(20)]
+    structure = [match.start() for match in re.finditer(rb'sem_seg_head|numpy|head\.|archive|PK\x01', data)]
+    places = [min(generator.choice(structure) + generator.randrange(-20, 60), len(data) - 1) for _ in range(100)]
+    places += [generator.randrange(len(data)) for _ in range(20)]
     for place in places:
         flipped = bytearray(data)
         flipped[place] ^= 1 << generator.randrange(8)

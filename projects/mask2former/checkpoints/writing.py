@@ -6,6 +6,7 @@ import pickle
 from collections import OrderedDict
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -47,7 +48,7 @@ def write_checkpoint(checkpoint: Checkpoint, path: str | Path, target: str) -> R
     elif target == 'detectron2' and path.suffix == '.pkl':
         arrays = {name: value.contiguous().numpy() for name, value in state.items()}
         content = dict(model=arrays, __author__=AUTHOR)
-        _replace(path, lambda part: part.write_bytes(pickle.dumps(content, protocol=4)))
+        _replace(path, lambda part: _write_pickle(content, part))
     elif path.suffix == '.safetensors' and target == 'mask2former':
         write_safetensors(state, path, meta)
     elif path.suffix == '.pth':
@@ -69,6 +70,22 @@ def write_safetensors(state: Mapping[str, Tensor], path: Path, meta: Mapping | N
     state = _own_storages(state)
     metadata = dict(format='pt') | ({} if meta is None else {META: json.dumps(meta)})
     _replace(path, lambda part: save_file(state, part, metadata=metadata))
+
+
+class _Pickler(pickle._Pickler):
+    """Calls numpy's function by the name that numpy 1 gives it: numpy 2 knows that one, too."""
+
+    def save_global(self, obj: Any, name: str | None = None) -> None:
+        if getattr(obj, '__module__', None) == 'numpy._core.multiarray':
+            self.write(pickle.GLOBAL + f'numpy.core.multiarray\n{obj.__name__}\n'.encode())
+            self.memoize(obj)
+        else:
+            super().save_global(obj, name)
+
+
+def _write_pickle(content: dict, path: Path) -> None:
+    with open(path, 'wb') as file:
+        _Pickler(file, protocol=4).dump(content)
 
 
 def _own_storages(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
