@@ -7,7 +7,9 @@ oneDNN's convolution reached 120 (docs/performance.md).
 
 import torch
 import torch.nn.functional as F
+from mmcv.cnn import Linear as MmcvLinear
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None, *, add: Tensor | None = None,
@@ -85,11 +87,23 @@ class PointwiseConv(nn.Conv2d):
         return pointwise_conv(x, self.weight, self.bias)
 
 
+def use_onednn(module: nn.Module) -> nn.Module:
+    """Turn the plain linear layers inside of a module, PyTorch's and mmcv's, into :class:`Linear`, and return it.
+
+    Parameters, names and hooks stay; subclasses, which may compute something else, are left alone.
+    """
+    for layer in module.modules():
+        if type(layer) in (nn.Linear, MmcvLinear):
+            layer.__class__ = Linear  # it has the same attributes; a new layer would lose hooks and shared weights
+    return module
+
+
 def _takes_onednn(x: Tensor, weight: Tensor) -> bool:
+    # What comes after the first test is not for a compiler to trace.
     return (
-        x.device.type == 'cpu' and x.dtype == weight.dtype == torch.float32 and x.numel() > 0 and weight.numel() > 0
-        and torch.backends.mkldnn.is_available() and not torch.is_autocast_enabled('cpu')
-        and not torch.compiler.is_compiling())
+        not torch.compiler.is_compiling() and x.device.type == 'cpu' and x.dtype == weight.dtype == torch.float32
+        and x.numel() > 0 and weight.numel() > 0 and torch.backends.mkldnn.is_available()
+        and not torch.is_autocast_enabled('cpu'))
 
 
 def _product(a: Tensor, b: Tensor, bias: Tensor | None = None, activation: str = 'none') -> Tensor:
@@ -112,6 +126,7 @@ class _Linear(torch.autograd.Function):
         return out
 
     @staticmethod
+    @once_differentiable
     def backward(ctx, grad: Tensor) -> tuple[Tensor | None, ...]:
         x, weight, out = ctx.saved_tensors
         if out is not None:
