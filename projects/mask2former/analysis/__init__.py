@@ -1,0 +1,1 @@
+"""Measuring the model: side by side with other implementations, and part by part."""

@@ -1,0 +1,100 @@
+"""Where the time of a training step or a prediction goes, part by part."""
+
+import time
+from collections.abc import Callable
+
+import torch
+from mmdet.structures import DetDataSample
+from torch import Tensor, nn
+
+from ..models.head import HeadOutput
+
+
+class Clock:
+    """Adds up the seconds between its calls under names.
+
+    Args:
+        synchronise (Callable): Waits until the device has done what it was told.
+    """
+
+    def __init__(self, synchronise: Callable[[], None]) -> None:
+        self.synchronise = synchronise
+        self.seconds: dict[str, float] = {}
+        self.restart()
+
+    def restart(self) -> None:
+        """Forget the time since the last call."""
+        self.synchronise()
+        self.start = time.perf_counter()
+
+    def lap(self, name: str) -> None:
+        """Count the time since the last call for ``name``."""
+        self.synchronise()
+        now = time.perf_counter()
+        self.seconds[name] = self.seconds.get(name, 0.0) + now - self.start
+        self.start = now
+
+
+def cut(tensors: list[Tensor]) -> list[Tensor]:
+    """The tensors as leaves: what is computed from them has a graph of its own."""
+    return [x.detach().requires_grad_() for x in tensors]
+
+
+def profile_training(model: nn.Module, images: Tensor, samples: list[DetDataSample],
+                     synchronise: Callable[[], None], update: Callable[[], None]) -> dict[str, float]:
+    """Seconds of the parts of a training step. The graph is cut between the parts, and each is gone through by itself.
+
+    Args:
+        model (nn.Module): A :class:`~mask2former.models.Mask2Former`, in training mode.
+        images (Tensor): (B, 3, H, W).
+        samples (list[DetDataSample]): B samples with ``gt_segments``.
+        synchronise (Callable): Waits until the device has done what it was told.
+        update (Callable): Clips the gradients and updates the weights.
+
+    Returns:
+        dict[str, float]: Seconds by part, forward and backward apart.
+    """
+    targets = [sample.gt_segments for sample in samples]
+    clock = Clock(synchronise)
+    features = model.backbone(images)
+    clock.lap('backbone forward')
+    leaves_1 = cut(features)
+    mask_features, memory = model.pixel_decoder(leaves_1)
+    clock.lap('pixel decoder forward')
+    leaves_2 = cut([mask_features, *memory])
+    output = model.head(leaves_2[0], leaves_2[1:])
+    clock.lap('head forward')
+    leaves_3 = HeadOutput(*cut(output))
+    matches = model.criterion.matcher(leaves_3, targets)
+    clock.lap('match')
+    loss = sum(x.sum() for x in model.criterion.layer_losses(leaves_3, targets, matches).values())
+    clock.lap('loss forward')
+    loss.backward()
+    clock.lap('loss backward')
+    torch.autograd.backward(output, [x.grad for x in leaves_3])
+    clock.lap('head backward')
+    torch.autograd.backward([mask_features, *memory], [x.grad for x in leaves_2])
+    clock.lap('pixel decoder backward')
+    torch.autograd.backward(features, [x.grad for x in leaves_1])
+    clock.lap('backbone backward')
+    update()
+    clock.lap('optimizer')
+    return clock.seconds
+
+
+@torch.no_grad()
+def profile_prediction(model: nn.Module, images: Tensor, samples: list[DetDataSample],
+                       synchronise: Callable[[], None]) -> dict[str, float]:
+    """Seconds of the parts of a prediction; arguments as of :func:`profile_training`, the model in evaluation mode."""
+    clock = Clock(synchronise)
+    features = model.backbone(images)
+    clock.lap('backbone')
+    mask_features, memory = model.pixel_decoder(features)
+    clock.lap('pixel decoder')
+    model.head(mask_features, memory)
+    clock.lap('head')
+    parts = dict(clock.seconds)
+    clock.restart()
+    model.predict(images, [sample.clone() for sample in samples])
+    clock.lap('whole')
+    return dict(parts, **{'post-processing': clock.seconds['whole'] - sum(parts.values())})
