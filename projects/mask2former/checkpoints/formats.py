@@ -56,7 +56,7 @@ OURS = KeyMap([('{rest*}', '{rest*}')])
 FORMATS = {
     'mask2former': Format(r'(module\.)?head\.query_feat\.weight', OURS, [(r'^module\.', '')]),
     'transformers': Format(
-        r'(module\.)?(model\.)?transformer_module\..+', TRANSFORMERS, NAMES_ON_DISK, TO_DISK, _transformers_makes),
+        r'(module\.)?model\.transformer_module\..+', TRANSFORMERS, NAMES_ON_DISK, TO_DISK, _transformers_makes),
     'detectron2': Format(r'(module\.)?sem_seg_head\..+', DETECTRON2, OLD_NAMES, makes=_empty_weight),
     'mmdet': Format(r'(module\.)?(panoptic|decode)_head\.query_feat\.weight', MMDET, OTHER_NAMES),
 }

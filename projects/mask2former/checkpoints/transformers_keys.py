@@ -13,7 +13,6 @@ _LAYER = r'(encoder\.layers\.\d+\.blocks\.\d+\.)'
 _START = r'^(model\.pixel_level_module\.encoder\.)'
 NAMES_ON_DISK = [
     (r'^module\.', ''),
-    (r'^(pixel_level_module|transformer_module)\.', r'model.\1.'),
     (_START + r'model\.', r'\1'),
     (_START + r'hidden_states_norms\.(\d)\.', lambda m: f'{m[1]}hidden_states_norms.stage{int(m[2]) + 1}.'),
     (_START + r'(embeddings\.|encoder\.layers\.|layernorm\.)', r'\1swin.\2'),
