@@ -8,6 +8,7 @@ from mmengine.logging import MessageHub
 from mmengine.model import BaseModel
 from torch import Tensor
 
+from ..ops.linear import use_onednn
 from ..registry import MODELS, TASK_UTILS
 from .head import HeadOutput
 from .postprocess import LazyMasks
@@ -49,7 +50,7 @@ class Mask2Former(BaseModel):
             raise ValueError(f'metainfo has {num_classes} classes, but isthing has {len(isthing)} entries')
         self.classes = tuple(metainfo['classes'])
         self.isthing = isthing
-        self.backbone = MODELS.build(backbone)
+        self.backbone = use_onednn(MODELS.build(backbone))
         if 'in_channels' not in pixel_decoder:
             pixel_decoder = dict(pixel_decoder, **feature_layout(self.backbone))
         self.pixel_decoder = MODELS.build(pixel_decoder)
