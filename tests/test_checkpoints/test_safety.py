@@ -231,6 +231,8 @@ TABLE = 'backbone.stages.1.blocks.1.attn.w_msa.relative_position_bias_table'
     (lambda s: s.update({'head.norm.weight': torch.zeros(32, dtype=torch.bool)}), 'as bool'),
     (lambda s: s.update({'head.norm.weight': dict(a=torch.zeros(32))}), "a dict under the name 'head.norm.weight'"),
     (lambda s: s.update({'head.norm.weight': [1.0]}), 'a list under the name'),
+    (lambda s: s.update({'he\nad.norm.weight': torch.zeros(32)}), r"a Tensor under the name 'he\\nad.norm.weight'"),
+    (lambda s: s.update({7: torch.zeros(32)}), 'a Tensor under the name 7'),
     (lambda s: s.update({QUERY: torch.zeros(7)}), 'impossible shape'),
     (lambda s: s.update({QUERY: torch.zeros(0, 32)}), 'impossible shape'),
     (lambda s: s.update({QUERY: torch.zeros(7, 32).to_sparse()}), 'holds fewer numbers'),

@@ -154,8 +154,8 @@ def _split(content: dict, path: Path) -> RawCheckpoint:
     if not any(isinstance(value, Tensor) for value in state.values()):
         raise CheckpointError(f"'{path}' holds no weights: give a checkpoint of a model.")
     for name, value in state.items():
-        if not isinstance(name, str) or not isinstance(value, Tensor):
-            raise CheckpointError(f"'{path}' holds a {type(value).__name__} under the name '{name}' where a weight is "
+        if not isinstance(name, str) or not name.isprintable() or not isinstance(value, Tensor):
+            raise CheckpointError(f"'{path}' holds a {type(value).__name__} under the name {name!r} where a weight is "
                                   'expected: give a checkpoint of a model.')
         if value.layout != torch.strided or math.prod(value.shape) * value.element_size() > _bytes(value):
             raise CheckpointError(f"'{path}' says that '{name}' has the shape {tuple(value.shape)}, but holds fewer "
