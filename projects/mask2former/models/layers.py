@@ -114,7 +114,7 @@ class FFN(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (..., C) to (..., C)."""
-        return self.norm(x + self.linear2(self.linear1(x, relu=True)))
+        return self.norm(self.linear2(self.linear1(x, relu=True), add=x))
 
 
 class MLP(nn.Sequential):

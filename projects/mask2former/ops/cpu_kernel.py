@@ -8,6 +8,7 @@ for the three products that this takes: ``embedding_bag`` for ``A @ table`` and,
 Letters: B images, T tokens that look, S tokens that are looked at, M heads, L levels, R points of a head in a level.
 """
 
+import functools
 import warnings
 from dataclasses import dataclass
 
@@ -23,23 +24,42 @@ BORDER = 2
 CORNERS = ((0, 0), (0, 1), (1, 0), (1, 1))  # y, x
 
 
+# Tokens (of all images) that are worked on at a time: what is computed of them is many times larger than the result.
+TOKENS = 4096
+
+
 @dataclass
-class Samples:
-    """Where the samples fall.
+class Layout:
+    """What the samples of a token know of their levels; each (M*L*R,), but for the last.
 
     Attributes:
-        cell (Tensor): (B*T, M*L*R) int32, the row in the table of each sample's upper left corner.
-        fx (Tensor): (B*T, M*L*R), distance from that corner to the right, 0 to 1.
-        fy (Tensor): (B*T, M*L*R), distance downwards.
-        scale (tuple[Tensor, Tensor]): Width and height (M*L*R,) of the level of each sample.
-        pitch (Tensor): (M*L*R,) int32, cells from a row to the next.
+        width (Tensor): Width of the sample's level.
+        height (Tensor): Its height.
+        pitch (Tensor): Cells from a row of the level to the next, int32.
+        first (Tensor): The row in the table of the level's first cell of the sample's head, int32.
+        cells (int): Rows of the table for one image.
+    """
+
+    width: Tensor
+    height: Tensor
+    pitch: Tensor
+    first: Tensor
+    cells: int
+
+
+@dataclass
+class Samples:
+    """Where samples fall.
+
+    Attributes:
+        cell (Tensor): (n, M*L*R) int32, the row in the table of each sample's upper left corner.
+        fx (Tensor): (n, M*L*R), distance from that corner to the right, 0 to 1.
+        fy (Tensor): (n, M*L*R), distance downwards.
     """
 
     cell: Tensor
     fx: Tensor
     fy: Tensor
-    scale: tuple[Tensor, Tensor]
-    pitch: Tensor
 
 
 def level_cells(level_shapes: list[tuple[int, int]]) -> list[int]:
@@ -71,32 +91,43 @@ def make_table(value: Tensor, level_shapes: list[tuple[int, int]]) -> Tensor:
     return table
 
 
-def locate(locations: Tensor, level_shapes: list[tuple[int, int]]) -> Tensor:
-    """Find the cells of the samples at ``locations`` (B, T, M, L, R, 2)."""
-    B, T, M, L, R, _ = locations.shape
-    dtype = locations.dtype
+@functools.lru_cache(maxsize=64)
+def make_layout(level_shapes: tuple[tuple[int, int], ...], M: int, R: int, dtype: torch.dtype) -> Layout:
+    """The layout of the samples of M heads with R points in each level."""
     cells = level_cells(level_shapes)
     starts = [sum(cells[:i]) + BORDER * (w + BORDER) + BORDER for i, (_, w) in enumerate(level_shapes)]
 
     def per_sample(values: list[int], dtype: torch.dtype) -> Tensor:
-        return torch.tensor(values, dtype=dtype)[:, None].expand(M, L, R).flatten()  # (M*L*R,)
+        return torch.tensor(values, dtype=dtype)[:, None].expand(M, len(level_shapes), R).flatten()  # (M*L*R,)
 
-    width, height = (per_sample(list(x), dtype) for x in zip(*[(w, h) for h, w in level_shapes]))
-    pitch = per_sample([w + BORDER for _, w in level_shapes], torch.int32)
-    first = per_sample(starts, torch.int32) + (torch.arange(M, dtype=torch.int32) * sum(cells)).repeat_interleave(L * R)
+    head = torch.arange(M, dtype=torch.int32).repeat_interleave(len(level_shapes) * R)
+    return Layout(
+        width=per_sample([w for _, w in level_shapes], dtype), height=per_sample([h for h, _ in level_shapes], dtype),
+        pitch=per_sample([w + BORDER for _, w in level_shapes], torch.int32),
+        first=per_sample(starts, torch.int32) + head * sum(cells), cells=M * sum(cells))
 
-    locations = locations.reshape(B * T, M * L * R, 2)
+
+def locate(locations: Tensor, layout: Layout) -> Samples:
+    """Find the cells of the samples at ``locations`` (B, T, M, L, R, 2); n is B*T."""
+    B, T = locations.shape[:2]
+    locations = locations.reshape(B * T, -1, 2)  # (B*T, M*L*R, 2)
     floors, fractions = [], []
-    for axis, size in enumerate((width, height)):
+    for axis, size in enumerate((layout.width, layout.height)):
         # In cells, from the centre of the first; far outside is as good as just outside, where all is zero.
         x = (locations[..., axis] * size).sub_(0.5).clamp_(min=-1.5).clamp_(max=size + 0.5)
         floor = x.floor()
         fractions.append(x.sub_(floor))
         # NaN has no cell: any that exists will do, since its weight is NaN.
         floors.append(floor.nan_to_num_(nan=0.0).int())
-    cell = floors[1].mul_(pitch).add_(floors[0]).add_(first)
-    cell.view(B, -1).add_((torch.arange(B, dtype=torch.int32) * (M * sum(cells)))[:, None])
-    return Samples(cell, *fractions, (width, height), pitch)
+    cell = floors[1].mul_(layout.pitch).add_(floors[0]).add_(layout.first)
+    cell.view(B, -1).add_((torch.arange(B, dtype=torch.int32) * layout.cells)[:, None])
+    return Samples(cell, *fractions)
+
+
+def token_parts(B: int, T: int) -> list[slice]:
+    """Parts of the tokens, some :data:`TOKENS` of all images together."""
+    step = max(1, TOKENS // B)
+    return [slice(start, start + step) for start in range(0, T, step)]
 
 
 def corner_weights(weights: Tensor, fx: Tensor, fy: Tensor, out: list[Tensor]) -> None:
@@ -111,31 +142,46 @@ def corner_weights(weights: Tensor, fx: Tensor, fy: Tensor, out: list[Tensor]) -
 
 def forward(value: Tensor, level_shapes: list[tuple[int, int]], locations: Tensor, weights: Tensor) -> Tensor:
     """The function :func:`mask2former.ops.ms_deform_attn` without gradients; half precision is computed in float32."""
-    B, T, M, _, _, _ = locations.shape
+    B, T, M, _, R, _ = locations.shape
     dtype = value.dtype
     value, locations, weights = full_precision(value, locations, weights)
     table = make_table(value, level_shapes).flatten(0, 2)  # (B*M*cells, C/M)
-    samples = locate(locations, level_shapes)
-    corners, offsets = corner_cells(samples, M)
-    factors = torch.empty(corners.shape, dtype=value.dtype)  # (B*T, M*L*R, 4)
-    corner_weights(weights.reshape(B * T, -1), samples.fx, samples.fy, factors.unbind(-1))
-    out = torch.embedding_bag(
-        table, corners.flatten(), offsets, mode=0, per_sample_weights=factors.flatten(), include_last_offset=True)[0]
-    return out.view(B, T, -1).to(dtype)  # (B*T*M, C/M) -> (B, T, C)
+    layout = make_layout(tuple(level_shapes), M, R, value.dtype)
+    out = value.new_empty(B, T, M * value.shape[-1])
+    for part in token_parts(B, T):
+        samples = locate(locations[:, part], layout)
+        corners, offsets = corner_cells(samples, layout, M)
+        factors = torch.empty(corners.shape, dtype=value.dtype)  # (n, M*L*R, 4)
+        corner_weights(weights[:, part].reshape(len(corners), -1), samples.fx, samples.fy, factors.unbind(-1))
+        rows = torch.embedding_bag(table, corners.flatten(), offsets, mode=0, per_sample_weights=factors.flatten(),
+                                   include_last_offset=True)[0]  # (n*M, C/M)
+        out[:, part] = rows.view(B, -1, out.shape[-1])
+    return out.to(dtype)
 
 
 def backward(grad: Tensor, value: Tensor, level_shapes: list[tuple[int, int]], locations: Tensor,
              weights: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """The gradients of value, locations and weights from that of the result, ``grad`` (B, T, C)."""
-    B, T, M, _, _, _ = locations.shape
+    B, T, M, _, R, _ = locations.shape
     inputs = (value, locations, weights)
     grad, value, locations, weights = full_precision(grad, *inputs)
-    grad = grad.reshape(B * T * M, -1)  # (B*T*M, C/M)
-    samples = locate(locations, level_shapes)
-    flat_weights = weights.reshape(B * T, -1)  # (B*T, M*L*R)
-    grad_locations, grad_weights = backward_samples(grad, value, level_shapes, samples, flat_weights)
-    grads = (backward_value(grad, level_shapes, samples, flat_weights, (B, M)), grad_locations, grad_weights)
-    return tuple(grad.view(x.shape).to(x.dtype) for grad, x in zip(grads, inputs))
+    table = make_table(value, level_shapes).flatten(0, 2)  # (B*M*cells, C/M)
+    layout = make_layout(tuple(level_shapes), M, R, value.dtype)
+    grad_locations = torch.empty_like(locations, memory_format=torch.contiguous_format)
+    grad_weights = torch.empty_like(weights, memory_format=torch.contiguous_format)
+    parts = []
+    for part in token_parts(B, T):
+        samples = locate(locations[:, part], layout)
+        part_grad = grad[:, part].reshape(-1, value.shape[-1])  # (n*M, C/M)
+        part_weights = weights[:, part].reshape(len(samples.cell), -1)  # (n, M*L*R)
+        of_locations, of_weights = backward_samples(part_grad, table, layout, samples, part_weights)
+        grad_locations[:, part] = of_locations.view(grad_locations[:, part].shape)
+        grad_weights[:, part] = of_weights.view(grad_weights[:, part].shape)
+        parts.append(tuple(x.view(B, -1) for x in (samples.cell, samples.fx, samples.fy)))
+    del table
+    samples = Samples(*(torch.cat(x, dim=1) for x in zip(*parts)))  # (B, T*M*L*R)
+    grad_value = backward_value(grad.reshape(B * T * M, -1), level_shapes, samples, weights, (B, M))
+    return tuple(grad.to(x.dtype) for grad, x in zip((grad_value, grad_locations, grad_weights), inputs))
 
 
 def full_precision(*tensors: Tensor) -> list[Tensor]:
@@ -144,23 +190,22 @@ def full_precision(*tensors: Tensor) -> list[Tensor]:
     return [x.to(dtype) for x in tensors]
 
 
-def corner_cells(samples: Samples, M: int) -> tuple[Tensor, Tensor]:
-    """The cells (B*T, M*L*R, 4) of the corners, and where each token's head starts in the flattened list."""
+def corner_cells(samples: Samples, layout: Layout, M: int) -> tuple[Tensor, Tensor]:
+    """The cells (n, M*L*R, 4) of the corners, and where each token's head starts in the flattened list."""
     cell = samples.cell
     corners = cell.new_empty(*cell.shape, 4)
     for k, (dy, dx) in enumerate(CORNERS):
-        torch.add(cell, samples.pitch * dy + dx, out=corners[..., k])
+        torch.add(cell, layout.pitch * dy + dx, out=corners[..., k])
     per_head = corners.numel() // (len(cell) * M)  # 4*L*R
     return corners, torch.arange(0, corners.numel() + 1, per_head, dtype=torch.int32)
 
 
-def backward_samples(grad: Tensor, value: Tensor, level_shapes: list[tuple[int, int]], samples: Samples,
+def backward_samples(grad: Tensor, table: Tensor, layout: Layout, samples: Samples,
                      weights: Tensor) -> tuple[Tensor, Tensor]:
-    """The gradients (B*T, M*L*R, 2) of the locations and (B*T, M*L*R) of the weights."""
-    table = make_table(value, level_shapes).flatten(0, 2)  # (B*M*cells, C/M)
-    corners, offsets = corner_cells(samples, value.shape[2])
+    """The gradients (n, M*L*R, 2) of the locations and (n, M*L*R) of the weights, from ``grad`` (n*M, C/M)."""
+    corners, offsets = corner_cells(samples, layout, len(grad) // len(weights))
     pattern = torch.sparse_csr_tensor(
-        offsets, corners.flatten(), value.new_zeros(corners.numel()), (len(grad), len(table)), check_invariants=False)
+        offsets, corners.flatten(), grad.new_zeros(corners.numel()), (len(grad), len(table)), check_invariants=False)
     # The products of grad with the values at the corners.
     products = torch.sparse.sampled_addmm(pattern, grad, table.T, beta=0.0).values()
     upper_left, upper_right, lower_left, lower_right = products.view(*samples.cell.shape, 4).unbind(-1)
@@ -171,8 +216,8 @@ def backward_samples(grad: Tensor, value: Tensor, level_shapes: list[tuple[int, 
     grad_weights = torch.lerp(above, below, fy)
     grad_locations = weights.new_empty(*weights.shape, 2)
     slope = torch.lerp(upper_right.sub(upper_left), lower_right.sub(lower_left), fy)
-    torch.mul(slope.mul_(weights), samples.scale[0], out=grad_locations[..., 0])
-    torch.mul(below.sub_(above).mul_(weights), samples.scale[1], out=grad_locations[..., 1])
+    torch.mul(slope.mul_(weights), layout.width, out=grad_locations[..., 0])
+    torch.mul(below.sub_(above).mul_(weights), layout.height, out=grad_locations[..., 1])
     return grad_locations, grad_weights
 
 

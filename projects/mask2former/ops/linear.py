@@ -71,9 +71,9 @@ def products(a: Tensor, b: Tensor) -> Tensor:
 class Linear(nn.Linear):
     """``torch.nn.Linear`` through :func:`linear`."""
 
-    def forward(self, x: Tensor, relu: bool = False) -> Tensor:
+    def forward(self, x: Tensor, *, add: Tensor | None = None, relu: bool = False) -> Tensor:
         """Map (..., in) to (..., out)."""
-        return linear(x, self.weight, self.bias, relu=relu)
+        return linear(x, self.weight, self.bias, add=add, relu=relu)
 
 
 class PointwiseConv(nn.Conv2d):

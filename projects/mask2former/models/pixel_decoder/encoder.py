@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from ...ops import ms_deform_attn
 from ...ops.linear import Linear
+from ...ops.softmax import softmax_of_few
 from ..layers import FFN
 
 
@@ -63,7 +64,7 @@ class MSDeformAttn(nn.Module):
         heads, levels, points = self.num_heads, self.num_levels, self.num_points
         value = self.value_proj(value).unflatten(-1, (heads, -1))  # (B, S, M, C/M)
         weights = self.attention_weights(query).unflatten(-1, (heads, levels * points))
-        weights = weights.softmax(-1).unflatten(-1, (levels, points))  # (B, S, M, L, R)
+        weights = softmax_of_few(weights).unflatten(-1, (levels, points))  # (B, S, M, L, R)
         # Sizes and references as long rows, M*L*R*2 each: arithmetic on these is several times faster than on pairs.
         level_wh = reference_points.new_tensor([(w, h) for h, w in level_shapes]).repeat_interleave(points, dim=0)
         offsets = self.sampling_offsets(query) / level_wh.flatten().repeat(heads)  # (B, S, M*L*R*2)
