@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from ...ops.linear import linear
 from .axis_resize import AxisResize
 
 
@@ -64,7 +65,9 @@ class LazyMasks:
 
     def _low(self, index: Tensor) -> Tensor:
         """Mask logits (h, n, w) at the size of the mask features."""
-        return self.mask_embed[index] @ self.mask_features.transpose(0, 1)  # (n, C) @ (h, C, w)
+        h, w = self.mask_features.shape[1:]
+        low = linear(self.mask_embed[index], self.mask_features.flatten(1).T)  # (n, C), (h*w, C) -> (n, h*w)
+        return low.view(-1, h, w).transpose(0, 1).contiguous()
 
     def _resize(self, axis: int) -> AxisResize:
         return AxisResize(self.mask_features.shape[axis + 1], self.batch_shape[axis], self.img_shape[axis],
@@ -90,4 +93,4 @@ def _enlarge(low: Tensor, first: AxisResize, last: AxisResize, band: slice, plac
     part = low[inputs] if places is None else low[inputs].index_select(1, places)  # (l', n', s)
     part = last.last_axis(part.flatten(0, 1))  # (l' * n', L)
     weights = first.weights[inputs, band]  # (l', lines)
-    return (weights.T @ part.view(len(weights), -1)).view(weights.shape[1], -1, part.shape[1])
+    return linear(weights.T, part.view(len(weights), -1).T).view(weights.shape[1], -1, part.shape[1])

@@ -7,6 +7,7 @@ from mmdet.structures import DetDataSample
 from mmengine.structures import PixelData
 from torch import Tensor
 
+from ...ops.linear import linear
 from ...registry import TASK_UTILS
 from .argmax import argmax_of_middle_
 from .lazy_masks import LazyMasks
@@ -28,5 +29,6 @@ class SemanticInference:
         probability = class_logits.softmax(-1)[:, :-1]  # (Q, K)
         sem_seg = torch.empty(masks.ori_shape, dtype=torch.long, device=probability.device)
         for rows, logits in masks.rows(torch.arange(len(probability), device=probability.device)):  # (rows, Q, W)
-            sem_seg[rows] = argmax_of_middle_(probability.T @ logits.sigmoid_())  # (rows, K, W) -> (rows, W)
+            scores = linear(probability.T, logits.sigmoid_().transpose(0, 1).flatten(1).T)  # (K, rows * W)
+            sem_seg[rows] = argmax_of_middle_(scores[None]).view(logits.shape[0], -1)
         sample.pred_sem_seg = PixelData(sem_seg=sem_seg[None])
