@@ -1,5 +1,6 @@
 """Files that mmdet and transformers saved give their logits here, and files that are written give ours there."""
 
+import copy
 import json
 
 import pytest
@@ -150,6 +151,29 @@ def test_mmdet_file(backbone, batch, tmp_path):
 def read_path(state, path):
     torch.save(dict(state_dict=state), path)
     return path
+
+
+def test_final_results_of_an_mmdet_file(backbone, tmp_path):
+    """mmdet's own segments, pixel for pixel."""
+    peer = build_small_mmdet(backbone)
+    torch.save(dict(state_dict=peer.state_dict()), tmp_path / 'theirs.pth')
+    peer.panoptic_fusion_head.test_cfg.update(
+        object_mask_thr=0.1, iou_thr=0.1, filter_low_score=True, instance_on=False, semantic_on=False)
+    ours = build_small(backbone)
+    ours.load_state_dict(read_checkpoint(tmp_path / 'theirs.pth').state, strict=True)
+    images, samples = make_batch([1, 1], (96, 128))
+    with torch.no_grad():
+        theirs = peer.predict(images, copy.deepcopy(samples))
+        mine = ours.predict(images, samples)
+    for sample, other in zip(mine, theirs, strict=True):
+        found, expected = sample.pred_panoptic_seg.id_map[0], other.pred_panoptic_seg.sem_seg[0]
+        labels = torch.full((int(found.max()) + 1, ), len(CLASSES))
+        for info in sample.pred_panoptic_seg.segments_info:
+            labels[info['id']] = info['label']
+        assert found.shape == expected.shape == sample.ori_shape
+        assert torch.equal(labels[found.long()], expected.long() % 1000)
+        pairs = torch.stack((found.long(), expected.long()), -1).flatten(0, 1).unique(dim=0)
+        assert len(pairs) == len(found.unique()) == len(expected.unique()) > 1
 
 
 @pytest.mark.parametrize('target', FORMATS)

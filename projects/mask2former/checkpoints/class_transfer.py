@@ -1,5 +1,6 @@
 """Start a training from a checkpoint of other classes: everything but the classifier, and its rows by option."""
 
+import re
 from collections.abc import Sequence
 
 import torch
@@ -13,6 +14,15 @@ from .loading import CLASS_LAYER, CheckpointError
 CLASSIFIER = (CLASS_LAYER, CLASS_LAYER.replace('weight', 'bias'))  # (K + 1, C), (K + 1,)
 
 
+def plain_name(name: str) -> str:
+    """A class's name as others may spell it: in small letters, words alone, the first of several names.
+
+    >>> plain_name('Traffic-Light; stoplight')
+    'traffic light'
+    """
+    return re.sub(r'[\W_]+', ' ', re.split(r'[;,]', name)[0].casefold()).strip()
+
+
 def transfer_classes(state: dict[str, Tensor], own: dict[str, Tensor], theirs: Sequence[str] | None,
                      ours: Sequence[str], *, copy_equal: bool = False) -> str | None:
     """Make a state dict's classifier fit a model of other classes, in place.
@@ -23,7 +33,7 @@ def transfer_classes(state: dict[str, Tensor], own: dict[str, Tensor], theirs: S
         theirs (Sequence[str] | None): Classes of the checkpoint; None if it does not say them.
         ours (Sequence[str]): Classes of the model.
         copy_equal (bool): Whether the rows of classes with equal names, and that of no-object, are taken over; the
-            others keep the model's own numbers, as all do without this option.
+            others keep the model's own numbers, as all do without this option. Case and punctuation do not count.
 
     Returns:
         str | None: A table of what was done; None if the classes are the same.
@@ -34,14 +44,16 @@ def transfer_classes(state: dict[str, Tensor], own: dict[str, Tensor], theirs: S
     if any(name not in state or name not in own for name in CLASSIFIER):
         return None
     count = len(state[CLASSIFIER[0]]) - 1
-    if count == len(ours) and (theirs is None or tuple(theirs) == tuple(ours)):
+    if count == len(ours) and (theirs is None or list(map(plain_name, theirs)) == list(map(plain_name, ours))):
         return None
     if copy_equal and (theirs is None or len(theirs) != count):
         raise ValueError('does not say the names of its classes')
     rows = {}
     if copy_equal:
-        places = {name: row for row, name in reversed(list(enumerate(theirs)))}
-        rows = {row: places[name] for row, name in enumerate(ours) if name in places} | {len(ours): count}
+        places = {plain_name(name): row for row, name in reversed(list(enumerate(theirs)))}
+        places |= {name: row for row, name in reversed(list(enumerate(theirs)))}  # a name as it is goes first
+        found = {row: places.get(name, places.get(plain_name(name))) for row, name in enumerate(ours)}
+        rows = {row: place for row, place in found.items() if place is not None} | {len(ours): count}
     for name in CLASSIFIER:
         values = own[name].detach().clone().cpu()
         if rows:

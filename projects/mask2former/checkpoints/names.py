@@ -167,7 +167,10 @@ def _find_config(root: Path, backbone: str, dataset: str, task: str) -> Path | N
 
 
 def _near(name: str, root: Path | None) -> str:
-    near = difflib.get_close_matches(name, model_zoo(root), n=1)
+    try:
+        near = difflib.get_close_matches(name, model_zoo(root), n=1)
+    except CheckpointError:  # what is wrong with the index is not what was asked
+        near = []
     return f" Or did you mean the model '{near[0]}'?" if near else ''
 
 
