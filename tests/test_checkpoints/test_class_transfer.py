@@ -80,7 +80,8 @@ def start_from(run, folder, checkpoint, **options):
     cfg = Config.fromfile(run.config)
     cfg.merge_from_dict(dict(
         load_from=str(checkpoint), work_dir=str(folder), experiment_name=own_name(folder),
-        optim_wrapper=dict(optimizer=dict(lr=0.0)), val_cfg=None, val_dataloader=None, val_evaluator=None, default_hooks=dict(checkpoint=None), **options))
+        optim_wrapper=dict(optimizer=dict(lr=0.0)), default_hooks=dict(checkpoint=None), val_cfg=None,
+        val_dataloader=None, val_evaluator=None, **options))
     runner = build_runner(cfg)
     before = {name: runner.model.state_dict()[name].clone() for name in CLASSIFIER}
     runner.train()
