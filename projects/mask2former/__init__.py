@@ -7,9 +7,5 @@ import os
 # set before torch is imported; GNU's OpenMP reads it, which torch has on Linux.
 os.environ.setdefault('GOMP_SPINCOUNT', '1000')
 
-from .allocator import keep_freed_memory  # noqa: E402
-
-keep_freed_memory()
-
 from . import compat, registry  # noqa: E402, F401  (compat makes mmdet importable, registry imports it)
 from .version import __version__  # noqa: E402, F401

@@ -20,7 +20,9 @@ from rich.console import Console
 from rich.table import Table
 
 OURS = 'mask2former'
-TOLERANCE = dict(float32=1e-3, amp=float('inf'))  # of the largest logit; in half precision logits are not comparable
+# Of the largest logit. Rounding may move a logit across zero, and a query then looks at one place more: some logits
+# differ more than by rounding, but not many and not much.
+TOLERANCE = dict(median=1e-4, worst=0.05)
 SCALING = dict(size=['256', '512', '768', '1024'], segments=[5, 12, 50, 100], queries=[50, 100, 200], batch_size=[1, 2])
 console = Console(stderr=True)
 
@@ -111,13 +113,13 @@ def measure(spec: dict, repeats: int, warm_up: int, profile: bool = False) -> li
         (Path(folder) / 'spec.json').write_text(json.dumps(spec))
         with console.status('making the weights'):
             ask_once(OURS, folder, 'prepare')
-        tolerance = TOLERANCE['amp' if spec['amp'] else 'float32']
         for name in names:
             with console.status(f'comparing the logits of {name}'):
                 errors = ask_once(name, folder, 'check')
-            if not max(errors.values()) <= tolerance:
-                raise RuntimeError(f'{name} computes other logits, off by {errors} of the largest: no comparison.')
-            console.print(f'{name}: logits equal within {max(errors.values()):.1e} of the largest')
+            text = f'{errors["median"]:.0e} of the largest (median; {errors["worst"]:.0e} at worst)'
+            if any(not errors[key] <= limit for key, limit in TOLERANCE.items()):
+                raise RuntimeError(f'{name} computes other logits, off by {text}: no comparison.')
+            console.print(f'{name}: the same logits but for {text}')
         processes = [Process(name, folder) for name in names]
         try:
             seconds = {name: [] for name in names}

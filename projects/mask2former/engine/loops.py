@@ -12,6 +12,7 @@ from mmengine.runner.utils import calc_dynamic_intervals
 from torch import nn
 from torch.utils.data import BatchSampler, DataLoader
 
+from ..allocator import keep_freed_memory
 from ..registry import LOOPS
 
 
@@ -55,6 +56,7 @@ class SegIterTrainLoop(IterBasedTrainLoop):
 
     def run(self) -> nn.Module:
         """Train until ``max_iters``, and validate in between."""
+        keep_freed_memory()
         self.runner.call_hook('before_train')
         self.runner.call_hook('before_train_epoch')
         if self._iter >= self._max_iters:
