@@ -1,25 +1,38 @@
-"""Train a model: python tools/train.py CONFIG [--resume [auto|PATH]] [--amp] [--auto-scale-lr] ..."""
+"""Train a model: python tools/train.py CONFIG [--resume [auto|PATH]] [--amp [float16]] [--compile] ..."""
 
 import mask2former.compat  # noqa: F401, I001  (before anything that imports mmdet)
+import sys
 from pathlib import Path
 
 from mask2former.apis.cli import build_runner, common_parser, load_config, run_tool
+
+AMP_DTYPES = ('bfloat16', 'float16')
 
 
 def main() -> None:
     parser = common_parser('Train a model.')
     parser.add_argument(
         '--resume', nargs='?', const='auto', metavar='PATH', help='resume from the last or from the given checkpoint')
-    parser.add_argument('--amp', action='store_true', help='mixed precision in bfloat16')
+    parser.add_argument(
+        '--amp', nargs='?', const=AMP_DTYPES[0], choices=AMP_DTYPES,
+        help='mixed precision, in bfloat16 if no type is named; the matching and the loss stay in float32')
+    parser.add_argument(
+        '--compile', action='store_true', help='compile backbone, pixel decoder and head with torch.compile')
     parser.add_argument(
         '--auto-scale-lr', action='store_true', help='scale the learning rate to the number of GPUs and the batch size')
-    args = parser.parse_args()
+    # A bare --amp before the config must not take the config for its type.
+    following = [*sys.argv[2:], '']
+    args = parser.parse_args([
+        f'--amp={AMP_DTYPES[0]}' if argument == '--amp' and after not in AMP_DTYPES else argument
+        for argument, after in zip(sys.argv[1:], following)])
     if args.resume not in (None, 'auto') and '://' not in args.resume and not Path(args.resume).is_file():
         raise FileNotFoundError(f"There is no checkpoint '{args.resume}' to resume: check the path, or give --resume "
                                 'alone for the last one of the work directory.')
     cfg = load_config(args)
     if args.amp:
-        cfg.optim_wrapper.amp_dtype = cfg.optim_wrapper.get('amp_dtype') or 'bfloat16'
+        cfg.optim_wrapper.amp_dtype = args.amp
+    if args.compile:
+        cfg.compile = cfg.get('compile') or True
     if args.auto_scale_lr:
         if 'base_batch_size' not in cfg.get('auto_scale_lr', {}):
             parser.error(f'{args.config} has no auto_scale_lr.base_batch_size: add auto_scale_lr=dict(enable=False, '

@@ -96,6 +96,20 @@ class SegRunner(Runner):
             return MMDistributedDataParallel(module=model, broadcast_buffers=False)
         return super().wrap_model(model_wrapper_cfg, model)
 
+    def _maybe_compile(self, target: str) -> None:
+        """Compile backbone, pixel decoder and head, if the config says ``compile=True`` or ``compile=dict(...)``.
+
+        mmengine would compile all of ``target``: the loss, too, whose shapes change with the number of segments, and
+        which reads values on the host. The names of the weights stay as they are.
+        """
+        options = self.cfg.get('compile')
+        if not options:
+            return
+        model = self.model.module if is_model_wrapper(self.model) else self.model
+        for part in (model.backbone, model.pixel_decoder, model.head):
+            part.compile(**({} if options is True else options))
+        self.logger.info('Backbone, pixel decoder and head are compiled in the first iterations, which take longer.')
+
     def train(self) -> nn.Module:
         """Train; see :meth:`mmengine.runner.Runner.train`."""
         try:
