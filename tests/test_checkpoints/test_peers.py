@@ -148,6 +148,13 @@ def test_mmdet_file(backbone, batch, tmp_path):
         assert_close(our_logits(read_path(state, tmp_path / 'other.pth'), backbone, batch[0]), theirs)
 
 
+@pytest.mark.parametrize('meta', [dict(CLASSES=list(CLASSES)), dict(dataset_meta=dict(CLASSES=CLASSES)),
+                                  dict(dataset_meta=dict(classes=CLASSES), CLASSES=['other'])])
+def test_classes_of_all_ages_of_mmdet(meta, tmp_path):
+    state = build_small_mmdet('swin').state_dict()
+    assert read_from(dict(state_dict=state, meta=meta), tmp_path / 'a.pth').meta['dataset_meta']['classes'] == CLASSES
+
+
 def read_path(state, path):
     torch.save(dict(state_dict=state), path)
     return path

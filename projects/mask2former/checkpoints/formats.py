@@ -213,9 +213,10 @@ def _check(state: Mapping[str, Tensor], shapes: Mapping[str, tuple], arch: Archi
 def _meta(raw: RawCheckpoint, named: Mapping[str, Tensor], report: Report) -> dict:
     """mmengine's ``meta``, with what other formats say elsewhere."""
     meta = {name: value for name, value in raw.meta.items() if name != 'config'}
-    data = meta.get('dataset_meta')
-    if isinstance(data, Mapping) and 'CLASSES' in data and 'classes' not in data:  # mmdet 2
-        meta['dataset_meta'] = dict(data, classes=data['CLASSES'])
+    data = meta.get('dataset_meta') or {}
+    if not data.get('classes'):  # mmdet 3.0 and mmdet 2
+        classes = data.get('CLASSES') or meta.get('CLASSES')
+        meta |= dict(dataset_meta=dict(data, classes=tuple(classes))) if classes else {}
     labels = (raw.meta.get('config') or {}).get('id2label')
     if isinstance(labels, Mapping) and len(labels) == report.architecture.num_classes:
         names = [labels.get(str(i), labels.get(i)) for i in range(len(labels))]
