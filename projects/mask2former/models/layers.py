@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from ..ops.feed_forward import feed_forward
 from ..ops.linear import Linear
 
 
@@ -114,7 +115,8 @@ class FFN(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (..., C) to (..., C)."""
-        return self.norm(self.linear2(self.linear1(x, relu=True), add=x))
+        first, second = self.linear1, self.linear2
+        return self.norm(feed_forward(x, first.weight, first.bias, second.weight, second.bias))
 
 
 class MLP(nn.Sequential):

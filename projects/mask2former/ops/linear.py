@@ -26,7 +26,7 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None, *, add: Tensor
     Returns:
         Tensor: (..., out).
     """
-    if not _takes_onednn(x, weight):
+    if not takes_onednn(x, weight):
         out = F.linear(x, weight, bias)
         out = out if add is None else out + add
         return out.relu() if relu else out
@@ -51,7 +51,7 @@ def pointwise_conv(x: Tensor, weight: Tensor, bias: Tensor | None = None, stride
     Returns:
         Tensor: (B, out, H / stride, W / stride), on CPUs in channels-last order.
     """
-    if not _takes_onednn(x, weight):
+    if not takes_onednn(x, weight):
         out = F.conv2d(x, weight, bias, stride)
         out = out if add is None else out + add
         return out.relu() if relu else out
@@ -63,7 +63,7 @@ def pointwise_conv(x: Tensor, weight: Tensor, bias: Tensor | None = None, stride
 
 def products(a: Tensor, b: Tensor) -> Tensor:
     """All products of rows: (B, n, C), (B, m, C) -> (B, n, m)."""
-    if not _takes_onednn(a, b):
+    if not takes_onednn(a, b):
         return a @ b.transpose(1, 2)
     return torch.stack([linear(x, y) for x, y in zip(a, b)])
 
@@ -98,7 +98,8 @@ def use_onednn(module: nn.Module) -> nn.Module:
     return module
 
 
-def _takes_onednn(x: Tensor, weight: Tensor) -> bool:
+def takes_onednn(x: Tensor, weight: Tensor) -> bool:
+    """Whether :func:`product` can and should multiply these."""
     # What comes after the first test is not for a compiler to trace.
     return (
         not torch.compiler.is_compiling() and x.device.type == 'cpu' and x.dtype == weight.dtype == torch.float32
@@ -106,7 +107,7 @@ def _takes_onednn(x: Tensor, weight: Tensor) -> bool:
         and not torch.is_autocast_enabled('cpu'))
 
 
-def _product(a: Tensor, b: Tensor, bias: Tensor | None = None, activation: str = 'none') -> Tensor:
+def product(a: Tensor, b: Tensor, bias: Tensor | None = None, activation: str = 'none') -> Tensor:
     """a @ b.T + bias of matrices (n, k) and (m, k) in any memory layout."""
     return torch.ops.mkldnn._linear_pointwise(a, b, bias, activation, [], '')
 
@@ -117,7 +118,7 @@ class _Linear(torch.autograd.Function):
     @staticmethod
     def forward(ctx, x: Tensor, weight: Tensor, bias: Tensor | None, add: Tensor | None, relu: bool) -> Tensor:
         if add is None:
-            out = _product(x, weight, bias, 'relu' if relu else 'none')
+            out = product(x, weight, bias, 'relu' if relu else 'none')
         else:
             out = torch.ops.mkldnn._linear_pointwise.binary(x, add, weight, bias, 'add')
             if relu:
@@ -132,9 +133,9 @@ class _Linear(torch.autograd.Function):
         if out is not None:
             grad = torch.ops.aten.threshold_backward(grad, out, 0)
         need_x, need_weight, need_bias, need_add, _ = ctx.needs_input_grad
-        grad_x = _product(grad, weight.T) if need_x else None
+        grad_x = product(grad, weight.T) if need_x else None
         grad_weight = None
         if need_weight:
             # oneDNN is faster with the shorter side first.
-            grad_weight = _product(grad.T, x.T) if weight.shape[0] <= weight.shape[1] else _product(x.T, grad.T).T
+            grad_weight = product(grad.T, x.T) if weight.shape[0] <= weight.shape[1] else product(x.T, grad.T).T
         return grad_x, grad_weight, grad.sum(0) if need_bias else None, grad if need_add else None, None
