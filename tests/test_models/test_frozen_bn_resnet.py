@@ -4,10 +4,9 @@ import pytest
 import torch
 from mmdet.models.backbones import ResNet
 
+from mask2former.analysis.synthetic import randomise
 from mask2former.models.backbones import frozen_bn_resnet
 from mask2former.models.backbones.frozen_bn_resnet import FrozenBNResNet
-
-from .peers import randomise
 
 IMAGES = torch.randn(2, 3, 64, 96, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
 KINDS = pytest.mark.parametrize('depth, style', [(18, 'pytorch'), (50, 'pytorch'), (50, 'caffe')])

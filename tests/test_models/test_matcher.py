@@ -9,10 +9,9 @@ from mmdet.models.utils import get_uncertain_point_coords_with_randomness
 from mmengine.structures import InstanceData
 from scipy.optimize import linear_sum_assignment
 
+from mask2former.analysis.synthetic import smooth_masks
 from mask2former.models import HeadOutput
 from mask2former.models.criterion import HungarianMatcher, NonFiniteError, matcher, point_sampling
-
-from .peers import smooth_masks
 
 D, B, Q, K, C, P = 3, 2, 6, 5, 8, 300
 COUNTS = [4, 9]  # the second image has more segments than there are queries

@@ -14,7 +14,7 @@ from ..checkpoints.transformers_keys import TRANSFORMERS
 from ..registry import MODELS
 
 PEERS = ('mmdet', 'transformers')
-MMDET_CONFIG = 'mask2former/mask2former_r50_8xb2-lsj-50e_coco-panoptic.py'
+MMDET_CONFIGS = Path(mmdet.__file__).parent / '.mim/configs/mask2former'
 BOTTLENECKS = {50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
 
 
@@ -58,7 +58,7 @@ def build_peer(name: str, cfg: Config, isthing: list[bool], num_queries: int) ->
 
 def _build_mmdet(cfg: Config, isthing: list[bool], num_queries: int) -> nn.Module:
     register_all_modules(init_default_scope=False)
-    model = Config.fromfile(Path(mmdet.__file__).parent / '.mim/configs' / MMDET_CONFIG).model
+    model = Config.fromfile(MMDET_CONFIGS / 'mask2former_r50_8xb2-lsj-50e_coco-panoptic.py').model
     if cfg.backbone.type == 'FrozenBNResNet':
         model.backbone.depth = cfg.backbone.depth
         model.backbone.init_cfg = None
