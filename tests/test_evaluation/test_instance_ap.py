@@ -1,4 +1,4 @@
-"""InstanceAP against pycocotools' own COCOeval.summarize."""
+"""InstanceAP against pycocotools' own COCOeval.summarize, which has no part in the fast evaluator."""
 
 import copy
 import json
@@ -9,6 +9,7 @@ import torch
 from pycocotools import mask as mask_utils
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
+from scipy.ndimage import binary_erosion
 
 from mask2former.registry import METRICS
 
@@ -77,17 +78,73 @@ def build(**options):
     return METRICS.build(dict(type='InstanceAP', **options))
 
 
-def test_annotation_file_equals_pycocotools(real):
+def close(expected):
+    return pytest.approx(expected, abs=1e-14)  # the evaluators add in other orders
+
+
+@pytest.mark.parametrize('backend', ['faster-coco-eval', 'pycocotools'])
+def test_annotation_file_equals_pycocotools(real, backend):
+    if backend == 'faster-coco-eval':
+        pytest.importorskip('faster_coco_eval')
     ann_file, truth, meta, samples, _, expected = real
-    result = run(build(ann_file=ann_file), samples, meta)
-    assert result == expected
+    result = run(build(ann_file=ann_file, backend=backend), samples, meta)
+    assert result == close(expected)
     assert 0.1 < result['segm_mAP'] < 0.9 and result['segm_mAP'] != result['bbox_mAP']
 
     shares = (range(0, 100, 2), range(99, 40, -2), range(1, 40, 2))
-    assert run_on_ranks(lambda: build(ann_file=ann_file), samples, meta, shares) == expected
+    merged = run_on_ranks(lambda: build(ann_file=ann_file, backend=backend), samples, meta, shares)
+    assert merged == close(expected)
     by_name = dict(classes=meta['classes'], isthing=meta['isthing'])
-    assert run(build(ann_file=ann_file, metric='bbox'), samples, by_name) == {
-        key: value for key, value in expected.items() if key.startswith('bbox')}
+    assert run(build(ann_file=ann_file, metric='bbox', backend=backend), samples, by_name) == close({
+        key: value for key, value in expected.items() if key.startswith('bbox')})
+
+
+class BoundaryEval(COCOeval):
+    """pycocotools with the definition of Boundary IoU, eq. 2 and appendix: min(mask IoU, boundary IoU), crowd by mask.
+
+    The boundary is what erosion by a 3 x 3 square takes away, repeated for 2 % of the diagonal; outside is background.
+    """
+
+    def boundary(self, rle):
+        mask = mask_utils.decode(rle).astype(bool)
+        rounds = max(1, int(round(0.02 * float(np.hypot(*mask.shape)))))
+        return mask & ~binary_erosion(mask, np.ones((3, 3)), iterations=rounds, border_value=0)
+
+    def computeIoU(self, image_id, category_id):  # noqa: N802
+        ious = super().computeIoU(image_id, category_id)
+        truth, found = self._gts[image_id, category_id], self._dts[image_id, category_id]
+        if len(ious) == 0:
+            return ious
+        found = sorted(found, key=lambda d: -d['score'])[:self.params.maxDets[-1]]
+        for row, detection in enumerate(found):
+            of_found = self.boundary(detection['segmentation'])
+            for column, annotation in enumerate(truth):
+                if not annotation['iscrowd'] and ious[row, column] > 0:
+                    of_truth = self.boundary(annotation['segmentation'])
+                    share = (of_found & of_truth).sum() / (of_found | of_truth).sum()
+                    ious[row, column] = min(ious[row, column], share)
+        return ious
+
+
+def test_boundary_ap_equals_its_definition(real):
+    pytest.importorskip('faster_coco_eval')
+    ann_file, truth, meta, samples, results, expected = real
+    seen = samples[:50]
+    ids = [s.img_id for s in seen]
+    results = [{**result, 'bbox': None} for result in results if result['image_id'] in ids]
+    found = copy.deepcopy(truth)
+    found.dataset['annotations'] = [
+        dict(result, id=number, iscrowd=0, area=float(mask_utils.area(result['segmentation'])))
+        for number, result in enumerate(results, start=1)]
+    found.createIndex()
+    evaluation = BoundaryEval(truth, found, 'segm')
+    evaluation.params.imgIds = ids
+    evaluation.evaluate()
+    evaluation.accumulate()
+    evaluation.summarize()
+    by_hand = {f'boundary_{name}': value for name, value in zip(NAMES, evaluation.stats.tolist())}
+    assert run(build(ann_file=ann_file, metric='boundary'), seen, meta) == close(by_hand)
+    assert 0.05 < by_hand['boundary_mAP'] < expected['segm_mAP']
 
 
 def test_only_images_seen_are_evaluated(real):
@@ -95,7 +152,8 @@ def test_only_images_seen_are_evaluated(real):
     seen = samples[:30]
     ids = [s.img_id for s in seen]
     results = [r for r in results if r['image_id'] in ids]
-    assert run(build(ann_file=ann_file, metric='segm'), seen, meta) == pycocotools_result(truth, results, 'segm', ids)
+    assert run(build(ann_file=ann_file, metric='segm'), seen, meta) == close(
+        pycocotools_result(truth, results, 'segm', ids))
 
 
 def test_stuff_predictions_are_dropped(real):
@@ -105,7 +163,7 @@ def test_stuff_predictions_are_dropped(real):
         size = truth.imgs[s.img_id]['height'], truth.imgs[s.img_id]['width']
         stuff = instances([len(meta['classes']) - 1], [1.0], np.ones((1, *size)))
         more.append(sample(s.img_id, pred_instances=s.pred_instances.cat([stuff, s.pred_instances])))
-    assert run(build(ann_file=ann_file), more, meta) == expected
+    assert run(build(ann_file=ann_file), more, meta) == close(expected)
 
 
 def test_panoptic_ground_truth_equals_pycocotools(coco_val, shared_data, tmp_path):
@@ -125,10 +183,10 @@ def test_panoptic_ground_truth_equals_pycocotools(coco_val, shared_data, tmp_pat
     expected = {}
     for kind in ('segm', 'bbox'):
         expected.update(pycocotools_result(truth, results, kind, ids))
-    assert run(build(), samples, coco_val.meta) == expected
+    assert run(build(), samples, coco_val.meta) == close(expected)
 
     shares = (range(0, 25), range(39, 30, -1), range(25, 31))
-    assert run_on_ranks(build, samples, coco_val.meta, shares) == expected
+    assert run_on_ranks(build, samples, coco_val.meta, shares) == close(expected)
 
 
 META = dict(classes=('nucleus', 'background'), isthing=(True, False))
@@ -207,8 +265,12 @@ def test_annotation_id_zero_can_be_matched(tmp_path):
 def test_faults_are_named(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"none.json' are not there: mend InstanceAP's ann_file"):
         build(ann_file=str(tmp_path / 'none.json'))
-    with pytest.raises(ValueError, match="metric is 'mask': give 'segm', 'bbox' or both"):
+    with pytest.raises(ValueError, match="metric is 'mask': give some of 'segm', 'bbox' and 'boundary'"):
         build(metric='mask')
+    with pytest.raises(ValueError, match="'pycocotools' does not know the metric 'boundary'"):
+        build(metric='boundary', backend='pycocotools')
+    with pytest.raises(ValueError, match="backend is 'slow': give 'auto'"):
+        build(backend='slow')
     with pytest.raises(ValueError, match=r'max_dets is \(0, 10\)'):
         build(max_dets=(0, 10))
     with pytest.raises(ValueError, match="has no 'gt_panoptic_seg': .*LoadPanopticGroundTruth.*ann_file"):
@@ -217,6 +279,14 @@ def test_faults_are_named(tmp_path):
         run(build(), [sample(1, gt_panoptic_seg=nuclei(2).gt_panoptic_seg)], META)
     with pytest.raises(ValueError, match='got an image twice'):
         run(build(), [nuclei(2), nuclei(2)], META)
+
+
+def test_without_the_fast_evaluator(monkeypatch):
+    monkeypatch.setattr('importlib.util.find_spec', lambda name: None)
+    assert build().backend == 'pycocotools'
+    for options in (dict(metric='boundary'), dict(backend='faster-coco-eval')):
+        with pytest.raises(ModuleNotFoundError, match='needs the package faster-coco-eval'):
+            build(**options)
 
 
 def test_masks_are_kept_encoded():

@@ -11,15 +11,15 @@ from pycocotools.coco import COCO
 
 from ..registry import METRICS
 from ..rle import as_rle
-from .coco_average_precision import average_precision, coco_from, read_coco
+from .coco_average_precision import average_precision, choose_backend, coco_from, read_coco
 from .sample_fields import check_same_size, image_name, plane, require_field, require_meta
 
-KINDS = ('segm', 'bbox')
+KINDS = ('segm', 'bbox', 'boundary')
 
 
 @METRICS.register_module()
 class InstanceAP(BaseMetric):
-    """Mask and box average precision through pycocotools, of ``pred_instances`` of each data sample.
+    """Mask, box and boundary average precision of ``pred_instances`` of each data sample, by COCO's rules.
 
     The ground truth is ``ann_file``, or where that is None the things of ``gt_panoptic_seg`` (crowd is ignored
     ground truth, as in COCO). Predictions of labels without a category in the file, such as stuff, are dropped. Only
@@ -28,14 +28,17 @@ class InstanceAP(BaseMetric):
     Args:
         ann_file (str, optional): COCO instance JSON. Its categories belong to the labels by
             ``dataset_meta['category_ids']``, or by ``dataset_meta['classes']`` where there are no ids.
-        metric (str | Sequence[str]): ``'segm'``, ``'bbox'`` or both. Defaults to both.
+        metric (str | Sequence[str]): Some of ``'segm'``, ``'bbox'`` and ``'boundary'`` (Cheng et al., Boundary IoU,
+            CVPR 2021, https://arxiv.org/abs/2103.16562). Defaults to the first two.
         max_dets (Sequence[int]): Limits of detections an image and category, as pycocotools takes them; the largest
             one counts. Raise it where an image holds more than 100 objects. Defaults to (1, 10, 100).
+        backend (str): ``'faster-coco-eval'``, ``'pycocotools'``, with equal results, or ``'auto'``: the first where
+            it is installed. Defaults to ``'auto'``.
         collect_device (str): ``'cpu'`` or ``'gpu'``, where results of several ranks meet. Defaults to ``'cpu'``.
         prefix (str, optional): Put before each key with a slash. None gives the plain keys.
 
     Returns of ``evaluate``: ``segm_mAP, segm_mAP_50, segm_mAP_75, segm_mAP_s, segm_mAP_m, segm_mAP_l`` and the same
-    with ``bbox_``, in [0, 1], or -1 where the ground truth has no object of that size.
+    with ``bbox_`` and ``boundary_``, in [0, 1], or -1 where the ground truth has no object of that size.
     """
 
     default_prefix = ''  # plain keys; with None mmengine would warn of it
@@ -44,15 +47,17 @@ class InstanceAP(BaseMetric):
         self,
         *,
         ann_file: str | None = None,
-        metric: str | Sequence[str] = KINDS,
+        metric: str | Sequence[str] = ('segm', 'bbox'),
         max_dets: Sequence[int] = (1, 10, 100),
+        backend: str = 'auto',
         collect_device: str = 'cpu',
         prefix: str | None = None,
     ) -> None:
         super().__init__(collect_device=collect_device, prefix=prefix)
         self.kinds = (metric,) if isinstance(metric, str) else tuple(metric)
         if not self.kinds or not set(self.kinds) <= set(KINDS):
-            raise ValueError(f"InstanceAP's metric is {metric!r}: give 'segm', 'bbox' or both.")
+            raise ValueError(f"InstanceAP's metric is {metric!r}: give some of 'segm', 'bbox' and 'boundary'.")
+        self.backend = choose_backend(backend, self.kinds)
         self.max_dets = tuple(sorted(max_dets))
         if not self.max_dets or self.max_dets[0] < 1:
             raise ValueError(f"InstanceAP's max_dets is {max_dets!r}: give positive integers such as (1, 10, 100).")
@@ -100,7 +105,8 @@ class InstanceAP(BaseMetric):
         metrics = {}
         for kind in self.kinds:
             scores = average_precision(
-                truth, detections, kind, image_ids, sorted(category_of.values()), self.max_dets)
+                truth, detections, kind, image_ids, sorted(category_of.values()), self.max_dets,
+                self.backend)
             metrics.update({f'{kind}_{name}': value for name, value in scores.items()})
         return metrics
 
@@ -138,7 +144,7 @@ class InstanceAP(BaseMetric):
         kept = [place for place, label in enumerate(labels) if label in category_of]
         detections = [dict(image_id=sample['img_id'], category_id=category_of[labels[place]], score=scores[place])
                       for place in kept]
-        if 'segm' in self.kinds:
+        if self.kinds != ('bbox',):
             masks = as_rle(instances['masks'])
             for detection, place in zip(detections, kept):
                 check_same_size(masks[place]['size'], size, sample)
