@@ -3,11 +3,13 @@
 import pytest
 import torch
 import torch.nn.functional as F
+from functorch.compile import make_boxed_func
 from mmcv.cnn import Linear as MmcvLinear
 from torch import nn
+from torch._dynamo.backends.common import aot_autograd
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from mask2former.ops.linear import Linear, PointwiseConv, linear, pointwise_conv, products, use_onednn
+from mask2former.ops.linear import Linear, PointwiseConv, linear, pointwise_conv, products, traced_linear, use_onednn
 
 BOOL = (False, True)
 
@@ -177,18 +179,36 @@ class Net(nn.Module):
         return products(self.linear(x, relu=True), x[..., :4])
 
 
-def test_compile_and_export_trace_ordinary_operators():
+@pytest.mark.parametrize('dtype', [torch.float32, torch.float64], ids=str)
+def test_compile_keeps_onednn(dtype):
     torch.manual_seed(0)
-    net, x = Net(), rand(2, 9, 4, 5)
+    net, x = Net().to(dtype), rand(2, 9, 4, 5, dtype=dtype)
     expected = net(x)
     torch._dynamo.reset()
-    out = torch.compile(net, fullgraph=True, backend='aot_eager')(x)
+    graphs = []
+    backend = aot_autograd(fw_compiler=lambda graph, _: graphs.append(graph) or make_boxed_func(graph.forward))
+    out = torch.compile(net, fullgraph=True, backend=backend)(x)
     assert torch.allclose(out, expected, rtol=1e-5, atol=1e-6)
-    mine, other = (torch.autograd.grad(y.sum(), [x, *net.parameters()]) for y in (out, expected))
+    mine, other = (torch.autograd.grad(y.square().sum(), [x, *net.parameters()]) for y in (out, expected))
     assert all(torch.allclose(a, b, rtol=1e-4, atol=1e-5) for a, b in zip(mine, other))
-    program = torch.export.export(net, (x.detach(),))
-    assert torch.allclose(program.module()(x.detach()), expected, rtol=1e-5, atol=1e-6)
-    assert not any('mkldnn' in str(node.target) for node in program.graph.nodes)
+    names = [str(node.target) for node in graphs[0].graph.nodes]
+    assert names.count('mask2former.linear.default') == (2 if dtype == torch.float32 else 0)
+
+
+def test_traced_operator_follows_the_rules_of_operators():
+    x, weight, bias, add = rand(5, 9), rand(6, 9, seed=1), rand(6, seed=2), rand(5, 6, seed=3)
+    empty = rand(0, 9)
+    for inputs in ((x, weight, bias, add, True), (x, weight, None, None, False), (empty, weight, bias, None, True)):
+        torch.library.opcheck(traced_linear, inputs)
+    check(lambda *x: traced_linear(*x, True), lambda *x: reference_linear(*x, relu=True), [x, weight, bias, add])
+
+
+def test_export_has_ordinary_operators():
+    torch.manual_seed(0)
+    net, x = Net(), rand(2, 9, 4, 5).detach()
+    program = torch.export.export(net, (x,))
+    assert torch.allclose(program.module()(x), net(x), rtol=1e-5, atol=1e-6)
+    assert not any(kind in str(node.target) for node in program.graph.nodes for kind in ('mkldnn', 'mask2former'))
 
 
 def test_use_onednn_changes_plain_linear_layers_only():

@@ -11,6 +11,8 @@ from mmcv.cnn import Linear as MmcvLinear
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+HAS_ONEDNN = torch.backends.mkldnn.is_available()
+
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None, *, add: Tensor | None = None,
            relu: bool = False) -> Tensor:
@@ -26,14 +28,16 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None, *, add: Tensor
     Returns:
         Tensor: (..., out).
     """
-    if not takes_onednn(x, weight):
+    traced = _is_traced_for_cpu(x, weight)
+    if not traced and not takes_onednn(x, weight):
         out = F.linear(x, weight, bias)
         out = out if add is None else out + add
         return out.relu() if relu else out
     shape = (*x.shape[:-1], len(weight))
     if add is not None:
         add = add.reshape(-1, len(weight))
-    return _Linear.apply(x.reshape(-1, x.shape[-1]), weight, bias, add, relu).view(shape)
+    function = traced_linear if traced else _Linear.apply
+    return function(x.reshape(-1, x.shape[-1]), weight, bias, add, relu).view(shape)
 
 
 def pointwise_conv(x: Tensor, weight: Tensor, bias: Tensor | None = None, stride: int = 1, *,
@@ -51,7 +55,7 @@ def pointwise_conv(x: Tensor, weight: Tensor, bias: Tensor | None = None, stride
     Returns:
         Tensor: (B, out, H / stride, W / stride), on CPUs in channels-last order.
     """
-    if not takes_onednn(x, weight):
+    if not _is_traced_for_cpu(x, weight) and not takes_onednn(x, weight):
         out = F.conv2d(x, weight, bias, stride)
         out = out if add is None else out + add
         return out.relu() if relu else out
@@ -107,6 +111,13 @@ def takes_onednn(x: Tensor, weight: Tensor) -> bool:
         and not torch.is_autocast_enabled('cpu'))
 
 
+def _is_traced_for_cpu(x: Tensor, weight: Tensor) -> bool:
+    """Whether torch.compile, and not an export, traces a map that :func:`traced_linear` can and should compute."""
+    return (
+        torch.compiler.is_compiling() and not torch.compiler.is_exporting() and HAS_ONEDNN and x.device.type == 'cpu'
+        and x.dtype == weight.dtype == torch.float32 and not torch.is_autocast_enabled('cpu'))
+
+
 def product(a: Tensor, b: Tensor, bias: Tensor | None = None, activation: str = 'none') -> Tensor:
     """a @ b.T + bias of matrices (n, k) and (m, k) in any memory layout."""
     return torch.ops.mkldnn._linear_pointwise(a, b, bias, activation, [], '')
@@ -139,3 +150,37 @@ class _Linear(torch.autograd.Function):
             # oneDNN is faster with the shorter side first.
             grad_weight = product(grad.T, x.T) if weight.shape[0] <= weight.shape[1] else product(x.T, grad.T).T
         return grad_x, grad_weight, grad.sum(0) if need_bias else None, grad if need_add else None, None
+
+
+@torch.library.custom_op('mask2former::linear', mutates_args=(), device_types='cpu')
+def traced_linear(x: Tensor, weight: Tensor, bias: Tensor | None, add: Tensor | None, relu: bool) -> Tensor:
+    """``_Linear`` as an operator, which torch.compile keeps as it is instead of taking PyTorch's own."""
+    with torch.no_grad():
+        if x.numel() and weight.numel():
+            return _Linear.apply(x, weight, bias, add, relu)
+        out = F.linear(x, weight, bias)
+        out = out if add is None else out + add
+        return out.relu() if relu else out
+
+
+@traced_linear.register_fake
+def _(x: Tensor, weight: Tensor, bias: Tensor | None, add: Tensor | None, relu: bool) -> Tensor:
+    return x.new_empty(x.shape[0], weight.shape[0])
+
+
+def _setup_context(ctx, inputs: tuple, output: Tensor) -> None:
+    x, weight, _, _, relu = inputs
+    ctx.save_for_backward(x, weight, output if relu else None)
+
+
+def _traced_backward(ctx, grad: Tensor) -> tuple[Tensor | None, ...]:
+    x, weight, out = ctx.saved_tensors
+    if out is not None:
+        grad = torch.ops.aten.threshold_backward(grad, out, 0)
+    need_x, need_weight, need_bias, need_add, _ = ctx.needs_input_grad
+    grad_x = traced_linear(grad, weight.T, None, None, False) if need_x else None
+    grad_weight = traced_linear(grad.T, x.T, None, None, False) if need_weight else None
+    return grad_x, grad_weight, grad.sum(0) if need_bias else None, grad if need_add else None, None
+
+
+traced_linear.register_autograd(_traced_backward, setup_context=_setup_context)
