@@ -1,6 +1,6 @@
 """Bilinear resizing along one axis as a matrix product."""
 
-from math import floor
+from math import ceil, floor
 
 import torch
 import torch.nn.functional as F
@@ -22,32 +22,69 @@ class AxisResize:
         image (int): Size of the image within it.
         original (int): Size of the image as it came.
         like (Tensor): Gives the matrix its data type and device.
+        flip (bool): Whether the image was flipped along this axis; the outputs are those of the image as it came.
+        window (tuple[int, int], optional): First and one after the last pixel of the image, where the input is only
+            this part of it. What is beyond the window counts as its edge.
+
+    Attributes:
+        weights (Tensor): (small, outputs).
+        covers (slice): The outputs: all of the original size, or those whose centres lie in the window.
     """
 
-    def __init__(self, small: int, batch: int, image: int, original: int, like: Tensor) -> None:
-        self.sizes = [(original, image), (batch, small)]  # (outputs, inputs) of the steps, the last one first
+    def __init__(self,
+                 small: int,
+                 batch: int,
+                 image: int,
+                 original: int,
+                 like: Tensor,
+                 flip: bool = False,
+                 window: tuple[int, int] | None = None) -> None:
+        self.small, self.batch, self.image, self.original = small, batch, image, original
+        self.flip = flip
+        self.window = first, last = window or (0, image)
         weights = torch.eye(small, dtype=like.dtype, device=like.device)[None]  # (1, small, small)
-        weights = F.interpolate(weights, size=batch, mode='linear', align_corners=False)[..., :image]
+        weights = F.interpolate(weights, size=batch, mode='linear', align_corners=False)[..., :last - first]
+        start, stop = first, last
         if image != original:
+            weights = F.pad(weights, (first, image - last), mode='replicate')  # (1, small, image)
             weights = F.interpolate(weights, size=original, mode='linear', align_corners=False)
-        self.weights = weights[0]  # (small, original)
+            start, stop = (ceil(edge * original / image - 0.5) for edge in (first, last))
+            weights = weights[..., start:stop]
+        if flip:
+            weights = weights.flip(2)
+            start, stop = original - stop, original - start
+        self.weights = weights[0]
+        self.covers = slice(start, stop)
 
     def inputs(self, start: int, stop: int) -> slice:
         """The inputs that the outputs from ``start`` to before ``stop`` depend on, and perhaps one more a side."""
-        first, last = start, stop - 1
-        for outputs, inputs in self.sizes:
-            if outputs != inputs:
-                # The sources lie at these places, in exact arithmetic; the float's may lie beyond the next integer.
-                first = max(floor((first + 0.5) * inputs / outputs - 0.5) - 1, 0)
-                last = min(floor((last + 0.5) * inputs / outputs - 0.5) + 2, inputs - 1)
+        first, last = (self.original - stop, self.original - 1 - start) if self.flip else (start, stop - 1)
+        if self.original != self.image:
+            first, last = self._sources(first, last, self.original, self.image)
+        begin, end = self.window
+        first, last = (min(max(place, begin), end - 1) - begin for place in (first, last))
+        if self.batch != self.small:
+            first, last = self._sources(first, last, self.batch, self.small)
         return slice(first, last + 1)
 
+    @staticmethod
+    def _sources(first: int, last: int, outputs: int, inputs: int) -> tuple[int, int]:
+        """First and last input of some outputs of one step."""
+        # The sources lie at these places, in exact arithmetic; the float's may lie beyond the next integer.
+        return (max(floor((first + 0.5) * inputs / outputs - 0.5) - 1, 0),
+                min(floor((last + 0.5) * inputs / outputs - 0.5) + 2, inputs - 1))
+
+    def columns(self, start: int, stop: int) -> tuple[slice, Tensor]:
+        """The inputs of the outputs from ``start`` to before ``stop``, and their weights (inputs, outputs)."""
+        inputs = self.inputs(start, stop)
+        return inputs, self.weights[inputs, start - self.covers.start:stop - self.covers.start]
+
     def last_axis(self, x: Tensor) -> Tensor:
-        """All outputs along the last axis, (m, original), of inputs (m, small)."""
-        original = self.weights.shape[1]
-        out = x.new_empty(len(x), original)
-        for start in range(0, original, BLOCK):
-            stop = min(start + BLOCK, original)
-            inputs = self.inputs(start, stop)
-            torch.mm(x[:, inputs], self.weights[inputs, start:stop], out=out[:, start:stop])
+        """All outputs along the last axis, (m, outputs), of inputs (m, small)."""
+        offset = self.covers.start
+        out = x.new_empty(len(x), self.weights.shape[1])
+        for start in range(offset, self.covers.stop, BLOCK):
+            stop = min(start + BLOCK, self.covers.stop)
+            inputs, weights = self.columns(start, stop)
+            torch.mm(x[:, inputs], weights, out=out[:, start - offset:stop - offset])
         return out

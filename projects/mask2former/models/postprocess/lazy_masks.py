@@ -25,6 +25,11 @@ class LazyMasks:
         max_bytes (int, optional): Memory of the mask logits that exist at a time at the original size, but one line of
             pixels at least; a postprocessor needs a few times as much. By default 4 MiB on a CPU, which its caches
             hold, and 64 MiB elsewhere.
+        flips (tuple[bool, bool]): Whether the image was flipped up and down, and left and right, before the model saw
+            it. The masks that are formed lie on the image as it came.
+        window (tuple[tuple[int, int], tuple[int, int]], optional): First and one after the last row, and first and one
+            after the last column, of the part of the image that the input is, where it is not all of it. Masks are
+            formed only there: bands end, and lines are cut, at the window's edges.
     """
 
     mask_embed: Tensor
@@ -33,6 +38,8 @@ class LazyMasks:
     img_shape: tuple[int, int]
     ori_shape: tuple[int, int]
     max_bytes: int | None = None
+    flips: tuple[bool, bool] = (False, False)
+    window: tuple[tuple[int, int], tuple[int, int]] | None = None
 
     def rows(self, index: Tensor) -> Iterator[tuple[slice, Tensor]]:
         """Mask logits of the queries ``index`` (n,) in bands of rows, from the top.
@@ -40,10 +47,9 @@ class LazyMasks:
         Yields:
             tuple: Which rows, and their logits (rows, n, W), which may be written to.
         """
-        low = self._low(index)  # (h, n, w)
-        down, across = self._resize(0), self._resize(1)
-        for band in self._bands(0, len(index)):
-            yield band, _enlarge(low, down, across, band)
+        lines = self.lines(index, 0)
+        for band in self.bands(0, len(index), lines.covers):
+            yield band, lines.logits(band)
 
     def columns(self, index: Tensor) -> Iterator[tuple[slice, Tensor, Tensor]]:
         """Like :meth:`rows`, but in bands of columns, from the left, and without queries that have no pixel there.
@@ -53,44 +59,69 @@ class LazyMasks:
             their logits (columns, n', H), which may be written to. A band comes once, or several times with other
             queries, or not at all.
         """
-        low = self._low(index).permute(2, 1, 0).contiguous()  # (w, n, h)
-        down, across = self._resize(0), self._resize(1)
-        # Resizing takes means: what is positive nowhere around is not so afterwards.
-        positive = (low.amax(2) > 0).cpu()  # (w, n)
+        lines = self.lines(index, 1)
+        positive = lines.positive()
         together = int(positive.sum(1).max())  # a band has seldom more
-        for band in self._bands(1, together):
-            places = positive[across.inputs(band.start, band.stop)].any(0).nonzero().flatten()
+        for band in self.bands(1, together, lines.covers):
+            places = lines.places(band, positive)
             for part in places.split(together) if len(places) else ():
-                yield band, part, _enlarge(low, across, down, band, part.to(low.device))
+                yield band, part, lines.logits(band, part.to(self.mask_features.device))
 
-    def _low(self, index: Tensor) -> Tensor:
-        """Mask logits (h, n, w) at the size of the mask features."""
+    def lines(self, index: Tensor, axis: int) -> 'MaskLines':
+        """The masks of the queries ``index`` (n,), to form rows (axis 0) or columns (axis 1) of."""
         h, w = self.mask_features.shape[1:]
         low = linear(self.mask_embed[index], self.mask_features.flatten(1).T)  # (n, C), (h*w, C) -> (n, h*w)
-        return low.view(-1, h, w).transpose(0, 1).contiguous()
+        low = low.view(-1, h, w).permute(axis + 1, 0, 2 - axis).contiguous()  # (h, n, w) or (w, n, h)
+        return MaskLines(low, self._resize(axis), self._resize(1 - axis))
 
-    def _resize(self, axis: int) -> AxisResize:
-        return AxisResize(self.mask_features.shape[axis + 1], self.batch_shape[axis], self.img_shape[axis],
-                          self.ori_shape[axis], like=self.mask_features)
-
-    def _bands(self, axis: int, n: int) -> Iterator[slice]:
+    def bands(self, axis: int, n: int, covers: slice) -> Iterator[slice]:
         """Slices of the axis, of as many lines of n masks as the memory allows; none for no masks."""
         if n == 0:
             return
         max_bytes = self.max_bytes or (2**22 if self.mask_features.device.type == 'cpu' else 2**26)
-        length, line = self.ori_shape[axis], n * self.ori_shape[1 - axis] * self.mask_features.element_size()
+        line = n * self.ori_shape[1 - axis] * self.mask_features.element_size()
         lines = max(1, max_bytes // line)
-        for start in range(0, length, lines):
-            yield slice(start, min(start + lines, length))
+        for start in range(covers.start, covers.stop, lines):
+            yield slice(start, min(start + lines, covers.stop))
+
+    def _resize(self, axis: int) -> AxisResize:
+        return AxisResize(
+            self.mask_features.shape[axis + 1], self.batch_shape[axis], self.img_shape[axis], self.ori_shape[axis],
+            like=self.mask_features, flip=self.flips[axis], window=self.window and self.window[axis])
 
 
-def _enlarge(low: Tensor, first: AxisResize, last: AxisResize, band: slice, places: Tensor | None = None) -> Tensor:
-    """A band (lines, n', L) of masks (l, n, s) whose first axis ``first`` resizes, and whose last axis ``last`` does.
+@dataclass
+class MaskLines:
+    """Masks of n queries at the size of the mask features, and what forms lines of the original size of them.
 
-    ``places`` (n',) are the masks to take; by default all. The last axis comes first, for its inputs are fewer.
+    Attributes:
+        low (Tensor): (l, n, s), l along the axis whose lines are formed.
+        first (AxisResize): Resizes that axis.
+        last (AxisResize): Resizes the other one.
     """
-    inputs = first.inputs(band.start, band.stop)
-    part = low[inputs] if places is None else low[inputs].index_select(1, places)  # (l', n', s)
-    part = last.last_axis(part.flatten(0, 1))  # (l' * n', L)
-    weights = first.weights[inputs, band]  # (l', lines)
-    return linear(weights.T, part.view(len(weights), -1).T).view(weights.shape[1], -1, part.shape[1])
+
+    low: Tensor
+    first: AxisResize
+    last: AxisResize
+
+    @property
+    def covers(self) -> slice:
+        """The lines that can be formed."""
+        return self.first.covers
+
+    def logits(self, band: slice, places: Tensor | None = None) -> Tensor:
+        """Mask logits (lines, n', L) of a band; ``places`` (n',) are the masks to take, by default all."""
+        inputs, weights = self.first.columns(band.start, band.stop)  # weights (l', lines)
+        # The last axis comes first, for its inputs are fewer.
+        part = self.low[inputs] if places is None else self.low[inputs].index_select(1, places)  # (l', n', s)
+        part = self.last.last_axis(part.flatten(0, 1))  # (l' * n', L)
+        return linear(weights.T, part.view(len(weights), -1).T).view(weights.shape[1], -1, part.shape[1])
+
+    def positive(self) -> Tensor:
+        """Whether each mask is positive anywhere in a line of the small size, (l, n) bool on the CPU."""
+        return (self.low.amax(2) > 0).cpu()
+
+    def places(self, band: slice, positive: Tensor) -> Tensor:
+        """The masks (n',), on the CPU, that may be positive in a band; ``positive`` as :meth:`positive` gives it."""
+        # Resizing takes means: what is positive nowhere around is not so afterwards.
+        return positive[self.first.inputs(band.start, band.stop)].any(0).nonzero().flatten()
