@@ -60,6 +60,40 @@ def test_equals_mmdet_where_all_predicted_classes_occur():
         assert result[key] == pytest.approx(expected[key], abs=5.01e-3)  # mmdet rounds to two digits
 
 
+def real_labels(split, place):
+    """Return the label map of an image of COCO, 255 is void."""
+    id_map = split.maps[place]
+    labels = np.full(id_map.shape, 255)
+    for segment in split.segments(place):
+        labels[id_map == segment['id']] = segment['label']
+    return labels
+
+
+def test_coco_equals_the_formulae_of_detectron2_and_mmseg(coco_val):
+    """On real maps, from a confusion matrix over all pixels (sem_seg_evaluation.py; mmseg's total_area_to_metrics)."""
+    rng = np.random.default_rng(3)
+    num_classes = len(coco_val.meta['classes'])
+    samples, confusion = [], np.zeros((num_classes, num_classes))
+    for place in range(40):
+        truth = real_labels(coco_val, place)
+        classes = np.unique(truth[truth < 255])
+        pred = np.roll(np.where(truth == 255, classes[0], truth), rng.integers(-9, 10, size=2), axis=(0, 1))
+        swapped = pred == rng.choice(classes)
+        pred[swapped] = rng.choice(classes)
+        samples.append(sample(place, gt_sem_seg=semantic(truth), pred_sem_seg=semantic(pred)))
+        np.add.at(confusion, (truth[truth < 255], pred[truth < 255]), 1)
+    hits, actual, predicted = np.diag(confusion), confusion.sum(axis=1), confusion.sum(axis=0)
+    valid = actual > 0
+    iou = hits[valid] / (actual + predicted - hits)[valid]
+    expected = dict(mIoU=iou.mean(), fwIoU=(iou * actual[valid]).sum() / actual.sum(),
+                    mAcc=(hits[valid] / actual[valid]).mean(), aAcc=hits.sum() / actual.sum())
+    assert run(build(), samples, coco_val.meta) == pytest.approx(
+        {key: 100 * value for key, value in expected.items()}, abs=1e-10)
+    assert not (predicted[~valid] > 0).any()  # so mmseg's nan-mean, which counts such classes, is the same
+    with np.errstate(invalid='ignore'):
+        assert 100 * np.nanmean(hits / (actual + predicted - hits)) == pytest.approx(100 * iou.mean(), abs=1e-10)
+
+
 def test_panoptic_ground_truth_gives_the_same():
     rng = np.random.default_rng(2)
     from_semantic, from_panoptic = [], []

@@ -5,5 +5,9 @@ from .instance_ap import InstanceAP
 from .panoptic_quality import PanopticQuality
 from .segment_matching import ClassCounts, match_segments
 from .semantic_iou import SemanticIoU
+from .semantic_panoptic_quality import SemanticPanopticQuality
 
-__all__ = ['ClassCounts', 'DumpSegResults', 'InstanceAP', 'PanopticQuality', 'SemanticIoU', 'match_segments']
+__all__ = [
+    'ClassCounts', 'DumpSegResults', 'InstanceAP', 'PanopticQuality', 'SemanticIoU', 'SemanticPanopticQuality',
+    'match_segments'
+]

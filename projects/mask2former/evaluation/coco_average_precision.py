@@ -109,7 +109,8 @@ def average_precision(
         evaluation.accumulate()
 
     params = evaluation.params
-    precision = np.ascontiguousarray(evaluation.eval['precision'])[..., -1]  # (IoU thresholds, recalls, categories, areas)
+    # (IoU thresholds, recalls, categories, areas)
+    precision = np.ascontiguousarray(evaluation.eval['precision'])[..., -1]
     areas_of = {name: place for place, name in enumerate(params.areaRngLbl)}
 
     def mean(threshold: float | None, area: str) -> float:

@@ -51,7 +51,7 @@ class SemanticIoU(BaseMetric):
             prediction = require_field(
                 sample, 'pred_sem_seg', "add the semantic postprocessor to the model's postprocessors")
             pred = plane(prediction, 'sem_seg', sample)  # (H, W)
-            truth, counted = _ground_truth(sample)       # (H, W) each
+            truth, counted = semantic_truth(sample)      # (H, W) each
             check_same_size(pred.shape, truth.shape, sample)
             pred, truth = pred[counted], truth[counted]  # (pixels,) each
             for side, labels in (('predicted', pred), ('ground truth', truth)):
@@ -86,7 +86,7 @@ class SemanticIoU(BaseMetric):
         )
 
 
-def _ground_truth(sample: dict) -> tuple[np.ndarray, np.ndarray]:
+def semantic_truth(sample: dict) -> tuple[np.ndarray, np.ndarray]:
     """Return the labels of the pixels and which of them count, ``(H, W)`` int64 and bool."""
     if sample.get('gt_sem_seg') is not None:
         element = sample['gt_sem_seg']
