@@ -2,6 +2,7 @@
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from .linear import linear, product, takes_onednn
 
@@ -43,6 +44,7 @@ class _FeedForward(torch.autograd.Function):
         return out
 
     @staticmethod
+    @once_differentiable
     def backward(ctx, grad: Tensor) -> tuple[Tensor, ...]:
         x, weight1, bias1, weight2 = ctx.saved_tensors
         grad_x = torch.empty_like(grad)
