@@ -139,8 +139,9 @@ class MSDeformAttnPixelDecoder(BaseModule):
         ]
         fine = memory[-1]
         for lateral, output, x in zip(self.lateral_convs, self.output_convs, coarse_to_fine[self.num_levels:]):
-            x = lateral(x)
-            fine = output(x.add_(F.interpolate(fine, size=x.shape[-2:], mode='bilinear', align_corners=False)))
+            # In one expression: none of these maps, the largest of all, lives longer than it must.
+            fine = output(
+                lateral(x).add_(F.interpolate(fine, size=x.shape[-2:], mode='bilinear', align_corners=False)))
         return self.mask_proj(fine), memory
 
     def encode_positions(self, level_shapes: list[tuple[int, int]], like: Tensor) -> tuple[Tensor, Tensor]:
