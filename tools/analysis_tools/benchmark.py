@@ -173,11 +173,12 @@ def plot_scaling(rows: list[dict], path: str) -> None:
         for name in dict.fromkeys(row['name'] for row in rows):
             own = [row for row in rows if row['varied'] == quantity and row['name'] == name]
             for row, key in ((0, 'seconds_median'), (1, 'peak_mb')):
-                axes[row][column].plot([str(x['value']) for x in own], [x[key] for x in own], marker='o', label=name)
+                axes[row][column].plot([int(x['value']) for x in own], [x[key] for x in own], marker='o', label=name)
         axes[0][column].set_title(quantity.replace('_', ' '))
-        for row, label in ((0, 'seconds'), (1, 'peak MB')):
+        for row, label, key in ((0, 'seconds', 'seconds_median'), (1, 'peak MB', 'peak_mb')):
             axes[row][column].set_ylabel(label)
-            axes[row][column].set_ylim(bottom=0)
+            axes[row][column].set_ylim(0, 1.1 * max(x[key] for x in rows if x['varied'] == quantity))
+            axes[row][column].set_xticks([int(x) for x in SCALING[quantity]])
     axes[0][0].legend()
     figure.tight_layout()
     figure.savefig(path)
