@@ -147,6 +147,47 @@ def test_boundary_ap_equals_its_definition(real):
     assert 0.05 < by_hand['boundary_mAP'] < expected['segm_mAP']
 
 
+@pytest.mark.filterwarnings('ignore::DeprecationWarning')
+@pytest.mark.parametrize('kind', ['segm', 'bbox'])
+def test_lvis_ap_equals_the_lvis_package(real, tmp_path, monkeypatch, kind):
+    """On COCO's annotations with LVIS's fields: a share of the categories of each image was not searched for."""
+    pytest.importorskip('faster_coco_eval')
+    lvis = pytest.importorskip('lvis')
+    monkeypatch.setattr(np, 'float', float, raising=False)  # what the package, of 2020, still calls
+    ann_file, truth, meta, samples, results, _ = real
+    content = json.loads(open(ann_file).read())
+    rng = np.random.default_rng(5)
+    ids = [category['id'] for category in content['categories']]
+    for category in content['categories']:
+        category['frequency'] = 'rcf'[int(rng.integers(3))]
+    for image in content['images']:
+        present = {a['category_id'] for a in content['annotations'] if a['image_id'] == image['id']}
+        others = rng.permutation([i for i in ids if i not in present]).tolist()
+        image['neg_category_ids'] = others[:40]
+        image['not_exhaustive_category_ids'] = [i for i in sorted(present) if rng.random() < 0.3]
+    content['annotations'] = [a for a in content['annotations'] if not a['iscrowd']]  # LVIS has none
+    path = tmp_path / 'lvis.json'
+    path.write_text(json.dumps(content))
+
+    limit = 12  # such that it matters
+    assert max(np.bincount([image for image in np.unique([r['image_id'] for r in results], return_inverse=True)[1]])
+               ) > limit
+    truth = lvis.LVIS(str(path))
+    kept = [{key: value for key, value in r.items() if key != ('bbox' if kind == 'segm' else 'segmentation')}
+            for r in copy.deepcopy(results)]
+    evaluation = lvis.LVISEval(truth, lvis.LVISResults(truth, kept, max_dets=limit), kind)
+    evaluation.run()
+    names = dict(mAP='AP', mAP_50='AP50', mAP_75='AP75', mAP_s='APs', mAP_m='APm', mAP_l='APl', mAP_r='APr',
+                 mAP_c='APc', mAP_f='APf')
+    expected = {f'{kind}_{ours}': float(evaluation.results[theirs]) for ours, theirs in names.items()}
+    result = run(build(ann_file=str(path), lvis=True, max_dets=(limit,), metric=kind), samples, meta)
+    assert result == close(expected)
+    assert len(set(expected.values())) == 9
+    with pytest.raises(ValueError, match='lvis=True needs the ann_file'):
+        build(lvis=True)
+    assert build(lvis=True, ann_file=str(path)).max_dets == (300,)
+
+
 def test_only_images_seen_are_evaluated(real):
     ann_file, truth, meta, samples, results, _ = real
     seen = samples[:30]

@@ -2,6 +2,7 @@
 
 import importlib.util
 import io
+from collections import defaultdict
 from collections.abc import Sequence
 from contextlib import redirect_stdout
 from pathlib import Path
@@ -74,6 +75,7 @@ def average_precision(
     category_ids: Sequence[int],
     max_dets: Sequence[int],
     backend: str,
+    lvis: bool = False,
 ) -> dict[str, float]:
     """Evaluate detections by COCO's rules.
 
@@ -89,10 +91,13 @@ def average_precision(
         category_ids (Sequence[int]): The categories to evaluate.
         max_dets (Sequence[int]): Limits of detections an image and category; the largest one counts.
         backend (str): ``'faster-coco-eval'`` or ``'pycocotools'``, see :func:`choose_backend`.
+        lvis (bool): Whether to evaluate by the rules of LVIS, whose images are not annotated with every category
+            (Gupta et al., CVPR 2019); of an image only the best ``max(max_dets)`` detections count then. Fast only.
 
     Returns:
         dict[str, float]: ``mAP, mAP_50, mAP_75, mAP_s, mAP_m, mAP_l`` in [0, 1], and -1 (pycocotools' convention)
-        where the ground truth has no object of that size.
+        where the ground truth has no object of that size. With ``lvis`` also ``mAP_r, mAP_c, mAP_f``: of the rare,
+        common and frequent categories.
     """
     if kind == 'bbox':
         areas = [d['bbox'][2] * d['bbox'][3] for d in detections]
@@ -100,8 +105,12 @@ def average_precision(
         # One call a mask: given a list of more than 255, pycocotools overflows.
         areas = [mask_utils.area(d['segmentation']) for d in detections]
     detections = [dict(d, area=area, iscrowd=0) for d, area in zip(detections, areas)]
-    build = _fast_evaluation if backend == FAST else _plain_evaluation
-    evaluation = build(truth, detections, kind, list(image_ids))
+    if lvis:
+        detections = _best_of_image(detections, max(max_dets))
+    if backend == FAST:
+        evaluation = _fast_evaluation(truth, detections, kind, list(image_ids), lvis)
+    else:
+        evaluation = _plain_evaluation(truth, detections, kind, list(image_ids))
     evaluation.params.catIds = list(category_ids)
     evaluation.params.maxDets = list(max_dets)
     with redirect_stdout(io.StringIO()):
@@ -113,15 +122,25 @@ def average_precision(
     precision = np.ascontiguousarray(evaluation.eval['precision'])[..., -1]
     areas_of = {name: place for place, name in enumerate(params.areaRngLbl)}
 
-    def mean(threshold: float | None, area: str) -> float:
+    def mean(threshold: float | None, area: str, categories: Sequence[int] | slice = slice(None)) -> float:
         rows = slice(None) if threshold is None else np.isclose(params.iouThrs, threshold)
-        values = precision[rows][..., areas_of[area]]
+        values = precision[rows][..., areas_of[area]][..., categories]
         values = values[values > -1]
         return float(values.mean()) if values.size else -1.0
 
+    groups = {f'mAP_{name}': mean(None, 'all', categories)
+              for name, categories in zip(params.imgCountLbl, evaluation.freq_groups)} if lvis else {}
     return dict(
         mAP=mean(None, 'all'), mAP_50=mean(0.5, 'all'), mAP_75=mean(0.75, 'all'),
-        mAP_s=mean(None, 'small'), mAP_m=mean(None, 'medium'), mAP_l=mean(None, 'large'))
+        mAP_s=mean(None, 'small'), mAP_m=mean(None, 'medium'), mAP_l=mean(None, 'large'), **groups)
+
+
+def _best_of_image(detections: Sequence[dict], limit: int) -> list[dict]:
+    """Keep the ``limit`` detections of the highest scores of each image; of equal ones the first."""
+    of_image = defaultdict(list)
+    for detection in detections:
+        of_image[detection['image_id']].append(detection)
+    return [d for found in of_image.values() for d in sorted(found, key=lambda d: -d['score'])[:limit]]
 
 
 def _plain_evaluation(truth: COCO, detections: Sequence[dict], kind: str, image_ids: list) -> COCOeval:
@@ -131,7 +150,7 @@ def _plain_evaluation(truth: COCO, detections: Sequence[dict], kind: str, image_
     return evaluation
 
 
-def _fast_evaluation(truth: COCO, detections: Sequence[dict], kind: str, image_ids: list) -> Any:
+def _fast_evaluation(truth: COCO, detections: Sequence[dict], kind: str, image_ids: list, lvis: bool) -> Any:
     """Set up faster-coco-eval's evaluator on the images asked for, which get new ids: it takes integers only."""
     from faster_coco_eval import COCO as FastCOCO
     from faster_coco_eval import COCOeval_faster
@@ -144,6 +163,6 @@ def _fast_evaluation(truth: COCO, detections: Sequence[dict], kind: str, image_i
         sides.append(FastCOCO(dict(images=images, categories=truth.dataset['categories'], annotations=[
             dict(annotation, id=number, image_id=place[annotation['image_id']])
             for number, annotation in enumerate(chosen, start=1)])))
-    evaluation = COCOeval_faster(*sides, iouType=kind)
+    evaluation = COCOeval_faster(*sides, iouType=kind, lvis_style=lvis)
     evaluation.params.imgIds = list(place.values())
     return evaluation

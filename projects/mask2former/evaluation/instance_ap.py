@@ -11,7 +11,7 @@ from pycocotools.coco import COCO
 
 from ..registry import METRICS
 from ..rle import as_rle
-from .coco_average_precision import average_precision, choose_backend, coco_from, read_coco
+from .coco_average_precision import FAST, average_precision, choose_backend, coco_from, read_coco
 from .sample_fields import check_same_size, image_name, plane, require_field, require_meta
 
 KINDS = ('segm', 'bbox', 'boundary')
@@ -31,14 +31,18 @@ class InstanceAP(BaseMetric):
         metric (str | Sequence[str]): Some of ``'segm'``, ``'bbox'`` and ``'boundary'`` (Cheng et al., Boundary IoU,
             CVPR 2021, https://arxiv.org/abs/2103.16562). Defaults to the first two.
         max_dets (Sequence[int]): Limits of detections an image and category, as pycocotools takes them; the largest
-            one counts. Raise it where an image holds more than 100 objects. Defaults to (1, 10, 100).
+            one counts. Raise it where an image holds more than 100 objects. Defaults to (1, 10, 100), and with
+            ``lvis`` to (300,), which is then the limit of an image.
+        lvis (bool): Whether ``ann_file`` is one of LVIS, and its rules are those of LVIS: a category counts only in
+            the images that were searched for it. Defaults to False.
         backend (str): ``'faster-coco-eval'``, ``'pycocotools'``, with equal results, or ``'auto'``: the first where
             it is installed. Defaults to ``'auto'``.
         collect_device (str): ``'cpu'`` or ``'gpu'``, where results of several ranks meet. Defaults to ``'cpu'``.
         prefix (str, optional): Put before each key with a slash. None gives the plain keys.
 
     Returns of ``evaluate``: ``segm_mAP, segm_mAP_50, segm_mAP_75, segm_mAP_s, segm_mAP_m, segm_mAP_l`` and the same
-    with ``bbox_`` and ``boundary_``, in [0, 1], or -1 where the ground truth has no object of that size.
+    with ``bbox_`` and ``boundary_``, in [0, 1], or -1 where the ground truth has no object of that size. With
+    ``lvis`` also ``segm_mAP_r, segm_mAP_c, segm_mAP_f``, of rare, common and frequent categories.
     """
 
     default_prefix = ''  # plain keys; with None mmengine would warn of it
@@ -48,7 +52,8 @@ class InstanceAP(BaseMetric):
         *,
         ann_file: str | None = None,
         metric: str | Sequence[str] = ('segm', 'bbox'),
-        max_dets: Sequence[int] = (1, 10, 100),
+        max_dets: Sequence[int] | None = None,
+        lvis: bool = False,
         backend: str = 'auto',
         collect_device: str = 'cpu',
         prefix: str | None = None,
@@ -58,9 +63,15 @@ class InstanceAP(BaseMetric):
         if not self.kinds or not set(self.kinds) <= set(KINDS):
             raise ValueError(f"InstanceAP's metric is {metric!r}: give some of 'segm', 'bbox' and 'boundary'.")
         self.backend = choose_backend(backend, self.kinds)
+        if max_dets is None:
+            max_dets = (300,) if lvis else (1, 10, 100)
         self.max_dets = tuple(sorted(max_dets))
         if not self.max_dets or self.max_dets[0] < 1:
             raise ValueError(f"InstanceAP's max_dets is {max_dets!r}: give positive integers such as (1, 10, 100).")
+        if lvis and (ann_file is None or self.backend != FAST):
+            raise ValueError(f"InstanceAP with lvis=True needs the ann_file of LVIS and the package '{FAST}' "
+                             f"(the backend is '{self.backend}'): give the one and install the other.")
+        self.lvis = lvis
         self.ann_file = ann_file
         # Read now, so that a wrong path shows before the training and not after its first epoch.
         self.truth = None if ann_file is None else read_coco(ann_file)
@@ -106,7 +117,7 @@ class InstanceAP(BaseMetric):
         for kind in self.kinds:
             scores = average_precision(
                 truth, detections, kind, image_ids, sorted(category_of.values()), self.max_dets,
-                self.backend)
+                self.backend, self.lvis)
             metrics.update({f'{kind}_{name}': value for name, value in scores.items()})
         return metrics
 
