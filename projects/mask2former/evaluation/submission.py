@@ -1,0 +1,75 @@
+"""Files for COCO's test server (https://cocodataset.org/#upload): panoptic and instance results of test-dev."""
+
+import io
+import json
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from ..rle import decode_mask
+
+METHOD_TASKS = dict(panoptic='panoptic', instance='detections')
+
+
+def write_submission(
+    results: Sequence[dict], category_ids: Sequence[int], task: str, folder: str | Path, name: str,
+    split: str = 'test-dev2017',
+) -> Path:
+    """Write the zip file that the server takes.
+
+    ``panoptic``: ``panoptic_{split}_{name}_results.zip`` with a JSON file and a folder of PNGs of that name;
+    ``instance``: ``detections_{split}_{name}_results.zip`` with one JSON file, masks as RLE.
+
+    Args:
+        results (Sequence[dict]): As :func:`~mask2former.evaluation.dumped_results.read_results` gives them.
+        category_ids (Sequence[int]): ``category_ids`` of the metainfo, K.
+        task (str): ``'panoptic'`` or ``'instance'``.
+        folder (str | Path): Where to write.
+        name (str): Name of the algorithm, part of the file's name.
+        split (str): Part of the file's name.
+
+    Returns:
+        Path: The zip file.
+
+    Raises:
+        ValueError: The results lack this task's predictions.
+    """
+    key = dict(panoptic='panoptic', instance='instances')[task]
+    for result in results:
+        if key not in result:
+            raise ValueError(f"The result of image {result['img_id']} has no '{key}': test with the {task} "
+                             'postprocessor in the config.')
+    stem = f'{METHOD_TASKS[task]}_{split}_{name}_results'
+    path = Path(folder) / f'{stem}.zip'
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with zipfile.ZipFile(path, 'w', zipfile.ZIP_DEFLATED) as archive:
+        if task == 'instance':
+            content = [entry for result in results for entry in _detections(result, category_ids)]
+        else:
+            content = dict(annotations=[_add_panoptic(archive, stem, result, category_ids) for result in results])
+        archive.writestr(f'{stem}.json', json.dumps(content))
+    return path
+
+
+def _detections(result: dict, category_ids: Sequence[int]) -> list[dict]:
+    found = result['instances']
+    return [dict(image_id=result['img_id'], category_id=category_ids[int(label)], score=float(score),
+                 segmentation=dict(size=list(mask['size']), counts=mask['counts'].decode()))
+            for label, score, mask in zip(found['labels'], found['scores'], found['masks'])]
+
+
+def _add_panoptic(archive: zipfile.ZipFile, stem: str, result: dict, category_ids: Sequence[int]) -> dict:
+    """Write the PNG of an image, whose colours are ids (R + 256 G + 65536 B), and return its annotation."""
+    rgb = np.zeros((*result['ori_shape'], 3), dtype=np.uint8)  # (H, W, 3)
+    for segment in result['panoptic']:
+        rgb[decode_mask(segment['mask'])] = [segment['id'] >> shift & 255 for shift in (0, 8, 16)]
+    file_name = f"{Path(str(result['img_path'])).stem}.png"
+    buffer = io.BytesIO()
+    Image.fromarray(rgb).save(buffer, 'PNG')
+    archive.writestr(zipfile.ZipInfo(f'{stem}/{file_name}'), buffer.getvalue())
+    return dict(image_id=result['img_id'], file_name=file_name, segments_info=[
+        dict(id=int(segment['id']), category_id=category_ids[int(segment['label'])])
+        for segment in result['panoptic']])

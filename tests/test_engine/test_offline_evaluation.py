@@ -1,0 +1,146 @@
+"""eval_metric.py gives the numbers of the test that wrote the results; browse_dataset.py draws what is fed."""
+
+import json
+import os
+import pickle
+import zipfile
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from mmengine.structures import InstanceData, PixelData
+from panopticapi.evaluation import pq_compute
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
+
+from mask2former.evaluation.dumped_results import read_results
+from mask2former.rle import as_rle
+
+from .tiny import load_tool, name_run
+
+
+def nearly_right(data):
+    """In the place of an untrained model: the ground truth moved by 2 px, with the first segment's class changed."""
+    for sample in data['data_samples']:
+        truth = sample.gt_panoptic_seg
+        id_map = truth.id_map.roll(2, dims=-1)
+        infos = [dict(id=s['id'], label=s['label'], isthing=s['isthing'], score=1 / (place + 1))
+                 for place, s in enumerate(truth.segments_info) if (id_map == s['id']).any()]
+        infos[-1]['label'] = infos[0]['label']
+        sample.pred_panoptic_seg = PixelData(id_map=id_map, metainfo=dict(segments_info=infos))
+        things = [info for info in infos if info['isthing']]
+        masks = torch.cat([id_map == info['id'] for info in things])
+        sample.pred_instances = InstanceData(
+            labels=torch.tensor([info['label'] for info in things]), masks=as_rle(masks),
+            scores=torch.tensor([info['score'] for info in things]), bboxes=masks_to_boxes(masks))
+        labels = torch.zeros_like(id_map, dtype=torch.int64)
+        for info in infos:
+            labels[id_map == info['id']] = info['label']
+        sample.pred_sem_seg = PixelData(sem_seg=labels)
+    return data['data_samples']
+
+
+def masks_to_boxes(masks):
+    points = [mask.nonzero() for mask in masks]
+    return torch.stack([torch.cat([p.min(0).values.flip(0), p.max(0).values.flip(0) + 1]) for p in points]).float()
+
+
+@pytest.fixture(scope='module')
+def tested(run, tmp_path_factory):
+    """The folder of a test run through tools/test.py: test_metrics.json and all.pkl."""
+    folder = tmp_path_factory.mktemp('tested')
+    module = load_tool('test')
+    build = module.build_runner
+    patch = pytest.MonkeyPatch()
+
+    def build_runner(cfg):
+        name_run(cfg)
+        runner = build(cfg)
+        runner.model.test_step = nearly_right
+        return runner
+
+    patch.setattr(module, 'build_runner', build_runner)
+    patch.setattr('sys.argv', ['test.py', str(run.config), str(run.full), '--work-dir', str(folder), '--out',
+                               str(folder / 'all.pkl')])
+    module.main()
+    patch.undo()
+    return folder
+
+
+def call(monkeypatch, name, *arguments):
+    monkeypatch.setattr('sys.argv', [f'{name}.py', *map(str, arguments)])
+    load_tool(f'analysis_tools/{name}').main()
+
+
+def test_offline_equals_online(run, tested, tmp_path, monkeypatch):
+    call(monkeypatch, 'eval_metric', run.config, tested / 'all.pkl', '--out', tmp_path / 'metrics.json')
+    online = json.loads((tested / 'test_metrics.json').read_text())
+    assert json.loads((tmp_path / 'metrics.json').read_text()) == online
+    assert 20 < online['PQ'] < 99 and 0.1 < online['segm_mAP'] < 0.99 and 20 < online['mIoU'] < 99
+
+
+def test_results_of_other_images_are_refused(run, tested, tmp_path, monkeypatch):
+    results = pickle.loads((tested / 'all.pkl').read_bytes())
+    (tmp_path / 'part.pkl').write_bytes(pickle.dumps(results[1:]))
+    with pytest.raises(ValueError, match='has 4 results, 0 of them of images .* has 5, lacks'):
+        call(monkeypatch, 'eval_metric', run.config, tmp_path / 'part.pkl')
+
+
+def test_nothing_in_a_results_file_is_executed(tmp_path):
+    class Harm:
+        def __reduce__(self):
+            return os.mkdir, (str(tmp_path / 'harm'), )
+
+    (tmp_path / 'harm.pkl').write_bytes(pickle.dumps([Harm()]))
+    with pytest.raises(ValueError, match='is no file of tools/test.py --out .*mkdir'):
+        read_results(tmp_path / 'harm.pkl')
+    assert not (tmp_path / 'harm').exists()
+    with pytest.raises(FileNotFoundError, match='write them with tools/test.py --out'):
+        read_results(tmp_path / 'none.pkl')
+
+
+def test_panoptic_submission_gives_panopticapi_the_same_pq(run, shapes, tested, tmp_path, monkeypatch):
+    call(monkeypatch, 'eval_metric', run.config, tested / 'all.pkl', '--submission', 'panoptic', '--submission-dir',
+         tmp_path)
+    stem = 'panoptic_test-dev2017_mask2former_results'
+    with zipfile.ZipFile(tmp_path / f'{stem}.zip') as archive:
+        archive.extractall(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [stem, f'{stem}.json', f'{stem}.zip']
+    result = pq_compute(str(shapes / 'annotations' / 'panoptic_val.json'), str(tmp_path / f'{stem}.json'),
+                        str(shapes / 'annotations' / 'panoptic_val'), str(tmp_path / stem))
+    online = json.loads((tested / 'test_metrics.json').read_text())
+    assert 100 * result['All']['pq'] == pytest.approx(online['PQ'], abs=1e-10)
+
+
+def test_instance_submission_gives_pycocotools_the_same_ap(run, shapes, tested, tmp_path, monkeypatch):
+    call(monkeypatch, 'eval_metric', run.config, tested / 'all.pkl', '--submission', 'instance', '--submission-dir',
+         tmp_path)
+    stem = 'detections_test-dev2017_mask2former_results'
+    with zipfile.ZipFile(tmp_path / f'{stem}.zip') as archive:
+        archive.extractall(tmp_path)
+    truth = COCO(str(shapes / 'annotations' / 'instances_val.json'))
+    detections = [d for d in json.loads((tmp_path / f'{stem}.json').read_text()) if d['category_id'] in truth.cats]
+    evaluation = COCOeval(truth, truth.loadRes(detections), 'segm')
+    evaluation.evaluate()
+    evaluation.accumulate()
+    evaluation.summarize()
+    online = json.loads((tested / 'test_metrics.json').read_text())
+    assert evaluation.stats[0] == pytest.approx(online['segm_mAP'], abs=1e-12)
+
+
+def test_browse_dataset_draws_every_split(run, tmp_path, monkeypatch, capsys):
+    for split, panels in (('train', 2), ('val', 2)):
+        call(monkeypatch, 'browse_dataset', run.config, '--split', split, '--num', '2', '--out-dir', tmp_path / split)
+        pictures = sorted((tmp_path / split).iterdir())
+        assert len(pictures) == 2
+        picture = cv2.imread(str(pictures[0]))
+        image = picture[:, :picture.shape[1] // panels]
+        rest = picture[:, picture.shape[1] // panels:]
+        assert image.shape[1] > image.shape[0] and rest.size  # wide images, side by side
+        assert np.abs(image[40:, :200].astype(int) - rest[40:, -200:].astype(int)).mean() > 5
+    assert '2 pictures are in' in capsys.readouterr().out
+    call(monkeypatch, 'browse_dataset', run.config, '--num', '1', '--repeat', '3', '--out-dir', tmp_path / 'again')
+    assert len(list((tmp_path / 'again').iterdir())) == 3
+    with pytest.raises(ValueError, match='--start is 8, but the train set has 8 images'):
+        call(monkeypatch, 'browse_dataset', run.config, '--start', '8', '--out-dir', tmp_path)

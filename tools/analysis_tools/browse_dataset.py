@@ -1,0 +1,53 @@
+"""See what the model is fed after augmentation: python tools/analysis_tools/browse_dataset.py CONFIG [--split train]"""
+
+import mask2former.compat  # noqa: F401, I001  (before anything that imports mmdet)
+from pathlib import Path
+
+from mmengine.registry import init_default_scope
+from mmengine.runner import set_random_seed
+
+from mask2former.apis.cli import common_parser, load_config, run_tool
+from mask2former.datasets import DataError
+from mask2former.models.data_preprocessor import form_masks
+from mask2former.registry import DATASETS, VISUALIZERS
+
+
+def main() -> None:
+    parser = common_parser('Write what the model is fed, after augmentation, as pictures.')
+    parser.add_argument('--split', choices=['train', 'val', 'test'], default='train', help='which dataloader')
+    parser.add_argument('--num', type=int, default=20, help='number of images')
+    parser.add_argument('--start', type=int, default=0, help='first image')
+    parser.add_argument('--repeat', type=int, default=1, help='pictures of each image, augmented anew')
+    parser.add_argument('--out-dir', metavar='D', default='browse', help='folder of the pictures')
+    parser.add_argument('--seed', type=int, default=0, help='seed of the augmentation')
+    args = parser.parse_args()
+    cfg = load_config(args)
+    init_default_scope(cfg.get('default_scope', 'mask2former'))
+    loader = cfg.get(f'{args.split}_dataloader')
+    if not loader:
+        raise DataError(f'{args.config} has no {args.split}_dataloader: choose another --split.')
+    dataset = DATASETS.build(loader.dataset)
+    if not 0 <= args.start < len(dataset):
+        raise DataError(f'--start is {args.start}, but the {args.split} set has {len(dataset)} images.')
+    visualizer = VISUALIZERS.build(dict(type='SegLocalVisualizer', name='browse_dataset', vis_backends=None))
+    visualizer.dataset_meta = dataset.metainfo
+    set_random_seed(args.seed)
+    count = 0
+    for place in range(args.start, min(args.start + args.num, len(dataset))):
+        for turn in range(args.repeat):
+            packed = dataset[place]
+            sample = packed['data_samples']
+            if 'gt_seg_map' in sample:
+                form_masks(sample)
+            image = packed['inputs'].numpy()[::-1].transpose(1, 2, 0).copy()  # (3, H, W) BGR -> (H, W, 3) RGB
+            # That of a test has the original size: it is drawn only where the image was not resized.
+            if 'gt_panoptic_seg' in sample and sample.gt_panoptic_seg.shape != image.shape[:2]:
+                del sample.gt_panoptic_seg
+            name = f'{place:06d}_{Path(sample.img_path).stem}' + (f'_{turn}' if args.repeat > 1 else '')
+            visualizer.add_datasample(name, image, sample, out_file=str(Path(args.out_dir) / f'{name}.jpg'))
+            count += 1
+    print(f'{count} pictures are in {args.out_dir}.')
+
+
+if __name__ == '__main__':
+    run_tool(main)

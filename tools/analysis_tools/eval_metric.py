@@ -1,0 +1,61 @@
+"""Evaluate results that tools/test.py --out wrote: python tools/analysis_tools/eval_metric.py CONFIG RESULTS.pkl
+
+With --submission it writes the file for COCO's test server in place of evaluating.
+"""
+
+import mask2former.compat  # noqa: F401, I001  (before anything that imports mmdet)
+import json
+from pathlib import Path
+
+from mmengine.evaluator import Evaluator
+from mmengine.registry import init_default_scope
+
+from mask2former.apis.cli import common_parser, load_config, run_tool
+from mask2former.datasets import DataError, dataset_metainfo
+from mask2former.evaluation.dumped_results import as_sample, read_results
+from mask2former.evaluation.submission import write_submission
+from mask2former.registry import DATASETS
+
+
+def main() -> None:
+    parser = common_parser('Evaluate results of tools/test.py --out.')
+    parser.add_argument('results', help='file of tools/test.py --out')
+    parser.add_argument('--out', metavar='F.json', help='write the metrics to this file')
+    parser.add_argument('--submission', choices=['panoptic', 'instance'],
+                        help="write the file for COCO's test server; needs no annotations, evaluates nothing")
+    parser.add_argument('--submission-dir', metavar='D', default='submission', help='folder of that file')
+    parser.add_argument('--submission-name', metavar='N', default='mask2former', help='name in that file')
+    args = parser.parse_args()
+    results = read_results(args.results)
+    cfg = load_config(args)
+    init_default_scope(cfg.get('default_scope', 'mask2former'))
+    if args.submission:
+        metainfo = dataset_metainfo(cfg.test_dataloader.dataset)
+        print(write_submission(
+            results, metainfo['category_ids'], args.submission, args.submission_dir, args.submission_name))
+        return
+
+    dataset = DATASETS.build(cfg.test_dataloader.dataset)
+    place_of = {dataset.get_data_info(place)['img_id']: place for place in range(len(dataset))}
+    unknown = [result['img_id'] for result in results if result['img_id'] not in place_of]
+    if unknown or len(results) != len(place_of):
+        raise DataError(f"'{args.results}' has {len(results)} results, {len(unknown)} of them of images that the test "
+                        f'set of {args.config}, which has {len(place_of)}, lacks: give the config of the test.')
+    evaluator = Evaluator(cfg.test_evaluator)
+    evaluator.dataset_meta = dataset.metainfo
+    for result in results:
+        sample = dataset[place_of[result['img_id']]]['data_samples']  # its ground truth
+        predicted = as_sample(result)
+        for field in ('pred_instances', 'pred_panoptic_seg', 'pred_sem_seg'):
+            if field in predicted:
+                sample.set_data({field: predicted.get(field)})
+        evaluator.process(data_samples=[sample])
+    metrics = {key: float(value) for key, value in evaluator.evaluate(len(results)).items()}
+    text = json.dumps(metrics, indent=2)
+    print(text)
+    if args.out is not None:
+        Path(args.out).write_text(text + '\n')
+
+
+if __name__ == '__main__':
+    run_tool(main)
