@@ -4,5 +4,6 @@ from . import backbones, criterion, pixel_decoder, postprocess  # noqa: F401  (r
 from .data_preprocessor import SegDataPreprocessor
 from .head import HeadOutput, MaskedAttentionHead
 from .mask2former import Mask2Former
+from .tta import SegTTAModel
 
-__all__ = ['HeadOutput', 'Mask2Former', 'MaskedAttentionHead', 'SegDataPreprocessor']
+__all__ = ['HeadOutput', 'Mask2Former', 'MaskedAttentionHead', 'SegDataPreprocessor', 'SegTTAModel']

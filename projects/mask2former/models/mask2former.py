@@ -1,6 +1,6 @@
 """Mask2Former (Cheng et al., CVPR 2022, arXiv 2112.01527): the model that wires the five parts."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import torch
 from mmdet.structures import DetDataSample
@@ -11,7 +11,11 @@ from torch import Tensor
 from ..ops.linear import use_onednn
 from ..registry import MODELS, TASK_UTILS
 from .head import HeadOutput
-from .postprocess import LazyMasks
+from .postprocess import LazyMasks, View, merge, takes_views
+from .sliding_window import SlidingWindow
+
+# Whether images flipped in this direction are flipped up and down, and left and right.
+FLIPS = {'horizontal': (False, True), 'vertical': (True, False), 'diagonal': (True, True)}
 
 
 @MODELS.register_module()
@@ -27,6 +31,9 @@ class Mask2Former(BaseModel):
         postprocessors (Mapping[str, dict | None]): Configs of what makes results of the last decoder output, under
             names of one's own choice; None leaves one out.
         metainfo (Mapping): ``classes`` and ``isthing`` of the data set. ``SegRunner`` fills it in.
+        sliding_window (dict, optional): ``crop_size`` and ``stride``, (height, width) each, of the windows in which
+            images are tested, see :class:`SlidingWindow`; for semantic results only. By default images are tested
+            whole.
         data_preprocessor (dict, optional): Config of the data preprocessor.
         init_cfg (dict, optional): mmengine's initialisation config.
     """
@@ -38,6 +45,7 @@ class Mask2Former(BaseModel):
                  criterion: dict,
                  postprocessors: Mapping[str, dict | None],
                  metainfo: Mapping | None = None,
+                 sliding_window: dict | None = None,
                  data_preprocessor: dict | None = None,
                  init_cfg: dict | None = None) -> None:
         if metainfo is None:
@@ -58,6 +66,12 @@ class Mask2Former(BaseModel):
         self.head = MODELS.build(dict(head, num_classes=num_classes), default_args=widths)
         self.criterion = MODELS.build(dict(criterion, num_classes=num_classes))
         self.postprocessors = [TASK_UTILS.build(cfg) for cfg in postprocessors.values() if cfg is not None]
+        self.sliding_window = None if sliding_window is None else SlidingWindow(**sliding_window)
+        wrong = [type(x).__name__ for x in self.postprocessors if not takes_views(x)]
+        if self.sliding_window is not None and wrong:
+            raise ValueError(f'sliding_window is for semantic results only, not for {", ".join(wrong)}: an object that '
+                             'lies in two windows would be two. Set model.postprocessors to dict(panoptic=None, '
+                             'instance=None), or leave sliding_window out.')
 
     def forward(self,
                 inputs: Tensor,
@@ -100,18 +114,45 @@ class Mask2Former(BaseModel):
     @torch.no_grad()
     def predict(self, inputs: Tensor, data_samples: list[DetDataSample]) -> list[DetDataSample]:
         """Results of a batch, set on the data samples at the images' original sizes."""
-        output = self.extract(inputs).full_precision()
-        with torch.autocast(inputs.device.type, enabled=False):
-            for b, sample in enumerate(data_samples):
-                masks = LazyMasks(
-                    mask_embed=output.mask_embed[-1, b],
-                    mask_features=output.mask_features[b],
-                    batch_shape=tuple(inputs.shape[-2:]),
-                    img_shape=tuple(sample.img_shape[:2]),
-                    ori_shape=tuple(sample.ori_shape[:2]))
-                for postprocessor in self.postprocessors:
-                    postprocessor(output.class_logits[-1, b], masks, self.isthing, sample)
+        for sample, views in zip(data_samples, self.views(inputs, data_samples)):
+            self.postprocess(views, sample)
         return data_samples
+
+    def views(self, inputs: Tensor, data_samples: list[DetDataSample]) -> list[Iterable[View]]:
+        """What the postprocessors need of each image: one view, or as many as there are windows.
+
+        The model runs on a window when it is asked for.
+        """
+        sizes = [
+            dict(
+                img_shape=tuple(sample.img_shape[:2]),
+                ori_shape=tuple(sample.ori_shape[:2]),
+                flips=FLIPS[sample.flip_direction] if sample.get('flip') else (False, False))
+            for sample in data_samples]
+        if self.sliding_window is None:
+            output = self.extract(inputs).full_precision()
+            return [[
+                View(output.class_logits[-1, b],
+                     LazyMasks(output.mask_embed[-1, b], output.mask_features[b], tuple(inputs.shape[-2:]), **sizes[b]))
+            ] for b in range(len(data_samples))]
+        device = inputs.device.type
+        # Windows are run among the postprocessing, which goes without autocast.
+        autocast = torch.autocast(
+            device, enabled=torch.is_autocast_enabled(device), dtype=torch.get_autocast_dtype(device))
+
+        def extract(window: Tensor) -> HeadOutput:
+            with autocast:
+                return self.extract(window).full_precision()
+
+        divisor = getattr(self.data_preprocessor, 'size_divisor', 32)
+        return [
+            self.sliding_window.views(extract, image[:, :size['img_shape'][0], :size['img_shape'][1]], size, divisor)
+            for image, size in zip(inputs, sizes)]
+
+    def postprocess(self, views: Iterable[View], sample: DetDataSample, min_iou: float = 0.5) -> None:
+        """Set an image's results on its data sample; see :func:`mask2former.models.postprocess.merge`."""
+        with torch.autocast(self.head.query_feat.weight.device.type, enabled=False):
+            merge(self.postprocessors, views, self.isthing, sample, min_iou)
 
 
 @torch.no_grad()

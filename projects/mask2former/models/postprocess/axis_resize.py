@@ -44,17 +44,12 @@ class AxisResize:
         self.window = first, last = window or (0, image)
         weights = torch.eye(small, dtype=like.dtype, device=like.device)[None]  # (1, small, small)
         weights = F.interpolate(weights, size=batch, mode='linear', align_corners=False)[..., :last - first]
-        start, stop = first, last
         if image != original:
             weights = F.pad(weights, (first, image - last), mode='replicate')  # (1, small, image)
             weights = F.interpolate(weights, size=original, mode='linear', align_corners=False)
-            start, stop = (ceil(edge * original / image - 0.5) for edge in (first, last))
-            weights = weights[..., start:stop]
-        if flip:
-            weights = weights.flip(2)
-            start, stop = original - stop, original - start
-        self.weights = weights[0]
-        self.covers = slice(start, stop)
+            weights = weights[..., covered(image, original, window=window)]
+        self.weights = weights[0].flip(1) if flip else weights[0]
+        self.covers = covered(image, original, flip, window)
 
     def inputs(self, start: int, stop: int) -> slice:
         """The inputs that the outputs from ``start`` to before ``stop`` depend on, and perhaps one more a side."""
@@ -88,3 +83,10 @@ class AxisResize:
             inputs, weights = self.columns(start, stop)
             torch.mm(x[:, inputs], weights, out=out[:, start - offset:stop - offset])
         return out
+
+
+def covered(image: int, original: int, flip: bool = False, window: tuple[int, int] | None = None) -> slice:
+    """The pixels of the image as it came whose centres lie in a window; the arguments are those of `AxisResize`."""
+    edges = (0, image) if window is None else window
+    start, stop = (ceil(edge * original / image - 0.5) for edge in edges)
+    return slice(original - stop, original - start) if flip else slice(start, stop)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from ...ops.linear import linear
-from .axis_resize import AxisResize
+from .axis_resize import AxisResize, covered
 
 
 @dataclass
@@ -48,7 +48,7 @@ class LazyMasks:
             tuple: Which rows, and their logits (rows, n, W), which may be written to.
         """
         lines = self.lines(index, 0)
-        for band in self.bands(0, len(index), lines.covers):
+        for band in self.bands(0, len(index)):
             yield band, lines.logits(band)
 
     def columns(self, index: Tensor) -> Iterator[tuple[slice, Tensor, Tensor]]:
@@ -62,7 +62,7 @@ class LazyMasks:
         lines = self.lines(index, 1)
         positive = lines.positive()
         together = int(positive.sum(1).max())  # a band has seldom more
-        for band in self.bands(1, together, lines.covers):
+        for band in self.bands(1, together):
             places = lines.places(band, positive)
             for part in places.split(together) if len(places) else ():
                 yield band, part, lines.logits(band, part.to(self.mask_features.device))
@@ -74,13 +74,19 @@ class LazyMasks:
         low = low.view(-1, h, w).permute(axis + 1, 0, 2 - axis).contiguous()  # (h, n, w) or (w, n, h)
         return MaskLines(low, self._resize(axis), self._resize(1 - axis))
 
-    def bands(self, axis: int, n: int, covers: slice) -> Iterator[slice]:
-        """Slices of the axis, of as many lines of n masks as the memory allows; none for no masks."""
+    def covers(self, axis: int) -> slice:
+        """The rows (axis 0) or columns (axis 1) of the image as it came that masks are formed of."""
+        window = self.window and self.window[axis]
+        return covered(self.img_shape[axis], self.ori_shape[axis], self.flips[axis], window)
+
+    def bands(self, axis: int, n: int, covers: slice | None = None) -> Iterator[slice]:
+        """Slices of the axis, or of ``covers`` in it, as many lines of n masks as the memory allows; none of none."""
         if n == 0:
             return
         max_bytes = self.max_bytes or (2**22 if self.mask_features.device.type == 'cpu' else 2**26)
         line = n * self.ori_shape[1 - axis] * self.mask_features.element_size()
         lines = max(1, max_bytes // line)
+        covers = self.covers(axis) if covers is None else covers
         for start in range(covers.start, covers.stop, lines):
             yield slice(start, min(start + lines, covers.stop))
 
@@ -103,11 +109,6 @@ class MaskLines:
     low: Tensor
     first: AxisResize
     last: AxisResize
-
-    @property
-    def covers(self) -> slice:
-        """The lines that can be formed."""
-        return self.first.covers
 
     def logits(self, band: slice, places: Tensor | None = None) -> Tensor:
         """Mask logits (lines, n', L) of a band; ``places`` (n',) are the masks to take, by default all."""

@@ -1,6 +1,6 @@
 """Semantic results by marginalising over queries (Cheng et al., MaskFormer, section 3.4)."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import torch
 from mmdet.structures import DetDataSample
@@ -10,7 +10,8 @@ from torch import Tensor
 from ...ops.linear import linear
 from ...registry import TASK_UTILS
 from .argmax import argmax_of_middle_
-from .lazy_masks import LazyMasks
+from .lazy_masks import LazyMasks, MaskLines
+from .view import View
 
 
 @TASK_UTILS.register_module()
@@ -26,9 +27,58 @@ class SemanticInference:
             isthing (Sequence[bool]): Not needed here; every postprocessor is called alike.
             sample (DetDataSample): Where the result goes.
         """
-        probability = class_logits.softmax(-1)[:, :-1]  # (Q, K)
-        sem_seg = torch.empty(masks.ori_shape, dtype=torch.long, device=probability.device)
-        for rows, logits in masks.rows(torch.arange(len(probability), device=probability.device)):  # (rows, Q, W)
-            scores = linear(probability.T, logits.sigmoid_().transpose(0, 1).flatten(1).T)  # (K, rows * W)
-            sem_seg[rows] = argmax_of_middle_(scores[None]).view(logits.shape[0], -1)
+        self.merge_views([View(class_logits, masks)], sample)
+
+    def merge_views(self, views: Iterable[View], sample: DetDataSample) -> None:
+        """Set ``sample.pred_sem_seg`` by the mean, at each pixel, of the class scores of the views that have the pixel.
+
+        Queries of one view need none in another. A view is taken from the iterable when the rows it begins with are
+        due, and let go after its last ones.
+
+        Args:
+            views (Iterable[View]): One at least, in the order of their first rows; together they cover the image.
+            sample (DetDataSample): Where the result goes.
+        """
+        coming = map(_ScoreLines, views)
+        upcoming = next(coming)
+        masks, active = upcoming.view.masks, []
+        H, W = masks.ori_shape
+        sem_seg = torch.empty((H, W), dtype=torch.long, device=masks.mask_features.device)
+        for band in masks.bands(0, len(masks.mask_embed), slice(0, H)):
+            while upcoming is not None and upcoming.rows.start < band.stop:
+                active.append(upcoming)
+                upcoming = next(coming, None)
+            active = [view for view in active if view.rows.stop > band.start]
+            total = None
+            for view in active:
+                rows = slice(max(band.start, view.rows.start), min(band.stop, view.rows.stop))
+                scores = view.scores(rows)  # (K, rows, columns)
+                if total is None and scores.shape[1:] == (band.stop - band.start, W):
+                    total = scores
+                    continue
+                if total is None:
+                    total = scores.new_zeros(len(scores), band.stop - band.start, W)
+                total[:, rows.start - band.start:rows.stop - band.start, view.columns].add_(scores)
+            sem_seg[band] = argmax_of_middle_(total.flatten(1)[None]).view(-1, W)
         sample.pred_sem_seg = PixelData(sem_seg=sem_seg[None])
+
+
+class _ScoreLines:
+    """Class scores of a view, a band of rows at a time."""
+
+    def __init__(self, view: View) -> None:
+        self.view = view
+        self.rows, self.columns = view.masks.covers(0), view.masks.covers(1)
+        self.probability = view.class_logits.softmax(-1)[:, :-1]  # (Q, K)
+        index = torch.arange(len(self.probability), device=self.probability.device)
+        self.lines: MaskLines = view.masks.lines(index, 0)
+
+    def scores(self, rows: slice) -> Tensor:
+        """(K, rows, columns) of the columns that the view has."""
+        logits = self.lines.logits(rows)  # (rows, Q, columns)
+        scores = linear(self.probability.T, logits.sigmoid_().transpose(0, 1).flatten(1).T)  # (K, rows * columns)
+        scores = scores.view(len(scores), logits.shape[0], logits.shape[2])
+        if self.view.shares is not None:
+            down, across = self.view.shares
+            scores.mul_(down[rows, None]).mul_(across[self.columns])
+        return scores
