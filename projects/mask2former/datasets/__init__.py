@@ -1,12 +1,19 @@
 """Data sets, their metainfo and the transforms; importing this registers them all."""
 
 from . import transforms  # noqa: F401
+from .ade20k import ADE20KFull, ADE20KInstance, ADE20KPanoptic, ADE20KSemantic
+from .cityscapes import CityscapesPanoptic, CityscapesSemantic
 from .coco_instance import CocoInstance, CocoInstanceFormat
 from .coco_panoptic import CocoPanoptic, CocoPanopticFormat
+from .coco_stuff import CocoStuff10k
 from .errors import DataError
+from .lvis import LVISInstance
+from .mapillary import MapillaryPanoptic, MapillarySemantic
 from .metainfo import dataset_metainfo, make_palette
+from .semantic_png import SemanticPngFormat
 
 __all__ = [
-    'CocoInstance', 'CocoInstanceFormat', 'CocoPanoptic', 'CocoPanopticFormat', 'DataError', 'dataset_metainfo',
-    'make_palette'
+    'ADE20KFull', 'ADE20KInstance', 'ADE20KPanoptic', 'ADE20KSemantic', 'CityscapesPanoptic', 'CityscapesSemantic',
+    'CocoInstance', 'CocoInstanceFormat', 'CocoPanoptic', 'CocoPanopticFormat', 'CocoStuff10k', 'DataError',
+    'LVISInstance', 'MapillaryPanoptic', 'MapillarySemantic', 'SemanticPngFormat', 'dataset_metainfo', 'make_palette'
 ]

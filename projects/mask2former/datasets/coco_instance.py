@@ -19,7 +19,7 @@ class CocoInstanceFormat(CocoJson):
     uncompressed or compressed RLE) and ``bbox`` as xywh in pixels, None where the file has none.
     """
 
-    all_things = True
+    default_isthing = True
     default_prefix = dict(img='train2017/')
 
     def load_data_list(self) -> list[dict]:

@@ -6,7 +6,7 @@ from mmengine.dataset import BaseDataset
 from mmengine.fileio import join_path
 
 from .errors import DataError
-from .metainfo import near_names, read_json, resolve_metainfo
+from .metainfo import check_keys, read_json, resolve_metainfo
 
 
 class CocoJson(BaseDataset):
@@ -32,8 +32,9 @@ class CocoJson(BaseDataset):
         DataError: If the file or an argument is wrong.
     """
 
-    all_things = False
+    default_isthing: bool | None = None
     default_prefix: Mapping[str, str] = dict(img='')
+    name_key = 'file_name'  # where an entry of 'images' names its file
 
     def __init__(self,
                  ann_file: str = '',
@@ -47,11 +48,8 @@ class CocoJson(BaseDataset):
                  test_mode: bool = False,
                  lazy_init: bool = False,
                  max_refetch: int = 1000) -> None:
-        for argument, value, known in (('data_prefix', data_prefix, self.default_prefix),
-                                       ('filter_cfg', filter_cfg, ('filter_empty_gt', ))):
-            for key in value or ():
-                if key not in known:
-                    raise DataError(f"{type(self).__name__} has no {argument} '{key}'; {near_names(key, known)}")
+        check_keys(type(self).__name__, 'data_prefix', data_prefix, self.default_prefix)
+        check_keys(type(self).__name__, 'filter_cfg', filter_cfg, ('filter_empty_gt', ))
         super().__init__(
             ann_file=ann_file,
             metainfo=None,
@@ -64,7 +62,7 @@ class CocoJson(BaseDataset):
             test_mode=test_mode,
             lazy_init=True,  # the metainfo comes first: labels follow from it
             max_refetch=max_refetch)
-        self._metainfo = resolve_metainfo(metainfo, self.METAINFO, self.ann_file, all_things=self.all_things)
+        self._metainfo = resolve_metainfo(metainfo, self.METAINFO, self.ann_file, default_isthing=self.default_isthing)
         self._ids_from_class = 'category_ids' in self.METAINFO and 'category_ids' not in (metainfo or {})
         if not lazy_init:
             self.full_init()
@@ -101,27 +99,32 @@ class CocoJson(BaseDataset):
 
         items = {}
         for image in raw['images']:
-            for key in ('id', 'file_name', 'height', 'width'):
+            for key in ('id', self.name_key, 'height', 'width'):
                 if key not in image:
                     raise DataError(f"Image {image} in '{self.ann_file}' has no '{key}'; add it to the entry.")
             if image['id'] in items:
                 raise DataError(f"Image id {image['id']} occurs twice in '{self.ann_file}'; give each its own id.")
             items[image['id']] = dict(
-                img_path=join_path(self.data_prefix['img'], image['file_name']),
+                img_path=join_path(self.data_prefix['img'], self._image_file(image)),
                 img_id=image['id'],
                 height=image['height'],
                 width=image['width'])
         return items, raw.get('annotations', [])
 
+    def _image_file(self, image: dict) -> str:
+        """Where an image of the annotation file is, below the folder of the images."""
+        return image[self.name_key]
+
     def _check_categories(self, categories: list[dict]) -> None:
         """Check the file's categories against the class's own ones, and note which ids an annotation may have."""
         own = dict(zip(self.METAINFO.get('category_ids', ()), self.METAINFO.get('classes', ())))
         for category in categories if self._ids_from_class else ():
-            if own.get(category['id']) != category['name']:
+            if own.get(category['id']) != category['name'].strip():
                 raise DataError(
                     f"Category {category['id']} of '{self.ann_file}' is '{category['name']}', but "
                     f"{type(self).__name__} has {own.get(category['id'], 'none')!r} there; use "
-                    f"type='Coco{'Instance' if self.all_things else 'Panoptic'}Format', which takes the file's own.")
+                    f"type='Coco{'Instance' if self.default_isthing else 'Panoptic'}Format', which takes the file's "
+                    'own.')
         self._file_ids = {category['id'] for category in categories} | set(self._metainfo['category_ids'])
         self._label_of_id = {id_: label for label, id_ in enumerate(self._metainfo['category_ids'])}
 

@@ -47,13 +47,18 @@ def make_palette(n: int) -> list[tuple[int, int, int]]:
 
 
 def known_metainfo(name: str) -> dict:
-    """Read the metainfo of a well-known data set from the file ``metainfo/{name}.json`` beside this module."""
+    """Read the metainfo of a well-known data set from the file ``metainfo/{name}.json`` beside this module.
+
+    Colours are left out where the data set has none of its own.
+    """
     table = json.loads((Path(__file__).parent / 'metainfo' / f'{name}.json').read_text())
-    return dict(
+    info = dict(
         classes=tuple(table['classes']),
         isthing=tuple(bool(flag) for flag in table['isthing']),
-        palette=[tuple(colour) for colour in table['palette']],
         category_ids=tuple(table['category_ids']))
+    if 'palette' in table:
+        info['palette'] = [tuple(colour) for colour in table['palette']]
+    return info
 
 
 def near_names(name: str, known: Iterable[str]) -> str:
@@ -103,7 +108,28 @@ def _read_categories(path: str, version: tuple | None) -> list[dict]:
     return categories
 
 
-def resolve_metainfo(given: Mapping | None, defaults: Mapping, ann_file: str, *, all_things: bool = False) -> dict:
+def check_keys(owner: str, argument: str, value: Mapping | None, known: Iterable[str]) -> None:
+    """Raise ``DataError`` where the argument ``value`` of a data set has a key that is not ``known``."""
+    for key in value or ():
+        if key not in known:
+            raise DataError(f"{owner} has no {argument} '{key}'; {near_names(key, known)}")
+
+
+def label_map_metainfo(label_map: Mapping[int, str] | None, defaults: Mapping) -> dict:
+    """Classes and ids that a ``label_map`` (pixel value to class) says, where ``defaults`` have no classes."""
+    if not label_map or 'classes' in defaults:
+        return {}
+    first = {}
+    for value, name in label_map.items():
+        first.setdefault(name, int(value))
+    return dict(classes=tuple(first), category_ids=tuple(first.values()))
+
+
+def resolve_metainfo(given: Mapping | None,
+                     defaults: Mapping,
+                     ann_file: str,
+                     *,
+                     default_isthing: bool | None = None) -> dict:
     """Put the metainfo of a data set together: ``given`` before ``defaults`` before the file's categories.
 
     ``given['classes']`` may name a part of the categories, in any order; the position in it is then the label.
@@ -112,7 +138,8 @@ def resolve_metainfo(given: Mapping | None, defaults: Mapping, ann_file: str, *,
         given (Mapping | None): The argument ``metainfo`` of a data set; each value may be the path of a text file.
         defaults (Mapping): ``METAINFO`` of the data set's class.
         ann_file (str): The annotation file, read only where the two do not say everything.
-        all_things (bool): Whether a category is a thing where nothing says otherwise (instance segmentation).
+        default_isthing (bool, optional): True if all are things (instance segmentation), False if a category is stuff
+            where nothing says that it is a thing; None makes silence an error.
 
     Returns:
         dict: ``KEYS``, each of length K, and whatever else ``given`` and ``defaults`` hold.
@@ -122,7 +149,7 @@ def resolve_metainfo(given: Mapping | None, defaults: Mapping, ann_file: str, *,
         DataError: If a class is unknown, a length differs, or nothing says what is a thing.
     """
     given = BaseDataset._load_metainfo(given)
-    needed = ('classes', 'category_ids') + (() if all_things else ('isthing',))
+    needed = ('classes', 'category_ids') + (('isthing',) if default_isthing is None else ())
     source = f"'{ann_file}'"
     if all(key in given for key in needed):
         rows = [dict(name=name) for name in _check_names(given['classes'])]
@@ -143,8 +170,8 @@ def resolve_metainfo(given: Mapping | None, defaults: Mapping, ann_file: str, *,
         elif len(given[key]) != len(rows):
             raise DataError(f'metainfo gives {len(given[key])} {key} for the {len(rows)} classes of {source}; '
                             'give one for each.')
-    if all_things and 'isthing' not in given:
-        info['isthing'] = [True] * len(rows)
+    if default_isthing is not None:
+        info['isthing'] = [default_isthing or bool(thing) for thing in info['isthing']]
     for name, category_id, isthing in zip(info['classes'], info['category_ids'], info['isthing']):
         if isthing is None:
             raise DataError(
@@ -189,13 +216,15 @@ def dataset_metainfo(cfg: Mapping) -> dict:
     ann_file, data_root = cfg.get('ann_file') or '', cfg.get('data_root') or ''
     if ann_file and data_root and not is_abs(ann_file):
         ann_file = os.path.join(data_root, ann_file)
-    given, defaults = cfg.get('metainfo') or {}, getattr(cls, 'METAINFO', {})
-    lacking = [key for key in ('classes', 'isthing', 'category_ids') if key not in {**defaults, **given}]
+    defaults, default_isthing = getattr(cls, 'METAINFO', {}), getattr(cls, 'default_isthing', None)
+    given = {**label_map_metainfo(cfg.get('label_map'), defaults), **(cfg.get('metainfo') or {})}
+    needed = ('classes', 'isthing', 'category_ids') if default_isthing is None else ('classes', 'category_ids')
+    lacking = [key for key in needed if key not in {**defaults, **given}]
     if lacking and not ann_file.endswith('.json'):
         # Some other kind of data set: nothing can be read that would say it, and things are not guessed.
         raise DataError(f"The metainfo of data set type '{cls.__name__}' lacks {', '.join(lacking)}; give "
                         f"metainfo=dict({', '.join(f'{key}=(...)' for key in lacking)}), one value for each class.")
-    info = resolve_metainfo(given, defaults, ann_file, all_things=getattr(cls, 'all_things', False))
+    info = resolve_metainfo(given, defaults, ann_file, default_isthing=default_isthing)
     return {key: info[key] for key in KEYS}
 
 

@@ -6,8 +6,9 @@ from .large_scale_jitter import LargeScaleJitter
 from .pack import PackSegInputs
 from .panoptic_segments import LoadPanopticGroundTruth, LoadPanopticSegments
 from .resize import Resize
+from .semantic_segments import LoadSemanticGroundTruth, LoadSemanticSegments
 
 __all__ = [
     'LargeScaleJitter', 'LoadImage', 'LoadInstanceSegments', 'LoadPanopticGroundTruth', 'LoadPanopticSegments',
-    'PackSegInputs', 'Resize'
+    'LoadSemanticGroundTruth', 'LoadSemanticSegments', 'PackSegInputs', 'Resize'
 ]

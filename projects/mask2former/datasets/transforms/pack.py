@@ -20,7 +20,7 @@ class PackSegInputs(BaseTransform):
     ``gt_seg_map`` (``PixelData(id_map (n, H, W))`` uint8 or int16): a segment's mask is where a layer of the map has
     its id. The data preprocessor replaces both by masks; they would be N times as many bytes to pass between
     processes. Segments which the augmentation left without a pixel are dropped.
-    ``gt_panoptic_seg`` is passed on where it was loaded.
+    ``gt_panoptic_seg`` and ``gt_sem_seg`` are passed on where they were loaded.
 
     Args:
         meta_keys (Sequence[str]): What to copy from ``results`` into the metainfo; absent ones are left out.
@@ -51,8 +51,8 @@ class PackSegInputs(BaseTransform):
                 labels=torch.from_numpy(results['gt_seg_labels'][kept]),
                 ids=torch.from_numpy((kept + 1).astype(layers.dtype)))
             sample.gt_seg_map = PixelData(id_map=torch.from_numpy(layers))
-        if 'gt_panoptic_seg' in results:
-            sample.gt_panoptic_seg = results['gt_panoptic_seg']
+        for truth in {'gt_panoptic_seg', 'gt_sem_seg'} & results.keys():
+            setattr(sample, truth, results[truth])
 
         results = {**results, 'img_shape': image.shape}
         meta = {key: results[key] for key in self.meta_keys if key in results}

@@ -19,7 +19,13 @@ class LoadPanopticSegments(BaseTransform):
     Needs ``img`` (not resized yet), ``img_path``, ``segments_info``, ``seg_map_path`` (without it, all is void).
     Sets ``gt_seg_map`` ``(H, W)`` uint8, or uint16 for many segments: 0 is void, ``i`` is segment ``i - 1``; and
     ``gt_seg_labels`` ``(N,)`` int64.
+
+    Args:
+        by_class (bool): Whether all segments of a class, crowd included, are one: the target of semantic segmentation.
     """
+
+    def __init__(self, by_class: bool = False) -> None:
+        self.by_class = by_class
 
     def transform(self, results: dict) -> dict:
         """Read the segments.
@@ -29,11 +35,16 @@ class LoadPanopticSegments(BaseTransform):
             DataError: If the PNG does not fit the image or its ``segments_info``.
         """
         segments = results['segments_info']
-        kept = np.array([not segment['iscrowd'] for segment in segments], dtype=bool)
-        dtype = seg_map_dtype(int(kept.sum()))
-        values = (np.cumsum(kept) * kept).astype(dtype)  # 1, 2, ... for the kept, 0 for crowd
-        results['gt_seg_map'] = _read(results, results['img'].shape[:2], values)
-        results['gt_seg_labels'] = np.array([s['label'] for s in segments if not s['iscrowd']], dtype=np.int64)
+        labels = np.array([segment['label'] for segment in segments], dtype=np.int64)
+        if self.by_class:
+            classes, place = np.unique(labels, return_inverse=True)
+            values = place + 1
+        else:
+            kept = np.array([not segment['iscrowd'] for segment in segments], dtype=bool)
+            classes = labels[kept]
+            values = np.cumsum(kept) * kept  # 1, 2, ... for the kept, 0 for crowd
+        results['gt_seg_map'] = _read(results, results['img'].shape[:2], values.astype(seg_map_dtype(len(classes))))
+        results['gt_seg_labels'] = classes
         return results
 
 

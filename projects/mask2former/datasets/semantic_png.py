@@ -1,0 +1,181 @@
+"""Semantic data sets: a folder of images, and for each a PNG whose pixel values are class ids."""
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from mmengine.dataset import BaseDataset
+from mmengine.fileio import join_path
+
+from mask2former.registry import DATASETS
+
+from .errors import DataError
+from .metainfo import check_keys, label_map_metainfo, near_names, read_json, resolve_metainfo
+
+IGNORED, UNKNOWN = -1, -2
+
+
+@DATASETS.register_module()
+class SemanticPngFormat(BaseDataset):
+    """A semantic data set of any classes, from images and class-id PNG files of the same name.
+
+    What a pixel value means is always said and never guessed or shifted: ``label_map``, or else the ``category_ids`` of
+    the classes (``ann_file``'s, or ``metainfo``'s), and ``ignore_index``. Any other value in a PNG is an error.
+
+    An item is ``dict(img_path, img_id, seg_map_path, label_table)``: ``img_id`` is the path below the folder, without
+    suffix; ``label_table`` holds the label of each pixel value, -1 for void and -2 for a value that must not occur.
+
+    Args:
+        ann_file (str): Relative to ``data_root`` or absolute, or empty: a JSON file with ``categories`` (``id`` is the
+            pixel value; ``name``, ``color`` and ``isthing`` as in COCO) and perhaps ``images``, a list of
+            ``dict(file_name)`` to which the data set is limited; or a text file of image names, one a line.
+        metainfo (Mapping, optional): ``classes`` may name a part of the categories in any order; pixels of the others
+            are void. ``palette``, ``isthing`` and ``category_ids`` replace what class or file say. Classes are stuff
+            where nothing says that they are things.
+        data_root (str): Folder before ``ann_file`` and ``data_prefix``.
+        data_prefix (Mapping, optional): ``img`` and ``seg``, the folders of images and of PNG files, with the same
+            folders below them.
+        img_suffix (str | Sequence[str]): End of an image's name, or several.
+        seg_map_suffix (str): What the PNG's name has in its place.
+        label_map (Mapping[int, str], optional): Class of each pixel value; several values may be one class.
+        ignore_index (int | Sequence[int] | None): The pixel values, one or several, that are void.
+        indices (int | Sequence[int], optional): Use the first (or last, if negative) or these images only.
+        serialize_data (bool): Whether to hold the items pickled, so that workers share the memory.
+        pipeline (Sequence[dict | Callable]): Transforms.
+        test_mode (bool): Whether this is a test set: the folder of PNG files may be absent.
+        lazy_init (bool): Whether to list the images later, by ``full_init``; ``metainfo`` is complete anyway.
+        max_refetch (int): How often to try another image where the pipeline returns None.
+
+    Raises:
+        FileNotFoundError: If a file or folder is absent.
+        DataError: If an argument is wrong or an image has no PNG.
+    """
+
+    default_isthing = False
+    default_prefix: Mapping[str, str] = dict(img='images/', seg='annotations/')
+
+    def __init__(self,
+                 ann_file: str = '',
+                 metainfo: Mapping | None = None,
+                 data_root: str = '',
+                 data_prefix: Mapping[str, str] | None = None,
+                 img_suffix: str | Sequence[str] = '.jpg',
+                 seg_map_suffix: str = '.png',
+                 label_map: Mapping[int, str] | None = None,
+                 ignore_index: int | Sequence[int] | None = 255,
+                 indices: int | Sequence[int] | None = None,
+                 serialize_data: bool = True,
+                 pipeline: Sequence[dict | Callable] = (),
+                 test_mode: bool = False,
+                 lazy_init: bool = False,
+                 max_refetch: int = 1000) -> None:
+        check_keys(type(self).__name__, 'data_prefix', data_prefix, self.default_prefix)
+        super().__init__(
+            ann_file=ann_file,
+            metainfo=None,
+            data_root=data_root,
+            data_prefix={**self.default_prefix, **(data_prefix or {})},
+            indices=indices,
+            serialize_data=serialize_data,
+            pipeline=pipeline,
+            test_mode=test_mode,
+            lazy_init=True,  # the metainfo comes first: labels follow from it
+            max_refetch=max_refetch)
+        self.img_suffix = (img_suffix,) if isinstance(img_suffix, str) else tuple(img_suffix)
+        self.seg_map_suffix = seg_map_suffix
+        given = {**label_map_metainfo(label_map, self.METAINFO), **(metainfo or {})}
+        self._metainfo = resolve_metainfo(given, self.METAINFO, self.ann_file, default_isthing=self.default_isthing)
+        self.label_table = self._make_table(label_map, ignore_index)
+        if not lazy_init:
+            self.full_init()
+
+    def get_data_info(self, idx: int) -> dict:
+        """The item, with the ``label_table`` that all items share."""
+        return {**super().get_data_info(idx), 'label_table': self.label_table}
+
+    def load_data_list(self) -> list[dict]:
+        """List the images and their PNG files.
+
+        Raises:
+            FileNotFoundError: If the folder of the images is absent.
+            DataError: If there is no image, or an image has no PNG.
+        """
+        img_dir, seg_dir = self.data_prefix['img'], self.data_prefix['seg']
+        stems = dict(self._listed() if self._listing else self._found(img_dir))
+        if not stems:
+            raise DataError(f"'{img_dir}' has no image that ends with {' or '.join(self.img_suffix)}; check "
+                            "data_prefix['img'] and img_suffix.")
+        with_seg = os.path.isdir(seg_dir)
+        if not with_seg and not self.test_mode:
+            raise FileNotFoundError(f"Folder '{seg_dir}' does not exist; check data_root and data_prefix['seg'].")
+        known = set(_walk(seg_dir)) if with_seg else set()
+        items = []
+        for stem, suffix in stems.items():
+            item = dict(img_path=join_path(img_dir, stem + suffix), img_id=stem)
+            if with_seg:
+                item['seg_map_path'] = join_path(seg_dir, stem + self.seg_map_suffix)
+                if stem + self.seg_map_suffix not in known:
+                    raise DataError(f"The image '{item['img_path']}' has no '{item['seg_map_path']}'; add it, check "
+                                    'seg_map_suffix, or leave the image out.')
+            items.append(item)
+        return items
+
+    @property
+    def _listing(self) -> bool:
+        """Whether ``ann_file`` says which images there are."""
+        return bool(self.ann_file) and (not self.ann_file.endswith('.json') or 'images' in read_json(self.ann_file))
+
+    def _listed(self) -> Iterator[tuple[str, str]]:
+        if self.ann_file.endswith('.json'):
+            names = [image['file_name'] for image in read_json(self.ann_file)['images']]
+        elif os.path.isfile(self.ann_file):
+            names = Path(self.ann_file).read_text(encoding='utf-8').split('\n')
+        else:
+            raise FileNotFoundError(f"Annotation file '{self.ann_file}' does not exist; check data_root and ann_file.")
+        for name in filter(None, map(str.strip, names)):
+            suffix = next((suffix for suffix in self.img_suffix if name.endswith(suffix)), '')
+            yield (name.removesuffix(suffix), suffix) if suffix else (name, self.img_suffix[0])
+
+    def _found(self, folder: str) -> Iterator[tuple[str, str]]:
+        if not os.path.isdir(folder):
+            raise FileNotFoundError(f"Folder '{folder}' does not exist; check data_root and data_prefix['img'].")
+        for name in sorted(_walk(folder)):
+            for suffix in self.img_suffix:
+                if name.endswith(suffix):
+                    yield name.removesuffix(suffix), suffix
+                    break
+
+    def _make_table(self, label_map: Mapping | None, ignore_index: int | Sequence[int] | None) -> np.ndarray:
+        """``(largest value + 1,)`` int32: the label of each pixel value, ``IGNORED`` or ``UNKNOWN``."""
+        classes = self._metainfo['classes']
+        left_out = set(self.METAINFO.get('category_ids', ()))  # ids of classes that metainfo may leave out
+        if label_map:
+            label_of = {}
+            for value, name in label_map.items():
+                if name not in classes:
+                    raise DataError(f"label_map gives the value {value} the class '{name}', which is no class of the "
+                                    f'data set; {near_names(name, classes)} Void values belong into ignore_index.')
+                label_of[int(value)] = classes.index(name)
+            left_out = set()
+        else:
+            label_of = dict(zip(self._metainfo['category_ids'], range(len(classes))))
+            if self.ann_file.endswith('.json'):
+                left_out |= {category['id'] for category in read_json(self.ann_file).get('categories', [])}
+        ignored = {ignore_index} if isinstance(ignore_index, int) else set(ignore_index or ())
+        both = sorted(ignored & label_of.keys())
+        if both:
+            raise DataError(f"The value {both[0]} is in ignore_index, but it is the class "
+                            f"'{classes[label_of[both[0]]]}', too; correct ignore_index or the ids of the classes.")
+        table = np.full(max(*label_of, *ignored, *left_out, 0) + 1, UNKNOWN, dtype=np.int32)
+        table[sorted(ignored | left_out)] = IGNORED
+        table[list(label_of)] = list(label_of.values())
+        return table
+
+
+def _walk(folder: str) -> Iterator[str]:
+    """Paths of all files below a folder, relative to it, with slashes."""
+    for place, _, names in os.walk(folder, followlinks=True):
+        below = Path(place).relative_to(folder)
+        for name in names:
+            yield (below / name).as_posix()

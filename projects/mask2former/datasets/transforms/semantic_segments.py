@@ -1,0 +1,102 @@
+"""Read class-id PNG files: one segment per class for training, or the labels as they are for evaluation."""
+
+import numpy as np
+import torch
+from mmcv.transforms import BaseTransform
+from mmengine.structures import PixelData
+from PIL import Image
+
+from mask2former.registry import TRANSFORMS
+
+from ..errors import DataError
+from .id_map import seg_map_dtype
+from .image import check_size
+
+
+@TRANSFORMS.register_module()
+class LoadSemanticSegments(BaseTransform):
+    """Read a class-id PNG for training: each class that occurs is one segment.
+
+    Needs ``img`` (not resized yet), ``img_path``, ``label_table``, ``seg_map_path``.
+    Sets ``gt_seg_map`` ``(H, W)`` uint8, or uint16 for many classes: 0 is void, ``i`` is segment ``i - 1``; and
+    ``gt_seg_labels`` ``(N,)`` int64, in ascending order.
+    """
+
+    def transform(self, results: dict) -> dict:
+        """Read the segments.
+
+        Raises:
+            FileNotFoundError: If the PNG is absent.
+            DataError: If the PNG does not fit the image, or has a value without a meaning.
+        """
+        values, table = _read(results, results['img'].shape[:2])
+        present = np.flatnonzero(np.bincount(values.ravel(), minlength=len(table)))
+        labels = np.unique(table[present])
+        labels = labels[labels >= 0]
+        segment_of = np.searchsorted(labels, table) + 1  # right where the table has one of the labels
+        segment_of[~np.isin(table, labels)] = 0
+        results['gt_seg_map'] = segment_of.astype(seg_map_dtype(len(labels)))[values]
+        results['gt_seg_labels'] = labels.astype(np.int64)
+        return results
+
+
+@TRANSFORMS.register_module()
+class LoadSemanticGroundTruth(BaseTransform):
+    """Read a class-id PNG for evaluation, at the original size whatever was done to the image.
+
+    Needs ``ori_shape``, ``img_path``, ``label_table``, ``seg_map_path`` (without it, all is void).
+    Sets ``gt_sem_seg``: ``PixelData(sem_seg (1, H, W) int16)`` of labels, with the metainfo ``ignore_index`` -1.
+    """
+
+    def transform(self, results: dict) -> dict:
+        """Read the labels.
+
+        Raises:
+            FileNotFoundError: If the PNG is absent.
+            DataError: If the PNG does not fit the image, or has a value without a meaning.
+        """
+        size = results['ori_shape'][:2]
+        if results.get('seg_map_path') is None:
+            labels = np.full(size, -1, dtype=np.int16)
+        else:
+            values, table = _read(results, size)
+            labels = table.astype(np.int16)[values]
+        results['gt_sem_seg'] = PixelData(sem_seg=torch.from_numpy(labels)[None], metainfo=dict(ignore_index=-1))
+        return results
+
+
+def read_class_ids(path: str) -> np.ndarray:
+    """Read an image of one channel: ``(H, W)`` uint8, uint16 or int32. Of a palette image, its indices.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        DataError: If it is not an image of one channel.
+    """
+    try:
+        with Image.open(path) as image:
+            values = np.asarray(image)
+    except FileNotFoundError:
+        raise FileNotFoundError(
+            f"Class-id PNG '{path}' does not exist; check data_root and data_prefix['seg'].") from None
+    except Exception as error:  # the decoders raise what they like
+        raise DataError(f"Class-id PNG '{path}' cannot be read as an image ({error}); replace it.") from error
+    if values.ndim != 2:
+        raise DataError(f"Class-id PNG '{path}' has {values.shape[2]} channels; it must have one (or a palette) whose "
+                        "values are class ids. COCO's panoptic PNG files are read by type='CocoPanopticFormat'.")
+    return values.astype(np.uint8) if values.dtype == bool else values
+
+
+def _read(results: dict, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+    """Read the PNG: its values ``(H, W)``, and the table of their labels, both checked against each other."""
+    path, table = results['seg_map_path'], results['label_table']
+    values = read_class_ids(path)
+    check_size(f"The class-id PNG '{path}'", values.shape, results['img_path'], size)
+    # A table for all values that occur; what was beyond its end is as unknown as -2.
+    table = np.pad(table, (0, max(0, int(values.max()) + 1 - len(table))), constant_values=-2)
+    present = np.unique(values) if values.dtype == np.int32 else np.flatnonzero(np.bincount(values.ravel()))
+    unknown = present[table[present] < -1]
+    if unknown.size:
+        shown = f'{unknown[:8].tolist()}{" ..." if unknown.size > 8 else ""}'
+        raise DataError(f"Class-id PNG '{path}' has the values {shown}, which no class has; add them to label_map or "
+                        '(if they are void) to ignore_index, or correct the file.')
+    return values, table
