@@ -7,6 +7,7 @@ from pathlib import Path
 from mmengine.dist import is_main_process
 
 from mask2former.apis.cli import build_runner, common_parser, load_config, run_tool
+from mask2former.apis.tta import use_tta
 from mask2former.checkpoints.names import locate
 from mask2former.evaluation import DumpSegResults
 
@@ -16,7 +17,8 @@ def main() -> None:
     parser.add_argument('checkpoint', help='checkpoint of any format, address, or name of a published model')
     parser.add_argument('--out', metavar='F.pkl', help='write all predictions to this pickle file')
     parser.add_argument('--show-dir', metavar='D', help='write a picture of each result to this folder')
-    parser.add_argument('--tta', action='store_true', help='test-time augmentation, as tta_model of the config says')
+    parser.add_argument(
+        '--tta', action='store_true', help='test-time augmentation: tta_pipeline of the config, else flips, and scales')
     args = parser.parse_args()
     if args.out is not None and not args.out.endswith(('.pkl', '.pickle')):
         parser.error(f"--out must name a .pkl file, not '{args.out}'")
@@ -26,10 +28,7 @@ def main() -> None:
     if args.show_dir is not None:
         cfg.default_hooks.visualization.update(draw=True, out_dir=args.show_dir)
     if args.tta:
-        if 'tta_model' not in cfg or 'tta_pipeline' not in cfg:
-            parser.error(f'{args.config} has no tta_model and tta_pipeline: test without --tta.')
-        cfg.model = dict(cfg.tta_model, module=cfg.model)
-        cfg.test_dataloader.dataset.pipeline = cfg.tta_pipeline
+        use_tta(cfg)
 
     runner = build_runner(cfg)
     if args.out is not None:

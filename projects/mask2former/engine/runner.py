@@ -4,7 +4,7 @@ from pathlib import Path
 
 import torch
 from mmengine.dist import is_distributed
-from mmengine.model import MMDistributedDataParallel, is_model_wrapper
+from mmengine.model import MMDistributedDataParallel
 from mmengine.runner import BaseLoop, Runner, find_latest_checkpoint
 from mmengine.runner.utils import set_random_seed
 from torch import nn
@@ -37,9 +37,20 @@ class SegRunner(Runner):
 
     def build_model(self, model: nn.Module | dict) -> nn.Module:
         """Build the model; ``metainfo`` comes from the data set unless the config gives it."""
-        if isinstance(model, dict) and model.get('metainfo') is None:
-            model = dict(model, metainfo=self.find_metainfo())
-        return super().build_model(model)
+        return super().build_model(self._with_metainfo(model) if isinstance(model, dict) else model)
+
+    def _with_metainfo(self, model: dict) -> dict:
+        """A model's config with the metainfo; around it may be one for test-time augmentation."""
+        if isinstance(model.get('module'), dict):
+            return dict(model, module=self._with_metainfo(model['module']))
+        return model if model.get('metainfo') is not None else dict(model, metainfo=self.find_metainfo())
+
+    def _plain_model(self) -> nn.Module:
+        """The model without what wraps it for distributed training, for test-time augmentation, or both."""
+        model = self.model
+        while hasattr(model, 'module'):
+            model = model.module
+        return model
 
     def find_metainfo(self) -> dict:
         """Metainfo of the data that is validated, tested or trained on, the first of these that can be read."""
@@ -62,8 +73,7 @@ class SegRunner(Runner):
         # Starting to iterate draws a number. Not from the generator of the training: whether there was a validation
         # must not change what comes after it.
         dataloader.generator = torch.Generator()
-        model = self.model.module if is_model_wrapper(self.model) else self.model
-        expected = getattr(model, 'classes', None)
+        expected = getattr(self._plain_model(), 'classes', None)
         classes = getattr(dataloader.dataset, 'metainfo', {}).get('classes')
         if expected is not None and classes is not None and tuple(classes) != tuple(expected):
             differing = next((pair for pair in zip(classes, expected) if pair[0] != pair[1]), None)
@@ -105,7 +115,7 @@ class SegRunner(Runner):
         options = self.cfg.get('compile')
         if not options:
             return
-        model = self.model.module if is_model_wrapper(self.model) else self.model
+        model = self._plain_model()
         for part in (model.backbone, model.pixel_decoder, model.head):
             part.compile(**({} if options is True else options))
         self.logger.info('Backbone, pixel decoder and head are compiled in the first iterations, which take longer.')
@@ -140,9 +150,7 @@ class SegRunner(Runner):
         """
         with explain_unreadable(filename):
             checkpoint = super().load_checkpoint(filename, *args, **kwargs)
-        model = self.model
-        while hasattr(model, 'module'):  # wrapped for distributed training, for test-time augmentation, or both
-            model = model.module
+        model = self._plain_model()
         training = isinstance(self._train_loop, BaseLoop)
         rest = check_fit(model, checkpoint, filename, partly=training and not self._resume)
         if rest is not None:
