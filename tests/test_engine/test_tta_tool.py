@@ -57,6 +57,20 @@ def test_two_processes_measure_what_one_measures(run, shapes, tmp_path, monkeypa
     assert plain != single and plain.keys() == single.keys()
 
 
+def test_windows_by_the_command_line(run, shapes, tmp_path, monkeypatch):
+    config = write_config(tmp_path, shapes, """
+model['postprocessors'].update(panoptic=None, instance=None)
+test_evaluator = [dict(type='SemanticIoU')]
+""")
+    whole = metrics_of(monkeypatch, config, run.full, tmp_path / 'whole')
+    windows = [
+        metrics_of(monkeypatch, config, run.full, tmp_path / str(width), *options, '--cfg-options',
+                   f'model.sliding_window.crop_size=(64,{width})', 'model.sliding_window.stride=(32,32)')
+        for width, options in ((96, ()), (64, ()), (48, ('--tta', )))]
+    assert windows[0] == whole  # which images 64 x 96 are
+    assert windows[1] != whole and windows[2].keys() == whole.keys()
+
+
 def test_views_follow_from_the_test_pipeline():
     load, truth, pack = (dict(type=name) for name in ('LoadImage', 'LoadPanopticGroundTruth', 'PackSegInputs'))
     resize = dict(type='Resize', scale=(1333, 800), keep_ratio=True)
