@@ -10,9 +10,10 @@ import cv2
 import numpy as np
 import pytest
 from PIL import Image
+from pycocotools import mask as mask_utils
 
 from mask2former.data_check import Source, check_splits, write_clean_copy
-from mask2former.data_check.inspect_image import read_ids
+from mask2former.data_check.inspect_image import read_ids, to_rle
 from mask2former.datasets import CocoInstanceFormat, CocoPanopticFormat
 from mask2former.datasets.shapes import generate_shapes
 
@@ -162,7 +163,13 @@ def test_the_clean_copy_is_clean(data, panoptic, tmp_path):
     clean = Source.of('train', dataset(data, 'train', panoptic, str(path), str(path.with_suffix(''))))
     again = check_splits([clean], headers_only=False, jobs=1)
     assert again.num_errors == 0 and not kinds(again.splits[0])
-    if panoptic:  # what was right is as it was
+    if not panoptic:
+        annotations = json.loads(path.read_text())['annotations']
+        assert [a['id'] for a in annotations] == list(range(1, len(annotations) + 1))
+        for annotation in annotations:
+            mask = mask_utils.decode(to_rle(annotation['segmentation'], 64, 96))
+            assert annotation['area'] == mask.sum()
+    else:  # what was right is as it was
         for annotation in json.loads(path.read_text())['annotations'][-1:]:
             name = annotation['file_name']
             np.testing.assert_array_equal(
