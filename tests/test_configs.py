@@ -1,24 +1,38 @@
-"""Every config builds through the runner, trains one iteration and validates, on data as its data set wants it."""
+"""Every config builds; one of each data set and task trains an iteration and validates, on data as it wants it."""
 
+import functools
+import importlib.util
 import json
 import math
 import re
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.registry import DefaultScope
+from PIL import Image
 
+from mask2former.checkpoints.hub_models import BACKBONES, hub_model
+from mask2former.checkpoints.names import model_zoo, resolve
+from mask2former.datasets import dataset_metainfo
+from mask2former.datasets.semantic_png import SemanticPngFormat
 from mask2former.datasets.shapes import generate_shapes
 from mask2former.engine import SegRunner
-from mask2former.registry import DATASETS
+from mask2former.registry import DATASETS, MODELS
 
 ROOT = Path(__file__).resolve().parents[1]
 CONFIGS = sorted((ROOT / 'configs').rglob('*.py'))
 LEAVES = [path for path in CONFIGS if '_base_' not in path.parts]
 leaves = pytest.mark.parametrize('path', LEAVES, ids=lambda path: path.stem)
+# What runs: small models, ResNet-50 on each data set and task, one Swin. The others differ from these in the backbone.
+RUN = [path for path in LEAVES if re.search(r'efficientnet|_r50_|swin-t.*_coco-panoptic', path.stem)]
+ZOO = sorted({model['Name']: model for model in model_zoo(ROOT).values()}.values(), key=lambda model: model['Config'])
+# Parameters of a backbone without its classifier, in millions (torchvision's and Swin's model zoos).
+BACKBONE_SIZES = {'r50': 23.5, 'r101': 42.5, 'swin-t': 27.5, 'swin-s': 48.8, 'swin-b': 86.9, 'swin-l': 195.2}
 SIDE = 64
 
 
@@ -48,9 +62,77 @@ def test_number_of_classes_is_never_written(path):
 def test_leaf_is_consistent(path):
     cfg = Config.fromfile(path)
     assert cfg.default_scope == 'mask2former' and cfg.runner_type == 'SegRunner'
-    assert cfg.test_dataloader == cfg.val_dataloader
+    test = cfg.test_dataloader.copy()
+    if 'camvid' in path.stem:  # has a test set with annotations
+        assert test.dataset.data_prefix == dict(img='test/', seg='semantic_test/')
+        test.dataset = {**test.dataset, 'data_prefix': cfg.val_dataloader.dataset.data_prefix}
+    assert test == cfg.val_dataloader
     assert cfg.test_evaluator == cfg.val_evaluator
     assert cfg.train_dataloader.dataset.type == cfg.val_dataloader.dataset.type
+    assert set(cfg.train_dataloader.dataset.pipeline[-1]) == {'type'}
+
+
+# The model zoo.
+
+
+def test_every_big_model_is_in_the_zoo_once():
+    listed = [model['Config'] for model in ZOO]
+    assert len(listed) == 47
+    small = [path.relative_to(ROOT).as_posix() for path in LEAVES if 'efficientnet' in path.stem]
+    assert sorted(listed + small) == sorted(path.relative_to(ROOT).as_posix() for path in LEAVES)
+
+
+@pytest.mark.parametrize('model', ZOO, ids=lambda model: model['Name'])
+def test_zoo_says_what_the_config_says(model):
+    path = ROOT / model['Config']
+    header = path.read_text(encoding='utf-8').split('_base_')[0]
+    figures = model['Results'][0]['Metrics']
+    assert ': ' + ', '.join(f'{metric} {value}' for metric, value in figures.items()) + '.' in header
+    assert 'published for the reference implementation' in header
+    cfg = Config.fromfile(path)
+    gpus = 16 if 'NNODES=2' in header else 8
+    assert cfg.train_dataloader.batch_size * gpus == cfg.auto_scale_lr.base_batch_size == 16
+    assert model['Name'] == path.stem and model['Weights'].startswith('https://dl.fbaipublicfiles.com/maskformer/')
+    task = path.parent.name
+    assert f'/{task}/' in model['Weights'] and task in model['Results'][0]['Task'].lower()
+    assert cfg.param_scheduler.end == cfg.train_cfg.max_iters
+
+
+@pytest.mark.parametrize('model', [model for model in ZOO if '_swin-' in model['Name']], ids=lambda m: m['Name'])
+def test_names_of_the_hub_lead_to_the_configs(model):
+    _, backbone, _, last = model['Name'].split('_', 3)
+    dataset, task = last.rsplit('_')[-1].split('-')
+    names = {ours: theirs for theirs, ours in BACKBONES.items()}
+    name = f"facebook/mask2former-{names[backbone]}-{'ade' if dataset == 'ade20k' else dataset}-{task}"
+    name = name.replace('mapillary', 'mapillary-vistas')
+    assert resolve(name, ROOT).config == ROOT / model['Config']
+    cfg = Config.fromfile(ROOT / model['Config'])
+    known = hub_model(name)
+    assert known.num_queries == cfg.model.head.num_queries
+    assert known.num_classes == len(dataset_metainfo(cfg.val_dataloader.dataset)['classes'])
+
+
+def test_page_of_the_zoo_is_current():
+    spec = importlib.util.spec_from_file_location('model_zoo', ROOT / 'tools' / 'misc' / 'model_zoo.py')
+    tool = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(tool)
+    current = (ROOT / 'docs' / 'model_zoo.md').read_text(encoding='utf-8')
+    assert current == tool.make_page(ROOT), 'run python tools/misc/model_zoo.py'
+
+
+@pytest.mark.parametrize('model', ZOO, ids=lambda model: model['Name'])
+def test_big_model_builds(model, monkeypatch):
+    # mmdet's Swin takes the values of a linspace, and a tensor of the device 'meta' has none.
+    monkeypatch.setattr(torch, 'linspace', functools.partial(torch.linspace, device='cpu'))
+    cfg = Config.fromfile(ROOT / model['Config'])
+    cfg.model.backbone.init_cfg = None
+    metainfo = dataset_metainfo(cfg.val_dataloader.dataset)
+    with DefaultScope.overwrite_default_scope('mask2former'), torch.device('meta'):
+        built = MODELS.build(dict(cfg.model, metainfo=metainfo))
+    assert built.head.class_embed.out_features == len(metainfo['classes']) + 1
+    size = sum(parameter.numel() for parameter in built.backbone.parameters()) / 1e6
+    name = re.match(r'mask2former_(r\d+|swin-\w)', model['Name'])[1]
+    assert size == pytest.approx(BACKBONE_SIZES[name], abs=0.2)
 
 
 # One iteration.
@@ -80,37 +162,77 @@ def translate(content, metainfo):
     return content
 
 
-def write_annotations(shapes, kind, split, metainfo, path):
-    content = json.loads((shapes / 'annotations' / f'{kind}_{split}.json').read_text())
+def write_annotations(shapes, kind, split, metainfo, path, cityscapes=False):
+    content = translate(json.loads((shapes / 'annotations' / f'{kind}_{split}.json').read_text()), metainfo)
+    if cityscapes:  # its files are named by the ids
+        for image in content['images']:
+            image['id'] = cityscapes_id(image['id'])
+        for annotation in content['annotations']:
+            annotation['image_id'] = cityscapes_id(annotation['image_id'])
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(translate(content, metainfo)))
+    path.write_text(json.dumps(content))
+
+
+def cityscapes_id(number):
+    return f'aachen_{number:06d}_000019'
 
 
 def provide_data(cfg, shapes):
     """Write, below the working directory, the files that the data sets and metrics of a config name."""
     for dataloader in (cfg.train_dataloader, cfg.val_dataloader):
         dataset = dataloader.dataset
-        split = 'train' if 'train' in dataset.ann_file else 'val'
+        root, cls = Path(dataset.data_root), DATASETS.get(dataset.type)
+        split = 'train' if 'train' in dataset.get('ann_file', dataset.data_prefix.img) else 'val'
+        if issubclass(cls, SemanticPngFormat):
+            provide_semantic(dataset, root)
+            continue
         kind = 'panoptic' if 'seg' in dataset.data_prefix else 'instances'
-        root, metainfo = Path(dataset.data_root), DATASETS.get(dataset.type).METAINFO
-        write_annotations(shapes, kind, split, metainfo, root / dataset.ann_file)
-        shutil.copytree(shapes / split, root / dataset.data_prefix.img, dirs_exist_ok=True)
+        cityscapes = dataset.type.startswith('Cityscapes')
+        write_annotations(shapes, kind, split, cls.METAINFO, root / dataset.ann_file, cityscapes)
+        images = root / dataset.data_prefix.img
+        if cityscapes:
+            (images / 'aachen').mkdir(parents=True, exist_ok=True)
+            for image in json.loads((shapes / 'annotations' / f'panoptic_{split}.json').read_text())['images']:
+                shutil.copy(shapes / split / image['file_name'],
+                            images / 'aachen' / f"{cityscapes_id(image['id'])}_leftImg8bit.png")
+        else:
+            shutil.copytree(shapes / split, images, dirs_exist_ok=True)
         if kind == 'panoptic':
             shutil.copytree(
                 shapes / 'annotations' / f'panoptic_{split}', root / dataset.data_prefix.seg, dirs_exist_ok=True)
     for metric in cfg.val_evaluator:
         if metric.get('ann_file'):
-            write_annotations(shapes, 'instances', split, metainfo, Path(metric.ann_file))
+            write_annotations(shapes, 'instances', split, cls.METAINFO, Path(metric.ann_file))
+
+
+def provide_semantic(dataset, root):
+    """Two images of a semantic data set: three of its classes and void."""
+    ids = list(dataset_metainfo(dataset)['category_ids'])
+    void = dataset.get('ignore_index', 255)
+    values = np.array([ids[0], ids[3], ids[-1], void if isinstance(void, int) else void[0]])
+    values = np.kron(values.reshape(2, 2), np.ones((SIDE // 2, SIDE // 2), int)).astype(np.uint8)
+    rng = np.random.default_rng(0)
+    for name in 'ab':
+        for kind, suffix, array in (
+            ('img', dataset.get('img_suffix', '.jpg'), rng.integers(0, 255, (SIDE, SIDE, 3), dtype=np.uint8)),
+            ('seg', dataset.get('seg_map_suffix', '.png'), values)):
+            folder = root / dataset.data_prefix[kind] / 'city'
+            folder.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(array).save(folder / (name + suffix))
 
 
 def shrink(cfg, folder):
-    """Small images, batches of two, few points, random weights; all the rest stays."""
+    """Small images, batches of two, few layers and points, random weights; all the rest stays."""
     cfg.work_dir = str(folder / 'work')
     cfg.visualizer.name = str(folder)  # mmengine keeps visualizers by name
     cfg.randomness = dict(seed=0)
     cfg.default_hooks.checkpoint = None  # half a gigabyte
     cfg.model.backbone.init_cfg = None
     cfg.model.criterion.num_points = 64
+    cfg.model.pixel_decoder.num_layers = cfg.model.head.num_layers = 2
+    for key, small in (('depth', 18), ('depths', (1, 1, 1, 1))):
+        if key in cfg.model.backbone:
+            cfg.model.backbone[key] = small
     cfg.model.criterion.matcher.pop('num_points', None)
     cfg.train_cfg.val_interval = 1
     for dataloader in (cfg.train_dataloader, cfg.val_dataloader):
@@ -118,6 +240,9 @@ def shrink(cfg, folder):
         for transform in dataloader.dataset.pipeline:
             for key in {'scale', 'crop_size', 'size'} & transform.keys():
                 transform[key] = (SIDE, SIDE)
+            if 'scales' in transform:
+                transform.scales = [(4 * side, int(side * SIDE / transform.scales[5][1]))
+                                    for _, side in transform.scales]
 
 
 class StopAfterOne(Hook):
@@ -135,7 +260,7 @@ class StopAfterOne(Hook):
         self.metrics = metrics
 
 
-@leaves
+@pytest.mark.parametrize('path', RUN, ids=lambda path: path.stem)
 def test_one_iteration_and_validation(path, shapes, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     cfg = Config.fromfile(path)

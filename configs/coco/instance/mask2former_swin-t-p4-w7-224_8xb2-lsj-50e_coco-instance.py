@@ -1,5 +1,5 @@
 # bash tools/dist_train.sh configs/coco/instance/mask2former_swin-t-p4-w7-224_8xb2-lsj-50e_coco-instance.py 8
-# Expected (published for the reference implementation, not yet trained with this one): AP 45.0.
+# Expected (published for the reference implementation, not yet trained with this one): AP 45.0, Boundary AP 31.8.
 _base_ = [
     '../../_base_/models/mask2former_swin-t.py',
     '../../_base_/datasets/coco_instance.py',

@@ -1,0 +1,11 @@
+# bash tools/dist_train.sh configs/ade20k/instance/mask2former_swin-l-p4-w12-384-in21k_160k_ade20k-instance.py 8
+# on each of two machines (NNODES=2): 16 GPUs.
+# Expected (published for the reference implementation, not yet trained with this one): AP 34.9.
+_base_ = [
+    '../../_base_/models/mask2former_swin-l.py',
+    '../../_base_/datasets/ade20k_instance.py',
+    '../../_base_/schedules/adamw_poly_160k.py',
+    '../../_base_/default_runtime.py',
+]
+model = dict(head=dict(num_queries=200), postprocessors=dict(panoptic=None, semantic=None))
+train_dataloader = dict(batch_size=1)

@@ -1,0 +1,14 @@
+# python tools/train.py configs/camvid/mask2former_efficientnet-lite0_camvid-semantic.py
+# Not measured yet.
+_base_ = [
+    '../_base_/models/mask2former_efficientnet-lite0.py',
+    '../_base_/datasets/camvid_semantic.py',
+    '../_base_/schedules/adamw_warmup-cosine.py',
+    '../_base_/default_runtime.py',
+]
+model = dict(
+    head=dict(num_queries=50),
+    criterion=dict(num_points=4096),
+    postprocessors=dict(panoptic=None, instance=None))
+train_cfg = dict(max_iters=3000, val_interval=1000)
+default_hooks = dict(checkpoint=dict(interval=1000))

@@ -1,0 +1,64 @@
+"""Write docs/model_zoo.md from model-index.yml and the metafiles: ``python tools/misc/model_zoo.py``."""
+
+from pathlib import Path
+
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+HEADER = """# Model zoo
+
+<!-- Written by tools/misc/model_zoo.py from model-index.yml; a change here is lost. -->
+
+Figures and weights are **those of the reference implementation**
+([facebookresearch/Mask2Former](https://github.com/facebookresearch/Mask2Former/blob/main/MODEL_ZOO.md), weights under
+CC BY-NC 4.0); none of these models was trained with this one. The configs have the reference's schedule, crop, learning
+rate and test size. "ms+flip" is with test-time augmentation.
+
+A name, or the alias in its last column, stands for the config and for the weights wherever a tool asks for one, and
+weights are converted when they are read ([checkpoints.md](checkpoints.md)). So does the name of a model on the Hugging
+Face hub, such as `facebook/mask2former-swin-tiny-coco-panoptic`. [datasets.md](datasets.md) says how data is laid out.
+
+```bash
+python tools/test.py CONFIG ALIAS
+bash tools/dist_train.sh CONFIG 8
+```
+"""
+
+
+def read_models(root: Path) -> list[dict]:
+    """The models of all metafiles that ``model-index.yml`` imports, in order."""
+    index = yaml.safe_load((root / 'model-index.yml').read_text(encoding='utf-8'))
+    return [model for metafile in index['Import']
+            for model in yaml.safe_load((root / metafile).read_text(encoding='utf-8'))['Models']]
+
+
+def make_page(root: Path) -> str:
+    """The text of docs/model_zoo.md: a table for each data set and task, then the configs that no metafile has."""
+    models = read_models(root)
+    tables = {}
+    for model in models:
+        result = model['Results'][0]
+        tables.setdefault((result['Dataset'], result['Task']), []).append(model)
+    parts = [HEADER]
+    for (dataset, task), rows in tables.items():
+        metrics = list(rows[0]['Results'][0]['Metrics'])
+        parts += [
+            f'\n## {dataset}, {task.lower()}\n\n',
+            f'| config | training | {" | ".join(metrics)} | weights | alias |\n',
+            f'|---|---|{"---:|" * len(metrics)}---|---|\n']
+        for model in rows:
+            figures = model['Results'][0]['Metrics']
+            parts.append(
+                f"| [{model['Metadata']['Backbone']}](../{model['Config']}) | {model['Metadata']['Training']} | "
+                f"{' | '.join(str(figures[metric]) for metric in metrics)} | [reference]({model['Weights']}) | "
+                f"`{model['Alias'][0]}` |\n")
+    listed = {model['Config'] for model in models}
+    others = [path.relative_to(root).as_posix() for path in sorted((root / 'configs').rglob('*.py'))
+              if '_base_' not in path.parts]
+    parts.append('\n## Small models\n\nFor CPUs and small data; their results are in the [README](../README.md).\n\n')
+    parts += [f'- [{Path(path).stem}](../{path})\n' for path in others if path not in listed]
+    return ''.join(parts)
+
+
+if __name__ == '__main__':
+    (ROOT / 'docs' / 'model_zoo.md').write_text(make_page(ROOT), encoding='utf-8')
