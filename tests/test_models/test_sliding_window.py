@@ -94,13 +94,28 @@ def test_images_of_a_batch_are_each_tested_alone():
 
 @pytest.mark.parametrize('ori_shape', [(96, 160), (131, 207)])
 @pytest.mark.parametrize('direction, axes', [('vertical', (0, )), ('horizontal', (1, )), ('diagonal', (0, 1))])
-def test_a_flipped_image_gives_the_flipped_result(ori_shape, direction, axes):
+def test_a_flipped_image_gives_the_flipped_result(monkeypatch, ori_shape, direction, axes):
+    monkeypatch.setattr(sliding_window, 'LazyMasks', partial(LazyMasks, max_bytes=2**15))  # bands of a few rows
     model = build(sliding_window=dict(crop_size=(64, 64), stride=(48, 40)))
     image = random_images(1, (96, 160))
     [expected] = predict(model, image, sample_for((96, 160), ori_shape))
     [found] = predict(model, image, sample_for((96, 160), ori_shape, flip=True, flip_direction=direction))
     # At ori_shape other than img_shape, a centre may lie on a window's edge: it is then in one window or the other.
     assert (found != expected.flip(axes)).float().mean() < 1e-3
+
+
+@pytest.mark.parametrize('ori_shape', [(100, 150), (131, 207), (61, 80)])
+@pytest.mark.parametrize('meta', [{}, dict(flip=True, flip_direction='diagonal')])
+def test_weights_of_windows_sum_to_one(ori_shape, meta):
+    model = build(sliding_window=dict(crop_size=(64, 64), stride=(24, 40)))
+    [views] = model.views(torch.zeros(1, 3, 128, 160), [sample_for((100, 150), ori_shape, **meta)])
+    total, smallest = torch.zeros(ori_shape), 1
+    for _, masks, (down, across) in views:
+        share = down[masks.covers(0), None] * across[masks.covers(1)]
+        total[masks.covers(0), masks.covers(1)] += share
+        smallest = min(smallest, share.min())
+    torch.testing.assert_close(total, torch.ones(ori_shape))
+    assert smallest <= 0.25
 
 
 def test_only_windows_of_the_rows_at_work_exist(monkeypatch):

@@ -1,11 +1,13 @@
 """Test-time augmentation: one view changes nothing, views are put back in place, and their probabilities averaged."""
 
 import copy
+from functools import partial
 
 import pytest
 import torch
 from mmdet.structures import DetDataSample
 
+from mask2former.models import sliding_window
 from mask2former.models.postprocess import InstanceTopK, LazyMasks, View
 from mask2former.models.postprocess.mean_masks import match_views
 from mask2former.models.tta import SegTTAModel
@@ -157,7 +159,8 @@ def test_a_query_without_a_match_is_averaged_over_the_others():
         assert len(list(masks.columns(index))) > 0
 
 
-def test_windows_of_several_views():
+def test_windows_of_several_views(monkeypatch):
+    monkeypatch.setattr(sliding_window, 'LazyMasks', partial(LazyMasks, max_bytes=2**15))  # bands of a few rows
     options = dict(postprocessors=dict(semantic=dict(type='SemanticInference')),
                    sliding_window=dict(crop_size=(64, 64), stride=(32, 64)))
     model, images = build_flip_equivariant(**options), images_of(2)

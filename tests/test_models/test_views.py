@@ -118,6 +118,18 @@ def test_scores_are_averaged_over_views(budget):
     assert not torch.equal(found, merged(views[:1]))
 
 
+def test_views_have_weights():
+    views, scores = [], 0
+    generator = torch.Generator().manual_seed(0)
+    for seed in range(2):
+        class_logits, embed, features = factors(seed)
+        down, across = (torch.rand(size, generator=generator, dtype=torch.float64) for size in (90, 117))
+        views.append(View(class_logits, LazyMasks(embed, features, (96, 128), (90, 117), (90, 117), 2**14),
+                          (down, across)))
+        scores = scores + class_scores(class_logits, enlarged(embed, features)[:, :90, :117]) * down[:, None] * across
+    assert torch.equal(merged(views), scores.argmax(0))
+
+
 @budgets
 def test_a_view_twice_is_the_view(budget):
     class_logits, embed, features = factors()
