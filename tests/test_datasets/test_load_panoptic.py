@@ -159,3 +159,13 @@ def test_areas_of_real_data(shared_data):
         kept = [s for s in results['segments_info'] if not s['iscrowd']]
         counts = np.bincount(results['gt_seg_map'].ravel(), minlength=len(kept) + 1)[1:]
         assert counts.tolist() == [area[results['img_id'], s['id']] for s in kept]
+
+
+def test_segments_of_a_class_joined(two_images):
+    segments = two_images.content['annotations'][0]['segments_info']
+    segments[0]['category_id'] = 9  # now a dog, as the crowd is
+    item = DATASETS.build(two_images.write()).get_data_info(0)
+    results = LoadPanopticSegments(by_class=True).transform(LoadImage().transform(item))
+    assert results['gt_seg_labels'].tolist() == [1, 2]
+    assert ((results['gt_seg_map'] == 1) == (two_images.id_map == 5)).all()
+    assert ((results['gt_seg_map'] == 2) == np.isin(two_images.id_map, [70000, 300])).all()
