@@ -159,6 +159,16 @@ def test_a_query_without_a_match_is_averaged_over_the_others():
         assert len(list(masks.columns(index))) > 0
 
 
+def test_of_queries_with_one_mask_those_of_a_class_match():
+    class_logits, embed, features = factors()
+    embed[1] = embed[0]
+    order = torch.tensor([1, 0, 2, 3, 4, 5])
+    sizes = [(96, 128)] * 3
+    views = [View(class_logits, LazyMasks(embed, features, *sizes)),
+             View(class_logits[order], LazyMasks(embed[order], features, *sizes))]
+    assert match_views(views, 0.5)[1].queries[1].tolist() == order.tolist()
+
+
 def test_windows_of_several_views(monkeypatch):
     monkeypatch.setattr(sliding_window, 'LazyMasks', partial(LazyMasks, max_bytes=2**15))  # bands of a few rows
     options = dict(postprocessors=dict(semantic=dict(type='SemanticInference')),
