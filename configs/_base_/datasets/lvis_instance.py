@@ -9,6 +9,6 @@ val_dataloader = dict(
 test_dataloader = val_dataloader
 
 val_evaluator = [
-    dict(type='InstanceAP', ann_file=data_root + 'lvis/lvis_v1_val.json', max_dets=(1, 10, 300)),
+    dict(type='InstanceAP', ann_file=data_root + 'lvis/lvis_v1_val.json', lvis=True),
 ]
 test_evaluator = val_evaluator
