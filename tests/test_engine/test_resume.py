@@ -41,6 +41,7 @@ class FakeRunner:
     seed = 7
     val_loop = None
     _randomness_cfg = dict(diff_rank_seed=False)
+    _plain_model = SegRunner._plain_model
 
     def __init__(self) -> None:
         self.visualizer = self
