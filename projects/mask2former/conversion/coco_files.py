@@ -1,0 +1,92 @@
+"""Writes files in COCO's panoptic and instance formats. A file is complete or absent, never half-written."""
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from pycocotools import mask as mask_utils
+
+
+def write_bytes(path: str | Path, content: bytes) -> None:
+    """Write a file under another name first, so that an interrupted run leaves none."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f'{path.name}.{os.getpid()}.part')
+    part.write_bytes(content)
+    part.replace(path)
+
+
+def write_json(path: str | Path, content: Any) -> None:
+    """Write a JSON file without spaces."""
+    write_bytes(path, json.dumps(content, separators=(',', ':')).encode('utf-8'))
+
+
+def write_image(path: str | Path, image: np.ndarray, flags: Sequence[int] = ()) -> None:
+    """Write an image in the format that the path ends with.
+
+    Args:
+        path (str | PathLike): Where to; its folder is made.
+        image (ndarray): ``(H, W)`` uint8 or uint16, or ``(H, W, 3)`` uint8 in the order B, G, R.
+        flags (Sequence[int]): Of ``cv2.imencode``.
+    """
+    _, encoded = cv2.imencode(Path(path).suffix, image, list(flags))
+    write_bytes(path, encoded.tobytes())
+
+
+def write_id_map(path: str | Path, id_map: np.ndarray) -> None:
+    """Write ``(H, W)`` segment ids below 2**24 as COCO's panoptic PNG: R + 256 G + 65536 B; 0 is void."""
+    blue, green, red = id_map >> 16 & 255, id_map >> 8 & 255, id_map & 255
+    write_image(path, np.stack([blue, green, red], axis=-1).astype(np.uint8))
+
+
+def segments_of(id_map: np.ndarray, category_ids: Mapping[int, int], crowd: Sequence[int] = ()) -> list[dict]:
+    """The ``segments_info`` of a map: ``id, category_id, area, bbox, iscrowd`` of every id that has pixels.
+
+    Args:
+        id_map (ndarray): ``(H, W)`` integer, 0 is void.
+        category_ids (Mapping[int, int]): Category of each id of the map.
+        crowd (Sequence[int]): The ids of crowds.
+    """
+    ids, inverse = np.unique(id_map, return_inverse=True)
+    inverse = inverse.reshape(id_map.shape)
+    infos = []
+    for index, segment_id in enumerate(ids.tolist()):
+        if segment_id == 0:
+            continue
+        mask = inverse == index  # (H, W)
+        columns, rows = np.flatnonzero(mask.any(0)), np.flatnonzero(mask.any(1))
+        left, top = int(columns[0]), int(rows[0])
+        infos.append(
+            dict(
+                id=segment_id,
+                category_id=category_ids[segment_id],
+                area=int(np.count_nonzero(mask)),
+                bbox=[left, top, int(columns[-1]) - left + 1, int(rows[-1]) - top + 1],
+                iscrowd=int(segment_id in crowd)))
+    return infos
+
+
+def instances_of(masks: np.ndarray, category_ids: Sequence[int]) -> list[dict]:
+    """COCO's instance annotations, without ``id`` and ``image_id``: masks as compressed RLE, empty ones left out.
+
+    Args:
+        masks (ndarray): ``(N, H, W)`` bool.
+        category_ids (Sequence[int]): N.
+    """
+    if not len(masks):
+        return []
+    rles = mask_utils.encode(np.asfortranarray(masks.transpose(1, 2, 0), dtype=np.uint8))
+    areas, boxes = mask_utils.area(rles).tolist(), mask_utils.toBbox(rles).tolist()
+    return [
+        dict(
+            category_id=category_id,
+            area=area,
+            bbox=box,
+            iscrowd=0,
+            segmentation=dict(size=rle['size'], counts=rle['counts'].decode('ascii')))
+        for category_id, rle, area, box in zip(category_ids, rles, areas, boxes) if area
+    ]
