@@ -3,8 +3,9 @@
 import cv2
 import numpy as np
 import pytest
-from mask2former.conversion import coco_files
 from pycocotools import mask as mask_utils
+
+from mask2former.conversion import coco_files
 
 
 def test_id_map_is_panopticapis(tmp_path):

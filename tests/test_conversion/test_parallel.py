@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+
 from mask2former.conversion.parallel import convert_all, finish
 from mask2former.datasets import DataError
 

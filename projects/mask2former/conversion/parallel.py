@@ -25,9 +25,9 @@ def convert_all(function: Callable[[Any], Any],
     journal when what is made of the results is written (``finish``).
 
     Args:
-        function (Callable): Takes an item and returns what JSON can hold. In a process of its own where there are
-            several workers, so it must be importable (``functools.partial`` of one is). Writes its files by ``write_image``
-            or ``write_json``, which leave no half-written file.
+        function (Callable): Takes an item and returns what JSON can hold. It runs in other processes where there are
+            several workers, so it must be importable (``functools.partial`` of one is). It writes files by functions
+            of ``coco_files``, which leave no half-written one.
         items (Mapping[str, Any]): Items by a name that says which it is.
         journal (str | PathLike): The file of results, one line an item; its folder is made.
         settings (Mapping[str, Any]): What the results depend on apart from the items; kept in the journal.
