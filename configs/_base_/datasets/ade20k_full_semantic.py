@@ -1,33 +1,12 @@
 # ADE20K, all 847 classes, at 512 pixels (docs/datasets.md). The reference has the data set, but no config for it.
+_base_ = ['../tasks/semantic.py', '../sizes/crop_512.py']
 dataset_type = 'ADE20KFull'
 data_root = 'data/ade/ADE20K_2021_17_01/'
-crop_size = (512, 512)  # width, height
 
-train_pipeline = [
-    dict(type='LoadImage'),
-    dict(type='LoadSemanticSegments'),
-    dict(
-        type='RandomChoiceResize',
-        scales=[(2048, int(x * 0.1 * 512)) for x in range(5, 21)],
-        keep_ratio=True),
-    dict(type='RandomCrop', crop_size=crop_size),
-    dict(type='PhotoMetricDistortion'),
-    dict(type='RandomFlip', prob=0.5),
-    dict(type='Pad', size=crop_size, pad_val=dict(img=(128, 128, 128), seg=0)),
-    dict(type='PackSegInputs'),
-]
-test_pipeline = [
-    dict(type='LoadImage'),
-    dict(type='Resize', scale=(2048, 512), keep_ratio=True),
-    dict(type='LoadSemanticGroundTruth'),
-    dict(type='PackSegInputs'),
-]
+train_pipeline = [*_base_.train_load, *_base_.crop_512, *_base_.train_pack]
+test_pipeline = [*_base_.test_load, _base_.resize_512, *_base_.test_pack]
 
 train_dataloader = dict(
-    batch_size=2,
-    num_workers=4,
-    persistent_workers=True,
-    sampler=dict(type='InfiniteSampler', shuffle=True),
     dataset=dict(
         type=dataset_type,
         data_root=data_root,
@@ -36,20 +15,11 @@ train_dataloader = dict(
         ignore_index=65535,
         pipeline=train_pipeline))
 val_dataloader = dict(
-    batch_size=1,
-    num_workers=2,
-    persistent_workers=True,
-    drop_last=False,
-    sampler=dict(type='DefaultSampler', shuffle=False),
     dataset=dict(
         type=dataset_type,
         data_root=data_root,
         data_prefix=dict(img='images_detectron2/validation/', seg='annotations_detectron2/validation/'),
         seg_map_suffix='.tif',
         ignore_index=65535,
-        test_mode=True,
         pipeline=test_pipeline))
 test_dataloader = val_dataloader
-
-val_evaluator = [dict(type='SemanticIoU')]
-test_evaluator = val_evaluator

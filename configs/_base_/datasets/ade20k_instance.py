@@ -1,51 +1,24 @@
 # ADE20K, 100 things, at 640 pixels (docs/datasets.md).
+_base_ = ['../tasks/instance.py', '../sizes/crop_640.py']
 dataset_type = 'ADE20KInstance'
 data_root = 'data/ade/ADEChallengeData2016/'
-crop_size = (640, 640)  # width, height
 
-train_pipeline = [
-    dict(type='LoadImage'),
-    dict(type='LoadInstanceSegments'),
-    dict(
-        type='RandomChoiceResize',
-        scales=[(2560, int(x * 0.1 * 640)) for x in range(5, 21)],
-        keep_ratio=True),
-    dict(type='RandomCrop', crop_size=crop_size),
-    dict(type='PhotoMetricDistortion'),
-    dict(type='RandomFlip', prob=0.5),
-    dict(type='Pad', size=crop_size, pad_val=dict(img=(128, 128, 128), seg=0)),
-    dict(type='PackSegInputs'),
-]
-test_pipeline = [
-    dict(type='LoadImage'),
-    dict(type='Resize', scale=(2560, 640), keep_ratio=True),
-    dict(type='PackSegInputs'),
-]
+train_pipeline = [*_base_.train_load, *_base_.crop_640, *_base_.train_pack]
+test_pipeline = [*_base_.test_load, _base_.resize_640, *_base_.test_pack]
 
 train_dataloader = dict(
-    batch_size=2,
-    num_workers=4,
-    persistent_workers=True,
-    sampler=dict(type='InfiniteSampler', shuffle=True),
     dataset=dict(
         type=dataset_type,
         data_root=data_root,
         ann_file='ade20k_instance_train.json',
         data_prefix=dict(img='images/training/'),
-        filter_cfg=dict(filter_empty_gt=True),
         pipeline=train_pipeline))
 val_dataloader = dict(
-    batch_size=1,
-    num_workers=2,
-    persistent_workers=True,
-    drop_last=False,
-    sampler=dict(type='DefaultSampler', shuffle=False),
     dataset=dict(
         type=dataset_type,
         data_root=data_root,
         ann_file='ade20k_instance_val.json',
         data_prefix=dict(img='images/validation/'),
-        test_mode=True,
         pipeline=test_pipeline))
 test_dataloader = val_dataloader
 

@@ -1,33 +1,12 @@
 # ADE20K, 150 classes, at 512 pixels (docs/datasets.md).
+_base_ = ['../tasks/semantic.py', '../sizes/crop_512.py']
 dataset_type = 'ADE20KSemantic'
 data_root = 'data/ade/ADEChallengeData2016/'
-crop_size = (512, 512)  # width, height
 
-train_pipeline = [
-    dict(type='LoadImage'),
-    dict(type='LoadSemanticSegments'),
-    dict(
-        type='RandomChoiceResize',
-        scales=[(2048, int(x * 0.1 * 512)) for x in range(5, 21)],
-        keep_ratio=True),
-    dict(type='RandomCrop', crop_size=crop_size),
-    dict(type='PhotoMetricDistortion'),
-    dict(type='RandomFlip', prob=0.5),
-    dict(type='Pad', size=crop_size, pad_val=dict(img=(128, 128, 128), seg=0)),
-    dict(type='PackSegInputs'),
-]
-test_pipeline = [
-    dict(type='LoadImage'),
-    dict(type='Resize', scale=(2048, 512), keep_ratio=True),
-    dict(type='LoadSemanticGroundTruth'),
-    dict(type='PackSegInputs'),
-]
+train_pipeline = [*_base_.train_load, *_base_.crop_512, *_base_.train_pack]
+test_pipeline = [*_base_.test_load, _base_.resize_512, *_base_.test_pack]
 
 train_dataloader = dict(
-    batch_size=2,
-    num_workers=4,
-    persistent_workers=True,
-    sampler=dict(type='InfiniteSampler', shuffle=True),
     dataset=dict(
         type=dataset_type,
         data_root=data_root,
@@ -35,19 +14,10 @@ train_dataloader = dict(
         ignore_index=0,
         pipeline=train_pipeline))
 val_dataloader = dict(
-    batch_size=1,
-    num_workers=2,
-    persistent_workers=True,
-    drop_last=False,
-    sampler=dict(type='DefaultSampler', shuffle=False),
     dataset=dict(
         type=dataset_type,
         data_root=data_root,
         data_prefix=dict(img='images/validation/', seg='annotations/validation/'),
         ignore_index=0,
-        test_mode=True,
         pipeline=test_pipeline))
 test_dataloader = val_dataloader
-
-val_evaluator = [dict(type='SemanticIoU')]
-test_evaluator = val_evaluator

@@ -1,5 +1,6 @@
 # CamVid (Brostow et al. 2008), 11 classes: 367 images for training, 101 for validation, 233 for testing
 # (docs/datasets.md).
+_base_ = '../tasks/semantic.py'
 dataset_type = 'SemanticPngFormat'
 data_root = 'data/camvid/'
 label_map = {
@@ -25,8 +26,6 @@ test_pipeline = [
 train_dataloader = dict(
     batch_size=4,
     num_workers=2,
-    persistent_workers=True,
-    sampler=dict(type='InfiniteSampler', shuffle=True),
     dataset=dict(
         type=dataset_type,
         data_root=data_root,
@@ -34,31 +33,16 @@ train_dataloader = dict(
         label_map=label_map,
         pipeline=train_pipeline))
 val_dataloader = dict(
-    batch_size=1,
-    num_workers=2,
-    persistent_workers=True,
-    drop_last=False,
-    sampler=dict(type='DefaultSampler', shuffle=False),
     dataset=dict(
         type=dataset_type,
         data_root=data_root,
         data_prefix=dict(img='val/', seg='semantic_val/'),
         label_map=label_map,
-        test_mode=True,
         pipeline=test_pipeline))
 test_dataloader = dict(
-    batch_size=1,
-    num_workers=2,
-    persistent_workers=True,
-    drop_last=False,
-    sampler=dict(type='DefaultSampler', shuffle=False),
     dataset=dict(
         type=dataset_type,
         data_root=data_root,
         data_prefix=dict(img='test/', seg='semantic_test/'),
         label_map=label_map,
-        test_mode=True,
         pipeline=test_pipeline))
-
-val_evaluator = [dict(type='SemanticIoU')]
-test_evaluator = val_evaluator

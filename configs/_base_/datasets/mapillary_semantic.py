@@ -1,33 +1,12 @@
 # Mapillary Vistas v1.2, 65 classes (docs/datasets.md).
+_base_ = ['../tasks/semantic.py', '../sizes/crop_1024.py']
 dataset_type = 'MapillarySemantic'
 data_root = 'data/mapillary_vistas/'
-crop_size = (1024, 1024)  # width, height
 
-train_pipeline = [
-    dict(type='LoadImage'),
-    dict(type='LoadSemanticSegments'),
-    dict(
-        type='RandomChoiceResize',
-        scales=[(8192, int(x * 0.1 * 2048)) for x in range(5, 21)],
-        keep_ratio=True),
-    dict(type='RandomCrop', crop_size=crop_size),
-    dict(type='PhotoMetricDistortion'),
-    dict(type='RandomFlip', prob=0.5),
-    dict(type='Pad', size=crop_size, pad_val=dict(img=(128, 128, 128), seg=0)),
-    dict(type='PackSegInputs'),
-]
-test_pipeline = [
-    dict(type='LoadImage'),
-    dict(type='Resize', scale=(2048, 2048), keep_ratio=True),
-    dict(type='LoadSemanticGroundTruth'),
-    dict(type='PackSegInputs'),
-]
+train_pipeline = [*_base_.train_load, *_base_.crop_1024, *_base_.train_pack]
+test_pipeline = [*_base_.test_load, _base_.resize_2048, *_base_.test_pack]
 
 train_dataloader = dict(
-    batch_size=2,
-    num_workers=4,
-    persistent_workers=True,
-    sampler=dict(type='InfiniteSampler', shuffle=True),
     dataset=dict(
         type=dataset_type,
         data_root=data_root,
@@ -35,19 +14,10 @@ train_dataloader = dict(
         ignore_index=65,
         pipeline=train_pipeline))
 val_dataloader = dict(
-    batch_size=1,
-    num_workers=2,
-    persistent_workers=True,
-    drop_last=False,
-    sampler=dict(type='DefaultSampler', shuffle=False),
     dataset=dict(
         type=dataset_type,
         data_root=data_root,
         data_prefix=dict(img='validation/images/', seg='validation/labels/'),
         ignore_index=65,
-        test_mode=True,
         pipeline=test_pipeline))
 test_dataloader = val_dataloader
-
-val_evaluator = [dict(type='SemanticIoU')]
-test_evaluator = val_evaluator

@@ -1,19 +1,10 @@
 # A generated data set (tools/dataset_converters/make_shapes.py data/shapes): no download.
-_base_ = 'coco_panoptic.py'
+_base_ = '../tasks/panoptic.py'
 dataset_type = 'CocoPanopticFormat'
 data_root = 'data/shapes/'
 
-train_pipeline = [
-    dict(type='LoadImage'),
-    dict(type='LoadPanopticSegments'),
-    dict(type='RandomFlip', prob=0.5),
-    dict(type='PackSegInputs'),
-]
-test_pipeline = [
-    dict(type='LoadImage'),
-    dict(type='LoadPanopticGroundTruth'),
-    dict(type='PackSegInputs'),
-]
+train_pipeline = [*_base_.train_load, dict(type='RandomFlip', prob=0.5), *_base_.train_pack]
+test_pipeline = [*_base_.test_load, *_base_.test_pack]
 
 train_dataloader = dict(
     batch_size=8,
@@ -33,7 +24,3 @@ val_dataloader = dict(
         data_prefix=dict(img='val/', seg='annotations/panoptic_val/'),
         pipeline=test_pipeline))
 test_dataloader = val_dataloader
-
-# Instances are the things of the panoptic annotation, so there is one source of truth.
-val_evaluator = [dict(type='PanopticQuality'), dict(type='InstanceAP'), dict(type='SemanticIoU')]
-test_evaluator = val_evaluator

@@ -1,0 +1,8 @@
+# Instance segmentation: the beginning and the end of the pipelines. Sizes come in between. Each data set says by which
+# file its results are measured.
+_base_ = 'dataloaders.py'
+train_load = [dict(type='LoadImage'), dict(type='LoadInstanceSegments')]
+train_pack = [dict(type='PackSegInputs')]
+test_load = [dict(type='LoadImage')]
+test_pack = [dict(type='PackSegInputs')]
+train_dataloader = dict(dataset=dict(filter_cfg=dict(filter_empty_gt=True)))

@@ -1,0 +1,11 @@
+# Panoptic segmentation: the beginning and the end of the pipelines, and what is measured. Sizes come in between.
+_base_ = 'dataloaders.py'
+train_load = [dict(type='LoadImage'), dict(type='LoadPanopticSegments')]
+train_pack = [dict(type='PackSegInputs')]
+test_load = [dict(type='LoadImage')]
+test_pack = [dict(type='LoadPanopticGroundTruth'), dict(type='PackSegInputs')]
+train_dataloader = dict(dataset=dict(filter_cfg=dict(filter_empty_gt=True)))
+
+# Instances are the things of the panoptic annotation, unless a data set names a file of its own for them.
+val_evaluator = [dict(type='PanopticQuality'), dict(type='InstanceAP'), dict(type='SemanticIoU')]
+test_evaluator = val_evaluator
