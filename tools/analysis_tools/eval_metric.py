@@ -1,6 +1,6 @@
 """Evaluate results that tools/test.py --out wrote: python tools/analysis_tools/eval_metric.py CONFIG RESULTS.pkl
 
-With --submission it writes the file for COCO's test server in place of evaluating.
+With --submission it writes the file for the test server of COCO or Cityscapes in place of evaluating.
 """
 
 import mask2former.compat  # noqa: F401, I001  (before anything that imports mmdet)
@@ -12,6 +12,7 @@ from mmengine.registry import init_default_scope
 
 from mask2former.apis.cli import common_parser, load_config, run_tool
 from mask2former.datasets import DataError, dataset_metainfo
+from mask2former.evaluation.cityscapes_submission import write_cityscapes_submission
 from mask2former.evaluation.dumped_results import as_sample, read_results
 from mask2former.evaluation.submission import write_submission
 from mask2former.registry import DATASETS
@@ -21,18 +22,25 @@ def main() -> None:
     parser = common_parser('Evaluate results of tools/test.py --out.')
     parser.add_argument('results', help='file of tools/test.py --out')
     parser.add_argument('--out', metavar='F.json', help='write the metrics to this file')
-    parser.add_argument('--submission', choices=['panoptic', 'instance'],
-                        help="write the file for COCO's test server; needs no annotations, evaluates nothing")
+    parser.add_argument('--submission', choices=['panoptic', 'instance', 'semantic'],
+                        help='write the file for a test server; needs no annotations, evaluates nothing')
+    parser.add_argument('--submission-format', choices=['coco', 'cityscapes'], default='coco',
+                        help="whose test server, default: %(default)s; 'semantic' is Cityscapes' only")
     parser.add_argument('--submission-dir', metavar='D', default='submission', help='folder of that file')
     parser.add_argument('--submission-name', metavar='N', default='mask2former', help='name in that file')
     args = parser.parse_args()
+    if args.submission == 'semantic' and args.submission_format == 'coco':
+        parser.error('COCO takes no semantic results: give --submission-format cityscapes.')
     results = read_results(args.results)
     cfg = load_config(args)
     init_default_scope(cfg.get('default_scope', 'mask2former'))
     if args.submission:
         metainfo = dataset_metainfo(cfg.test_dataloader.dataset)
-        print(write_submission(
-            results, metainfo['category_ids'], args.submission, args.submission_dir, args.submission_name))
+        place = args.submission, args.submission_dir, args.submission_name
+        if args.submission_format == 'cityscapes':
+            print(write_cityscapes_submission(results, metainfo, *place))
+        else:
+            print(write_submission(results, metainfo['category_ids'], *place))
         return
 
     dataset = DATASETS.build(cfg.test_dataloader.dataset)

@@ -1,5 +1,6 @@
-"""The metrics: panoptic quality, COCO instance AP and semantic IoU, built by ``METRICS``."""
+"""The metrics: panoptic quality, instance AP of COCO and of Cityscapes and semantic IoU, built by ``METRICS``."""
 
+from .cityscapes_instance_ap import CityscapesInstanceAP
 from .dump_results import DumpSegResults
 from .instance_ap import InstanceAP
 from .panoptic_quality import PanopticQuality
@@ -8,6 +9,6 @@ from .semantic_iou import SemanticIoU
 from .semantic_panoptic_quality import SemanticPanopticQuality
 
 __all__ = [
-    'ClassCounts', 'DumpSegResults', 'InstanceAP', 'PanopticQuality', 'SemanticIoU', 'SemanticPanopticQuality',
-    'match_segments'
+    'CityscapesInstanceAP', 'ClassCounts', 'DumpSegResults', 'InstanceAP', 'PanopticQuality', 'SemanticIoU',
+    'SemanticPanopticQuality', 'match_segments'
 ]

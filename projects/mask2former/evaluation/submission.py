@@ -12,6 +12,7 @@ from PIL import Image
 from ..rle import decode_mask
 
 METHOD_TASKS = dict(panoptic='panoptic', instance='detections')
+_KEYS = dict(panoptic='panoptic', instance='instances', semantic='semantic')  # in a result
 
 
 def write_submission(
@@ -37,11 +38,7 @@ def write_submission(
     Raises:
         ValueError: The results lack this task's predictions.
     """
-    key = dict(panoptic='panoptic', instance='instances')[task]
-    for result in results:
-        if key not in result:
-            raise ValueError(f"The result of image {result['img_id']} has no '{key}': test with the {task} "
-                             'postprocessor in the config.')
+    require_predictions(results, task)
     stem = f'{METHOD_TASKS[task]}_{split}_{name}_results'
     path = Path(folder) / f'{stem}.zip'
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -62,14 +59,36 @@ def _detections(result: dict, category_ids: Sequence[int]) -> list[dict]:
 
 
 def _add_panoptic(archive: zipfile.ZipFile, stem: str, result: dict, category_ids: Sequence[int]) -> dict:
-    """Write the PNG of an image, whose colours are ids (R + 256 G + 65536 B), and return its annotation."""
+    """Write the PNG of an image and return its annotation."""
+    file_name = f"{Path(str(result['img_path'])).stem}.png"
+    add_png(archive, f'{stem}/{file_name}', panoptic_colours(result))
+    return dict(image_id=result['img_id'], file_name=file_name, segments_info=segments_info(result, category_ids))
+
+
+def require_predictions(results: Sequence[dict], task: str) -> None:
+    """Raise ``ValueError`` where a result lacks the predictions of ``'panoptic'``, ``'instance'`` or ``'semantic'``."""
+    for result in results:
+        if _KEYS[task] not in result:
+            raise ValueError(f"The result of image {result['img_id']} has no '{_KEYS[task]}': test with the {task} "
+                             'postprocessor in the config.')
+
+
+def panoptic_colours(result: dict) -> np.ndarray:
+    """Return the map (H, W, 3) uint8 whose colours are the segments' ids, R + 256 G + 65536 B."""
     rgb = np.zeros((*result['ori_shape'], 3), dtype=np.uint8)  # (H, W, 3)
     for segment in result['panoptic']:
         rgb[decode_mask(segment['mask'])] = [segment['id'] >> shift & 255 for shift in (0, 8, 16)]
-    file_name = f"{Path(str(result['img_path'])).stem}.png"
+    return rgb
+
+
+def segments_info(result: dict, category_ids: Sequence[int]) -> list[dict]:
+    """Return the ``segments_info`` of a panoptic result, as COCO's format has it."""
+    return [dict(id=int(segment['id']), category_id=category_ids[int(segment['label'])])
+            for segment in result['panoptic']]
+
+
+def add_png(archive: zipfile.ZipFile, name: str, pixels: np.ndarray) -> None:
+    """Write pixels, (H, W) or (H, W, 3) uint8, as a PNG, which need not be compressed again."""
     buffer = io.BytesIO()
-    Image.fromarray(rgb).save(buffer, 'PNG')
-    archive.writestr(zipfile.ZipInfo(f'{stem}/{file_name}'), buffer.getvalue())
-    return dict(image_id=result['img_id'], file_name=file_name, segments_info=[
-        dict(id=int(segment['id']), category_id=category_ids[int(segment['label'])])
-        for segment in result['panoptic']])
+    Image.fromarray(pixels).save(buffer, 'PNG')
+    archive.writestr(zipfile.ZipInfo(name), buffer.getvalue())
