@@ -324,9 +324,9 @@ def test_a_bug_of_our_own_keeps_its_traceback():
 
 @pytest.mark.parametrize(('script', 'arguments', 'command'), [
     ('slurm_train.sh', ['part', 'job', 'c.py', 'out', '--amp'],
-     ['train.py', 'c.py', '--work-dir', 'out', '--launcher', 'slurm', '--amp']),
+     ['train.py', '--launcher', 'slurm', 'c.py', '--work-dir', 'out', '--amp']),
     ('slurm_test.sh', ['part', 'job', 'c.py', 'c.pth', '--out', 'a b.pkl'],
-     ['test.py', 'c.py', 'c.pth', '--launcher', 'slurm', '--out', 'a b.pkl']),
+     ['test.py', '--launcher', 'slurm', 'c.py', 'c.pth', '--out', 'a b.pkl']),
 ])
 def test_slurm_scripts_call_srun(tmp_path, script, arguments, command):
     srun = tmp_path / 'srun'
@@ -344,7 +344,8 @@ def test_slurm_scripts_call_srun(tmp_path, script, arguments, command):
     assert words[end + 2:] == command[1:]
 
 
-@pytest.mark.parametrize('script', ['slurm_train.sh', 'slurm_test.sh', 'dist_train.sh', 'dist_test.sh'])
+@pytest.mark.parametrize('script', [
+    'slurm.sh', 'slurm_train.sh', 'slurm_test.sh', 'dist_train.sh', 'dist_test.sh'])
 def test_scripts_say_what_they_need(tmp_path, script):
     process = run_script('bash', ROOT / 'tools' / script, 'one', cwd=tmp_path)
     assert process.returncode == 2
