@@ -189,10 +189,14 @@ def provide_data(cfg, shapes):
         write_annotations(shapes, kind, split, cls.METAINFO, root / dataset.ann_file, cityscapes)
         images = root / dataset.data_prefix.img
         if cityscapes:
+            truths = root / 'gtFine' / split / 'aachen'
             (images / 'aachen').mkdir(parents=True, exist_ok=True)
+            truths.mkdir(parents=True, exist_ok=True)
             for image in json.loads((shapes / 'annotations' / f'panoptic_{split}.json').read_text())['images']:
-                shutil.copy(shapes / split / image['file_name'],
-                            images / 'aachen' / f"{cityscapes_id(image['id'])}_leftImg8bit.png")
+                frame = cityscapes_id(image['id'])
+                shutil.copy(shapes / split / image['file_name'], images / 'aachen' / f'{frame}_leftImg8bit.png')
+                person = np.full((image['height'], image['width']), 24001, dtype=np.uint16)
+                Image.fromarray(person).save(truths / f'{frame}_gtFine_instanceIds.png')
         else:
             shutil.copytree(shapes / split, images, dirs_exist_ok=True)
         if kind == 'panoptic':

@@ -5,5 +5,5 @@ train_dataloader = dict(dataset=dict(metainfo=metainfo))
 val_dataloader = dict(dataset=dict(metainfo=metainfo))
 test_dataloader = val_dataloader
 
-val_evaluator = [dict(type='InstanceAP')]
+val_evaluator = [dict(type='InstanceAP'), dict(type='CityscapesInstanceAP')]
 test_evaluator = val_evaluator

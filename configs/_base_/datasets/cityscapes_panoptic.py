@@ -21,3 +21,8 @@ val_dataloader = dict(
         data_prefix=dict(img='leftImg8bit/val/', seg='gtFine/cityscapes_panoptic_val/'),
         pipeline=test_pipeline))
 test_dataloader = val_dataloader
+
+# CityscapesInstanceAP reads gtFine/val/*/*_gtFine_instanceIds.png.
+val_evaluator = [
+    dict(type='PanopticQuality'), dict(type='InstanceAP'), dict(type='CityscapesInstanceAP'), dict(type='SemanticIoU')]
+test_evaluator = val_evaluator
