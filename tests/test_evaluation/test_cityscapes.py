@@ -1,6 +1,7 @@
 """Cityscapes' metrics and submission files against cityscapesscripts, on real scenes in its official files."""
 
 import copy
+import runpy
 import zipfile
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from mask2former.evaluation.cityscapes_names import frame_of, instance_ids_path
 from mask2former.evaluation.cityscapes_submission import write_cityscapes_submission
 from mask2former.registry import METRICS
 
-from .cityscapes_scenes import disturb, read_scenes, write_scenes
+from .cityscapes_scenes import ROOT, disturb, read_scenes, write_scenes
 from .samples import instances, run, run_on_ranks, sample
 
 pytest.importorskip('pyquaternion', reason='cityscapesscripts imports it')
@@ -116,6 +117,28 @@ def test_panoptic_submission_equals_pq(scenes, submitted, tmp_path):
         for key in ('PQ', 'SQ', 'RQ'):
             assert result[key + suffix] == pytest.approx(100 * expected[group][key.lower()], abs=1e-12)
     assert 40 < result['PQ'] < 90
+
+
+def test_the_tool_writes_the_same_files(scenes, submitted, tmp_path, monkeypatch, capsys):
+    """From the file of tools/test.py --out, without annotations."""
+    _, samples, _ = scenes
+    dump = DumpSegResults(str(tmp_path / 'all.pkl'))
+    dump.process(None, [s.to_dict() for s in samples])
+    dump.evaluate(len(samples))
+    main = runpy.run_path(str(ROOT / 'tools/analysis_tools/eval_metric.py'))['main']
+    config = ROOT / 'configs/cityscapes/panoptic/mask2former_r50_90k_cityscapes-panoptic.py'
+    arguments = ['eval_metric.py', str(config), str(tmp_path / 'all.pkl'), '--submission-dir', str(tmp_path),
+                 '--submission-name', 'ours', '--submission', 'semantic']
+    monkeypatch.setattr('sys.argv', [*arguments, '--submission-format', 'cityscapes'])
+    main()
+    with zipfile.ZipFile(tmp_path / 'cityscapes_semantic_test_ours.zip') as archive:
+        assert len(archive.namelist()) == COUNT
+        for name in archive.namelist():
+            assert archive.read(name) == (submitted / 'semantic' / name).read_bytes()
+    monkeypatch.setattr('sys.argv', arguments)
+    with pytest.raises(SystemExit):
+        main()
+    assert 'COCO takes no semantic results: give --submission-format cityscapes' in capsys.readouterr().err
 
 
 def test_nothing_predicted_and_no_ground_truth(scenes, tmp_path):
