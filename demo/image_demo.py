@@ -24,6 +24,8 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--device', help="such as 'cpu' or 'cuda:1'; default: the GPU if there is one")
     parser.add_argument(
         '--score-thr', type=float, default=0.3, help='instances with lower scores are left out (default: %(default)s)')
+    parser.add_argument(
+        '--tta', action='store_true', help='test-time augmentation: tta_pipeline of the config, else flips, and scales')
     parser.add_argument('--no-png', action='store_true', help='write no maps of segments')
     return parser.parse_args()
 
@@ -59,7 +61,8 @@ def main() -> None:
     if Path(args.out_dir).is_file():
         raise SystemExit(f"Error: --out-dir '{args.out_dir}' is a file; give a folder.")
     images = list_images(args.image) if Path(args.image).is_dir() else [args.image]
-    inferencer = SegInferencer(args.config, args.checkpoint, device=args.device, score_thr=args.score_thr)
+    inferencer = SegInferencer(
+        args.config, args.checkpoint, device=args.device, score_thr=args.score_thr, tta=args.tta)
     out_dir = Path(args.out_dir)
     out_dir.mkdir(parents=True, exist_ok=True)
     failed = 0

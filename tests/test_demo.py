@@ -12,6 +12,7 @@ import pytest
 import torch
 from pycocotools import mask as coco_mask
 
+from mask2former.apis import SegInferencer
 from mask2former.datasets.transforms.id_map import read_id_map
 
 from .tiny_run import ROOT, make_tiny_run
@@ -85,6 +86,20 @@ def test_one_image_in_its_own_folder_is_not_written_over(run, tmp_path, demo_her
     assert (tmp_path / '000000.jpg').read_bytes() == before
     assert 'id_map' not in json.loads((tmp_path / '000000_2.json').read_text())
     assert '%|' not in printed.err
+
+
+def test_augmentation_is_the_inferencer_s(run, tmp_path, demo_here):
+    image, results = run.images / '000000.jpg', []
+    for number, options in enumerate([(), ('--tta', )]):
+        out = tmp_path / str(number)
+        status, _ = demo_here(
+            image, run.config, run.checkpoint, '--out-dir', out, '--score-thr', '0', '--device', 'cpu', *options)
+        assert status == 0
+        results.append(json.loads((out / '000000.json').read_text()))
+        inferencer = SegInferencer(run.config, run.checkpoint, device='cpu', score_thr=0, tta=bool(options))
+        [sample] = inferencer(image)
+        assert json.loads(json.dumps(inferencer.to_json(sample)))['instances'] == results[-1]['instances']
+    assert results[0]['instances'] != results[1]['instances']
 
 
 def test_missing_files_are_one_sentence(run, tmp_path, demo_here):

@@ -15,6 +15,7 @@ from pycocotools import mask as coco_mask
 
 from mask2former.apis import SegInferencer, init_model, list_images, sample_to_json, write_id_map
 from mask2former.apis.cli import build_runner
+from mask2former.apis.tta import use_tta
 from mask2former.checkpoints.loading import CheckpointError
 from mask2former.datasets import DataError
 from mask2former.datasets.metainfo import KEYS
@@ -65,7 +66,8 @@ def without_data(run):
     return config
 
 
-def test_results_are_those_of_testing(run, samples):
+def results_of_testing(config):
+    """The data samples that a test gives, by the paths of their images."""
     tested = {}
 
     class Collect(Hook):
@@ -73,16 +75,59 @@ def test_results_are_those_of_testing(run, samples):
         def after_test_iter(self, runner, batch_idx, data_batch=None, outputs=None):
             tested.update({sample.img_path: sample for sample in outputs})
 
-    config = Config.fromfile(run.config)
-    config.load_from = str(run.checkpoint)
     runner = build_runner(config)
     runner.register_hook(Collect())
     runner.test()
     assert len(tested) == 4
+    return tested
+
+
+def test_results_are_those_of_testing(run, samples):
+    config = Config.fromfile(run.config)
+    config.load_from = str(run.checkpoint)
+    tested = results_of_testing(config)
     for sample in samples:
         assert_equal(sample, tested[sample.img_path])
         assert len(sample.pred_panoptic_seg.segments_info) > 0 and len(sample.pred_instances) > 0
         assert sample.ori_shape == (64, 96) and sample.img_shape == (80, 120)
+
+
+# As mmseg's configs have it, annotations are read in each view.
+OWN_VIEWS = [
+    dict(type='LoadImage'),
+    dict(type='TestTimeAug', transforms=[
+        [dict(type='Resize', scale=scale, keep_ratio=True) for scale in ((120, 120), (90, 90))],
+        [dict(type='LoadPanopticGroundTruth')], [dict(type='PackSegInputs')]])]
+
+
+@pytest.mark.parametrize('views', [None, OWN_VIEWS], ids=['made', 'own'])
+def test_augmented_results_are_those_of_the_tool(run, samples, tmp_path, views):
+    """As ``tools/test.py --tta`` changes the config; the inferencer leaves the one it is given as it is."""
+    config = Config.fromfile(run.config)
+    config.load_from = str(run.checkpoint)
+    if views is not None:
+        config.merge_from_dict(dict(tta_pipeline=views, tta_model=dict(type='SegTTAModel', min_iou=0.3)))
+    before = config.to_dict()
+    with DefaultScope.overwrite_default_scope('mmdet'):
+        inferencer = SegInferencer(config, run.checkpoint, device='cpu', tta=True)
+    found = list(inferencer(run.images))
+    assert config.to_dict() == before
+    assert inferencer.model.min_iou == (0.5 if views is None else 0.3)
+    use_tta(config)
+    tested = results_of_testing(config)
+    for sample, plain in zip(found, samples, strict=True):
+        assert_equal(sample, tested[sample.img_path])
+        assert sample.ori_shape == (64, 96) and sample.img_shape == (80, 120)
+        assert not torch.equal(sample.pred_instances.scores, plain.pred_instances.scores)
+
+
+def test_augmented_batches_and_arrays(run, samples):
+    inferencer = SegInferencer(run.config, run.checkpoint, device='cpu', tta=True, batch_size=2)
+    found = inferencer([cv2.imread(sample.img_path) for sample in samples])
+    one_by_one = SegInferencer(run.config, run.checkpoint, device='cpu', tta=True)(run.images)
+    for sample, other in zip(found, one_by_one, strict=True):
+        torch.testing.assert_close(sample.pred_instances.scores, other.pred_instances.scores, rtol=1e-3, atol=1e-4)
+    assert inferencer.visualize(samples[0].img_path, found[0]).ndim == 3
 
 
 def test_file_array_list_and_folder_agree(run, inferencer, samples):
@@ -318,3 +363,5 @@ def test_pipelines(run, inferencer):
     config.pop('test_dataloader')
     with pytest.raises(ValueError, match='no test_dataloader'):
         SegInferencer(config, run.checkpoint)
+    with pytest.raises(ValueError, match="^Test-time augmentation: the config's test_dataloader has no dataset"):
+        SegInferencer(config, run.checkpoint, tta=True)

@@ -1,14 +1,16 @@
 """Run a trained model on images: from files or arrays to results, pictures and JSON."""
 
+import copy
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from itertools import islice
 from pathlib import Path
 
 import cv2
 import numpy as np
 import torch
-from mmcv.transforms import BaseTransform, LoadImageFromFile
+from mmcv.transforms import BaseTransform, LoadImageFromFile, TestTimeAug
 from mmcv.transforms import LoadAnnotations as MMCVLoadAnnotations
 from mmdet.structures import DetDataSample
 from mmdet.utils import get_test_pipeline_cfg
@@ -28,6 +30,7 @@ from ..datasets.transforms import LoadInstanceSegments, LoadPanopticGroundTruth,
 from ..registry import MODELS, TRANSFORMS
 from ..visualization import SegLocalVisualizer
 from .results import sample_to_json
+from .tta import use_tta
 
 ImageInput = str | os.PathLike | np.ndarray
 
@@ -61,7 +64,7 @@ def init_model(config: str | os.PathLike | Config,
     device = _find_device(device)
     config, name = _read_config(config)
     loaded, meta = ({}, {}) if checkpoint is None else _read_checkpoint(os.fspath(checkpoint))
-    with DefaultScope.overwrite_default_scope(config.get('default_scope', 'mask2former')):
+    with _scope_of(config):
         metainfo = _find_metainfo(meta, config, name, checkpoint)
         model = MODELS.build(dict(config.model, metainfo=metainfo))
     if checkpoint is not None:
@@ -82,6 +85,14 @@ class SegInferencer:
             What is a panoptic segment is the config's to say: ``model.postprocessors.panoptic.score_thr``.
         batch_size (int): Images that go through the model together. Images of unequal sizes are padded to the largest
             of their batch, which changes results a little; with 1 each image's result is its own.
+        tta (bool): Test-time augmentation, as ``tools/test.py --tta`` does it: each image in several views, flipped and
+            resized, which the config says or which follow from its test pipeline (``mask2former.apis.tta.use_tta``).
+
+    Attributes:
+        dataset_meta (dict): ``classes``, ``isthing``, ``palette`` and ``category_ids`` of the model.
+
+    Raises:
+        ValueError: If an option is wrong, or if the config has no test pipeline; also what :func:`init_model` raises.
     """
 
     def __init__(self,
@@ -90,7 +101,8 @@ class SegInferencer:
                  *,
                  device: str | torch.device | None = None,
                  score_thr: float = 0.3,
-                 batch_size: int = 1) -> None:
+                 batch_size: int = 1,
+                 tta: bool = False) -> None:
         if not 0 <= score_thr <= 1:
             raise ValueError(f'score_thr must lie in 0 .. 1, but is {score_thr}.')
         if batch_size < 1:
@@ -98,14 +110,15 @@ class SegInferencer:
         self.model = init_model(config, checkpoint, device)
         self.score_thr = score_thr
         self.batch_size = batch_size
-        self.load, self.transforms = build_test_pipeline(self.model.cfg)
+        self.dataset_meta = self.model.dataset_meta
+        cfg = copy.deepcopy(self.model.cfg)  # TestTimeAug writes into its own config
+        if tta:
+            use_tta(cfg)
+            with _scope_of(cfg):
+                self.model = MODELS.build(dict(cfg.model, module=self.model))
+        self.load, self.transforms = build_test_pipeline(cfg)
         self.visualizer = SegLocalVisualizer()
         self.visualizer.dataset_meta = self.dataset_meta
-
-    @property
-    def dataset_meta(self) -> dict:
-        """``classes``, ``isthing``, ``palette`` and ``category_ids`` of the model."""
-        return self.model.dataset_meta
 
     def __call__(self, inputs: ImageInput | Sequence[ImageInput]) -> list[DetDataSample] | Iterator[DetDataSample]:
         """Segment images.
@@ -141,7 +154,10 @@ class SegInferencer:
         return self._read(image)['img']
 
     def prepare(self, image: ImageInput) -> dict:
-        """One image as the model's data preprocessor takes it: ``inputs`` (3, H, W) uint8 and ``data_samples``."""
+        """One image as the model's data preprocessor takes it: ``inputs`` (3, H, W) uint8 and ``data_samples``.
+
+        With test-time augmentation both are lists, an entry a view.
+        """
         results = self._read(image)
         for transform in self.transforms:
             results = transform(results)
@@ -191,7 +207,7 @@ def build_test_pipeline(config: Config) -> tuple[BaseTransform, list[BaseTransfo
     """The transforms of the config's test data set without those that read annotations.
 
     Such are the loading transforms of this package, mmcv and mmdet, and any whose class says
-    ``reads_annotations = True``.
+    ``reads_annotations = True``; those within a ``TestTimeAug`` are left out, too.
 
     Returns:
         tuple[BaseTransform, list[BaseTransform]]: The one that reads the image, and those after it.
@@ -204,14 +220,27 @@ def build_test_pipeline(config: Config) -> tuple[BaseTransform, list[BaseTransfo
     except (AttributeError, RuntimeError):
         raise ValueError('The config has no test_dataloader whose dataset has a pipeline, so it is unknown how to '
                          'prepare images; add one (it needs no existing files).') from None
-    with DefaultScope.overwrite_default_scope(config.get('default_scope', 'mask2former')):
+    with _scope_of(config):
         transforms = [TRANSFORMS.build(transform) for transform in pipeline]
-    kept = [transform for transform in transforms
-            if not getattr(transform, 'reads_annotations', isinstance(transform, _READ_ANNOTATIONS))]
+    kept = _without_annotations(transforms)
+    for transform in kept:
+        if isinstance(transform, TestTimeAug):
+            for view in transform.subroutines:
+                view.transforms = _without_annotations(view.transforms)
     if not kept or not isinstance(kept[0], LoadImageFromFile):
         raise ValueError("The config's test pipeline must begin with dict(type='LoadImage'), but begins with "
                          f'{type(kept[0]).__name__ if kept else "nothing"}.')
     return kept[0], kept[1:]
+
+
+def _without_annotations(transforms: Iterable[BaseTransform]) -> list[BaseTransform]:
+    return [transform for transform in transforms
+            if not getattr(transform, 'reads_annotations', isinstance(transform, _READ_ANNOTATIONS))]
+
+
+def _scope_of(config: Config) -> AbstractContextManager:
+    """In it, a config's names mean what they mean in a run, whatever another library has set."""
+    return DefaultScope.overwrite_default_scope(config.get('default_scope', 'mask2former'))
 
 
 def _find_device(device: str | torch.device | None) -> torch.device:

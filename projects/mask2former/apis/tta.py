@@ -16,12 +16,13 @@ def use_tta(cfg: Config) -> None:
     alone at 0.5, 0.75, 1, 1.25, 1.5 and 1.75 times the test size.
 
     Raises:
-        ValueError: If ``tta_pipeline`` must be made and the test pipeline is unknown or packs nothing.
+        ValueError: If the config has no test pipeline, or if views must be made of one that packs nothing.
     """
-    dataset = cfg.test_dataloader.dataset
+    dataset = (cfg.get('test_dataloader') or {}).get('dataset', {})
     while 'pipeline' not in dataset:
         if 'dataset' not in dataset:
-            raise ValueError("--tta: the config's test_dataloader has no dataset with a pipeline; test without --tta.")
+            raise ValueError("Test-time augmentation: the config's test_dataloader has no dataset with a pipeline; add "
+                             'one, or test without augmentation.')
         dataset = dataset.dataset
     kinds = [postprocessor['type'] for postprocessor in cfg.model.postprocessors.values() if postprocessor is not None]
     scales = SEMANTIC_SCALES if all(kind == 'SemanticInference' for kind in kinds) else (1.0, )
@@ -45,8 +46,8 @@ def make_tta_pipeline(pipeline: list[dict], scales: tuple[float, ...]) -> list[d
     loading = [transform for transform in pipeline if transform['type'].startswith('Load')]
     rest = [transform for transform in pipeline if not transform['type'].startswith('Load')]
     if not rest:
-        raise ValueError('--tta: the test pipeline has no transform that packs the image, so no views can be made '
-                         'of it; write a tta_pipeline in the config.')
+        raise ValueError('Test-time augmentation: the test pipeline has no transform that packs the image, so no views '
+                         'can be made of it; write a tta_pipeline in the config.')
     resize = next((i for i, transform in enumerate(rest) if transform['type'] == 'Resize'), None)
     if resize is None:
         sizes = [dict(type='Resize', scale_factor=scale, keep_ratio=True) for scale in scales]
