@@ -3,7 +3,11 @@
 import numpy as np
 import pytest
 from mmdet.evaluation import SemSegMetric
+from PIL import Image
+from pycocotools import mask as mask_utils
+from scipy.ndimage import binary_erosion
 
+from mask2former.evaluation.label_boundary import label_boundary
 from mask2former.registry import METRICS
 
 from .samples import panoptic, run, run_on_ranks, sample, semantic
@@ -126,9 +130,80 @@ def test_coco_shifted(coco_val):
         dict(mIoU=81.5018860972, fwIoU=90.6891562676, mAcc=88.0034355238, aAcc=94.9738272546), abs=1e-6)
 
 
+def edge_of(mask, way):
+    """Return the boundary of a mask (H, W) by an implementation that is not ours."""
+    if way == 'scipy':  # the definition: what as many erosions by a 3 x 3 square take away; outside is background
+        rounds = max(1, int(round(0.02 * float(np.hypot(*mask.shape)))))
+        return mask & ~binary_erosion(mask, np.ones((3, 3)), iterations=rounds, border_value=0)
+    from faster_coco_eval.core.mask import rleToBoundary
+    rle = mask_utils.encode(np.asfortranarray(mask, dtype=np.uint8))
+    return mask_utils.decode(rleToBoundary(rle, 0.02)).astype(bool)
+
+
+def boundary_by_class(samples, truths, num_classes, way):
+    """Return mBIoU from the masks of each class one by one; 255 is void."""
+    inner, outer = np.zeros(num_classes), np.zeros(num_classes)
+    for s, truth in zip(samples, truths):
+        pred = s.pred_sem_seg.sem_seg[0].numpy()
+        for label in set(np.unique(truth).tolist()) | set(np.unique(pred).tolist()) - {255}:
+            if label != 255:
+                edges = edge_of(truth == label, way), edge_of(pred == label, way)
+                inner[label] += (edges[0] & edges[1] & (truth != 255)).sum()
+                outer[label] += ((edges[0] | edges[1]) & (truth != 255)).sum()
+    present = np.bincount(np.concatenate([truth[truth != 255] for truth in truths]), minlength=num_classes) > 0
+    return 100 * (inner[present] / outer[present]).mean()
+
+
+@pytest.mark.parametrize('way', ['faster_coco_eval', 'scipy'])
+def test_boundary_on_camvid_equals_masks_one_by_one(shared_data, way):
+    """Real labels with real void; moved by up to 4 px, one class renamed in each."""
+    pytest.importorskip(way)
+    rng = np.random.default_rng(5)
+    samples, truths = [], []
+    for place, path in enumerate(sorted((shared_data / 'camvid' / 'semantic_val').glob('*.png'))[:12]):
+        truth = np.array(Image.open(path)).astype(np.int64)
+        pred = np.roll(np.where(truth == 255, 3, truth), rng.integers(-4, 5, size=2), axis=(0, 1))
+        pred[pred == rng.integers(11)] = rng.integers(11)
+        samples.append(sample(place, gt_sem_seg=semantic(truth), pred_sem_seg=semantic(pred)))
+        truths.append(truth)
+    meta = dict(classes=tuple('abcdefghijk'))
+    result = run(build(boundary=True, classwise=True), samples, meta)
+    mbiou = result.pop('mBIoU')
+    assert mbiou == pytest.approx(boundary_by_class(samples, truths, 11, way), abs=1e-12)
+    assert 20 < mbiou < 0.9 * result['mIoU'] and result == run(build(), samples, meta)
+    shares = [(8, 1, 2, 3), (0, 11, 9), (7, 10, 4, 6, 5)]
+    assert run_on_ranks(lambda: build(boundary=True), samples, meta, shares)['mBIoU'] == mbiou
+
+
+def test_boundary_on_coco_equals_masks_one_by_one(coco_val):
+    """133 classes, void from panoptic maps."""
+    pytest.importorskip('faster_coco_eval')
+    samples, truths = [], []
+    for place in range(8):
+        truth = real_labels(coco_val, place)
+        pred = np.roll(np.where(truth == 255, 100, truth), 3, axis=(0, 1))
+        samples.append(sample(place, pred_sem_seg=semantic(pred), gt_panoptic_seg=panoptic(
+            coco_val.maps[place], coco_val.segments(place))))
+        truths.append(truth)
+    num_classes = len(coco_val.meta['classes'])
+    expected = boundary_by_class(samples, truths, num_classes, 'faster_coco_eval')
+    assert run(build(boundary=True), samples, coco_val.meta)['mBIoU'] == pytest.approx(expected, abs=1e-12)
+
+
+@pytest.mark.parametrize('size', [(1, 1), (7, 30), (120, 90), (300, 200)])
+@pytest.mark.parametrize('count', [3, 400])  # 400 labels need more than a byte
+def test_boundary_of_every_label(size, count):
+    rng = np.random.default_rng(sum(size))
+    coarse = rng.integers(count, size=tuple(-(-side // 25) for side in size))
+    labels = np.kron(coarse, np.ones((25, 25), dtype=int))[:size[0], :size[1]]
+    edges = label_boundary(labels)
+    for label in np.unique(labels):
+        np.testing.assert_array_equal(edges & (labels == label), edge_of(labels == label, 'scipy'))
+
+
 def test_all_void_is_zero():
     void = sample(0, gt_sem_seg=semantic(np.full((4, 5), 255)), pred_sem_seg=semantic(np.zeros((4, 5))))
-    assert set(run(build(classwise=True), [void], META).values()) == {0.0}
+    assert set(run(build(classwise=True, boundary=True), [void], META).values()) == {0.0}
 
 
 def test_faults_are_named():

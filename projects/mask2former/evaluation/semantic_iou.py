@@ -8,6 +8,7 @@ from mmengine.evaluator import BaseMetric
 
 from ..registry import METRICS
 from .class_table import log_class_table
+from .label_boundary import label_boundary
 from .sample_fields import check_same_size, image_name, plane, require_field, require_meta
 
 # Ground truth value that is left out where the ground truth does not say its own `ignore_index`.
@@ -27,21 +28,29 @@ class SemanticIoU(BaseMetric):
     ``SemSegMetric`` counts such a class with IoU 0.)
 
     Args:
+        boundary (bool): Whether to measure Boundary IoU, too: the IoU of the boundaries of a class (Cheng et al.,
+            Boundary IoU, CVPR 2021, https://arxiv.org/abs/2103.16562; 2 % of the image's diagonal wide), of whose
+            pixels those on void do not count. Defaults to False.
         classwise (bool): Whether to print a table of every class. Defaults to False.
         collect_device (str): ``'cpu'`` or ``'gpu'``, where results of several ranks meet. Defaults to ``'cpu'``.
         prefix (str, optional): Put before each key with a slash. None gives the plain keys.
 
-    Returns of ``evaluate``: ``mIoU, fwIoU, mAcc, aAcc`` in percent, 0.0 where all ground truth is void.
+    Returns of ``evaluate``: ``mIoU, fwIoU, mAcc, aAcc`` and with ``boundary`` also ``mBIoU`` in percent, 0.0 where all
+    ground truth is void.
     """
 
     default_prefix = ''  # plain keys; with None mmengine would warn of it
 
-    def __init__(self, *, classwise: bool = False, collect_device: str = 'cpu', prefix: str | None = None) -> None:
+    def __init__(self, *, boundary: bool = False, classwise: bool = False, collect_device: str = 'cpu',
+                 prefix: str | None = None) -> None:
         super().__init__(collect_device=collect_device, prefix=prefix)
+        self.boundary = boundary
         self.classwise = classwise
 
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
         """Keep the pixel counts of each image: ``(3, K)`` int64 of intersection, prediction and ground truth.
+
+        With ``boundary`` they are ``(6, K)``: the same of the boundaries' pixels follow.
 
         Raises:
             ValueError: A sample lacks its ground truth or prediction, the sizes differ, or a label is out of range.
@@ -53,37 +62,56 @@ class SemanticIoU(BaseMetric):
             pred = plane(prediction, 'sem_seg', sample)  # (H, W)
             truth, counted = semantic_truth(sample)      # (H, W) each
             check_same_size(pred.shape, truth.shape, sample)
-            pred, truth = pred[counted], truth[counted]  # (pixels,) each
-            for side, labels in (('predicted', pred), ('ground truth', truth)):
+            inner_pred, inner_truth = pred[counted], truth[counted]  # (pixels,) each
+            for side, labels in (('predicted', inner_pred), ('ground truth', inner_truth)):
                 if labels.size and not (0 <= labels.min() and labels.max() < num_classes):
                     raise ValueError(f'{image_name(sample)}: a {side} label is out of range (they go from '
                                      f'{labels.min()} to {labels.max()}), but the data set has {num_classes} classes.')
-            self.results.append(np.stack([
-                np.bincount(labels, minlength=num_classes) for labels in (truth[truth == pred], pred, truth)]))
+            counts = [inner_truth[inner_truth == inner_pred], inner_pred, inner_truth]
+            if self.boundary:
+                # Void is one more label: the mask of a class ends there.
+                edge_truth = label_boundary(np.where(counted, truth, num_classes))[counted]  # (pixels,)
+                edge_pred = label_boundary(np.clip(pred, 0, num_classes))[counted]           # (pixels,)
+                both = edge_truth & edge_pred & (inner_truth == inner_pred)
+                counts += [inner_truth[both], inner_pred[edge_pred], inner_truth[edge_truth]]
+            self.results.append(np.stack([np.bincount(labels, minlength=num_classes) for labels in counts]))
 
     def compute_metrics(self, results: list) -> dict[str, float]:
         """Sum the pixel counts of all images and average over the classes."""
         classes = require_meta(self.dataset_meta, 'classes')
-        total = np.zeros((3, len(classes)), dtype=np.int64)
+        total = np.zeros((6 if self.boundary else 3, len(classes)), dtype=np.int64)
         for counts in results:
             total += counts
-        intersection, predicted, actual = total  # (K,) each
+        intersection, predicted, actual = total[:3]  # (K,) each
 
         present = actual > 0
-        iou = intersection / np.maximum(actual + predicted - intersection, 1)
-        accuracy = intersection / np.maximum(actual, 1)
+        iou = _ratio(intersection, actual + predicted - intersection)
+        accuracy = _ratio(intersection, actual)
+        columns = dict(IoU=100 * iou, Acc=100 * accuracy)
+        if self.boundary:
+            columns['BIoU'] = 100 * _ratio(total[3], total[4] + total[5] - total[3])
         if self.classwise:
-            columns = dict(IoU=100 * iou, Acc=100 * accuracy)
             log_class_table('Intersection over union of each class', classes, columns, present)
-        if not present.any():
-            return dict(mIoU=0.0, fwIoU=0.0, mAcc=0.0, aAcc=0.0)
-        frequency = actual / actual.sum()
-        return dict(
-            mIoU=100 * float(iou[present].mean()),
+        frequency = _ratio(actual, actual.sum())
+        metrics = dict(
+            mIoU=_mean(columns['IoU'], present),
             fwIoU=100 * float((iou * frequency).sum()),
-            mAcc=100 * float(accuracy[present].mean()),
-            aAcc=100 * float(intersection.sum() / actual.sum()),
+            mAcc=_mean(columns['Acc'], present),
+            aAcc=100 * float(_ratio(intersection.sum(), actual.sum())),
         )
+        if self.boundary:
+            metrics['mBIoU'] = _mean(columns['BIoU'], present)
+        return metrics
+
+
+def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
+    """Return ``part / whole``, 0 where both are 0."""
+    return part / np.maximum(whole, 1)
+
+
+def _mean(values: np.ndarray, present: np.ndarray) -> float:
+    """Return the mean over the classes that are ``present``, 0 where none is."""
+    return float(values[present].mean()) if present.any() else 0.0
 
 
 def semantic_truth(sample: dict) -> tuple[np.ndarray, np.ndarray]:
