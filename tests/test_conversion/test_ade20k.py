@@ -21,8 +21,9 @@ CLASS_TO_SCENE = {1: 8, 2: 9, 3: 11, 4: 13, 40: 68, 100: 150}
 def tree(tmp_path):
     """Two training images and a validation image; things lie over stuff, and one has no instance."""
     rng = np.random.default_rng(0)
-    for folder, name, size in (('training', 'ADE_train_00000001', (40, 56)), ('training', 'ADE_train_00000002', (32, 24)),
-                               ('validation', 'ADE_val_00000001', (28, 36))):
+    images = dict(ADE_train_00000001=(40, 56), ADE_train_00000002=(32, 24), ADE_val_00000001=(28, 36))
+    for name, size in images.items():
+        folder = 'training' if 'train' in name else 'validation'
         save(tmp_path / 'images' / folder / f'{name}.jpg', rng.integers(0, 256, (*size, 3), np.uint8))
         # 1 wall, 3 sky, 8 bed (a thing, here partly without an instance), 150 flag (a thing)
         save(tmp_path / 'annotations' / folder / f'{name}.png', blocks(rng, size, [0, 1, 3, 8, 150]))
