@@ -4,11 +4,11 @@ import pytest
 import torch
 from mmengine.config import Config
 
-from mask2former.apis.cli import build_runner
 from mask2former.checkpoints.class_transfer import CLASSIFIER, transfer_classes
 from mask2former.checkpoints.formats import read_checkpoint
 from mask2former.checkpoints.loading import CheckpointError
 from mask2former.checkpoints.writing import write_checkpoint
+from mask2former.engine import SegRunner
 
 from ..tiny_run import make_tiny_run
 
@@ -82,7 +82,7 @@ def start_from(run, folder, checkpoint, **options):
         load_from=str(checkpoint), work_dir=str(folder), experiment_name=own_name(folder),
         optim_wrapper=dict(optimizer=dict(lr=0.0)), default_hooks=dict(checkpoint=None), val_cfg=None,
         val_dataloader=None, val_evaluator=None, **options))
-    runner = build_runner(cfg)
+    runner = SegRunner.from_cfg(cfg)
     before = {name: runner.model.state_dict()[name].clone() for name in CLASSIFIER}
     runner.train()
     return runner.model.state_dict(), before, next(folder.rglob('*.log')).read_text()
@@ -143,4 +143,4 @@ def test_a_training_and_a_test_start_from_another_format(run, tmp_path):
 def run_test(config, checkpoint, folder):
     cfg = Config.fromfile(config)
     cfg.merge_from_dict(dict(load_from=str(checkpoint), work_dir=str(folder), experiment_name=own_name(folder)))
-    return build_runner(cfg).test()
+    return SegRunner.from_cfg(cfg).test()

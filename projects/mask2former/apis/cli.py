@@ -15,7 +15,6 @@ from mmengine.runner import Runner
 
 from ..checkpoints.loading import CheckpointError
 from ..checkpoints.names import find_config
-from ..checkpoints.schemes import loadable
 from ..datasets.errors import DataError
 from ..models.criterion import NonFiniteError
 from ..registry import RUNNERS
@@ -100,14 +99,6 @@ def load_config(args: argparse.Namespace) -> Config:
 
 
 def build_runner(cfg: Config) -> Runner:
-    """The runner that the config names.
-
-    ``load_from`` may name a checkpoint of any format. Where it was trained on other classes,
-    ``load_equal_classes=True`` copies the classifier's rows of the classes with equal names.
-    """
-    if cfg.get('runner_type') == 'SegRunner' and cfg.get('load_from') and not cfg.get('resume'):
-        cfg.load_from = loadable(cfg.load_from)
-        hooks = [hook for hook in cfg.get('custom_hooks') or [] if hook['type'] != 'OtherClassesHook']
-        cfg.custom_hooks = [*hooks, dict(type='OtherClassesHook', copy_equal=cfg.get('load_equal_classes', False))]
+    """The runner that the config names."""
     registry = RUNNERS if cfg.get('default_scope') == 'mask2former' else MMENGINE_RUNNERS
     return registry.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)

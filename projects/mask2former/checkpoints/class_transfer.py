@@ -8,7 +8,6 @@ from mmengine.hooks import Hook
 from mmengine.runner import BaseLoop, Runner
 from torch import Tensor, nn
 
-from ..registry import HOOKS
 from .loading import CLASS_LAYER, CheckpointError
 
 CLASSIFIER = (CLASS_LAYER, CLASS_LAYER.replace('weight', 'bias'))  # (K + 1, C), (K + 1,)
@@ -73,9 +72,10 @@ def _table(weights: int, count: int, ours: Sequence[str], rows: dict[int, int]) 
     return '\n'.join(f'  {left:{width}}  {right}' for left, right in lines)
 
 
-@HOOKS.register_module()
 class OtherClassesHook(Hook):
     """Lets a training start from a checkpoint of other classes, and logs a table of what is loaded.
+
+    ``SegRunner`` has it where its config says ``load_from``.
 
     Args:
         copy_equal (bool): Whether the classifier's rows of classes with equal names are taken over.

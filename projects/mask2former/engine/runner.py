@@ -10,7 +10,9 @@ from mmengine.runner.utils import set_random_seed
 from torch import nn
 from torch.utils.data import DataLoader
 
+from ..checkpoints.class_transfer import OtherClassesHook
 from ..checkpoints.loading import CheckpointError, check_fit, explain_unreadable
+from ..checkpoints.schemes import loadable
 from ..datasets.metainfo import dataset_metainfo
 from ..registry import RUNNERS
 from .checkpoint_hook import SegCheckpointHook
@@ -130,7 +132,11 @@ class SegRunner(Runner):
                     hook.stop_listening()
 
     def load_or_resume(self) -> None:
-        """Load or resume the checkpoint that the config names, or resume the last one of the work directory."""
+        """Load or resume the checkpoint that the config names, or resume the last one of the work directory.
+
+        ``load_from`` may name a checkpoint of any format. Where it was trained on other classes,
+        ``load_equal_classes=True`` copies the classifier's rows of the classes with equal names.
+        """
         if self._resume and self._load_from is None and not self._has_loaded:
             last = find_latest_checkpoint(self.work_dir)
             if last is None:
@@ -139,6 +145,9 @@ class SegRunner(Runner):
             # The file names an absolute path, which is wrong where the directory was moved.
             moved = Path(self.work_dir) / Path(last).name
             self._load_from = str(moved) if moved.is_file() else last
+        if not self._resume and self._load_from is not None and not self._has_loaded:
+            self._load_from = loadable(self._load_from)
+            self.register_hook(OtherClassesHook(self.cfg.get('load_equal_classes', False)))
         super().load_or_resume()
 
     def load_checkpoint(self, filename: str, *args, **kwargs) -> dict:
