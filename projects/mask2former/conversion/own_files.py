@@ -1,0 +1,163 @@
+"""Finds the images of one's own data, splits them, and puts them where a data set expects them."""
+
+import hashlib
+import os
+import shutil
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from PIL import Image
+
+from ..datasets.errors import DataError
+from .coco_files import write_bytes
+
+SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff')
+ORIENTATION = 0x0112  # EXIF tag; from 5 on the image is shown with its sides exchanged
+
+
+def find_images(folder: str | Path, suffix: str | None = None) -> list[Path]:
+    """List the images below a folder, in order; what lies in a folder named `masks` is none.
+
+    Args:
+        folder (str | Path): Searched with all folders below it.
+        suffix (str, optional): What the names end with, instead of a known suffix.
+
+    Raises:
+        FileNotFoundError: If there is no such folder.
+        DataError: If it has no image.
+    """
+    folder, endings = Path(folder), (suffix, ) if suffix else SUFFIXES
+    if not folder.is_dir():
+        raise FileNotFoundError(f"The folder '{folder}' does not exist; give the folder of the images.")
+    images = sorted(
+        path for path in folder.rglob('*')
+        if path.name.lower().endswith(tuple(ending.lower() for ending in endings)) and path.is_file()
+        and not path.name.startswith('.') and 'masks' not in path.relative_to(folder).parts[:-1])
+    if not images:
+        raise DataError(f"The folder '{folder}' has no image ({', '.join(endings)}); give the folder of the images.")
+    return images
+
+
+def output_names(paths: Sequence[Path], root: Path) -> list[str]:
+    """Where each file goes below the folder of its split: its name, or its path below ``root`` if names repeat.
+
+    Raises:
+        DataError: If two differ in their suffix only: their PNG files would be one.
+    """
+    names = [Path(path.name) for path in paths]
+    if max(Counter(name.stem for name in names).values()) > 1:
+        names = [path.relative_to(root) for path in paths]
+    seen: dict[Path, Path] = {}
+    for name, path in zip(names, paths):
+        other = seen.setdefault(name.with_suffix(''), path)
+        if other is not path:
+            raise DataError(f"'{other}' and '{path}' have the same name but for the suffix; rename one of them.")
+    return [name.as_posix() for name in names]
+
+
+def assign_splits(names: Sequence[str], *, val_share: float, seed: int, val_list: str | None,
+                  split: str | None) -> list[str]:
+    """Say of each image whether it trains or validates.
+
+    A random choice hangs on the seed and the names alone, and hardly changes when images are added: the images are put
+    in the order of a hash, and the first of them validate.
+
+    Args:
+        names (Sequence[str]): Names of the images, with their suffix.
+        val_share (float): Share of the images that validate, from 0 to 1.
+        seed (int): Other seeds choose others.
+        val_list (str, optional): Text file with the names, one a line, of those that validate; instead of a choice. The
+            suffix may be left out.
+        split (str, optional): Put all images here.
+
+    Returns:
+        list[str]: `train` or `val` for each.
+
+    Raises:
+        FileNotFoundError: If there is no such text file.
+        DataError: If it names an unknown image, or one image shall be split.
+    """
+    if split:
+        return [split] * len(names)
+    if val_list:
+        chosen = _read_names(Path(val_list), names)
+    else:
+        count = min(max(round(val_share * len(names)), 1), len(names) - 1) if val_share else 0
+        if val_share and not count:
+            raise DataError('One image cannot be split; add images, or choose --split train.')
+        chosen = sorted(names, key=lambda name: hashlib.sha256(f'{seed}/{name}'.encode()).digest())[:count]
+    chosen = set(chosen)
+    return ['val' if name in chosen else 'train' for name in names]
+
+
+def _read_names(path: Path, names: Sequence[str]) -> list[str]:
+    if not path.is_file():
+        raise FileNotFoundError(f"The list '{path}' does not exist; correct --val-list.")
+    known = {key: name for name in names for key in (Path(name).stem, Path(name).with_suffix('').as_posix(), name)}
+    lines = [line.strip() for line in path.read_text(encoding='utf-8').splitlines()]
+    unknown = [line for line in lines if line and line not in known]
+    if unknown:
+        raise DataError(f"'{unknown[0]}' of the list '{path}' is none of the images; write the names of image files, "
+                        'one a line.')
+    return [known[line] for line in lines if line]
+
+
+def image_size(path: Path) -> tuple[int, int]:
+    """``(H, W)`` of an image as training reads it: turned as its EXIF tag says. The whole file is decoded.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        DataError: If it cannot be decoded.
+    """
+    try:
+        with Image.open(path) as image:
+            image.load()
+            width, height = image.size
+            turned = image.getexif().get(ORIENTATION, 1) >= 5
+    except FileNotFoundError:
+        raise FileNotFoundError(f"The image '{path}' does not exist; add it, or remove its annotation.") from None
+    except Exception as error:  # the decoders raise what they like
+        raise DataError(f"The image '{path}' cannot be decoded ({error}); replace it.") from error
+    return (width, height) if turned else (height, width)
+
+
+def check_mask_size(what: str, size: tuple[int, int], image: Path | str, image_size: tuple[int, int]) -> None:
+    """Raise ``DataError`` where a mask, named by ``what``, has not its image's size; both are ``(H, W)``."""
+    if tuple(size) != tuple(image_size):
+        turned = ' (with its EXIF orientation)' if tuple(size) == tuple(image_size)[::-1] else ''
+        raise DataError(f"{what} is {size[1]} x {size[0]} (width x height), but its image '{image}' is "
+                        f'{image_size[1]} x {image_size[0]}{turned}; give each mask the size of its image.')
+
+
+def place_image(image: Path | bytes, target: Path, copy: bool) -> None:
+    """Put an image in its place.
+
+    A hard link is taken where the file system has them: it needs no space and no rights, and moving or deleting the
+    original leaves it whole. Otherwise the file is copied.
+
+    Args:
+        image (Path | bytes): The file, or what it shall hold.
+        target (Path): Where to; its folder is made.
+        copy (bool): Whether never to link.
+    """
+    if isinstance(image, bytes):
+        write_bytes(target, image)
+        return
+    image = Path(os.path.realpath(image))
+    if target.exists() and target.samefile(image) and (not copy or target.resolve() == image):
+        return
+    target.parent.mkdir(parents=True, exist_ok=True)
+    part = target.with_name(f'{target.name}.{os.getpid()}.part')
+    part.unlink(missing_ok=True)
+    if copy or not _link(image, part):
+        shutil.copyfile(image, part)
+    part.replace(target)
+
+
+def _link(image: Path, target: Path) -> bool:
+    try:
+        os.link(image, target)
+    except OSError:  # another file system, one without links, or a file of another user
+        return False
+    return True

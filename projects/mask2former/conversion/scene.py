@@ -1,0 +1,127 @@
+"""An annotated image as layers that are painted over one another, and what COCO's formats say of it."""
+
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from pycocotools import mask as mask_utils
+
+from .coco_files import segments_of
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A mask and what it shows.
+
+    Attributes:
+        rle (dict): Compressed run-length code of the image's size.
+        category_id (int, optional): None is void.
+        instance (Hashable): Layers of one thing class with the same value are one instance. Of a stuff class all layers
+            are one segment, whatever it is.
+        iscrowd (bool): Whether it is a group of things.
+    """
+    rle: dict
+    category_id: int | None
+    instance: Hashable = None
+    iscrowd: bool = False
+
+
+@dataclass
+class Scene:
+    """An image with its annotation.
+
+    Attributes:
+        image (Path | bytes): The image file, or its content.
+        size (tuple[int, int]): ``(H, W)``.
+        layers (list[Layer]): The lowest first.
+        instances (list[dict], optional): COCO's annotations of the things; made of the layers where None.
+        left_out (int): How many shapes could not become a segment.
+    """
+    image: Path | bytes
+    size: tuple[int, int]
+    layers: list[Layer]
+    instances: list[dict] | None = None
+    left_out: int = 0
+
+
+def encode(mask: np.ndarray) -> dict:
+    """The compressed run-length code of a mask ``(H, W)`` bool."""
+    return mask_utils.encode(np.asfortranarray(mask, dtype=np.uint8))
+
+
+def smaller_on_top(layers: Sequence[Layer]) -> list[Layer]:
+    """The layers by area, the largest first; crowds lie below all others. Equal ones keep their order."""
+    areas = mask_utils.area([layer.rle for layer in layers]).tolist() if layers else []
+    order = sorted(range(len(layers)), key=lambda place: (not layers[place].iscrowd, -areas[place]))
+    return [layers[place] for place in order]
+
+
+def paint(scene: Scene, categories: Mapping[int, dict], background: int | None) -> tuple[np.ndarray, list[dict], int]:
+    """Paint the layers, each over those before it.
+
+    Args:
+        scene (Scene): The image.
+        categories (Mapping[int, dict]): ``isthing`` and ``color`` of each category id.
+        background (int, optional): Category of the pixels that no layer has; None leaves them void.
+
+    Returns:
+        tuple: ``(H, W)`` segment ids, 0 is void, near the colour of their class; COCO's ``segments_info`` of them; and
+        how many segments are wholly covered by others and therefore not there.
+    """
+    places, crowds = {}, set()  # a segment's key: its number, from 1
+    if background is not None:
+        places[background, None] = 1
+    number_map = np.full(scene.size, len(places), dtype=np.int32)  # (H, W)
+    for layer in scene.layers:
+        number = 0
+        if layer.category_id is not None:
+            number = places.setdefault(_key(layer, categories), len(places) + 1)
+            if layer.iscrowd:
+                crowds.add(number)
+        x, y, w, h = mask_utils.toBbox(layer.rle).astype(int).tolist()
+        box = slice(y, y + h), slice(x, x + w)
+        number_map[box][mask_utils.decode(layer.rle)[box].view(bool)] = number
+    ids = np.array([0, *_ids_near([categories[category_id]['color'] for category_id, _ in places])])
+    id_map = ids[number_map]
+    category_ids = {segment_id: category_id for segment_id, (category_id, _) in zip(ids[1:].tolist(), places)}
+    infos = segments_of(id_map, category_ids, {int(ids[number]) for number in crowds})
+    covered = len(places) - len(infos) - (background is not None and not (number_map == 1).any())
+    return id_map, infos, covered
+
+
+def instances_of_layers(scene: Scene, categories: Mapping[int, dict]) -> list[dict]:
+    """COCO's annotations of the things, without ``id`` and ``image_id``: their whole masks, also where covered."""
+    groups: dict[tuple, list[Layer]] = {}
+    for layer in scene.layers:
+        if layer.category_id is not None and categories[layer.category_id]['isthing']:
+            groups.setdefault(_key(layer, categories), []).append(layer)
+    annotations = []
+    for layers in groups.values():
+        rle = mask_utils.merge([layer.rle for layer in layers])
+        area = int(mask_utils.area(rle))
+        if area:
+            annotations.append(
+                dict(
+                    category_id=layers[0].category_id,
+                    area=area,
+                    bbox=mask_utils.toBbox(rle).tolist(),
+                    iscrowd=int(layers[0].iscrowd),
+                    segmentation=dict(size=list(rle['size']), counts=rle['counts'].decode('ascii'))))
+    return annotations
+
+
+def _key(layer: Layer, categories: Mapping[int, dict]) -> tuple:
+    return layer.category_id, (layer.instance, layer.iscrowd) if categories[layer.category_id]['isthing'] else None
+
+
+def _ids_near(colours: Sequence[Sequence[int]]) -> list[int]:
+    """Different ids over 0, R + 256 G + 65536 B of colours near the given ones: a viewer shows the classes."""
+    rng = np.random.default_rng(0)  # the same image gives the same file
+    ids: dict[int, None] = {}
+    for colour in colours:
+        near = np.array(colour)
+        while (segment_id := int(near @ (1, 256, 65536))) in ids or not segment_id:
+            near = np.clip(np.array(colour) + rng.integers(-24, 25, 3), 0, 255)
+        ids[segment_id] = None
+    return list(ids)
