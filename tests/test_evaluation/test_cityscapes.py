@@ -1,6 +1,7 @@
 """Cityscapes' metrics and submission files against cityscapesscripts, on real scenes in its official files."""
 
 import copy
+import json
 import runpy
 import zipfile
 from pathlib import Path
@@ -12,6 +13,7 @@ from PIL import Image
 from mask2former.evaluation import DumpSegResults
 from mask2former.evaluation.cityscapes_names import frame_of, instance_ids_path
 from mask2former.evaluation.cityscapes_submission import write_cityscapes_submission
+from mask2former.evaluation.dumped_results import read_results
 from mask2former.registry import METRICS
 
 from .cityscapes_scenes import ROOT, disturb, read_scenes, write_scenes
@@ -19,7 +21,7 @@ from .samples import instances, run, run_on_ranks, sample
 
 pytest.importorskip('pyquaternion', reason='cityscapesscripts imports it')
 official = pytest.importorskip('cityscapesscripts.evaluation.evalInstanceLevelSemanticLabeling')
-COUNT = 60
+COUNT = 36
 
 
 def build(**options):
@@ -38,13 +40,15 @@ def scenes(coco_val, tmp_path_factory):
 
 @pytest.fixture(scope='module')
 def submitted(scenes, tmp_path_factory):
-    """Folders of the three submissions, unpacked."""
+    """The folder of all.pkl, as tools/test.py --out writes it, and of the three submissions of it, unpacked."""
     _, samples, meta = scenes
     folder = tmp_path_factory.mktemp('submitted')
     dump = DumpSegResults(str(folder / 'all.pkl'))
     dump.process(None, [s.to_dict() for s in samples])
+    dump.evaluate(COUNT)
+    results = read_results(folder / 'all.pkl')
     for task in ('semantic', 'instance', 'panoptic'):
-        path = write_cityscapes_submission(dump.results, meta, task, folder, 'ours', split='val')
+        path = write_cityscapes_submission(results, meta, task, folder, 'ours', split='val')
         assert path == folder / f'cityscapes_{task}_val_ours.zip'
         with zipfile.ZipFile(path) as archive:
             archive.extractall(folder / task)
@@ -71,7 +75,7 @@ def test_instance_ap_and_submission_equal_cityscapesscripts(scenes, submitted, m
     assert 0.1 < result['cityscapes/AP'] < result['cityscapes/AP50'] < 0.9
     assert all(value['ap'] > 0 for value in expected['classes'].values())  # all 8 have objects
 
-    shares = (range(0, COUNT, 2), range(COUNT - 1, 30, -2), range(1, 30, 2))
+    shares = (range(0, COUNT, 2), range(COUNT - 1, 20, -2), range(1, 20, 2))
     assert run_on_ranks(build, samples, meta, shares) == result
     assert run(build(gt_dir=str(root / 'gtFine/val')), samples, meta) == result
     # The instance config has the 8 things as its classes.
@@ -95,12 +99,17 @@ def test_semantic_submission_equals_miou(scenes, submitted):
     args.evalInstLevelScore, args.JSONOutput, args.quiet = False, False, True
     truths = sorted(map(str, (root / 'gtFine/val/aachen').glob('*_labelIds.png')))
     expected = pixel_level.evaluateImgLists([pixel_level.getPrediction(args, path) for path in truths], truths, args)
-    counts = np.array(expected['confMatrix'])[list(meta['category_ids'])]  # (19, 34)
-    assert counts.sum(axis=1).all()  # cityscapesscripts would count an absent class that is predicted with IoU 0
+    ids, names = list(meta['category_ids']), list(meta['classes'])
+    counts = np.array(expected['confMatrix'])  # (34, 34), ground truth first
+    assert counts[ids].sum(axis=1).all()  # an absent class that is predicted would count there, with IoU 0
+    ious = np.array([expected['classScores'][name] for name in names])
+    priors = np.array([expected['priors'][name] for name in names])
+    args.normalized = True
+    recalls = [pixel_level.getMatrixFieldValue(counts, i, i, args) for i in ids]
+    values = dict(mIoU=expected['averageScoreClasses'], fwIoU=(priors * ious).sum() / priors.sum(),
+                  mAcc=np.mean(recalls), aAcc=(priors * recalls).sum() / priors.sum())
     result = run(METRICS.build(dict(type='SemanticIoU')), samples, meta)
-    assert result['mIoU'] == pytest.approx(100 * expected['averageScoreClasses'], abs=1e-12)
-    hits = counts[range(19), meta['category_ids']]
-    assert result['aAcc'] == pytest.approx(100 * hits.sum() / counts.sum(), abs=1e-12)
+    assert result == pytest.approx({key: 100 * value for key, value in values.items()}, abs=1e-12)
     assert 40 < result['mIoU'] < 90
 
 
@@ -119,26 +128,42 @@ def test_panoptic_submission_equals_pq(scenes, submitted, tmp_path):
     assert 40 < result['PQ'] < 90
 
 
-def test_the_tool_writes_the_same_files(scenes, submitted, tmp_path, monkeypatch, capsys):
-    """From the file of tools/test.py --out, without annotations."""
-    _, samples, _ = scenes
-    dump = DumpSegResults(str(tmp_path / 'all.pkl'))
-    dump.process(None, [s.to_dict() for s in samples])
-    dump.evaluate(len(samples))
+@pytest.fixture
+def eval_metric(monkeypatch):
+    """A call of tools/analysis_tools/eval_metric.py with the panoptic config."""
     main = runpy.run_path(str(ROOT / 'tools/analysis_tools/eval_metric.py'))['main']
     config = ROOT / 'configs/cityscapes/panoptic/mask2former_r50_90k_cityscapes-panoptic.py'
-    arguments = ['eval_metric.py', str(config), str(tmp_path / 'all.pkl'), '--submission-dir', str(tmp_path),
-                 '--submission-name', 'ours', '--submission', 'semantic']
-    monkeypatch.setattr('sys.argv', [*arguments, '--submission-format', 'cityscapes'])
-    main()
+
+    def call(*arguments):
+        monkeypatch.setattr('sys.argv', ['eval_metric.py', str(config), *map(str, arguments)])
+        main()
+
+    return call
+
+
+def test_the_tool_writes_the_same_files(submitted, eval_metric, tmp_path, capsys):
+    """From the file of tools/test.py --out, without annotations."""
+    arguments = [submitted / 'all.pkl', '--submission-dir', tmp_path, '--submission-name', 'ours',
+                 '--submission', 'semantic']
+    eval_metric(*arguments, '--submission-format', 'cityscapes')
     with zipfile.ZipFile(tmp_path / 'cityscapes_semantic_test_ours.zip') as archive:
         assert len(archive.namelist()) == COUNT
         for name in archive.namelist():
             assert archive.read(name) == (submitted / 'semantic' / name).read_bytes()
-    monkeypatch.setattr('sys.argv', arguments)
     with pytest.raises(SystemExit):
-        main()
+        eval_metric(*arguments)
     assert 'COCO takes no semantic results: give --submission-format cityscapes' in capsys.readouterr().err
+
+
+def test_one_pass_of_the_tool_gives_all_metrics(scenes, submitted, eval_metric, tmp_path):
+    root, samples, meta = scenes
+    eval_metric(submitted / 'all.pkl', '--out', tmp_path / 'metrics.json', '--cfg-options',
+                f'test_dataloader.dataset.data_root={root}')
+    metrics = json.loads((tmp_path / 'metrics.json').read_text())
+    alone = {}
+    for name in ('PanopticQuality', 'InstanceAP', 'CityscapesInstanceAP', 'SemanticIoU'):
+        alone.update(run(METRICS.build(dict(type=name)), samples, meta))
+    assert metrics == alone and len(alone) == 27
 
 
 def test_nothing_predicted_and_no_ground_truth(scenes, tmp_path):
