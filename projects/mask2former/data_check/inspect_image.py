@@ -1,157 +1,107 @@
 """Checks of the files of one image; runs in several threads."""
 
 import hashlib
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from PIL import Image
-from pycocotools import mask as mask_utils
 
-from .source import Entry, Problem
+from .finding import Finding
+from .inspect_instances import inspect_masks
+from .inspect_panoptic import inspect_panoptic_map
+from .inspect_semantic import NO_CLASS_IDS, inspect_class_ids
+from .problem import Problem
+from .source import Entry, Source
 
 HASH_SIDE = 16
+ORIENTATION = 274  # number of the EXIF tag; 1 is upright, from 5 on the sides are swapped
 
 
-@dataclass
-class Finding:
-    """What was found in one image.
-
-    Attributes:
-        problems (list[Problem]): Faults.
-        areas (list[tuple[Any, int]]): Category id and pixels of each segment that has some.
-        void (float, optional): Share of the pixels that belong to no segment.
-        digest (bytes, optional): Hash of the image file.
-        look (np.ndarray, optional): ``(32,)`` uint8, a perceptual hash of 256 bits.
-    """
-    problems: list[Problem] = field(default_factory=list)
-    areas: list[tuple[Any, int]] = field(default_factory=list)
-    void: float | None = None
-    digest: bytes | None = None
-    look: np.ndarray | None = None
-
-
-def inspect(entry: Entry, headers_only: bool) -> Finding:
+def inspect(entry: Entry, source: Source, headers_only: bool) -> Finding:
     """Check the image and its annotation.
 
     Args:
         entry (Entry): The image.
+        source (Source): Its split.
         headers_only (bool): Only that the files are there and their headers give the right size.
     """
     finding = Finding()
-    _inspect_image(entry, headers_only, finding)
-    if entry.map_path is not None:
-        _inspect_map(entry, headers_only, finding)
-    elif not headers_only:
-        _inspect_masks(entry, finding)
+    _inspect_image(entry, source, headers_only, finding)
+    if source.form == 'instance':
+        if not headers_only:
+            inspect_masks(entry, source, finding)
+    elif entry.map_path is not None and _inspect_map_header(entry, source, finding) and not headers_only:
+        (inspect_class_ids if source.form == 'semantic' else inspect_panoptic_map)(entry, source, finding)
     return finding
 
 
 def _open(entry: Entry, path: str, what: str, finding: Finding) -> Image.Image | None:
-    """Open a file and see that its size is that of the JSON file; only the header is read."""
-    def report(kind: str, text: str) -> None:
-        finding.problems.append(Problem(kind, entry.image['id'], text))
-
-    if not Path(path).is_file():
-        report(f'missing {what}', f'{path} is not there')
-        return None
+    """Open a file; only the header is read."""
     try:
-        image = Image.open(path)
+        return Image.open(path)
+    except FileNotFoundError:
+        finding.problems.append(Problem(f'missing {what}', entry.id, f'{path} is not there'))
     except Exception as error:  # Pillow raises many types on files that are no images
-        report(f'corrupt {what}', f'{path}: {error}')
-        return None
-    given = (entry.image['width'], entry.image['height'])
-    if image.size != given:
-        report('wrong size', f'{path} is {image.size[0]} x {image.size[1]}, the JSON file says {given[0]} x {given[1]}')
-    return image
+        finding.problems.append(Problem(f'corrupt {what}', entry.id, f'{path}: {error}'))
+    return None
 
 
-def _inspect_image(entry: Entry, headers_only: bool, finding: Finding) -> None:
+def _inspect_image(entry: Entry, source: Source, headers_only: bool, finding: Finding) -> None:
     image = _open(entry, entry.path, 'image', finding)
-    if image is None or headers_only:
+    if image is None:
         return
-    finding.digest = hashlib.blake2b(Path(entry.path).read_bytes(), digest_size=16).digest()
-    try:
-        with image:
+    with image:
+        _check_size(image, entry, source, finding)
+        if headers_only:
+            return
+        try:
+            finding.digest = hashlib.blake2b(Path(entry.path).read_bytes(), digest_size=16).digest()
             image.load()
             small = image.convert('L').resize((HASH_SIDE + 1, HASH_SIDE), Image.Resampling.BOX)
-    except Exception as error:
-        finding.problems.append(Problem('corrupt image', entry.image['id'], f'{entry.path}: {error}'))
-        return
+        except Exception as error:
+            finding.problems.append(Problem('corrupt image', entry.id, f'{entry.path}: {error}'))
+            return
     grey = np.asarray(small, dtype=np.int16)  # (16, 17)
     finding.look = np.packbits(grey[:, 1:] > grey[:, :-1])  # (32,)
 
 
-def read_ids(path: str) -> np.ndarray:
-    """Read the segment ids ``(H, W)`` int32 of a panoptic PNG: R + 256 G + 65536 B."""
-    with Image.open(path) as image:
-        rgb = np.asarray(image.convert('RGB'), dtype=np.int32)  # (H, W, 3)
-    return rgb @ np.array([1, 256, 65536], dtype=np.int32)
+def _check_size(image: Image.Image, entry: Entry, source: Source, finding: Finding) -> None:
+    """Set the size of the image as the pipeline loads it, and compare it with that of the JSON file."""
+    # A look for EXIF in a file whose header has none would decode it.
+    orientation = image.getexif().get(ORIENTATION, 1) if source.turns and 'exif' in image.info else 1
+    finding.size = image.size[::-1] if orientation in (5, 6, 7, 8) else image.size
+    turned = f', turned by its EXIF orientation {orientation}' if orientation in range(2, 9) else ''
+    if entry.size is not None and finding.size != entry.size:
+        mend = ": save it upright, or load it with color_type='color_ignore_orientation'" if turned else ''
+        finding.problems.append(Problem(
+            'wrong size', entry.id, f'{entry.path} is {_by(finding.size)}{turned}, the JSON file says '
+            f'{_by(entry.size)}{mend}'))
+    elif turned:
+        finding.problems.append(Problem(
+            'turned by EXIF', entry.id, f'{entry.path} is loaded{turned}: see that its annotation is, too'))
 
 
-def _inspect_map(entry: Entry, headers_only: bool, finding: Finding) -> None:
-    opened = _open(entry, entry.map_path, 'map', finding)
-    if opened is None:
-        return
-    opened.close()
-    if headers_only:
-        return
-
-    def report(kind: str, text: str) -> None:
-        finding.problems.append(Problem(kind, entry.image['id'], text))
-
-    try:
-        ids = read_ids(entry.map_path)
-    except Exception as error:
-        report('corrupt map', f'{entry.map_path}: {error}')
-        return
-    pixels = dict(zip(*(values.tolist() for values in np.unique(ids, return_counts=True))))
-    void = pixels.pop(0, 0)
-    for segment in entry.segments:
-        count = pixels.pop(segment.get('id'), 0)
-        if not count:
-            if segment.get('area') != 0:
-                report('id not in PNG', f"segment {segment.get('id')} has no pixel in {entry.map_path}")
-            continue
-        finding.areas.append((segment.get('category_id'), count))
-        if 'area' in segment and segment['area'] != count:
-            report('wrong area', f"segment {segment['id']} has {count} pixels, the JSON file says {segment['area']}")
-    for id_, count in pixels.items():
-        report('id not in JSON', f'{entry.map_path} has {count} pixels of the id {id_}, which no segment has')
-    finding.void = (void + sum(pixels.values())) / ids.size
-
-
-def to_rle(segmentation: Any, height: int, width: int) -> dict:
-    """Return the run-length dict of COCO polygons or of either form of RLE."""
-    if isinstance(segmentation, list):
-        return mask_utils.merge(mask_utils.frPyObjects(segmentation, height, width))
-    if isinstance(segmentation['counts'], list):
-        return mask_utils.frPyObjects(segmentation, height, width)
-    return segmentation
-
-
-def _inspect_masks(entry: Entry, finding: Finding) -> None:
-    rles = []
-    size = [entry.image['height'], entry.image['width']]
-    for segment in entry.segments:
-        if not segment.get('segmentation'):
-            continue
-        try:
-            rle = to_rle(segment['segmentation'], *size)
-            area = int(mask_utils.area(rle))
-        except Exception as error:
+def _inspect_map_header(entry: Entry, source: Source, finding: Finding) -> bool:
+    """Check the header of the PNG; returns whether its pixels can be read."""
+    image = _open(entry, entry.map_path, 'map', finding)
+    if image is None:
+        return False
+    with image:
+        expected = entry.size or finding.size
+        if expected is not None and image.size != expected:
+            than = 'the JSON file says' if entry.size else 'its image is'
             finding.problems.append(Problem(
-                'malformed entry', entry.image['id'], f"segment {segment.get('id')}: {error}"))
-            continue
-        if list(rle['size']) != size:
+                'wrong size', entry.id, f'{entry.map_path} is {_by(image.size)}, {than} {_by(expected)}'))
+        if image.format == 'JPEG':
             finding.problems.append(Problem(
-                'wrong size', entry.image['id'], f"the RLE of segment {segment.get('id')} is of size {rle['size']}"))
-        elif area:
-            finding.areas.append((segment.get('category_id'), area))
-            rles.append(rle)
-        else:
+                'lossy map', entry.id, f'{entry.map_path} is a JPEG file, which does not keep ids: make it a PNG'))
+        if source.form == 'semantic' and image.mode not in ('1', 'L', 'P', 'I', 'I;16', 'I;16L', 'I;16B'):
             finding.problems.append(Problem(
-                'empty mask', entry.image['id'], f"the mask of segment {segment.get('id')} has no pixel"))
-    covered = int(mask_utils.area(mask_utils.merge(rles))) if rles else 0
-    finding.void = 1 - covered / (size[0] * size[1])
+                NO_CLASS_IDS, entry.id, f'{entry.map_path} is of mode {image.mode}: it must have one channel (or a '
+                'palette) whose values are class ids'))
+            return False
+    return True
+
+
+def _by(size: tuple[int, int]) -> str:
+    return f'{size[0]} x {size[1]}'

@@ -8,57 +8,90 @@ import numpy as np
 from PIL import Image
 from pycocotools import mask as mask_utils
 
-from .check import SplitReport
-from .inspect_image import read_ids, to_rle
-from .source import Entry
+from .inspect_instances import to_rle
+from .inspect_panoptic import read_ids
+from .repair_semantic import write_clean_maps
+from .report import SplitReport
+from .source import Entry, Source, is_id
 
 # An image with one of these has no annotation that can be trusted, or is shown to the training though it is tested on.
-DROPS_IMAGE = {'missing image', 'missing map', 'corrupt image', 'corrupt map', 'wrong size', 'in train and val',
-               'no annotation'}
+DROPS_IMAGE = {'missing image', 'missing map', 'corrupt image', 'corrupt map', 'lossy map', 'no class ids',
+               'wrong size', 'in train and val', 'no annotation'}
+# What only a person can decide.
+STAYS = {'malformed category', 'category name twice', 'isthing missing', 'classes unusable', 'classes differ',
+         'category ids differ'}
 
 
-def write_clean_copy(split: SplitReport, folder: str | Path) -> tuple[Path, int]:
-    """Write the JSON file, and for panoptic data the PNGs, without what is wrong; the images stay where they are.
+def write_clean_copy(split: SplitReport, folder: str | Path) -> tuple[dict[str, str], int]:
+    """Write the annotation file, and of panoptic and semantic data the PNGs, without what is wrong.
 
-    Images with missing or corrupt files, with other sizes than annotated or with a copy in the val set are left out.
-    Segments without pixels, of unknown categories or listed twice are left out; their pixels, and those that no
-    segment has, become void. Areas and boxes are those of the masks.
+    The images stay where they are. Those with missing or corrupt files, with other sizes than annotated or with a copy
+    in the val set are left out.
+
+    COCO's formats: segments without pixels, of unknown categories or listed twice are left out; their pixels, and those
+    that no segment has, become void. Areas and boxes are those of the masks. Of categories with one id the first stays.
+    Semantic data: see :func:`~mask2former.data_check.repair_semantic.write_clean_maps`.
 
     Args:
         split (SplitReport): Of a check that read the pixels.
-        folder (str | Path): Gets ``<name>.json`` and the folder ``<name>/`` of the PNGs.
+        folder (str | Path): Gets a file of the annotation file's name, and a folder for the PNGs.
 
     Returns:
-        tuple[Path, int]: The JSON file and how many images it has.
+        tuple[dict[str, str], int]: The settings of the data set that use the copy (``ann_file`` and, with PNGs,
+        ``data_prefix.seg``), and how many images it has.
+
+    Raises:
+        ValueError: The copy would overwrite the file that was checked.
     """
-    source = split.source
+    source, folder = split.source, Path(folder).absolute()
     dropped = {problem.image for problem in split.problems if problem.kind in DROPS_IMAGE}
-    path = Path(folder) / Path(source.ann_file).name
-    if path.resolve() == Path(source.ann_file).resolve():
+    entries = [entry for image_id, entry in source.entries.items()
+               if image_id not in dropped and (source.form != 'panoptic' or entry.map_path is not None)]
+    path = folder / (Path(source.ann_file).name or f'{source.name}.txt')
+    maps = folder / f'{path.stem}_maps'
+    if source.ann_file and path.resolve() == Path(source.ann_file).resolve():
         raise ValueError(f"'{path}' is the file that was checked: give another folder for the clean copy.")
-    maps = path.with_suffix('')
-    (maps if source.panoptic else path.parent).mkdir(parents=True, exist_ok=True)
-    images, annotations = [], []
-    for image_id, entry in source.entries.items():
-        if image_id in dropped:
-            continue
-        images.append(entry.image)
-        if source.panoptic:
-            annotations.append(_clean_map(entry, source.categories, maps))
+    folder.mkdir(parents=True, exist_ok=True)
+    settings = dict(ann_file=str(path))
+    if source.form != 'instance':
+        maps.mkdir(exist_ok=True)
+        settings['data_prefix.seg'] = f'{maps}/'
+    if source.form == 'semantic':
+        return settings, write_clean_maps(source, entries, path, maps)
+    annotations = []
+    for entry in entries:
+        if source.form == 'panoptic':
+            annotations.append(_clean_map(entry, source, maps, len(annotations)))
         else:
-            annotations += _clean_masks(entry, source.categories, len(annotations))
-    path.write_text(json.dumps({**source.raw, 'images': images, 'annotations': annotations}))
-    return path, len(images)
+            annotations += _clean_masks(entry, source, len(annotations))
+    content = {**source.raw, 'images': [entry.image for entry in entries], 'annotations': annotations}
+    if 'categories' in source.raw:
+        content['categories'] = _clean_categories(source.raw['categories'])
+    path.write_text(json.dumps(content))
+    return settings, len(entries)
 
 
-def _clean_map(entry: Entry, categories: dict, folder: Path) -> dict:
+def _clean_categories(rows: Any) -> Any:
+    kept = {}
+    for row in rows if isinstance(rows, list) else ():
+        if not isinstance(row, dict) or not is_id(row.get('id')):
+            return rows
+        kept.setdefault(row['id'], row)
+    return list(kept.values())
+
+
+def _known(segment: dict, source: Source) -> bool:
+    return is_id(segment.get('category_id')) and segment['category_id'] in source.categories
+
+
+def _clean_map(entry: Entry, source: Source, folder: Path, number: int) -> dict:
     ids = read_ids(entry.map_path)  # (H, W)
     segments, kept = [], np.zeros_like(ids)
     for segment in entry.segments:
         id_ = segment.get('id')
-        mask = ids == id_
-        if not id_ or segment.get('category_id') not in categories or any(s['id'] == id_ for s in segments):
+        if not isinstance(id_, int) or id_ <= 0 or not _known(segment, source) or any(s['id'] == id_ for s in segments):
             continue
+        mask = ids == id_
         rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
         if not len(rows):
             continue
@@ -66,22 +99,30 @@ def _clean_map(entry: Entry, categories: dict, folder: Path) -> dict:
         box = [columns[0], rows[0], columns[-1] - columns[0] + 1, rows[-1] - rows[0] + 1]  # xywh
         segments.append({**segment, 'area': int(mask.sum()), 'bbox': [int(value) for value in box]})
     rgb = np.stack([kept & 255, kept >> 8 & 255, kept >> 16], axis=-1).astype(np.uint8)  # (H, W, 3)
-    name = Path(entry.map_path).name
+    name = f'{Path(entry.map_path).stem}.png'
+    if (folder / name).exists():  # the files came from several folders
+        name = f'{number}_{name}'
     Image.fromarray(rgb).save(folder / name)
-    return dict(image_id=entry.image['id'], file_name=name, segments_info=segments)
+    return dict(image_id=entry.id, file_name=name, segments_info=segments)
 
 
-def _clean_masks(entry: Entry, categories: dict, count: int) -> list[dict[str, Any]]:
+def _clean_masks(entry: Entry, source: Source, count: int) -> list[dict[str, Any]]:
     annotations = []
+    width, height = entry.size
     for segment in entry.segments:
-        if segment.get('category_id') not in categories or not segment.get('segmentation'):
+        if not _known(segment, source) or not segment.get('segmentation'):
             continue
+        segmentation = segment['segmentation']
         try:
-            rle = to_rle(segment['segmentation'], entry.image['height'], entry.image['width'])
-            area = int(mask_utils.area(rle))
+            rle = to_rle(segmentation, height, width)
+            mask_utils.decode(rle)
         except Exception:  # it was reported as malformed
             continue
-        if area and list(rle['size']) == [entry.image['height'], entry.image['width']]:
-            annotations.append({**segment, 'id': count + len(annotations) + 1, 'area': area,
-                                'bbox': mask_utils.toBbox(rle).tolist()})
+        area = int(mask_utils.area(rle))
+        if not area or list(rle['size']) != [height, width]:
+            continue
+        if isinstance(segmentation, list):
+            segmentation = [polygon for polygon in segmentation if len(polygon) >= 6 and len(polygon) % 2 == 0]
+        annotations.append({**segment, 'id': count + len(annotations) + 1, 'segmentation': segmentation, 'area': area,
+                            'bbox': mask_utils.toBbox(rle).tolist()})
     return annotations
