@@ -188,6 +188,10 @@ def _fast_evaluation(truth: COCO, detections: Sequence[dict], kind: str, image_i
         sides.append(FastCOCO(dict(images=images, categories=truth.dataset['categories'], annotations=[
             dict(annotation, id=number, image_id=place[annotation['image_id']])
             for number, annotation in enumerate(chosen, start=1)])))
-    evaluation = COCOeval_faster(*sides, iouType=kind, lvis_style=lvis)
+    if kind == 'boundary':
+        from .boundary_evaluation import BoundaryEvaluation
+        evaluation = BoundaryEvaluation(*sides, iouType='segm', lvis_style=lvis)
+    else:
+        evaluation = COCOeval_faster(*sides, iouType=kind, lvis_style=lvis)
     evaluation.params.imgIds = list(place.values())
     return evaluation
