@@ -47,3 +47,9 @@ def test_instances_leave_out_empty_masks():
     assert (instance['category_id'], instance['area'], instance['bbox']) == (4, 4, [2, 1, 2, 2])
     assert (mask_utils.decode(instance['segmentation']) == masks[1]).all()
     assert coco_files.instances_of(masks[:0], []) == []
+
+
+def test_more_instances_than_a_byte_counts():
+    masks = np.zeros((300, 4, 5), bool)
+    masks[:, 1:3, 2:4] = True
+    assert [instance['area'] for instance in coco_files.instances_of(masks, [3] * 300)] == [4] * 300

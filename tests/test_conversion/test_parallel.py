@@ -51,3 +51,10 @@ def test_other_settings_are_refused(tmp_path):
         run(tmp_path, {'a': 2}, size=(1, 3))
     finish(tmp_path / 'deep' / 'journal')
     run(tmp_path, {'a': 2}, size=(1, 3))
+
+
+@pytest.mark.parametrize('workers', [1, 2])
+def test_an_error_says_where(tmp_path, workers):
+    with pytest.raises(TypeError) as caught:
+        run(tmp_path, {'a': 2, 'wrong': '3'}, workers)
+    assert caught.value.__notes__ == ["This happened at 'wrong'."]

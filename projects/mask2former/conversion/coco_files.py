@@ -80,7 +80,8 @@ def instances_of(masks: np.ndarray, category_ids: Sequence[int]) -> list[dict]:
     if not len(masks):
         return []
     rles = mask_utils.encode(np.asfortranarray(masks.transpose(1, 2, 0), dtype=np.uint8))
-    areas, boxes = mask_utils.area(rles).tolist(), mask_utils.toBbox(rles).tolist()
+    # One by one: pycocotools 2.0.11 fails at the areas of more than 255.
+    areas, boxes = [int(mask_utils.area(rle)) for rle in rles], mask_utils.toBbox(rles).tolist()
     return [
         dict(
             category_id=category_id,

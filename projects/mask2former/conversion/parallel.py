@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -50,21 +51,25 @@ def convert_all(function: Callable[[Any], Any],
             lines.write(json.dumps(record) + '\n')
         bar = stack.enter_context(tqdm(desc=description, total=len(items), initial=len(results), disable=None))
 
-        def keep(name: str, result: Any) -> None:
-            results[name] = result
-            lines.write(json.dumps([name, result]) + '\n')
+        def keep(name: str, result_of: Callable[[], Any]) -> None:
+            try:
+                results[name] = result_of()
+            except Exception as error:
+                error.add_note(f"This happened at '{name}'.")
+                raise
+            lines.write(json.dumps([name, results[name]]) + '\n')
             lines.flush()
             bar.update()
 
         if num_workers <= 1:
             for name, item in todo.items():
-                keep(name, function(item))
+                keep(name, partial(function, item))
         else:
             pool = ProcessPoolExecutor(num_workers)
             stack.callback(pool.shutdown, cancel_futures=True)
             names = {pool.submit(function, item): name for name, item in todo.items()}
             for future in as_completed(names):
-                keep(names[future], future.result())
+                keep(names[future], future.result)
     return {name: results[name] for name in items}
 
 

@@ -52,7 +52,8 @@ def encode(mask: np.ndarray) -> dict:
 
 def smaller_on_top(layers: Sequence[Layer]) -> list[Layer]:
     """The layers by area, the largest first; crowds lie below all others. Equal ones keep their order."""
-    areas = mask_utils.area([layer.rle for layer in layers]).tolist() if layers else []
+    # One by one: pycocotools 2.0.11 fails at the areas of more than 255.
+    areas = [int(mask_utils.area(layer.rle)) for layer in layers]
     order = sorted(range(len(layers)), key=lambda place: (not layers[place].iscrowd, -areas[place]))
     return [layers[place] for place in order]
 
