@@ -7,25 +7,19 @@ label_map = {
     0: 'sky', 1: 'building', 2: 'pole', 3: 'road', 4: 'pavement', 5: 'tree', 6: 'signsymbol', 7: 'fence', 8: 'car',
     9: 'pedestrian', 10: 'bicyclist'
 }
-crop_size = (480, 352)  # width, height
 
 train_pipeline = [
-    dict(type='LoadImage'),
-    dict(type='LoadSemanticSegments'),
-    dict(type='LargeScaleJitter', crop_size=crop_size, scale=(480, 360), ratio_range=(0.75, 2.0)),
+    *_base_.train_load,
+    dict(type='LargeScaleJitter', crop_size=(384, 288), scale=(480, 360), ratio_range=(0.6, 1.8)),
     dict(type='PhotoMetricDistortion'),
     dict(type='RandomFlip', prob=0.5),
-    dict(type='PackSegInputs'),
+    *_base_.train_pack,
 ]
-test_pipeline = [
-    dict(type='LoadImage'),
-    dict(type='LoadSemanticGroundTruth'),
-    dict(type='PackSegInputs'),
-]
+test_pipeline = [*_base_.test_load, *_base_.test_pack]
 
 train_dataloader = dict(
     batch_size=4,
-    num_workers=2,
+    num_workers=1,
     dataset=dict(
         type=dataset_type,
         data_root=data_root,
