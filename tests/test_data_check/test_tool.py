@@ -1,0 +1,149 @@
+"""The command: what it prints, its page, its exit code."""
+
+import importlib.util
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from mmengine.registry import DefaultScope, init_default_scope
+
+from mask2former.apis.cli import run_tool
+
+from .conftest import LABEL_MAP
+
+ROOT = Path(__file__).resolve().parents[2]
+SHAPES = ROOT / 'configs' / 'shapes' / 'mask2former_efficientnet-lite0_shapes-panoptic.py'
+
+
+@pytest.fixture(autouse=True)
+def scope():
+    """The tool sets the default scope; afterwards it is what it was."""
+    before = DefaultScope.get_current_instance()
+    yield
+    if before is not None:
+        init_default_scope(before.scope_name)
+
+
+def load_tool():
+    spec = importlib.util.spec_from_file_location('check_dataset', ROOT / 'tools' / 'misc' / 'check_dataset.py')
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def run(monkeypatch, config, *arguments, options=()):
+    monkeypatch.setattr('sys.argv', ['check_dataset.py', str(config), '--jobs', '1', *map(str, arguments),
+                                     *(['--cfg-options', *options] if options else [])])
+    monkeypatch.setenv('COLUMNS', '200')
+    with pytest.raises(SystemExit) as caught:
+        load_tool().main()
+    return caught.value.code
+
+
+def shapes_options(data):
+    return [f'{split}_dataloader.dataset.data_root={data.root}/' for split in ('train', 'val')]
+
+
+@pytest.fixture
+def semantic_config(data, tmp_path):
+    """A config of the class-id PNG files."""
+    path = tmp_path / 'semantic.py'
+    parts = ['default_scope = "mask2former"', 'model = dict(head=dict(num_queries=2))']
+    for split in ('train', 'val'):
+        parts.append(f'{split}_dataloader = dict(dataset=dict(type="SemanticPngFormat", data_root={str(data.root)!r}, '
+                     f'data_prefix=dict(img="{split}/", seg="semantic_{split}/"), label_map={LABEL_MAP}, '
+                     'ignore_index=(0, 255), pipeline=[]))')
+    path.write_text('\n'.join(parts))
+    return path
+
+
+def test_sound_data(sound, monkeypatch, capsys):
+    assert run(monkeypatch, SHAPES, '--headers', options=shapes_options(sound)) == 0
+    assert '0 errors.' in capsys.readouterr().out
+    assert run(monkeypatch, SHAPES, options=shapes_options(sound)) == 0
+    text = capsys.readouterr().out
+    assert '0 errors.' in text and '11 images in ' in text and 'Classes of train' in text
+
+
+def test_faults_are_printed_mended_and_gone(data, tmp_path, monkeypatch, capsys):
+    data.image(0).unlink()
+    fixed = tmp_path / 'fixed'
+    assert run(monkeypatch, SHAPES, '--fix', fixed, options=shapes_options(data)) == 1
+    text = capsys.readouterr().out
+    assert 'missing image' in text and str(data.root / 'train' / '000000.jpg') in text and '1 errors.' in text
+    assert 'The clean copy of train has 7 of 8 images.' in text
+    settings = re.findall(r'Use it: --cfg-options (.*)', text)
+    assert len(settings) == 2
+    options = [*shapes_options(data), *' '.join(settings).split()]
+    assert run(monkeypatch, SHAPES, options=options) == 0
+    assert '10 images in' in capsys.readouterr().out
+    assert run(monkeypatch, SHAPES, '--headers', '--fix', fixed, options=shapes_options(data)) == 2  # wrong arguments
+
+
+def test_semantic_faults_are_printed_mended_and_gone(data, semantic_config, tmp_path, monkeypatch, capsys):
+    data.paint(1, 77, 20)
+    data.class_map(2).unlink()
+    assert run(monkeypatch, semantic_config, '--fix', tmp_path / 'fixed', '--html', tmp_path / 'page.html') == 1
+    text = capsys.readouterr().out
+    assert 'missing map' in text and '77 (20 pixels)' in text and '2 errors.' in text
+    assert 'images with more classes than queries' in text and 'more segments than queries' in text
+    assert 'has 7 of 8 images' in text
+    page = (tmp_path / 'page.html').read_text()
+    assert page.count('<img') == 8 + 3 and '77 (20 pixels)' in page
+    settings = ' '.join(re.findall(r'Use it: --cfg-options (.*)', text)).split()
+    assert run(monkeypatch, semantic_config, options=settings) == 0
+
+
+def test_what_cannot_be_mended_is_said(data, tmp_path, monkeypatch, capsys):
+    data.edit(lambda content: [row.pop('isthing') for row in content['categories']])
+    assert run(monkeypatch, SHAPES, '--fix', tmp_path / 'fixed', options=shapes_options(data)) == 1
+    text = capsys.readouterr().out
+    assert 'isthing missing' in text and 'Still to be mended by hand in train: isthing missing.' in text
+
+
+class Tags(HTMLParser):
+    """Collects the tags and attributes of a page, and whether each is closed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open, self.seen, self.sources = [], set(), []
+
+    def handle_starttag(self, tag, attributes):
+        self.seen.add(tag)
+        self.sources += [value for name, value in attributes if name in ('src', 'href') or name.startswith('on')]
+        if tag not in ('meta', 'img', 'br'):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+
+def test_names_cannot_put_anything_into_page_or_terminal(data, tmp_path, monkeypatch, capsys):
+    name = '\x1b[31m[red]"><script>alert(1)<script>\udcff.jpg'
+
+    def change(content):
+        content['images'][0]['file_name'] = name
+        content['categories'][0]['name'] = '<b onload="x">disc</b> [bold]{{ 7 * 7 }}'
+        content['annotations'][1]['segments_info'][0]['category_id'] = '</td><script>'
+
+    for split in ('train', 'val'):
+        data.edit(change, split=split)
+    page_file = tmp_path / 'page.html'
+    assert run(monkeypatch, SHAPES, '--html', page_file, options=shapes_options(data)) == 1
+    text, page = capsys.readouterr().out, page_file.read_text()
+    assert '\x1b[31m' not in text and '[red]"><script>' in text and '[bold]{{ 7 * 7 }}' in text
+    tags = Tags()
+    tags.feed(page)
+    assert not tags.open
+    assert tags.seen == set('html head meta title style body h1 h2 h3 span table tr th td div figure figcaption img br '
+                            'p'.split()) - ({'p'} - tags.seen)
+    assert tags.sources and all(source.startswith('data:image/jpeg;base64,') for source in tags.sources)
+    assert '\x1b' not in page and '&lt;b onload=' in page and "default-src 'none'" in page
+
+
+def test_one_sentence_where_the_config_is_wrong(data, monkeypatch):
+    options = [*shapes_options(data), 'val_dataloader.dataset.ann_file=nowhere.json']
+    monkeypatch.setattr('sys.argv', ['check_dataset.py', str(SHAPES), '--cfg-options', *options])
+    with pytest.raises(SystemExit, match=r"^Error: Annotation file '.*nowhere.json' does not exist"):
+        run_tool(load_tool().main)
