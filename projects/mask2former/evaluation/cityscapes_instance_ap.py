@@ -24,9 +24,9 @@ class CityscapesInstanceAP(BaseMetric):
 
     They are not COCO's (:class:`InstanceAP`): an unmatched detection mostly on void, on a group or on a tiny object is
     left out, a pair matches at an IoU *over* the threshold, and the precision is not made monotonous. The ground
-    truth are the official ``instanceIds`` PNGs, since panoptic files lack the difference between void and what no
-    class is evaluated for. Pixels are counted here, image by image, from masks in memory; the curve and its area are
-    cityscapesscripts' own functions.
+    truth are the official ``instanceIds`` PNGs: in panoptic files caravans and trailers are void, while a detection
+    of a car on them is wrong here. Pixels are counted image by image, from masks in memory; the curve and its area
+    are cityscapesscripts' own functions.
 
     Args:
         gt_dir (str, optional): Folder ``gtFine/{split}``. By default it is found from the ``img_path`` of an image in
