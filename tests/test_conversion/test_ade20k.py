@@ -24,6 +24,8 @@ def tree(tmp_path):
     images = dict(ADE_train_00000001=(40, 56), ADE_train_00000002=(32, 24), ADE_val_00000001=(28, 36))
     for name, size in images.items():
         folder = 'training' if 'train' in name else 'validation'
+        (tmp_path / 'images' / folder).mkdir(parents=True, exist_ok=True)
+        (tmp_path / 'images' / folder / '._hidden.jpg').write_bytes(b'')
         save(tmp_path / 'images' / folder / f'{name}.jpg', rng.integers(0, 256, (*size, 3), np.uint8))
         # 1 wall, 3 sky, 8 bed (a thing, here partly without an instance), 150 flag (a thing)
         save(tmp_path / 'annotations' / folder / f'{name}.png', blocks(rng, size, [0, 1, 3, 8, 150]))

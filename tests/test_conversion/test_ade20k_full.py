@@ -48,6 +48,7 @@ def tree(tmp_path):
         save(root / 'images/ADE' / f'{name}_seg.png', rgb)
         save(root / 'images/ADE' / f'{name}_parts_1.png', rgb)
         save(root / 'images/ADE' / name / 'instance_000_x.png', rgb)
+        (root / 'images/ADE' / name).with_name('._hidden.jpg').write_bytes(b'')
     return root
 
 

@@ -27,6 +27,7 @@ def tree(tmp_path):
             ids = blocks(rng, (32, 64), [7, 23, 26000, 26001, 24000, 24, 4, 0], np.uint16)
             save(tmp_path / 'gtFine' / split / city / f'{name}_gtFine_instanceIds.png', ids)
             save(tmp_path / 'gtFine' / split / city / f'{name}_gtFine_labelIds.png', np.zeros((32, 64), np.uint8))
+            (tmp_path / 'gtFine' / split / city / '._hidden_gtFine_instanceIds.png').write_bytes(b'')
             save(tmp_path / 'leftImg8bit' / split / city / f'{name}_leftImg8bit.png', np.zeros((32, 64, 3), np.uint8))
     return tmp_path
 

@@ -42,7 +42,7 @@ def convert_ade20k_full(root: str | Path, splits: Sequence[str], num_workers: in
     for split in splits:
         folder = need(root / 'images' / 'ADE' / split, 'give the folder ADE20K_2021_17_01')
         items = {}
-        for path in sorted(folder.rglob('*.jpg')):
+        for path in sorted(folder.rglob('[!.]*.jpg')):
             if path.stem in items:
                 raise DataError(f"'{path}' and '{items[path.stem]}' have the same name; unpack the release anew.")
             items[path.stem] = str(path)

@@ -38,7 +38,7 @@ def convert_cityscapes(root: str | Path, splits: Sequence[str], num_workers: int
     root, written = Path(root) / 'gtFine', []
     for split in splits:
         folder = need(root / split, 'unpack gtFine_trainvaltest.zip of https://www.cityscapes-dataset.com there')
-        paths = sorted(folder.glob(f'*/*{SUFFIX}'))
+        paths = sorted(folder.glob(f'*/[!.]*{SUFFIX}'))
         if not paths:
             raise FileNotFoundError(f"'{folder}' has no CITY/*{SUFFIX}; unpack gtFine_trainvaltest.zip completely.")
         path = root / f'cityscapes_panoptic_{split}.json'

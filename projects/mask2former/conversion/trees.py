@@ -25,13 +25,13 @@ def need(path: str | Path, mend: str) -> Path:
 
 
 def stems(folder: str | Path, suffix: str, mend: str) -> list[str]:
-    """The sorted names, without the suffix, of a folder's files that end with it.
+    """The sorted names, without the suffix, of a folder's files that end with it; hidden files are left out.
 
     Raises:
         FileNotFoundError: If the folder is absent or has none; ``mend`` ends the message.
     """
     names = [path.name for path in need(folder, mend).iterdir()]
-    found = sorted(name.removesuffix(suffix) for name in names if name.endswith(suffix))
+    found = sorted(name.removesuffix(suffix) for name in names if name.endswith(suffix) and name[0] != '.')
     if not found:
         raise FileNotFoundError(f"'{folder}' has no file that ends with '{suffix}'; {mend}.")
     return found
