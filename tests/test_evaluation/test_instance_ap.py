@@ -1,6 +1,5 @@
 """InstanceAP against pycocotools' own COCOeval.summarize, which has no part in the fast evaluator."""
 
-import copy
 import json
 
 import numpy as np
@@ -8,78 +7,9 @@ import pytest
 import torch
 from pycocotools import mask as mask_utils
 from pycocotools.coco import COCO
-from pycocotools.cocoeval import COCOeval
-from scipy.ndimage import binary_erosion
 
-from mask2former.registry import METRICS
-
+from .instance_results import build, close, disturbed, pycocotools_result
 from .samples import instances, panoptic, run, run_on_ranks, sample
-
-NAMES = ('mAP', 'mAP_50', 'mAP_75', 'mAP_s', 'mAP_m', 'mAP_l')
-
-
-def pycocotools_result(truth, results, kind, image_ids):
-    """Return the summary of pycocotools' own way: loadRes, evaluate, accumulate, summarize (100 detections)."""
-    results = [{key: value for key, value in result.items() if key != ('bbox' if kind == 'segm' else 'segmentation')}
-               for result in copy.deepcopy(results)]
-    evaluation = COCOeval(truth, truth.loadRes(results), kind)
-    evaluation.params.imgIds = image_ids
-    evaluation.evaluate()
-    evaluation.accumulate()
-    evaluation.summarize()
-    return {f'{kind}_{name}': value for name, value in zip(NAMES, evaluation.stats.tolist())}
-
-
-def disturbed(truth, image_ids, meta, seed):
-    """Return samples with moved, lost, doubled and misnamed ground truth as predictions, and COCO results of them."""
-    rng = np.random.default_rng(seed)
-    label_of = {category: label for label, category in enumerate(meta['category_ids'])}
-    present = sorted({a['category_id'] for a in truth.anns.values()})
-    samples, results = [], []
-    for image_id in image_ids:
-        image = truth.imgs[image_id]
-        masks, labels = [], []
-        for annotation in truth.imgToAnns[image_id]:
-            for _ in range(rng.choice([0, 1, 1, 2])):
-                mask = np.roll(truth.annToMask(annotation), rng.integers(-6, 7, size=2), axis=(0, 1))
-                category = annotation['category_id'] if rng.random() < 0.8 else rng.choice(present)
-                if mask.any():
-                    masks.append(mask)
-                    labels.append(label_of[int(category)])
-        masks = np.array(masks, dtype=bool).reshape(-1, image['height'], image['width'])
-        predicted = instances(labels, rng.random(len(labels)), masks)
-        samples.append(sample(image_id, pred_instances=predicted))
-        for label, score, mask, box in zip(labels, predicted.scores.tolist(), masks, predicted.bboxes.tolist()):
-            results.append(dict(
-                image_id=image_id, category_id=meta['category_ids'][label], score=score,
-                segmentation=mask_utils.encode(np.asfortranarray(mask, dtype=np.uint8)),
-                bbox=[box[0], box[1], box[2] - box[0], box[3] - box[1]]))
-    return samples, results
-
-
-@pytest.fixture(scope='module')
-def real(shared_data):
-    """Samples and pycocotools' results on the original COCO polygons and crowd RLE of 100 images."""
-    ann_file = shared_data / 'coco_panoptic_200' / 'annotations' / 'instances_train2017.json'
-    truth = COCO(str(ann_file))
-    # Stuff after the things: its labels have no category in the file.
-    categories = sorted(truth.cats.values(), key=lambda c: c['name'])
-    meta = dict(classes=(*(c['name'] for c in categories), 'sky'), category_ids=(*(c['id'] for c in categories), 187),
-                isthing=(True,) * len(categories) + (False,))
-    image_ids = sorted(truth.imgs)
-    samples, results = disturbed(truth, image_ids, meta, seed=1)
-    expected = {}
-    for kind in ('segm', 'bbox'):
-        expected.update(pycocotools_result(truth, results, kind, image_ids))
-    return str(ann_file), truth, meta, samples, results, expected
-
-
-def build(**options):
-    return METRICS.build(dict(type='InstanceAP', **options))
-
-
-def close(expected):
-    return pytest.approx(expected, abs=1e-14)  # the evaluators add in other orders
 
 
 @pytest.mark.parametrize('backend', ['faster-coco-eval', 'pycocotools'])
@@ -97,95 +27,6 @@ def test_annotation_file_equals_pycocotools(real, backend):
     by_name = dict(classes=meta['classes'], isthing=meta['isthing'])
     assert run(build(ann_file=ann_file, metric='bbox', backend=backend), samples, by_name) == close({
         key: value for key, value in expected.items() if key.startswith('bbox')})
-
-
-class BoundaryEval(COCOeval):
-    """pycocotools with the definition of Boundary IoU, eq. 2 and appendix: min(mask IoU, boundary IoU), crowd by mask.
-
-    The boundary is what erosion by a 3 x 3 square takes away, repeated for 2 % of the diagonal; outside is background.
-    """
-
-    def boundary(self, rle):
-        mask = mask_utils.decode(rle).astype(bool)
-        rounds = max(1, int(round(0.02 * float(np.hypot(*mask.shape)))))
-        return mask & ~binary_erosion(mask, np.ones((3, 3)), iterations=rounds, border_value=0)
-
-    def computeIoU(self, image_id, category_id):  # noqa: N802
-        ious = super().computeIoU(image_id, category_id)
-        truth, found = self._gts[image_id, category_id], self._dts[image_id, category_id]
-        if len(ious) == 0:
-            return ious
-        found = sorted(found, key=lambda d: -d['score'])[:self.params.maxDets[-1]]
-        for row, detection in enumerate(found):
-            of_found = self.boundary(detection['segmentation'])
-            for column, annotation in enumerate(truth):
-                if not annotation['iscrowd'] and ious[row, column] > 0:
-                    of_truth = self.boundary(annotation['segmentation'])
-                    share = (of_found & of_truth).sum() / (of_found | of_truth).sum()
-                    ious[row, column] = min(ious[row, column], share)
-        return ious
-
-
-def test_boundary_ap_equals_its_definition(real):
-    pytest.importorskip('faster_coco_eval')
-    ann_file, truth, meta, samples, results, expected = real
-    seen = samples[:50]
-    ids = [s.img_id for s in seen]
-    results = [{**result, 'bbox': None} for result in results if result['image_id'] in ids]
-    found = copy.deepcopy(truth)
-    found.dataset['annotations'] = [
-        dict(result, id=number, iscrowd=0, area=float(mask_utils.area(result['segmentation'])))
-        for number, result in enumerate(results, start=1)]
-    found.createIndex()
-    evaluation = BoundaryEval(truth, found, 'segm')
-    evaluation.params.imgIds = ids
-    evaluation.evaluate()
-    evaluation.accumulate()
-    evaluation.summarize()
-    by_hand = {f'boundary_{name}': value for name, value in zip(NAMES, evaluation.stats.tolist())}
-    assert run(build(ann_file=ann_file, metric='boundary'), seen, meta) == close(by_hand)
-    assert 0.05 < by_hand['boundary_mAP'] < expected['segm_mAP']
-
-
-@pytest.mark.filterwarnings('ignore::DeprecationWarning')
-@pytest.mark.parametrize('kind', ['segm', 'bbox'])
-def test_lvis_ap_equals_the_lvis_package(real, tmp_path, monkeypatch, kind):
-    """On COCO's annotations with LVIS's fields: a share of the categories of each image was not searched for."""
-    pytest.importorskip('faster_coco_eval')
-    lvis = pytest.importorskip('lvis')
-    monkeypatch.setattr(np, 'float', float, raising=False)  # what the package, of 2020, still calls
-    ann_file, truth, meta, samples, results, _ = real
-    content = json.loads(open(ann_file).read())
-    rng = np.random.default_rng(5)
-    ids = [category['id'] for category in content['categories']]
-    for category in content['categories']:
-        category['frequency'] = 'rcf'[int(rng.integers(3))]
-    for image in content['images']:
-        present = {a['category_id'] for a in content['annotations'] if a['image_id'] == image['id']}
-        others = rng.permutation([i for i in ids if i not in present]).tolist()
-        image['neg_category_ids'] = others[:40]
-        image['not_exhaustive_category_ids'] = [i for i in sorted(present) if rng.random() < 0.3]
-    content['annotations'] = [a for a in content['annotations'] if not a['iscrowd']]  # LVIS has none
-    path = tmp_path / 'lvis.json'
-    path.write_text(json.dumps(content))
-
-    limit = 12  # such that it matters
-    assert max(np.bincount([image for image in np.unique([r['image_id'] for r in results], return_inverse=True)[1]])
-               ) > limit
-    truth = lvis.LVIS(str(path))
-    kept = [{key: value for key, value in r.items() if key != ('bbox' if kind == 'segm' else 'segmentation')}
-            for r in copy.deepcopy(results)]
-    evaluation = lvis.LVISEval(truth, lvis.LVISResults(truth, kept, max_dets=limit), kind)
-    evaluation.run()
-    names = dict(mAP='AP', mAP_50='AP50', mAP_75='AP75', mAP_s='APs', mAP_m='APm', mAP_l='APl', mAP_r='APr',
-                 mAP_c='APc', mAP_f='APf')
-    expected = {f'{kind}_{ours}': float(evaluation.results[theirs]) for ours, theirs in names.items()}
-    result = run(build(ann_file=str(path), lvis=True, max_dets=(limit,), metric=kind), samples, meta)
-    assert result == close(expected)
-    assert len(set(expected.values())) == 9
-    with pytest.raises(ValueError, match='lvis=True needs the ann_file'):
-        build(lvis=True)
-    assert build(lvis=True, ann_file=str(path)).max_dets == (300,)
 
 
 def test_only_images_seen_are_evaluated(real):
