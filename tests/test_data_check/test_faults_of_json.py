@@ -1,6 +1,7 @@
 """Faults of COCO's JSON files: each is planted alone into sound data, found and named."""
 
 import copy
+import shutil
 
 import numpy as np
 import pytest
@@ -196,6 +197,9 @@ def test_what_is_read_from_the_config(data):
         dict(type='RepeatDataset', times=2, dataset=inner), cfg.val_dataloader.dataset])
     first, second = read_splits(cfg, 'train')
     assert (first.name, second.name, second.split) == ('train', 'train_2', 'train')
+    assert first.place == 'train_dataloader.dataset.datasets.0.dataset'
+    cfg.merge_from_dict({f'{first.place}.ann_file': 'annotations/panoptic_val.json'})
+    assert len(read_splits(cfg, 'train')[0].entries) == 3
     assert len(first.entries) == 8 and len(second.entries) == 3
     with pytest.raises(DataError, match='has no test_dataloader'):
         read_splits(cfg, 'test')
@@ -235,6 +239,17 @@ def test_more_segments_than_queries(data):
     assert over and kinds(split) == {'more segments than queries': len(over)}
     texts = [problem.text for problem in split.problems if problem.kind == 'more segments than queries']
     assert f'has {max(over.values())} segments, the model 3 queries' in texts[0]
+
+
+@pytest.mark.parametrize('form', ['panoptic', 'instance', 'semantic'])
+def test_sets_without_annotations(data, form):
+    """Of a test set nothing but the images need be there."""
+    data.edit(lambda content: content.pop('annotations'), 'panoptic' if form == 'panoptic' else 'instances')
+    shutil.rmtree(data.root / 'semantic_train')
+    [split] = data.check(form, splits=('train',), test_mode=True).splits
+    assert not split.problems and len(split.findings) == 8
+    if form != 'semantic':
+        assert found_in(data.check(form, splits=('train',)).splits[0]) == {'malformed entry': 1, 'no annotation': 8}
 
 
 @pytest.mark.parametrize('share', [0, 0.01, 0.5, 1])

@@ -195,6 +195,17 @@ def test_nothing_is_written_outside_the_folder(data, tmp_path):
     assert len(set(names)) == len(names) and all('/' not in name for name in names)
 
 
+@pytest.mark.parametrize('form, left', [('panoptic', NUM_TRAIN - 1), ('instance', NUM_TRAIN)])
+def test_images_without_annotation(data, tmp_path, form, left):
+    """Instance data may have images that show nothing to learn; a panoptic image without PNG cannot be learnt."""
+    data.edit(lambda content: content.update(annotations=[a for a in content['annotations'] if a['image_id'] != 4]),
+              'panoptic' if form == 'panoptic' else 'instances')
+    [before] = data.check(form, splits=('train',)).splits
+    settings, count = write_clean_copy(before, tmp_path / 'clean')
+    after, dataset = check_copy(data, form, settings)
+    assert count == len(dataset) == left and kinds(after) == ({} if form == 'panoptic' else {'no annotation': 1})
+
+
 @pytest.mark.parametrize('form', ['panoptic', 'instance'])
 def test_the_checked_file_is_not_overwritten(data, form):
     [before] = data.check(form, splits=('train',)).splits

@@ -53,7 +53,7 @@ def main() -> None:
         for split in report.splits:
             name, total = split.source.name, len(split.source.entries)
             settings, count = write_clean_copy(split, Path(args.fix) / name)
-            used = ' '.join(f'{split.source.split}_dataloader.dataset.{key}={value}' for key, value in settings.items())
+            used = ' '.join(f'{split.source.place}.{key}={value}' for key, value in settings.items())
             console.print(escape(printable(f'The clean copy of {name} has {count} of {total} images. Use it: '
                                            f'--cfg-options {used}')), soft_wrap=True)
             left = sorted({problem.kind for problem in split.problems} & STAYS)

@@ -40,7 +40,7 @@ def check_splits(
         with ThreadPoolExecutor(jobs) as pool:
             steps = entries if progress is None else progress(entries, source.name)
             found = [finding for _, finding in zip(steps, pool.map(task, entries))]
-        report.splits.append(SplitReport.of(source, found, headers_only))
+        report.splits.append(SplitReport.of(source, found))
     if not headers_only:
         first = [split for split in report.splits if split.source.split == sources[0].split]
         for other in report.splits:

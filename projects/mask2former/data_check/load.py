@@ -43,8 +43,9 @@ def read_splits(cfg: Config, split: str) -> list[Source]:
     if not loader:
         raise DataError(f'{cfg.filename} has no {split}_dataloader: choose other --splits.')
     sources = []
-    for part in _parts(loader['dataset']):
+    for place, part in _parts(loader['dataset'], f'{split}_dataloader.dataset'):
         source = _read_part(split, part)
+        source.place = place
         source.name = split if not sources else f'{split}_{len(sources) + 1}'
         source.num_queries = next(_values(cfg.get('model'), 'num_queries'), None)
         crop = next(_values(part.get('pipeline'), 'crop_size'), None)
@@ -67,10 +68,12 @@ def _read_part(split: str, cfg: Mapping) -> Source:
     return read_split(split, dataset)
 
 
-def _parts(cfg: Mapping) -> list[Mapping]:
-    """The data sets within wrappers (``dataset=`` or ``datasets=``, nested)."""
-    inner = cfg.get('datasets') or ([cfg['dataset']] if 'dataset' in cfg else [])
-    return [part for each in inner for part in _parts(each)] or [cfg]
+def _parts(cfg: Mapping, place: str) -> list[tuple[str, Mapping]]:
+    """The data sets within wrappers (``dataset=`` or ``datasets=``, nested), with their places in the config."""
+    inner = [(f'{place}.datasets.{number}', each) for number, each in enumerate(cfg.get('datasets') or ())]
+    if 'dataset' in cfg:
+        inner.append((f'{place}.dataset', cfg['dataset']))
+    return [part for each_place, each in inner for part in _parts(each, each_place)] or [(place, cfg)]
 
 
 def _values(config: Any, key: str) -> Iterator[Any]:

@@ -16,7 +16,7 @@ from .source import Entry, Source, is_id
 
 # An image with one of these has no annotation that can be trusted, or is shown to the training though it is tested on.
 DROPS_IMAGE = {'missing image', 'missing map', 'corrupt image', 'corrupt map', 'lossy map', 'no class ids',
-               'wrong size', 'in train and val', 'no annotation'}
+               'wrong size', 'in train and val'}
 # What only a person can decide.
 STAYS = {'malformed category', 'category name twice', 'isthing missing', 'classes unusable', 'classes differ',
          'category ids differ'}
@@ -26,7 +26,7 @@ def write_clean_copy(split: SplitReport, folder: str | Path) -> tuple[dict[str, 
     """Write the annotation file, and of panoptic and semantic data the PNGs, without what is wrong.
 
     The images stay where they are. Those with missing or corrupt files, with other sizes than annotated or with a copy
-    in the val set are left out.
+    in the val set are left out, and those of panoptic data without an annotation.
 
     COCO's formats: segments without pixels, of unknown categories or listed twice are left out; their pixels, and those
     that no segment has, become void. Areas and boxes are those of the masks. Of categories with one id the first stays.

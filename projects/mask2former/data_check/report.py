@@ -45,7 +45,7 @@ class SplitReport:
     unknown: Counter = field(default_factory=Counter)
 
     @classmethod
-    def of(cls, source: Source, found: Sequence[Finding], headers_only: bool) -> 'SplitReport':
+    def of(cls, source: Source, found: Sequence[Finding]) -> 'SplitReport':
         """Put the findings of the images together, in the order of ``source.entries``."""
         split = cls(source, dict(zip(source.entries, found)), list(source.problems))
         ids = list(source.categories)
@@ -61,7 +61,7 @@ class SplitReport:
             split._count(image_id, finding, ids)
         if split.findings:
             split.measured = np.concatenate([finding.segments for finding in found])
-        split._judge(headers_only)
+        split._judge()
         return split
 
     def _count(self, image_id: Any, finding: Finding, ids: list) -> None:
@@ -78,7 +78,7 @@ class SplitReport:
         self.segments.update(categories)
         self.images.update(set(categories))
 
-    def _judge(self, headers_only: bool) -> None:
+    def _judge(self) -> None:
         """Report what only the whole split shows."""
         source, queries = self.source, self.source.num_queries
         for image_id, load in sorted(self.loads.items(), key=lambda item: -item[1]):
@@ -86,7 +86,8 @@ class SplitReport:
                 self.problems.append(Problem(
                     'more segments than queries', image_id, f'{source.entries[image_id].path} has {load} segments, the '
                     f'model {queries} queries: raise model.head.num_queries, or crop'))
-        if source.form == 'semantic' and headers_only:
+        # Without maps, or without annotations, as test sets may be, nothing says which classes there are.
+        if not (self.voids if source.form == 'semantic' else 'annotations' in source.raw):
             return
         kind = 'class without pixel' if source.form == 'semantic' else 'class without segment'
         for category in source.categories:

@@ -42,6 +42,7 @@ class Source:
         split (str): Name of the split in the config.
         form (str): 'panoptic', 'instance' or 'semantic'.
         name (str): As ``split``, with a number where several data sets make the split.
+        place (str): Where the config has the data set.
         ann_file (str): The annotation file; of a semantic data set it may be empty.
         folders (dict[str, str]): Of the images (``img``) and maps (``seg``).
         raw (dict): Content of the JSON file.
@@ -57,6 +58,7 @@ class Source:
     split: str
     form: str
     name: str = ''
+    place: str = ''
     ann_file: str = ''
     folders: dict[str, str] = field(default_factory=dict)
     raw: dict = field(default_factory=dict)
