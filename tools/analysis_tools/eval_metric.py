@@ -1,6 +1,10 @@
 """Evaluate results that tools/test.py --out wrote: python tools/analysis_tools/eval_metric.py CONFIG RESULTS.pkl
 
-With --submission it writes the file for the test server of COCO or Cityscapes in place of evaluating.
+With --submission it writes the file for the test server of COCO or Cityscapes in place of evaluating:
+
+    python tools/test.py CONFIG CHECKPOINT --out all.pkl --cfg-options test_evaluator=[] \\
+        test_dataloader.dataset.ann_file=... test_dataloader.dataset.data_prefix.img=...
+    python tools/analysis_tools/eval_metric.py CONFIG all.pkl --submission instance --submission-format cityscapes
 """
 
 import mask2former.compat  # noqa: F401, I001  (before anything that imports mmdet)
