@@ -59,6 +59,8 @@ def test_ids_are_near_the_colour_of_the_class():
     _, infos, _ = paint(Scene(b'', (9, 9), layers), CATEGORIES, None)
     colours = np.array([[info['id'] & 255, info['id'] >> 8 & 255, info['id'] >> 16] for info in infos])
     assert len(infos) == 9 and (abs(colours - [10, 20, 30]) <= 24).all()
+    _, infos, covered = paint(Scene(b'', (9, 9), layers), CATEGORIES, 2)
+    assert (len(infos), covered) == (9, 0), 'a background without pixels is no segment, and none that was covered'
 
 
 def split(names, **given):

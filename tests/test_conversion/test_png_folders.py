@@ -10,7 +10,8 @@ from .own import boxes, failure, instance, panoptic, picture, run, same, save, s
 
 TOOL, SIZE = 'pngs_to_panoptic', (20, 30)
 CLASSES = ('--classes', '0=road', '7=sky', '11=person:thing', '13=car:thing')
-SEMANTIC = boxes(SIZE, _7=(0, 0, 8, 30), _11=(5, 2, 12, 8), _13=(6, 10, 12, 28), _255=(0, 0, 2, 2))
+# The second car has some pixels of a person.
+SEMANTIC = boxes(SIZE, _7=(0, 0, 8, 30), _11=(5, 2, 12, 8), _13=(6, 10, 12, 28), _255=(0, 0, 2, 2), _011=(6, 10, 7, 12))
 NUMBERS = boxes(SIZE, _1=(5, 2, 12, 8), _2=(6, 10, 12, 19), _300=(6, 19, 12, 26))  # pixels of a car have no instance
 
 
@@ -121,10 +122,12 @@ def test_classes_from_a_file(tree):
 
 
 def test_suffixes(tmp_path):
-    """Cityscapes' names, in folders below; the names of the images repeat, so the folders stay."""
+    """Cityscapes' names, in folders below, one a link; the names of the images repeat, so the folders stay."""
     for city in ('ulm', 'bonn'):
         picture(tmp_path / 'images' / city / '1_leftImg8bit.png', SIZE)
         save(tmp_path / 'ids' / city / '1_gtFine_instanceIds.png', boxes(SIZE, _5=(0, 0, len(city), 9)))
+    (tmp_path / 'images' / 'ulm').rename(tmp_path / 'elsewhere')
+    (tmp_path / 'images' / 'ulm').symlink_to(tmp_path / 'elsewhere')
     run(TOOL, tmp_path / 'images', tmp_path / 'out', '--instances', tmp_path / 'ids', '--thing', 'car', '--split',
         'val', '--img-suffix', '_leftImg8bit.png', '--png-suffix', '_gtFine_instanceIds.png', '--jobs', 1)
     assert len(panoptic(tmp_path / 'out', 'val')) == 2

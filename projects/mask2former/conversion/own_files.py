@@ -30,10 +30,11 @@ def find_images(folder: str | Path, suffix: str | None = None) -> list[Path]:
     folder, endings = Path(folder), (suffix, ) if suffix else SUFFIXES
     if not folder.is_dir():
         raise FileNotFoundError(f"The folder '{folder}' does not exist; give the folder of the images.")
+    files = (Path(place) / name for place, _, names in os.walk(folder, followlinks=True) for name in names)
     images = sorted(
-        path for path in folder.rglob('*')
-        if path.name.lower().endswith(tuple(ending.lower() for ending in endings)) and path.is_file()
-        and not path.name.startswith('.') and 'masks' not in path.relative_to(folder).parts[:-1])
+        path for path in files
+        if path.name.lower().endswith(tuple(ending.lower() for ending in endings)) and not path.name.startswith('.')
+        and 'masks' not in path.relative_to(folder).parts[:-1])
     if not images:
         raise DataError(f"The folder '{folder}' has no image ({', '.join(endings)}); give the folder of the images.")
     return images
