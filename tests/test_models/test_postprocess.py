@@ -243,6 +243,16 @@ def test_semantic_equals_transformers(name, transformers_processor):
 
 
 @scenes
+def test_semantic_of_resized_scores_equals_transformers(name, transformers_processor):
+    class_logits, embed, features = predictions(SCENES[name][0])
+    sample = DetDataSample()
+    SemanticInference('scores')(class_logits, LazyMasks(embed, features, *HF_SIZE[:2], (301, 517)), ISTHING, sample)
+    [theirs] = transformers_processor.post_process_semantic_segmentation(
+        transformers_output(class_logits, embed, features), target_sizes=[(301, 517)])
+    assert torch.equal(sample.pred_sem_seg.sem_seg, theirs[None])
+
+
+@scenes
 def test_instances_equal_transformers(name, transformers_processor):
     """Of classes that are all things; transformers rounds scores to six digits and drops empty masks."""
     class_logits, embed, features = predictions(SCENES[name][0])

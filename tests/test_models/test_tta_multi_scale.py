@@ -22,11 +22,18 @@ CONFIG = Path(__file__).resolve().parents[2] / 'configs/_base_/tta/semantic_mult
 SIDES, LONGEST = (256, 384, 512, 640, 768, 896), 3584
 
 
+@pytest.fixture(scope='module', params=['masks', 'scores'])
+def resize(request) -> str:
+    """What is brought to the image's size."""
+    return request.param
+
+
 @pytest.fixture(scope='module')
-def model() -> torch.nn.Module:
+def model(resize) -> torch.nn.Module:
     """A model of semantic results alone, untrained, whose masks and classes differ enough to make several regions."""
     torch.manual_seed(1)
-    config = dict(tiny_config(num_queries=12), postprocessors=dict(semantic=dict(type='SemanticInference')))
+    semantic = dict(type='SemanticInference', resize=resize)
+    config = dict(tiny_config(num_queries=12), postprocessors=dict(semantic=semantic))
     built = MODELS.build(config).eval()
     built.init_weights()
     torch.nn.init.normal_(built.head.query_feat.weight, std=4)
@@ -47,7 +54,7 @@ def path(tmp_path_factory) -> str:
     return str(path)
 
 
-def class_scores(model, image, side, flip) -> torch.Tensor:
+def class_scores(model, image, side, flip, resize) -> torch.Tensor:
     """Class scores (K, H, W) of one view, at the size of the image (H, W, 3) as it came."""
     H, W = image.shape[:2]
     scale = min(side / min(H, W), LONGEST / max(H, W))
@@ -60,12 +67,15 @@ def class_scores(model, image, side, flip) -> torch.Tensor:
     with torch.no_grad():
         class_logits, low = model(F.pad(rgb, (0, padded[1] - w, 0, padded[0] - h))[None])  # low: (1, Q, h / 4, w / 4)
     masks = F.interpolate(low, size=padded, mode='bilinear')[..., :h, :w]
-    masks = F.interpolate(masks, size=(H, W), mode='bilinear').sigmoid()[0]  # (Q, H, W)
-    masks = masks.flip(-1) if flip else masks
-    return torch.einsum('qk,qhw->khw', class_logits[0].softmax(-1)[:, :-1].double(), masks.double())
+    if resize == 'masks':
+        masks = F.interpolate(masks, size=(H, W), mode='bilinear')
+    scores = torch.einsum('qk,qhw->khw', class_logits[0].softmax(-1)[:, :-1].double(), masks[0].sigmoid().double())
+    if resize == 'scores':
+        scores = F.interpolate(scores[None], size=(H, W), mode='bilinear')[0]
+    return scores.flip(-1) if flip else scores
 
 
-def test_the_result_is_the_mean_of_the_views(model, path):
+def test_the_result_is_the_mean_of_the_views(model, path, resize):
     cfg = Config.fromfile(CONFIG)
     with DefaultScope.overwrite_default_scope('mask2former'):
         pipeline = Compose([step for step in cfg.tta_pipeline if step['type'] != 'LoadSemanticGroundTruth'])
@@ -73,7 +83,7 @@ def test_the_result_is_the_mean_of_the_views(model, path):
     [sample] = augmented.test_step(pseudo_collate([pipeline(dict(img_path=path))]))
     found = sample.pred_sem_seg.sem_seg[0]
 
-    views = [class_scores(model, cv2.imread(path), side, flip) for side in SIDES for flip in (False, True)]
+    views = [class_scores(model, cv2.imread(path), side, flip, resize) for side in SIDES for flip in (False, True)]
     scores = torch.stack(views)  # (V, K, H, W)
     mean = scores.mean(0)
     best, second = mean.topk(2, dim=0).values

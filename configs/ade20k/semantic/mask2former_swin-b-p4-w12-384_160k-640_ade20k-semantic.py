@@ -6,4 +6,4 @@ _base_ = [
     '../../_base_/schedules/adamw_poly_160k.py',
     '../../_base_/default_runtime.py',
 ]
-model = dict(postprocessors=dict(panoptic=None, instance=None))
+model = dict(postprocessors=dict(panoptic=None, instance=None, semantic=dict(resize='scores')))
