@@ -70,6 +70,17 @@ def test_a_fault_of_an_image(data, form, kind, spoil, in_header):
                 assert problem.is_error == (kind != 'turned by EXIF')
 
 
+@pytest.mark.parametrize('orientation', range(1, 9))
+def test_the_size_is_that_of_the_loaded_image(data, orientation):
+    path = data.image(2)
+    save_turned(path, orientation)
+    height, width = cv2.imread(str(path)).shape[:2]
+    [split] = data.check('panoptic', headers_only=True, splits=('train',)).splits
+    assert split.findings[3].size == (width, height)
+    found = kinds(split)
+    assert found == ({} if orientation == 1 else {'wrong size' if height > width else 'turned by EXIF': 1})
+
+
 def test_turned_images_are_right_where_the_pipeline_does_not_turn_them(data):
     save_turned(data.image(2), 6)
     source = read_split('train', data.dataset('panoptic'))

@@ -128,7 +128,7 @@ INSTANCE_FAULTS = [
     ('malformed entry', with_first(lambda s: s.update(segmentation=[[1, 2, 3, 4, 5, 1e12]])), 'coordinates', True),
     ('wrong area', with_first(lambda s: s.update(area=s['area'] + 1)), 'pixels, the JSON file says', True),
     ('wrong area', lambda c: (first_polygons(c), with_first(lambda s: s.update(area=3 * s['area']))(c)), 'says', True),
-    ('bad polygon', lambda c: first_polygons(c).append([1, 1, 2, 2]), 'a polygon of 4 numbers', False),
+    ('bad polygon', lambda c: first_polygons(c).insert(0, [1, 1, 2, 2]), 'a polygon of 4 numbers', False),
     ('area 0', with_first(lambda s: s.update(area=0)), 'has the area 0', False),
 ]
 
@@ -239,6 +239,8 @@ def test_more_segments_than_queries(data):
     assert over and kinds(split) == {'more segments than queries': len(over)}
     texts = [problem.text for problem in split.problems if problem.kind == 'more segments than queries']
     assert f'has {max(over.values())} segments, the model 3 queries' in texts[0]
+    enough = data.check('panoptic', headers_only=True, num_queries=max(loads.values()), splits=('train',))
+    assert not kinds(enough.splits[0])
 
 
 @pytest.mark.parametrize('form', ['panoptic', 'instance', 'semantic'])

@@ -81,6 +81,23 @@ def test_the_clean_copy_is_clean_and_is_read(data, form, tmp_path):
         assert len(results['gt_seg_labels']) and results['gt_seg_map'].any()
 
 
+@pytest.mark.parametrize('kind, spoil_one', [
+    ('missing map', lambda data: data.class_map(3).unlink()),
+    ('corrupt map', lambda data: data.class_map(3).write_bytes(b'no image')),
+    ('no class ids', lambda data: Image.new('RGB', (96, 64)).save(data.class_map(3))),
+    ('lossy map', lambda data: Image.open(data.class_map(3)).save(data.class_map(3), format='JPEG')),
+    ('wrong size', lambda data: Image.new('L', (95, 64), 1).save(data.class_map(3))),
+    ('in train and val', lambda data: data.image(3).write_bytes(data.image(0, 'val').read_bytes())),
+])
+def test_images_that_cannot_be_saved_are_left_out(data, tmp_path, kind, spoil_one):
+    spoil_one(data)
+    before = data.check('semantic').splits[0]
+    assert kind in kinds(before)
+    settings, count = write_clean_copy(before, tmp_path / 'clean')
+    assert count == NUM_TRAIN - 1 and data.image(3).name not in Path(settings['ann_file']).read_text()
+    assert not kinds(check_copy(data, 'semantic', settings)[0])
+
+
 def test_what_was_right_stays(data, tmp_path):
     spoil(data)
     [before] = data.check('panoptic', splits=('train',)).splits
