@@ -6,14 +6,14 @@ from pathlib import Path
 
 from mmengine.dist import is_main_process
 
-from mask2former.apis.cli import build_runner, common_parser, load_config, run_tool
+from mask2former.apis.cli import build_runner, load_run_config, run_parser, run_tool
 from mask2former.apis.tta import use_tta
 from mask2former.checkpoints.names import locate
 from mask2former.evaluation import DumpSegResults
 
 
 def main() -> None:
-    parser = common_parser('Test a checkpoint.')
+    parser = run_parser('Test a checkpoint.')
     parser.add_argument('checkpoint', help='checkpoint of any format, address, or name of a published model')
     parser.add_argument('--out', metavar='F.pkl', help='write all predictions to this pickle file')
     parser.add_argument('--show-dir', metavar='D', help='write a picture of each result to this folder')
@@ -23,7 +23,7 @@ def main() -> None:
     if args.out is not None and not args.out.endswith(('.pkl', '.pickle')):
         parser.error(f"--out must name a .pkl file, not '{args.out}'")
     locate(args.checkpoint)  # before anything is built
-    cfg = load_config(args)
+    cfg = load_run_config(args)
     cfg.load_from = args.checkpoint
     if args.show_dir is not None:
         cfg.default_hooks.visualization.update(draw=True, out_dir=args.show_dir)

@@ -4,13 +4,13 @@ import mask2former.compat  # noqa: F401, I001  (before anything that imports mmd
 import sys
 from pathlib import Path
 
-from mask2former.apis.cli import build_runner, common_parser, load_config, run_tool
+from mask2former.apis.cli import build_runner, load_run_config, run_parser, run_tool
 
 AMP_DTYPES = ('bfloat16', 'float16')
 
 
 def main() -> None:
-    parser = common_parser('Train a model.')
+    parser = run_parser('Train a model.')
     parser.add_argument(
         '--resume', nargs='?', const='auto', metavar='PATH', help='resume from the last or from the given checkpoint')
     parser.add_argument(
@@ -28,7 +28,7 @@ def main() -> None:
     if args.resume not in (None, 'auto') and '://' not in args.resume and not Path(args.resume).is_file():
         raise FileNotFoundError(f"There is no checkpoint '{args.resume}' to resume: check the path, or give --resume "
                                 'alone for the last one of the work directory.')
-    cfg = load_config(args)
+    cfg = load_run_config(args)
     if args.amp:
         cfg.optim_wrapper.amp_dtype = args.amp
     if args.compile:

@@ -6,14 +6,14 @@ from pathlib import Path
 from mmengine.registry import init_default_scope
 from mmengine.runner import set_random_seed
 
-from mask2former.apis.cli import common_parser, load_config, run_tool
+from mask2former.apis.cli import config_parser, load_config, run_tool
 from mask2former.datasets import DataError
 from mask2former.models.data_preprocessor import form_masks
 from mask2former.registry import DATASETS, VISUALIZERS
 
 
 def main() -> None:
-    parser = common_parser('Write what the model is fed, after augmentation, as pictures.')
+    parser = config_parser('Write what the model is fed, after augmentation, as pictures.')
     parser.add_argument('--split', choices=['train', 'val', 'test'], default='train', help='which dataloader')
     parser.add_argument('--num', type=int, default=20, help='number of images')
     parser.add_argument('--start', type=int, default=0, help='first image')

@@ -14,7 +14,7 @@ from pathlib import Path
 from mmengine.evaluator import Evaluator
 from mmengine.registry import init_default_scope
 
-from mask2former.apis.cli import common_parser, load_config, run_tool
+from mask2former.apis.cli import config_parser, load_config, run_tool
 from mask2former.datasets import DataError, dataset_metainfo
 from mask2former.evaluation.cityscapes_submission import write_cityscapes_submission
 from mask2former.evaluation.dumped_results import as_sample, read_results
@@ -23,7 +23,7 @@ from mask2former.registry import DATASETS
 
 
 def main() -> None:
-    parser = common_parser('Evaluate results of tools/test.py --out.')
+    parser = config_parser('Evaluate results of tools/test.py --out.')
     parser.add_argument('results', help='file of tools/test.py --out')
     parser.add_argument('--out', metavar='F.json', help='write the metrics to this file')
     parser.add_argument('--submission', choices=['panoptic', 'instance', 'semantic'],

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import track
 
-from mask2former.apis.cli import common_parser, load_config, run_tool
+from mask2former.apis.cli import config_parser, load_config, run_tool
 from mask2former.data_check import check_splits, read_splits, write_clean_copy
 from mask2former.data_check.page import write_page
 from mask2former.data_check.problem import printable
@@ -23,7 +23,7 @@ from mask2former.data_check.text import print_report
 
 
 def main() -> None:
-    parser = common_parser('Look for faults in the data of a config.')
+    parser = config_parser('Look for faults in the data of a config.')
     parser.add_argument('--splits', nargs='+', choices=['train', 'val', 'test'], default=['train', 'val'],
                         help='which to check; the first is compared with the others')
     parser.add_argument('--headers', action='store_true', help='check JSON files and headers of files only: fast')

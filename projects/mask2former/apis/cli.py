@@ -63,38 +63,49 @@ def _sentence(error: Exception) -> str:
     return message
 
 
-def common_parser(description: str) -> argparse.ArgumentParser:
-    """A parser with the flags that training and testing share."""
+def config_parser(description: str) -> argparse.ArgumentParser:
+    """A parser of a config and changes to it, for :func:`load_config`."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument('config', help='config file')
-    parser.add_argument('--work-dir', help='where logs and results go; default: work_dirs/<name of the config>')
     parser.add_argument(
         '--cfg-options',
         nargs='+',
         action=DictAction,
         metavar='KEY=VALUE',
         help='change settings of the config, e.g. train_cfg.max_iters=100 or key="[a,b]"')
+    return parser
+
+
+def run_parser(description: str) -> argparse.ArgumentParser:
+    """A parser with the flags that training and testing share, for :func:`load_run_config`."""
+    parser = config_parser(description)
+    parser.add_argument('--work-dir', help='where logs and results go; default: work_dirs/<name of the config>')
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none', help='job launcher')
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
     return parser
 
 
 def load_config(args: argparse.Namespace) -> Config:
-    """The config of a run; in its place the name of a published model may stand.
+    """The config that the command line names, with its changes; in its place the name of a published model may stand.
 
     Raises:
         FileNotFoundError: If there is no such config.
     """
-    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
-    path = find_config(args.config)
-    cfg = Config.fromfile(path)
+    cfg = Config.fromfile(find_config(args.config))
     if args.cfg_options is not None:
         cfg.merge_from_dict(args.cfg_options)
+    return cfg
+
+
+def load_run_config(args: argparse.Namespace) -> Config:
+    """The config of a run: :func:`load_config` with launcher and working directory."""
+    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
+    cfg = load_config(args)
     cfg.launcher = args.launcher
     if args.work_dir is not None:
         cfg.work_dir = args.work_dir
     elif cfg.get('work_dir') is None:
-        cfg.work_dir = str(Path('work_dirs') / path.stem)
+        cfg.work_dir = str(Path('work_dirs') / Path(cfg.filename).stem)
     return cfg
 
 
