@@ -9,6 +9,7 @@ from typing import Any
 import cv2
 import numpy as np
 from pycocotools import mask as mask_utils
+from scipy import ndimage
 
 
 def write_bytes(path: str | Path, content: bytes) -> None:
@@ -51,23 +52,17 @@ def segments_of(id_map: np.ndarray, category_ids: Mapping[int, int], crowd: Sequ
         category_ids (Mapping[int, int]): Category of each id of the map.
         crowd (Sequence[int]): The ids of crowds.
     """
-    ids, inverse = np.unique(id_map, return_inverse=True)
-    inverse = inverse.reshape(id_map.shape)
-    infos = []
-    for index, segment_id in enumerate(ids.tolist()):
-        if segment_id == 0:
-            continue
-        mask = inverse == index  # (H, W)
-        columns, rows = np.flatnonzero(mask.any(0)), np.flatnonzero(mask.any(1))
-        left, top = int(columns[0]), int(rows[0])
-        infos.append(
-            dict(
-                id=segment_id,
-                category_id=category_ids[segment_id],
-                area=int(np.count_nonzero(mask)),
-                bbox=[left, top, int(columns[-1]) - left + 1, int(rows[-1]) - top + 1],
-                iscrowd=int(segment_id in crowd)))
-    return infos
+    ids, inverse, areas = np.unique(id_map, return_inverse=True, return_counts=True)
+    boxes = ndimage.find_objects(inverse.reshape(id_map.shape) + 1)
+    return [
+        dict(
+            id=segment_id,
+            category_id=category_ids[segment_id],
+            area=area,
+            bbox=[columns.start, rows.start, columns.stop - columns.start, rows.stop - rows.start],
+            iscrowd=int(segment_id in crowd))
+        for segment_id, area, (rows, columns) in zip(ids.tolist(), areas.tolist(), boxes) if segment_id
+    ]
 
 
 def instances_of(masks: np.ndarray, category_ids: Sequence[int]) -> list[dict]:
