@@ -55,6 +55,5 @@ def test_other_settings_are_refused(tmp_path):
 
 @pytest.mark.parametrize('workers', [1, 2])
 def test_an_error_says_where(tmp_path, workers):
-    with pytest.raises(TypeError) as caught:
+    with pytest.raises(RuntimeError, match="'wrong' could not be converted"):
         run(tmp_path, {'a': 2, 'wrong': '3'}, workers)
-    assert caught.value.__notes__ == ["This happened at 'wrong'."]

@@ -40,6 +40,7 @@ def convert_all(function: Callable[[Any], Any],
 
     Raises:
         DataError: If the journal is of other settings.
+        RuntimeError: If ``function`` fails by anything else than a ``DataError`` or an ``OSError``; says at which item.
     """
     journal = Path(journal)
     results = _read_journal(journal, settings, items)
@@ -54,9 +55,10 @@ def convert_all(function: Callable[[Any], Any],
         def keep(name: str, result_of: Callable[[], Any]) -> None:
             try:
                 results[name] = result_of()
-            except Exception as error:
-                error.add_note(f"This happened at '{name}'.")
+            except (DataError, OSError):  # names the file itself
                 raise
+            except Exception as error:
+                raise RuntimeError(f"'{name}' could not be converted.") from error
             lines.write(json.dumps([name, results[name]]) + '\n')
             lines.flush()
             bar.update()
