@@ -48,7 +48,7 @@ def convert_ade20k(root: str | Path, splits: Sequence[str], tasks: Sequence[str]
             path = root / f'ade20k_{task}_{split}.json'
             journal = path.with_suffix('.journal')
             function = partial(dict(panoptic=_panoptic, instance=_instance)[task], root, split)
-            results = convert_all(function, dict(zip(names, names)), journal=journal, settings={},
+            results = convert_all(function, dict(zip(names, names)), journal=journal,
                                   num_workers=num_workers, description=f'ADE20K {task} {split}')
             write_json(path, _file(task, results.values()))
             finish(journal)

@@ -44,7 +44,7 @@ def convert_cityscapes(root: str | Path, splits: Sequence[str], num_workers: int
         path = root / f'cityscapes_panoptic_{split}.json'
         journal = path.with_suffix('.journal')
         items = {file.name.removesuffix(SUFFIX): str(file) for file in paths}
-        results = list(convert_all(partial(_convert, split), items, journal=journal, settings={},
+        results = list(convert_all(partial(_convert, split), items, journal=journal,
                                    num_workers=num_workers, description=f'Cityscapes {split}').values())
         content = dict(results[0])
         for key in ('images', 'annotations'):

@@ -45,7 +45,7 @@ def convert_coco_stuff10k(root: str | Path, splits: Sequence[str], num_workers: 
         text = need(root / 'imageLists' / f'{split}.txt', 'unpack the release there').read_text(encoding='utf-8')
         names = list(filter(None, map(str.strip, text.splitlines())))
         journal = root / f'annotations_detectron2_{split}.journal'
-        convert_all(partial(_convert, root, split), dict(zip(names, names)), journal=journal, settings={},
+        convert_all(partial(_convert, root, split), dict(zip(names, names)), journal=journal,
                     num_workers=num_workers, description=f'COCO-Stuff-10k {split}')
         finish(journal)
         written.append(root / 'annotations_detectron2' / split)

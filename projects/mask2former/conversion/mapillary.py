@@ -52,7 +52,7 @@ def prepare_mapillary(root: str | Path, splits: Sequence[str], num_workers: int)
         _check(folder, 'instances', names)
         _check_config(root)
         journal = folder / 'panoptic.journal'
-        results = convert_all(partial(_convert, folder), dict(zip(names, names)), journal=journal, settings={},
+        results = convert_all(partial(_convert, folder), dict(zip(names, names)), journal=journal,
                               num_workers=num_workers, description=f'Mapillary {split}').values()
         rows = zip(*(INFO[key] for key in ('category_ids', 'classes', 'isthing', 'palette')))
         categories = [dict(id=id_, name=name, isthing=int(thing), color=colour) for id_, name, thing, colour in rows]

@@ -78,7 +78,7 @@ def write_layout(samples: Sequence[Sample],
     settings = repr((read.__qualname__, meaning, categories, background, copy))
     keys = [f'{sample.split}/{sample.name} {_version(sample, settings)}' for sample in samples]
     results = convert_all(
-        convert, dict(zip(keys, samples)), journal=journal, settings={}, num_workers=jobs, description='images')
+        convert, dict(zip(keys, samples)), journal=journal, num_workers=jobs, description='images')
     lines = [
         _write_split(out, split, categories, [(sample, results[key]) for sample, key in zip(samples, keys)
                                               if sample.split == split]) for split in splits

@@ -17,9 +17,9 @@ def convert_all(function: Callable[[Any], Any],
                 items: Mapping[str, Any],
                 *,
                 journal: str | Path,
-                settings: Mapping[str, Any],
                 num_workers: int,
-                description: str) -> dict[str, Any]:
+                description: str,
+                settings: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """Call ``function`` on every item, each result written to a journal as soon as it is there.
 
     A second call with the same settings takes the journal's results and works on the other items only. Delete the
@@ -31,9 +31,9 @@ def convert_all(function: Callable[[Any], Any],
             of ``coco_files``, which leave no half-written one.
         items (Mapping[str, Any]): Items by a name that says which it is.
         journal (str | PathLike): The file of results, one line an item; its folder is made.
-        settings (Mapping[str, Any]): What the results depend on apart from the items; kept in the journal.
         num_workers (int): Processes; 1 works in this one.
         description (str): What the progress bar says.
+        settings (Mapping[str, Any], optional): What the results depend on apart from the items; kept in the journal.
 
     Returns:
         dict[str, Any]: Results in the order of ``items``.
@@ -42,7 +42,7 @@ def convert_all(function: Callable[[Any], Any],
         DataError: If the journal is of other settings.
         RuntimeError: If ``function`` fails by anything else than a ``DataError`` or an ``OSError``; says at which item.
     """
-    journal = Path(journal)
+    journal, settings = Path(journal), settings or {}
     results = _read_journal(journal, settings, items)
     todo = {name: item for name, item in items.items() if name not in results}
     journal.parent.mkdir(parents=True, exist_ok=True)
