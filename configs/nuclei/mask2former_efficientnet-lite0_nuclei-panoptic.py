@@ -1,4 +1,5 @@
 # python tools/train.py configs/nuclei/mask2former_efficientnet-lite0_nuclei-panoptic.py
+# Expected: PQ 63.3 (nuclei 29.4, background 97.1), mask AP 14.2 (one run).
 _base_ = [
     '../_base_/models/mask2former_efficientnet-lite0.py',
     '../_base_/datasets/nuclei_panoptic.py',
@@ -9,5 +10,5 @@ model = dict(
     head=dict(num_queries=200),
     criterion=dict(num_points=2048, matcher=dict(num_points=4096)),
     postprocessors=dict(instance=dict(max_per_image=400)))
-train_cfg = dict(max_iters=600, val_interval=600)
-default_hooks = dict(checkpoint=dict(interval=200))
+train_cfg = dict(max_iters=1500, val_interval=1500)
+default_hooks = dict(checkpoint=dict(interval=500))
