@@ -44,11 +44,12 @@ def test_there_are_configs():
 
 
 @leaves
-def test_leaf_is_short_and_says_how_to_run_it(path):
+def test_leaf_is_short_and_says_how_to_run_it_and_what_comes_of_it(path):
     assert len(code_lines(path)) <= 15
     header = path.read_text(encoding='utf-8').split('_base_')[0]
     commands = dict(re.findall(r'^# (?:python tools/train\.py|bash tools/dist_train\.sh) (\S+)(.*)$', header, re.M))
     assert path.relative_to(ROOT).as_posix() in commands, 'the comment at the top lacks the command that trains it'
+    assert re.search(r'^# Expected.*\d', header, re.M), 'the comment at the top lacks the result to expect'
 
 
 @pytest.mark.parametrize('path', CONFIGS, ids=lambda path: path.relative_to(ROOT / 'configs').as_posix())
