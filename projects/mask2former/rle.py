@@ -18,6 +18,11 @@ def decode_mask(rle: dict) -> np.ndarray:
     return mask_utils.decode(rle).view(bool)
 
 
+def json_rle(rle: dict) -> dict:
+    """A run-length dict as JSON can hold it."""
+    return dict(size=[int(side) for side in rle['size']], counts=rle['counts'].decode('ascii'))
+
+
 def as_rle(masks: Sequence[dict] | torch.Tensor | np.ndarray) -> list[dict]:
     """The masks of instances as run-length dicts.
 

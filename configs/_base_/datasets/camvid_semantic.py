@@ -3,10 +3,13 @@
 _base_ = '../tasks/semantic.py'
 dataset_type = 'SemanticPngFormat'
 data_root = 'data/camvid/'
-label_map = {
-    0: 'sky', 1: 'building', 2: 'pole', 3: 'road', 4: 'pavement', 5: 'tree', 6: 'signsymbol', 7: 'fence', 8: 'car',
-    9: 'pedestrian', 10: 'bicyclist'
-}
+common = dict(
+    type=dataset_type,
+    data_root=data_root,
+    label_map={
+        0: 'sky', 1: 'building', 2: 'pole', 3: 'road', 4: 'pavement', 5: 'tree', 6: 'signsymbol', 7: 'fence', 8: 'car',
+        9: 'pedestrian', 10: 'bicyclist'
+    })
 
 train_pipeline = [
     *_base_.train_load,
@@ -21,22 +24,16 @@ train_dataloader = dict(
     batch_size=4,
     num_workers=1,
     dataset=dict(
-        type=dataset_type,
-        data_root=data_root,
         data_prefix=dict(img='train/', seg='semantic_train/'),
-        label_map=label_map,
-        pipeline=train_pipeline))
+        pipeline=train_pipeline,
+        **common))
 val_dataloader = dict(
     dataset=dict(
-        type=dataset_type,
-        data_root=data_root,
         data_prefix=dict(img='val/', seg='semantic_val/'),
-        label_map=label_map,
-        pipeline=test_pipeline))
+        pipeline=test_pipeline,
+        **common))
 test_dataloader = dict(
     dataset=dict(
-        type=dataset_type,
-        data_root=data_root,
         data_prefix=dict(img='test/', seg='semantic_test/'),
-        label_map=label_map,
-        pipeline=test_pipeline))
+        pipeline=test_pipeline,
+        **common))

@@ -9,7 +9,8 @@ from mmdet.structures import DetDataSample
 from PIL import Image
 from pycocotools import mask as coco_mask
 
-from ..rle import as_rle
+from ..datasets.transforms.id_map import id_colours
+from ..rle import as_rle, json_rle
 
 
 def sample_to_json(sample: DetDataSample, classes: Sequence[str], *, score_thr: float = 0.0) -> dict:
@@ -68,7 +69,7 @@ def _describe(rle: dict) -> dict:
     return dict(
         area=int(coco_mask.area(rle)),
         bbox=[int(x), int(y), int(x + width), int(y + height)],
-        segmentation=dict(size=[int(side) for side in rle['size']], counts=rle['counts'].decode('ascii')))
+        segmentation=json_rle(rle))
 
 
 def write_id_map(sample: DetDataSample, path: str | os.PathLike) -> None:
@@ -80,8 +81,7 @@ def write_id_map(sample: DetDataSample, path: str | os.PathLike) -> None:
     if 'pred_panoptic_seg' not in sample:
         raise ValueError("The result has no panoptic map: give the config's model.postprocessors a PanopticFusion.")
     id_map = sample.pred_panoptic_seg.id_map[0].cpu().numpy()  # (H, W)
-    rgb = np.stack([id_map & 255, id_map >> 8 & 255, id_map >> 16 & 255], axis=-1).astype(np.uint8)  # (H, W, 3)
-    Image.fromarray(rgb).save(path)
+    Image.fromarray(id_colours(id_map)).save(path)
 
 
 def summarize(result: dict) -> str:

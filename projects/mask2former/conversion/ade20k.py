@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
+from ..datasets.coco_files import instances_of, segments_of, write_id_map, write_json
 from ..datasets.errors import DataError
 from ..datasets.metainfo import known_metainfo
-from .coco_files import instances_of, segments_of, write_id_map, write_json
 from .parallel import convert_all, finish
 from .trees import check_shape, image_header, need, read_array, stems
 

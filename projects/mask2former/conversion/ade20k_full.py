@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 import cv2
@@ -10,8 +10,8 @@ import numpy as np
 from PIL import Image
 
 from ..datasets import metainfo
+from ..datasets.coco_files import write_image
 from ..datasets.errors import DataError
-from .coco_files import write_image
 from .parallel import convert_all, finish
 from .trees import check_shape, image_header, link_or_copy, need, read_array
 
@@ -57,6 +57,7 @@ def convert_ade20k_full(root: str | Path, splits: Sequence[str], num_workers: in
     return written
 
 
+@cache
 def _class_of_object() -> np.ndarray:
     """``(6656,)`` uint16: the class of each number that red // 10 * 256 + green can be."""
     table = np.full(26 * 256, VOID, dtype=np.uint16)

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
+from ..datasets.coco_files import write_bytes, write_json
 from ..datasets.errors import DataError
-from .coco_files import write_bytes, write_json
 from .parallel import convert_all, finish
 from .trees import need, read_array
 

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
+from ..datasets.coco_files import write_image, write_json
 from ..datasets.errors import DataError
 from ..datasets.metainfo import read_json
 from ..datasets.transforms.id_map import read_id_map, relabel
-from .coco_files import write_image, write_json
 from .parallel import convert_all, finish
 from .trees import need
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 from scipy.io import loadmat
 
+from ..datasets.coco_files import write_image
 from ..datasets.errors import DataError
 from ..datasets.metainfo import known_metainfo
-from .coco_files import write_image
 from .parallel import convert_all, finish
 from .trees import check_shape, image_header, link_or_copy, need
 

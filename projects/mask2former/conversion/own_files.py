@@ -2,18 +2,18 @@
 
 import hashlib
 import os
-import shutil
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
 from PIL import Image
+from PIL.ExifTags import Base
 
+from ..datasets.coco_files import write_bytes
 from ..datasets.errors import DataError
-from .coco_files import write_bytes
+from .trees import link_or_copy
 
 SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff')
-ORIENTATION = 0x0112  # EXIF tag; from 5 on the image is shown with its sides exchanged
 
 
 def find_images(folder: str | Path, suffix: str | None = None) -> list[Path]:
@@ -115,7 +115,7 @@ def image_size(path: Path) -> tuple[int, int]:
         with Image.open(path) as image:
             image.load()
             width, height = image.size
-            turned = image.getexif().get(ORIENTATION, 1) >= 5
+            turned = image.getexif().get(Base.Orientation, 1) >= 5  # shown with its sides exchanged
     except FileNotFoundError:
         raise FileNotFoundError(f"The image '{path}' does not exist; add it, or remove its annotation.") from None
     except Exception as error:  # the decoders raise what they like
@@ -148,17 +148,4 @@ def place_image(image: Path | bytes, target: Path, copy: bool) -> None:
     image = Path(os.path.realpath(image))
     if target.exists() and target.samefile(image) and (not copy or target.resolve() == image):
         return
-    target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.with_name(f'{target.name}.{os.getpid()}.part')
-    part.unlink(missing_ok=True)
-    if copy or not _link(image, part):
-        shutil.copyfile(image, part)
-    part.replace(target)
-
-
-def _link(image: Path, target: Path) -> bool:
-    try:
-        os.link(image, target)
-    except OSError:  # another file system, one without links, or a file of another user
-        return False
-    return True
+    link_or_copy(image, target, copy)

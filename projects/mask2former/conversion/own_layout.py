@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..datasets.coco_files import write_id_map, write_json
 from ..datasets.errors import DataError
-from .coco_files import write_id_map, write_json
 from .own_files import place_image
 from .parallel import convert_all, finish
 from .scene import Scene, instances_of_layers, paint

@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 from pycocotools import mask as mask_utils
 
-from .coco_files import segments_of
+from ..datasets.coco_files import segments_of
+from ..rle import json_rle
 
 
 @dataclass(frozen=True)
@@ -108,7 +109,7 @@ def instances_of_layers(scene: Scene, categories: Mapping[int, dict]) -> list[di
                     area=area,
                     bbox=mask_utils.toBbox(rle).tolist(),
                     iscrowd=int(layers[0].iscrowd),
-                    segmentation=dict(size=list(rle['size']), counts=rle['counts'].decode('ascii'))))
+                    segmentation=json_rle(rle)))
     return annotations
 
 

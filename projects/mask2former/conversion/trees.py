@@ -6,10 +6,9 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
+from PIL.ExifTags import Base
 
 from ..datasets.errors import DataError
-
-ORIENTATION = 0x0112  # the EXIF tag
 
 
 def need(path: str | Path, mend: str) -> Path:
@@ -72,7 +71,7 @@ def image_header(path: str | Path) -> tuple[int, int, bool]:
     need(path, 'unpack the release completely')
     try:
         with Image.open(path) as image:
-            return image.height, image.width, image.getexif().get(ORIENTATION, 1) != 1
+            return image.height, image.width, image.getexif().get(Base.Orientation, 1) != 1
     except Exception as error:
         raise DataError(f"'{path}' cannot be read as an image ({error}); get it anew.") from error
 
@@ -84,17 +83,23 @@ def check_shape(label_path: str | Path, shape: tuple[int, ...], image_path: str 
                         f'{size[1]}; get both from one release.')
 
 
-def link_or_copy(source: str | Path, target: str | Path) -> None:
-    """Make a file appear in another folder: a hard link, or a copy where the file system has no links."""
+def link_or_copy(source: str | Path, target: str | Path, copy: bool = False) -> None:
+    """Make a file appear in another folder: a hard link, or a copy where there are none or ``copy`` is true."""
     target = Path(target)
     target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_name(f'{target.name}.{os.getpid()}.part')
     part.unlink(missing_ok=True)
-    try:
-        os.link(source, part)
-    except OSError:
+    if copy or not _link(source, part):
         shutil.copyfile(source, part)
     if target.exists() and target.samefile(part):  # of two links to one file, renaming does nothing
         part.unlink()
     else:
         part.replace(target)
+
+
+def _link(source: str | Path, target: Path) -> bool:
+    try:
+        os.link(source, target)
+    except OSError:  # another file system, one without links, or a file of another user
+        return False
+    return True

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
+from PIL.ExifTags import Base
 
 from .finding import Finding
 from .inspect_instances import inspect_masks
@@ -14,7 +15,6 @@ from .problem import Problem
 from .source import Entry, Source
 
 HASH_SIDE = 16
-ORIENTATION = 274  # number of the EXIF tag; 1 is upright, from 5 on the sides are swapped
 
 
 def inspect(entry: Entry, source: Source, headers_only: bool) -> Finding:
@@ -68,7 +68,8 @@ def _inspect_image(entry: Entry, source: Source, headers_only: bool, finding: Fi
 def _check_size(image: Image.Image, entry: Entry, source: Source, finding: Finding) -> None:
     """Set the size of the image as the pipeline loads it, and compare it with that of the JSON file."""
     # A look for EXIF in a file whose header has none would decode it.
-    orientation = image.getexif().get(ORIENTATION, 1) if source.turns and 'exif' in image.info else 1
+    # 1 is upright, from 5 on the sides are swapped.
+    orientation = image.getexif().get(Base.Orientation, 1) if source.turns and 'exif' in image.info else 1
     finding.size = image.size[::-1] if orientation in (5, 6, 7, 8) else image.size
     turned = f', turned by its EXIF orientation {orientation}' if orientation in range(2, 9) else ''
     if entry.size is not None and finding.size != entry.size:

@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image
 from pycocotools import mask as mask_utils
 
+from ..datasets.transforms.id_map import id_colours
 from .inspect_instances import to_rle
 from .inspect_panoptic import read_ids
 from .repair_semantic import write_clean_maps
@@ -98,11 +99,10 @@ def _clean_map(entry: Entry, source: Source, folder: Path, number: int) -> dict:
         kept[mask] = id_
         box = [columns[0], rows[0], columns[-1] - columns[0] + 1, rows[-1] - rows[0] + 1]  # xywh
         segments.append({**segment, 'area': int(mask.sum()), 'bbox': [int(value) for value in box]})
-    rgb = np.stack([kept & 255, kept >> 8 & 255, kept >> 16], axis=-1).astype(np.uint8)  # (H, W, 3)
     name = f'{Path(entry.map_path).stem}.png'
     if (folder / name).exists():  # the files came from several folders
         name = f'{number}_{name}'
-    Image.fromarray(rgb).save(folder / name)
+    Image.fromarray(id_colours(kept)).save(folder / name)
     return dict(image_id=entry.id, file_name=name, segments_info=segments)
 
 

@@ -5,7 +5,7 @@ from collections import Counter
 from pathlib import Path
 
 from ..datasets.metainfo import read_json
-from ..datasets.semantic_png import SemanticPngFormat
+from ..datasets.semantic_png import SemanticPngFormat, files_below
 from .source import Entry, Source
 
 
@@ -28,7 +28,7 @@ def read_semantic(split: str, dataset: SemanticPngFormat) -> Source:
     for stem, count in Counter(stem for stem, _ in images).items():
         if count > 1:
             source.add('file listed twice', stem, f'{count} images are called {stem}: only the last is used')
-    maps = _files(folders['seg']) if os.path.isdir(folders['seg']) else None
+    maps = set(files_below(folders['seg'])) if os.path.isdir(folders['seg']) else None
     if maps is None and not dataset.test_mode:
         raise FileNotFoundError(
             f"Folder '{folders['seg']}' does not exist; check data_root and data_prefix['seg'].")
@@ -45,9 +45,3 @@ def read_semantic(split: str, dataset: SemanticPngFormat) -> Source:
         if name.endswith(suffix) and name.removesuffix(suffix) not in source.entries:
             source.add('map without image', None, f"{Path(folders['seg']) / name} belongs to no image")
     return source
-
-
-def _files(folder: str) -> set[str]:
-    """Paths of all files below a folder, relative to it, with slashes."""
-    return {(Path(place).relative_to(folder) / name).as_posix()
-            for place, _, names in os.walk(folder, followlinks=True) for name in names}

@@ -109,7 +109,7 @@ class SemanticPngFormat(BaseDataset):
         with_seg = os.path.isdir(seg_dir)
         if not with_seg and not self.test_mode:
             raise FileNotFoundError(f"Folder '{seg_dir}' does not exist; check data_root and data_prefix['seg'].")
-        known = set(_walk(seg_dir)) if with_seg else set()
+        known = set(files_below(seg_dir)) if with_seg else set()
         items = []
         for stem, suffix in stems.items():
             item = dict(img_path=join_path(img_dir, stem + suffix), img_id=stem)
@@ -140,7 +140,7 @@ class SemanticPngFormat(BaseDataset):
     def _found(self, folder: str) -> Iterator[tuple[str, str]]:
         if not os.path.isdir(folder):
             raise FileNotFoundError(f"Folder '{folder}' does not exist; check data_root and data_prefix['img'].")
-        for name in sorted(_walk(folder)):
+        for name in sorted(files_below(folder)):
             for suffix in self.img_suffix:
                 if name.endswith(suffix):
                     yield name.removesuffix(suffix), suffix
@@ -173,7 +173,7 @@ class SemanticPngFormat(BaseDataset):
         return table
 
 
-def _walk(folder: str) -> Iterator[str]:
+def files_below(folder: str) -> Iterator[str]:
     """Paths of all files below a folder, relative to it, with slashes."""
     for place, _, names in os.walk(folder, followlinks=True):
         below = Path(place).relative_to(folder)

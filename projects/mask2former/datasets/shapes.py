@@ -11,6 +11,8 @@ import numpy as np
 from pycocotools import mask as mask_utils
 from tqdm import tqdm
 
+from ..rle import json_rle
+from .coco_files import write_id_map, write_image, write_json
 from .shapes_scene import CATEGORIES, Scene, draw_scene
 
 SPLITS = ('train', 'val')
@@ -68,7 +70,7 @@ def generate_shapes(out_dir: 'str | os.PathLike[str]',
         (out_dir / _STAMP).unlink()  # it would vouch for what is not there
     for split, count in counts.items():
         _write_split(out_dir, split, count, size, seed, num_workers)
-    _write_json(out_dir / _STAMP, stamp)
+    write_json(out_dir / _STAMP, stamp)
     return True
 
 
@@ -90,10 +92,6 @@ def _read_stamp(path: Path) -> dict[str, Any]:
         return json.loads(path.read_text(encoding='utf-8'))
     except (FileNotFoundError, ValueError):
         return {}
-
-
-def _write_json(path: Path, content: dict[str, Any]) -> None:
-    path.write_text(json.dumps(content, separators=(',', ':')), encoding='utf-8')
 
 
 def _image_paths(out_dir: Path, split: str, index: int) -> tuple[Path, Path]:
@@ -141,8 +139,8 @@ def _write_split(out_dir: Path, split: str, count: int, size: tuple[int, int], s
     head = dict(info=dict(description=f'shapes {split}, seed {seed}'), licenses=[], images=images)
     things = [{key: value for key, value in category.items() if key in ('id', 'name', 'supercategory')}
               for category in CATEGORIES if category['isthing']]
-    _write_json(_json_path(out_dir, 'panoptic', split), {**head, 'annotations': panoptic, 'categories': CATEGORIES})
-    _write_json(_json_path(out_dir, 'instances', split), {**head, 'annotations': instances, 'categories': things})
+    write_json(_json_path(out_dir, 'panoptic', split), {**head, 'annotations': panoptic, 'categories': CATEGORIES})
+    write_json(_json_path(out_dir, 'instances', split), {**head, 'annotations': instances, 'categories': things})
 
 
 def _segment_ids(rng: np.random.Generator, category_ids: tuple[int, ...]) -> list[int]:
@@ -165,11 +163,8 @@ def _write_scene(scene: Scene, ids: list[int], picture: Path, png: Path) -> list
         list[dict]: of each segment `id`, `category_id`, `area` (pixels), `bbox` (xywh), `iscrowd` and `segmentation`
         (compressed RLE).
     """
-    # OpenCV writes the channels of an array in reverse: of (B, G, R) bytes, R comes first in the file.
-    id_map = np.array(ids, np.uint32)[scene.segment_map]
-    id_colours = np.stack([id_map >> 16 & 255, id_map >> 8 & 255, id_map & 255], axis=-1).astype(np.uint8)
-    _write_image(picture, scene.image, [cv2.IMWRITE_JPEG_QUALITY, 95])
-    _write_image(png, id_colours, [])
+    write_image(picture, scene.image, [cv2.IMWRITE_JPEG_QUALITY, 95])
+    write_id_map(png, np.array(ids, np.uint32)[scene.segment_map])
     masks = scene.segment_map[..., None] == np.arange(len(ids))  # (H, W, N)
     rles = mask_utils.encode(np.asfortranarray(masks, np.uint8))
     areas, boxes = mask_utils.area(rles), mask_utils.toBbox(rles)
@@ -180,11 +175,6 @@ def _write_scene(scene: Scene, ids: list[int], picture: Path, png: Path) -> list
             area=int(area),
             bbox=[int(value) for value in box],
             iscrowd=0,
-            segmentation=dict(size=rle['size'], counts=rle['counts'].decode('ascii')))
+            segmentation=json_rle(rle))
         for segment_id, category_id, area, box, rle in zip(ids, scene.category_ids, areas, boxes, rles)
     ]
-
-
-def _write_image(path: Path, image: np.ndarray, flags: list[int]) -> None:
-    _, encoded = cv2.imencode(path.suffix, image, flags)
-    path.write_bytes(encoded.tobytes())  # unlike cv2.imwrite, this says why it fails

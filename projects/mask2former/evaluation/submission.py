@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from ..rle import decode_mask
+from ..rle import decode_mask, json_rle
 
 METHOD_TASKS = dict(panoptic='panoptic', instance='detections')
 _KEYS = dict(panoptic='panoptic', instance='instances', semantic='semantic')  # in a result
@@ -54,7 +54,7 @@ def write_submission(
 def _detections(result: dict, category_ids: Sequence[int]) -> list[dict]:
     found = result['instances']
     return [dict(image_id=result['img_id'], category_id=category_ids[int(label)], score=float(score),
-                 segmentation=dict(size=list(mask['size']), counts=mask['counts'].decode()))
+                 segmentation=json_rle(mask))
             for label, score, mask in zip(found['labels'], found['scores'], found['masks'])]
 
 

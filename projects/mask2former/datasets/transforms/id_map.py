@@ -30,6 +30,11 @@ def read_id_map(path: str) -> np.ndarray:
     return packed
 
 
+def id_colours(id_map: np.ndarray) -> np.ndarray:
+    """The pixels ``(H, W, 3)`` uint8 RGB of a panoptic PNG file of the ids ``(H, W)``, below 2**24."""
+    return np.stack([id_map & 255, id_map >> 8 & 255, id_map >> 16 & 255], axis=-1).astype(np.uint8)
+
+
 def relabel(id_map: np.ndarray, ids: list[int], values: np.ndarray, path: str) -> tuple[np.ndarray, np.ndarray]:
     """Replace each id in the map by its value; 0 stays 0.
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from pycocotools import mask as mask_utils
 
-from mask2former.conversion import coco_files
+from mask2former.datasets import coco_files
 
 
 def test_id_map_is_panopticapis(tmp_path):

@@ -11,6 +11,9 @@ import numpy as np
 from pycocotools import mask as mask_utils
 from scipy import ndimage
 
+from ..rle import json_rle
+from .transforms.id_map import id_colours
+
 
 def write_bytes(path: str | Path, content: bytes) -> None:
     """Write a file under another name first, so that an interrupted run leaves none."""
@@ -40,8 +43,7 @@ def write_image(path: str | Path, image: np.ndarray, flags: Sequence[int] = ()) 
 
 def write_id_map(path: str | Path, id_map: np.ndarray) -> None:
     """Write ``(H, W)`` segment ids below 2**24 as COCO's panoptic PNG: R + 256 G + 65536 B; 0 is void."""
-    blue, green, red = id_map >> 16 & 255, id_map >> 8 & 255, id_map & 255
-    write_image(path, np.stack([blue, green, red], axis=-1).astype(np.uint8))
+    write_image(path, id_colours(id_map)[..., ::-1])
 
 
 def segments_of(id_map: np.ndarray, category_ids: Mapping[int, int], crowd: Sequence[int] = ()) -> list[dict]:
@@ -83,6 +85,6 @@ def instances_of(masks: np.ndarray, category_ids: Sequence[int]) -> list[dict]:
             area=area,
             bbox=box,
             iscrowd=0,
-            segmentation=dict(size=rle['size'], counts=rle['counts'].decode('ascii')))
+            segmentation=json_rle(rle))
         for category_id, rle, area, box in zip(category_ids, rles, areas, boxes) if area
     ]
