@@ -16,16 +16,19 @@ from mask2former.datasets import DataError
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description='Segment images. For each one, a picture (.jpg), the results (.json) and, of a model that gives '
-        'panoptic results, the map of segments (.png, R + 256 G + 65536 B is the id) are written.')
+        'panoptic results, the map of segments (.png, R + 256 G + 65536 B is the id) are written.'
+    )
     parser.add_argument('image', help='image file, or a folder of images')
     parser.add_argument('config', help='config file, or name of a published model')
     parser.add_argument('checkpoint', help='checkpoint of any format, address, or name of a published model')
     parser.add_argument('--out-dir', default='outputs', help='where results go (default: %(default)s)')
     parser.add_argument('--device', help="such as 'cpu' or 'cuda:1'; default: the GPU if there is one")
     parser.add_argument(
-        '--score-thr', type=float, default=0.3, help='instances with lower scores are left out (default: %(default)s)')
+        '--score-thr', type=float, default=0.3, help='instances with lower scores are left out (default: %(default)s)'
+    )
     parser.add_argument(
-        '--tta', action='store_true', help='test-time augmentation: tta_pipeline of the config, else flips, and scales')
+        '--tta', action='store_true', help='test-time augmentation: tta_pipeline of the config, else flips, and scales'
+    )
     parser.add_argument('--no-png', action='store_true', help='write no maps of segments')
     return parser.parse_args()
 
@@ -61,8 +64,7 @@ def main() -> None:
     if Path(args.out_dir).is_file():
         raise SystemExit(f"Error: --out-dir '{args.out_dir}' is a file; give a folder.")
     images = list_images(args.image) if Path(args.image).is_dir() else [args.image]
-    inferencer = SegInferencer(
-        args.config, args.checkpoint, device=args.device, score_thr=args.score_thr, tta=args.tta)
+    inferencer = SegInferencer(args.config, args.checkpoint, device=args.device, score_thr=args.score_thr, tta=args.tta)
     out_dir = Path(args.out_dir)
     out_dir.mkdir(parents=True, exist_ok=True)
     failed = 0

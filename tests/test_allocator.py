@@ -25,8 +25,13 @@ with open('/proc/self/status') as f:
 def test_freed_memory_is_kept():
     environment = {key: value for key, value in os.environ.items() if not key.startswith('MALLOC_')}
     kept, given_back = (
-        int(subprocess.run([sys.executable, '-c', MEASURE, word], env=environment, check=True, capture_output=True,
-                           text=True).stdout) for word in ('keep', 'not'))
+        int(
+            subprocess.run(
+                [sys.executable, '-c', MEASURE, word], env=environment, check=True, capture_output=True, text=True
+            ).stdout
+        )
+        for word in ('keep', 'not')
+    )
     assert 80 < kept - given_back < 120
 
 

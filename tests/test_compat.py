@@ -19,7 +19,8 @@ def run_compat(tmp_path: Path, code: str) -> str:
         'import importlib.util\n'
         f"spec = importlib.util.spec_from_file_location('compat', {compat.__file__!r})\n"
         'compat = importlib.util.module_from_spec(spec)\n'
-        'spec.loader.exec_module(compat)\n')
+        'spec.loader.exec_module(compat)\n'
+    )
     process = subprocess.run([sys.executable, '-c', setup + code], capture_output=True, text=True)
     assert process.returncode == 0, process.stderr
     return process.stdout.strip()
@@ -34,9 +35,13 @@ def fake_mmcv(tmp_path: Path, compiled: bool) -> None:
 
 def test_placeholder_stands_in_for_the_missing_extension(tmp_path):
     fake_mmcv(tmp_path, compiled=False)
-    assert run_compat(tmp_path, (
-        'from mmcv import _ext\n'
-        'print(compat.provide_mmcv_ext(), isinstance(_ext, compat._MissingExtension))')) == 'True True'
+    assert (
+        run_compat(
+            tmp_path,
+            ('from mmcv import _ext\nprint(compat.provide_mmcv_ext(), isinstance(_ext, compat._MissingExtension))'),
+        )
+        == 'True True'
+    )
 
 
 def test_placeholder_names_the_op_and_the_mend():
@@ -51,16 +56,18 @@ def test_placeholder_has_no_special_attributes():
 
 def test_full_mmcv_is_left_alone(tmp_path):
     fake_mmcv(tmp_path, compiled=True)
-    assert run_compat(tmp_path, (
-        'from mmcv import _ext\n'
-        'print(compat.provide_mmcv_ext(), _ext.nms())')) == 'False the real nms'
+    assert (
+        run_compat(tmp_path, ('from mmcv import _ext\nprint(compat.provide_mmcv_ext(), _ext.nms())'))
+        == 'False the real nms'
+    )
 
 
 def test_full_mmcv_that_is_already_imported_is_left_alone(tmp_path):
     fake_mmcv(tmp_path, compiled=True)
-    assert run_compat(tmp_path, (
-        'import mmcv._ext\n'
-        'print(compat.provide_mmcv_ext(), mmcv._ext.nms())')) == 'False the real nms'
+    assert (
+        run_compat(tmp_path, ('import mmcv._ext\nprint(compat.provide_mmcv_ext(), mmcv._ext.nms())'))
+        == 'False the real nms'
+    )
 
 
 def test_checkpoints_of_mmengine_load_without_unpickling_code(tmp_path):
@@ -82,7 +89,6 @@ def test_checkpoints_with_code_do_not_load(tmp_path):
 def test_checkpoints_get_no_other_attribute_than_a_history_statistic(tmp_path):
 
     class Sneaky:
-
         def __reduce__(self):
             return getattr, (HistoryBuffer, '__init__')
 

@@ -102,7 +102,7 @@ def test_names_of_the_hub_lead_to_the_configs(model):
     _, backbone, _, last = model['Name'].split('_', 3)
     dataset, task = last.rsplit('_')[-1].split('-')
     names = {ours: theirs for theirs, ours in BACKBONES.items()}
-    name = f"facebook/mask2former-{names[backbone]}-{'ade' if dataset == 'ade20k' else dataset}-{task}"
+    name = f'facebook/mask2former-{names[backbone]}-{"ade" if dataset == "ade20k" else dataset}-{task}'
     name = name.replace('mapillary', 'mapillary-vistas')
     assert resolve(name, ROOT).config == ROOT / model['Config']
     cfg = Config.fromfile(ROOT / model['Config'])
@@ -202,7 +202,8 @@ def provide_data(cfg, shapes):
             shutil.copytree(shapes / split, images, dirs_exist_ok=True)
         if kind == 'panoptic':
             shutil.copytree(
-                shapes / 'annotations' / f'panoptic_{split}', root / dataset.data_prefix.seg, dirs_exist_ok=True)
+                shapes / 'annotations' / f'panoptic_{split}', root / dataset.data_prefix.seg, dirs_exist_ok=True
+            )
     for metric in cfg.val_evaluator:
         if metric.get('ann_file'):
             write_annotations(shapes, 'instances', split, cls.METAINFO, Path(metric.ann_file))
@@ -218,7 +219,8 @@ def provide_semantic(dataset, root):
     for name in 'ab':
         for kind, suffix, array in (
             ('img', dataset.get('img_suffix', '.jpg'), rng.integers(0, 255, (SIDE, SIDE, 3), dtype=np.uint8)),
-            ('seg', dataset.get('seg_map_suffix', '.png'), values)):
+            ('seg', dataset.get('seg_map_suffix', '.png'), values),
+        ):
             folder = root / dataset.data_prefix[kind] / 'city'
             folder.mkdir(parents=True, exist_ok=True)
             Image.fromarray(array).save(folder / (name + suffix))
@@ -244,8 +246,9 @@ def shrink(cfg, folder):
             for key in {'scale', 'crop_size', 'size'} & transform.keys():
                 transform[key] = (SIDE, SIDE)
             if 'scales' in transform:
-                transform.scales = [(4 * side, int(side * SIDE / transform.scales[5][1]))
-                                    for _, side in transform.scales]
+                transform.scales = [
+                    (4 * side, int(side * SIDE / transform.scales[5][1])) for _, side in transform.scales
+                ]
 
 
 class StopAfterOne(Hook):
@@ -283,8 +286,10 @@ def test_one_iteration_and_validation(path, shapes, tmp_path, monkeypatch):
     assert seen.losses['loss'] == pytest.approx(sum(seen.losses.values()) / 2)
     assert len(seen.results) == 2
     wanted = {
-        'panoptic': ('pred_panoptic_seg', 'PQ'), 'instance': ('pred_instances', 'segm_mAP'),
-        'semantic': ('pred_sem_seg', 'mIoU')}
+        'panoptic': ('pred_panoptic_seg', 'PQ'),
+        'instance': ('pred_instances', 'segm_mAP'),
+        'semantic': ('pred_sem_seg', 'mIoU'),
+    }
     for name, postprocessor in cfg.model.postprocessors.items():
         field, metric = wanted[name]
         assert (field in seen.results[0]) == (metric in seen.metrics) == (postprocessor is not None)

@@ -45,7 +45,12 @@ def test_folder_with_bad_files(run, tmp_path):
     assert done.returncode == 1 and 'Traceback' not in done.stderr, done.stderr
     lines = done.stdout.splitlines()
     assert [line.partition(':')[0] for line in lines[:-1]] == [
-        '000000.jpg', '000000.png', '000001.jpg', '000002.jpg', '000003.jpg']
+        '000000.jpg',
+        '000000.png',
+        '000001.jpg',
+        '000002.jpg',
+        '000003.jpg',
+    ]
     assert 'segment' in lines[0] and 'instance' in lines[0]
     assert 'skipped: Image file' in lines[2] and 'cannot be decoded' in lines[2]
     assert "skipped: There is no image '" in lines[3]
@@ -90,10 +95,11 @@ def test_one_image_in_its_own_folder_is_not_written_over(run, tmp_path, demo_her
 
 def test_augmentation_is_the_inferencer_s(run, tmp_path, demo_here):
     image, results = run.images / '000000.jpg', []
-    for number, options in enumerate([(), ('--tta', )]):
+    for number, options in enumerate([(), ('--tta',)]):
         out = tmp_path / str(number)
         status, _ = demo_here(
-            image, run.config, run.checkpoint, '--out-dir', out, '--score-thr', '0', '--device', 'cpu', *options)
+            image, run.config, run.checkpoint, '--out-dir', out, '--score-thr', '0', '--device', 'cpu', *options
+        )
         assert status == 0
         results.append(json.loads((out / '000000.json').read_text()))
         inferencer = SegInferencer(run.config, run.checkpoint, device='cpu', score_thr=0, tta=bool(options))

@@ -18,9 +18,16 @@ from mask2former.datasets.shapes import generate_shapes
 
 ROOT = Path(__file__).resolve().parents[1]
 SMALL = (
-    'model.head.num_queries=10', 'model.criterion.num_points=64', 'train_cfg.max_iters=3', 'train_cfg.val_interval=3',
-    *(f'{name}_dataloader.{setting}' for name in ('train', 'val', 'test')
-      for setting in ('num_workers=0', 'persistent_workers=False')))
+    'model.head.num_queries=10',
+    'model.criterion.num_points=64',
+    'train_cfg.max_iters=3',
+    'train_cfg.val_interval=3',
+    *(
+        f'{name}_dataloader.{setting}'
+        for name in ('train', 'val', 'test')
+        for setting in ('num_workers=0', 'persistent_workers=False')
+    ),
+)
 # What the drawn shapes are called here, and one more class of which there is no segment.
 NAMES = ('wheel', 'window', 'roof', 'lamp', 'tyre', 'clouds', 'lawn', 'pond', 'wall', 'door')
 
@@ -70,8 +77,13 @@ def project(tmp_path_factory) -> Path:
 def run_tool(project, name, *arguments, options=SMALL):
     env = dict(os.environ, OMP_NUM_THREADS='1')
     options = ('--cfg-options', *options) if options else ()
-    done = subprocess.run([sys.executable, ROOT / 'tools' / name, *arguments, *options], cwd=project, env=env,
-                          capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, ROOT / 'tools' / name, *arguments, *options],
+        cwd=project,
+        env=env,
+        capture_output=True,
+        text=True,
+    )
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     return done.stdout
 
@@ -88,7 +100,8 @@ def test_train_and_test(project):
     metrics = json.loads((project / 'tested' / 'test_metrics.json').read_text())
     assert {'PQ', 'segm_mAP', 'mIoU'} <= metrics.keys()
     [validation] = [
-        line for log in work.glob('*/vis_data/scalars.json') for line in map(json.loads, log.open()) if 'PQ' in line]
+        line for log in work.glob('*/vis_data/scalars.json') for line in map(json.loads, log.open()) if 'PQ' in line
+    ]
     for key in ('PQ', 'segm_mAP', 'mIoU', 'aAcc'):
         assert metrics[key] == pytest.approx(validation[key], rel=1e-6), f'{key} of the tool is not that of training'
     results = mmengine.load(project / 'results.pkl')
@@ -108,7 +121,7 @@ def draw_objects(folder, count):
         (folder / 'masks' / name).mkdir(parents=True)
         for number, (y, x) in enumerate([(4, 4), (36, 30)]):
             mask = np.zeros((64, 64), np.uint8)
-            mask[y:y + 20, x:x + 20] = 255
+            mask[y : y + 20, x : x + 20] = 255
             image[mask > 0] |= 128
             Image.fromarray(mask).save(folder / 'masks' / name / f'{number}.png')
         Image.fromarray(image).save(folder / 'pictures' / f'{name}.png')
@@ -116,8 +129,19 @@ def draw_objects(folder, count):
 
 def test_from_a_folder_of_masks_to_a_checkpoint(tmp_path):
     draw_objects(tmp_path, 10)
-    said = run_tool(tmp_path, 'dataset_converters/pngs_to_panoptic.py', 'pictures', 'data/mine', '--mask-dirs', 'masks',
-                    '--thing', 'box', '--background', 'rest', options=())
+    said = run_tool(
+        tmp_path,
+        'dataset_converters/pngs_to_panoptic.py',
+        'pictures',
+        'data/mine',
+        '--mask-dirs',
+        'masks',
+        '--thing',
+        'box',
+        '--background',
+        'rest',
+        options=(),
+    )
     assert 'panoptic_val.json: 2 images, 2 classes, 6 segments, 4 things' in said
     write_config(tmp_path, readme_config('docs/your_own_data.md', 'panoptic-config'))
     run_tool(tmp_path, 'misc/check_dataset.py', 'mine.py', '--html', 'check.html', options=())

@@ -12,8 +12,18 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 HEAVY_MODULES = (
-    'cv2', 'huggingface_hub', 'matplotlib', 'matplotlib.pyplot', 'pandas', 'panopticapi', 'safetensors',
-    'scipy.optimize', 'skimage', 'torchvision', 'transformers')
+    'cv2',
+    'huggingface_hub',
+    'matplotlib',
+    'matplotlib.pyplot',
+    'pandas',
+    'panopticapi',
+    'safetensors',
+    'scipy.optimize',
+    'skimage',
+    'torchvision',
+    'transformers',
+)
 
 
 def run_python(code: str, *paths: Path, cwd: Path) -> str:
@@ -30,11 +40,23 @@ def source(tmp_path_factory) -> Path:
     source = tmp_path_factory.mktemp('source') / 'mask2former'
     source.mkdir()
     for name in (
-            'LICENSE', 'MANIFEST.in', 'README.md', 'configs', 'demo', 'model-index.yml', 'projects', 'pyproject.toml',
-            'requirements', 'setup.cfg', 'setup.py', 'tools'):
+        'LICENSE',
+        'MANIFEST.in',
+        'README.md',
+        'configs',
+        'demo',
+        'model-index.yml',
+        'projects',
+        'pyproject.toml',
+        'requirements',
+        'setup.cfg',
+        'setup.py',
+        'tools',
+    ):
         if (ROOT / name).is_dir():
             shutil.copytree(
-                ROOT / name, source / name, ignore=shutil.ignore_patterns('__pycache__', '.mim', '*.egg-info'))
+                ROOT / name, source / name, ignore=shutil.ignore_patterns('__pycache__', '.mim', '*.egg-info')
+            )
         else:
             shutil.copy2(ROOT / name, source / name)
     return source
@@ -44,9 +66,21 @@ def source(tmp_path_factory) -> Path:
 def wheel(source, tmp_path_factory) -> Path:
     out = tmp_path_factory.mktemp('wheel')
     subprocess.run(
-        [sys.executable, '-m', 'pip', 'wheel', '--quiet', '--no-index', '--no-build-isolation', '--no-deps',
-         '--wheel-dir', out, source],
-        check=True)
+        [
+            sys.executable,
+            '-m',
+            'pip',
+            'wheel',
+            '--quiet',
+            '--no-index',
+            '--no-build-isolation',
+            '--no-deps',
+            '--wheel-dir',
+            out,
+            source,
+        ],
+        check=True,
+    )
     [path] = out.glob('*.whl')
     return path
 
@@ -57,7 +91,8 @@ def installed(wheel, tmp_path_factory) -> Path:
     site = tmp_path_factory.mktemp('site')
     subprocess.run(
         [sys.executable, '-m', 'pip', 'install', '--quiet', '--no-index', '--no-deps', '--target', site, wheel],
-        check=True)
+        check=True,
+    )
     return site
 
 
@@ -72,15 +107,19 @@ def load_user_config(site: Path, directory: Path) -> dict:
     """Load, in an otherwise empty directory, a user's config that inherits from the package; returns its values."""
     leaf = 'mask2former::coco/panoptic/mask2former_r50_8xb2-lsj-50e_coco-panoptic.py'
     (directory / 'mine.py').write_text(f"_base_ = '{leaf}'\nmine = 1\n")
-    return json.loads(run_python(
-        'import json, mask2former\n'
-        'from mmengine.config import Config\n'
-        "config = Config.fromfile('mine.py')\n"
-        'from mask2former.datasets import dataset_metainfo\n'
-        "classes = dataset_metainfo(config.train_dataloader.dataset)['classes']\n"
-        'print(json.dumps(dict(file=mask2former.__file__, mine=config.mine, scope=config.default_scope,'
-        ' depth=config.model.backbone.depth, classes=len(classes))))',
-        site, cwd=directory))
+    return json.loads(
+        run_python(
+            'import json, mask2former\n'
+            'from mmengine.config import Config\n'
+            "config = Config.fromfile('mine.py')\n"
+            'from mask2former.datasets import dataset_metainfo\n'
+            "classes = dataset_metainfo(config.train_dataloader.dataset)['classes']\n"
+            'print(json.dumps(dict(file=mask2former.__file__, mine=config.mine, scope=config.default_scope,'
+            ' depth=config.model.backbone.depth, classes=len(classes))))',
+            site,
+            cwd=directory,
+        )
+    )
 
 
 def test_wheel_holds_every_module_config_and_tool(wheel):
@@ -88,11 +127,14 @@ def test_wheel_holds_every_module_config_and_tool(wheel):
     expected = {
         path.relative_to(ROOT / 'projects').as_posix()
         for path in (ROOT / 'projects' / 'mask2former').rglob('*')
-        if path.suffix in ('.py', '.json') and '.mim' not in path.parts}
+        if path.suffix in ('.py', '.json') and '.mim' not in path.parts
+    }
     for folder in ('configs', 'demo', 'tools'):
         expected |= {
             f'mask2former/.mim/{path.relative_to(ROOT).as_posix()}'
-            for path in (ROOT / folder).rglob('*') if path.suffix in ('.py', '.sh', '.yml')}
+            for path in (ROOT / folder).rglob('*')
+            if path.suffix in ('.py', '.sh', '.yml')
+        }
     expected.add('mask2former/.mim/model-index.yml')
     assert not expected - names
     assert not [name for name in names if name.endswith('.pyc')]
@@ -105,7 +147,9 @@ def test_wheel_says_what_it_needs(wheel):
     required = {line.split(': ')[1] for line in lines if line.startswith('Requires-Dist: ')}
     assert {'mmcv-lite<2.2.0,>=2.0.0', 'mmdet>=3.3.0', 'mmengine>=0.10.4', 'torch>=2.6'} <= required
     assert {line for line in lines if line.startswith('Provides-Extra: ')} == {
-        'Provides-Extra: optional', 'Provides-Extra: tests'}
+        'Provides-Extra: optional',
+        'Provides-Extra: tests',
+    }
 
 
 def test_configs_of_the_wheel_can_be_inherited_from(installed, empty):
@@ -119,7 +163,10 @@ def test_configs_of_the_wheel_can_be_inherited_from(installed, empty):
 def test_configs_of_an_editable_install_are_those_of_the_working_tree(source, tmp_path, empty):
     subprocess.run(
         [sys.executable, '-c', f'from setuptools import build_meta; build_meta.build_editable({str(tmp_path)!r})'],
-        cwd=source, check=True, capture_output=True)
+        cwd=source,
+        check=True,
+        capture_output=True,
+    )
     assert (source / 'projects' / 'mask2former' / '.mim' / 'configs').samefile(source / 'configs')
     loaded = load_user_config(source / 'projects', empty)
     assert Path(loaded['file']).is_relative_to(source)
@@ -130,7 +177,8 @@ def test_import_pulls_in_nothing_heavy_that_mmdet_does_not(installed, empty):
     report = f'\nimport json; print(json.dumps([name for name in {HEAVY_MODULES} if name in sys.modules]))'
     compat = installed / 'mask2former' / 'compat.py'
     with_mmdet_alone = run_python(
-        f'import runpy, sys; runpy.run_path({str(compat)!r}); import mmdet.registry' + report, cwd=empty)
+        f'import runpy, sys; runpy.run_path({str(compat)!r}); import mmdet.registry' + report, cwd=empty
+    )
     with_mask2former = run_python('import sys, mask2former' + report, installed, cwd=empty)
     assert set(json.loads(with_mask2former)) <= set(json.loads(with_mmdet_alone))
     assert 'transformers' not in json.loads(with_mask2former)

@@ -43,6 +43,7 @@ env_cfg = dict(mp_cfg=dict(mp_start_method='fork', opencv_num_threads=0))
 
 class TinyRun(NamedTuple):
     """Paths of a config, of the checkpoint that training with it left, and of a folder of four images 64 x 96."""
+
     config: Path
     checkpoint: Path
     images: Path

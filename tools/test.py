@@ -18,7 +18,8 @@ def main() -> None:
     parser.add_argument('--out', metavar='F.pkl', help='write all predictions to this pickle file')
     parser.add_argument('--show-dir', metavar='D', help='write a picture of each result to this folder')
     parser.add_argument(
-        '--tta', action='store_true', help='test-time augmentation: tta_pipeline of the config, else flips, and scales')
+        '--tta', action='store_true', help='test-time augmentation: tta_pipeline of the config, else flips, and scales'
+    )
     args = parser.parse_args()
     if args.out is not None and not args.out.endswith(('.pkl', '.pickle')):
         parser.error(f"--out must name a .pkl file, not '{args.out}'")

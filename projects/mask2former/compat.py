@@ -25,7 +25,8 @@ class _MissingExtension(ModuleType):
         def missing_op(*args, **kwargs):
             raise RuntimeError(
                 f"mmcv's compiled op '{name}' was called, but this environment has mmcv-lite, which carries none. "
-                'Install the full mmcv (pip install mmcv) to use it; nothing in mask2former needs it.')
+                'Install the full mmcv (pip install mmcv) to use it; nothing in mask2former needs it.'
+            )
 
         return missing_op
 
@@ -98,7 +99,8 @@ def provide_config_scope() -> None:
         spec = find_package(package)
         if spec is None or spec.origin is None:
             raise ModuleNotFoundError(
-                f"A config names a file of '{package}', which is not installed here: pip install {package}.")
+                f"A config names a file of '{package}', which is not installed here: pip install {package}."
+            )
         return osp.dirname(spec.origin)
 
     config.is_installed = is_installed

@@ -37,5 +37,7 @@ def as_rle(masks: Sequence[dict] | torch.Tensor | np.ndarray) -> list[dict]:
         return encode_masks(torch.as_tensor(masks))
     if isinstance(masks, (list, tuple)) and all(isinstance(mask, dict) for mask in masks):
         return list(masks)
-    raise ValueError("The masks of instances must be a list of COCO's run-length dicts or bitmaps (n, H, W), but are "
-                     f"{getattr(masks, 'shape', type(masks).__name__)}.")
+    raise ValueError(
+        "The masks of instances must be a list of COCO's run-length dicts or bitmaps (n, H, W), but are "
+        f'{getattr(masks, "shape", type(masks).__name__)}.'
+    )

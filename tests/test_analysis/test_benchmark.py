@@ -11,8 +11,7 @@ import torch
 from mask2former.analysis import worker
 from mask2former.analysis.profile import profile_prediction, profile_training
 from mask2former.analysis.synthetic import make_batch, make_confident
-
-from ..test_models.peers import build_ours
+from tests.test_models.peers import build_ours
 
 ROOT = Path(__file__).parents[2]
 CONFIG = ROOT / 'configs/coco/panoptic/mask2former_r50_8xb2-lsj-50e_coco-panoptic.py'
@@ -33,8 +32,25 @@ def run(tool, monkeypatch, *args):
 
 
 def test_results_of_ours_and_the_peers(tool, tmp_path, monkeypatch, capfd):
-    run(tool, monkeypatch, '--mode', 'predict', '--size', '64', '--batch-size', 1, '--peers', 'mmdet', 'transformers',
-        '--repeats', 2, '--warm-up', 0, '--json', tmp_path / 'results.json')
+    run(
+        tool,
+        monkeypatch,
+        '--mode',
+        'predict',
+        '--size',
+        '64',
+        '--batch-size',
+        1,
+        '--peers',
+        'mmdet',
+        'transformers',
+        '--repeats',
+        2,
+        '--warm-up',
+        0,
+        '--json',
+        tmp_path / 'results.json',
+    )
     results = json.loads((tmp_path / 'results.json').read_text())
     assert [result['name'] for result in results] == ['mask2former', 'mmdet', 'transformers']
     for result in results:
@@ -66,16 +82,26 @@ def test_sizes_that_are_none(tool, text):
 
 
 def test_scaling_is_drawn(tool, tmp_path):
-    rows = [dict(name=name, varied=quantity, value=value, seconds_median=1.0, peak_mb=5.0)
-            for quantity, values in tool.SCALING.items() for value in values for name in ('mask2former', 'mmdet')]
+    rows = [
+        dict(name=name, varied=quantity, value=value, seconds_median=1.0, peak_mb=5.0)
+        for quantity, values in tool.SCALING.items()
+        for value in values
+        for name in ('mask2former', 'mmdet')
+    ]
     tool.plot_scaling(rows, str(tmp_path / 'scaling.png'))
     assert (tmp_path / 'scaling.png').stat().st_size > 10000
 
 
 def test_scaling_varies_one_thing_at_a_time(tool, tmp_path, monkeypatch):
     specs = []
-    monkeypatch.setattr(tool, 'measure', lambda spec, repeats, warm_up: specs.append(spec) or [
-        dict(name='mask2former', seconds_median=1.0, seconds_min=1.0, seconds_max=1.0, peak_mb=1.0)])
+    monkeypatch.setattr(
+        tool,
+        'measure',
+        lambda spec, repeats, warm_up: (
+            specs.append(spec)
+            or [dict(name='mask2former', seconds_median=1.0, seconds_min=1.0, seconds_max=1.0, peak_mb=1.0)]
+        ),
+    )
     run(tool, monkeypatch, '--scaling', '--size', '64', '--json', tmp_path / 'scaling.json')
     rows = json.loads((tmp_path / 'scaling.json').read_text())
     assert len(rows) == len(specs) == sum(map(len, tool.SCALING.values()))
@@ -117,7 +143,11 @@ def test_a_confident_model_is_sure_of_as_many_queries_as_asked():
     probability = model.extract(images).class_logits[-1, 0].softmax(-1)
     assert int((probability.argmax(-1) != 133).sum()) == 7
     assert profile_prediction(model, images, samples, lambda: None).keys() == {
-        'backbone', 'pixel decoder', 'head', 'post-processing'}
+        'backbone',
+        'pixel decoder',
+        'head',
+        'post-processing',
+    }
 
 
 def test_shapes_of_a_batch():

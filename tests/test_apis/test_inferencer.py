@@ -22,8 +22,7 @@ from mask2former.datasets.metainfo import KEYS
 from mask2former.datasets.transforms.id_map import read_id_map
 from mask2former.registry import TRANSFORMS
 from mask2former.rle import decode_mask
-
-from ..tiny_run import make_tiny_run
+from tests.tiny_run import make_tiny_run
 
 
 @pytest.fixture(scope='module')
@@ -71,7 +70,6 @@ def results_of_testing(config):
     tested = {}
 
     class Collect(Hook):
-
         def after_test_iter(self, runner, batch_idx, data_batch=None, outputs=None):
             tested.update({sample.img_path: sample for sample in outputs})
 
@@ -95,9 +93,15 @@ def test_results_are_those_of_testing(run, samples):
 # As mmseg's configs have it, annotations are read in each view.
 OWN_VIEWS = [
     dict(type='LoadImage'),
-    dict(type='TestTimeAug', transforms=[
-        [dict(type='Resize', scale=scale, keep_ratio=True) for scale in ((120, 120), (90, 90))],
-        [dict(type='LoadPanopticGroundTruth')], [dict(type='PackSegInputs')]])]
+    dict(
+        type='TestTimeAug',
+        transforms=[
+            [dict(type='Resize', scale=scale, keep_ratio=True) for scale in ((120, 120), (90, 90))],
+            [dict(type='LoadPanopticGroundTruth')],
+            [dict(type='PackSegInputs')],
+        ],
+    ),
+]
 
 
 @pytest.mark.parametrize('views', [None, OWN_VIEWS], ids=['made', 'own'])
@@ -273,7 +277,8 @@ def test_classes_come_from_the_config_else(run, inferencer, tmp_path):
 
 def test_checkpoint_of_other_classes_is_refused(run, tmp_path):
     other = change_checkpoint(
-        run, tmp_path / 'other.pth', lambda c: c['meta'].update(dataset_meta=dict(classes=('a', 'b'), isthing=(1, 0))))
+        run, tmp_path / 'other.pth', lambda c: c['meta'].update(dataset_meta=dict(classes=('a', 'b'), isthing=(1, 0)))
+    )
     with pytest.raises(ValueError, match="other.pth' has 2 classes, but the data set of the config .* has 9"):
         init_model(run.config, other)
 
@@ -303,7 +308,7 @@ def test_weights_of_a_wrapped_model_are_read(run, tmp_path):
 def test_files_that_are_no_checkpoints(run, tmp_path):
     torch.save(dict(state_dict=dict(a=Config())), tmp_path / 'code.pth')
     whole = run.checkpoint.read_bytes()
-    (tmp_path / 'torn.pth').write_bytes(whole[:len(whole) // 2])
+    (tmp_path / 'torn.pth').write_bytes(whole[: len(whole) // 2])
     (tmp_path / 'text.pth').write_text('not a checkpoint')
     for name, said in (('code', 'could run code'), ('torn', 'is damaged'), ('text', 'is no checkpoint')):
         with pytest.raises(CheckpointError, match=f"{name}.pth' .*{said}"):
@@ -317,10 +322,15 @@ def test_files_that_are_no_checkpoints(run, tmp_path):
         init_model(tmp_path / 'absent.py')
 
 
-@pytest.mark.parametrize('image', [
-    np.zeros((4, 5), np.uint8), np.zeros((4, 5, 3), np.float32), np.zeros((0, 5, 3), np.uint8),
-    np.zeros((4, 5, 4), np.uint8)
-])
+@pytest.mark.parametrize(
+    'image',
+    [
+        np.zeros((4, 5), np.uint8),
+        np.zeros((4, 5, 3), np.float32),
+        np.zeros((0, 5, 3), np.uint8),
+        np.zeros((4, 5, 4), np.uint8),
+    ],
+)
 def test_arrays_that_are_no_images(inferencer, image):
     with pytest.raises(ValueError, match=r'\(H, W, 3\) uint8'):
         inferencer(image)
@@ -334,9 +344,15 @@ def test_files_that_are_no_images(inferencer, tmp_path):
         list(inferencer(tmp_path))
 
 
-@pytest.mark.parametrize('options, message', [(dict(score_thr=2), 'score_thr'), (dict(batch_size=0), 'batch_size'),
-                                              (dict(device='gpu'), "no device 'gpu'"),
-                                              (dict(device='cuda:99'), "'cuda:99' was asked for")])
+@pytest.mark.parametrize(
+    'options, message',
+    [
+        (dict(score_thr=2), 'score_thr'),
+        (dict(batch_size=0), 'batch_size'),
+        (dict(device='gpu'), "no device 'gpu'"),
+        (dict(device='cuda:99'), "'cuda:99' was asked for"),
+    ],
+)
 def test_bad_options_name_themselves(run, options, message):
     with pytest.raises(ValueError, match=message):
         SegInferencer(run.config, run.checkpoint, **options)

@@ -39,15 +39,15 @@ Shapes = dict[str, tuple[int, ...]]
 
 
 def linear(name: str, inputs: int, outputs: int) -> Shapes:
-    return {f'{name}.weight': (outputs, inputs), f'{name}.bias': (outputs, )}
+    return {f'{name}.weight': (outputs, inputs), f'{name}.bias': (outputs,)}
 
 
 def norm(name: str, channels: int) -> Shapes:
-    return {f'{name}.weight': (channels, ), f'{name}.bias': (channels, )}
+    return {f'{name}.weight': (channels,), f'{name}.bias': (channels,)}
 
 
 def conv_frozen_bn(name: str, inputs: int, outputs: int, kernel: int) -> Shapes:
-    statistics = {f'{name}.norm.{part}': (outputs, ) for part in ('running_mean', 'running_var')}
+    statistics = {f'{name}.norm.{part}': (outputs,) for part in ('running_mean', 'running_var')}
     return {f'{name}.weight': (outputs, inputs, kernel, kernel)} | norm(f'{name}.norm', outputs) | statistics
 
 
@@ -69,14 +69,14 @@ def resnet(depths: tuple[int, ...]) -> tuple[Shapes, list[int]]:
 
 
 def swin(dim: int, depths: tuple[int, ...], heads: tuple[int, ...], window: int) -> tuple[Shapes, list[int]]:
-    shapes: Shapes = {'backbone.patch_embed.proj.weight': (dim, 3, 4, 4), 'backbone.patch_embed.proj.bias': (dim, )}
+    shapes: Shapes = {'backbone.patch_embed.proj.weight': (dim, 3, 4, 4), 'backbone.patch_embed.proj.bias': (dim,)}
     shapes |= norm('backbone.patch_embed.norm', dim)
     for s, blocks in enumerate(depths):
         width = dim * 2**s
         for i in range(blocks):
             block = f'backbone.layers.{s}.blocks.{i}'
             shapes |= norm(f'{block}.norm1', width) | norm(f'{block}.norm2', width)
-            shapes[f'{block}.attn.relative_position_bias_table'] = ((2 * window - 1)**2, heads[s])
+            shapes[f'{block}.attn.relative_position_bias_table'] = ((2 * window - 1) ** 2, heads[s])
             shapes[f'{block}.attn.relative_position_index'] = (window**2, window**2)
             shapes |= linear(f'{block}.attn.qkv', width, 3 * width) | linear(f'{block}.attn.proj', width, width)
             shapes |= linear(f'{block}.mlp.fc1', width, 4 * width) | linear(f'{block}.mlp.fc2', 4 * width, width)
@@ -91,7 +91,7 @@ def pixel_decoder(features: list[int]) -> Shapes:
     root = 'sem_seg_head.pixel_decoder'
     shapes: Shapes = {f'{root}.transformer.level_embed': (3, 256)}
     for i, channels in enumerate(features[:0:-1]):  # res5, res4, res3
-        shapes |= {f'{root}.input_proj.{i}.0.weight': (256, channels, 1, 1), f'{root}.input_proj.{i}.0.bias': (256, )}
+        shapes |= {f'{root}.input_proj.{i}.0.weight': (256, channels, 1, 1), f'{root}.input_proj.{i}.0.bias': (256,)}
         shapes |= norm(f'{root}.input_proj.{i}.1', 256)
     for i in range(6):
         layer = f'{root}.transformer.encoder.layers.{i}'
@@ -100,7 +100,7 @@ def pixel_decoder(features: list[int]) -> Shapes:
         shapes |= linear(f'{layer}.self_attn.value_proj', 256, 256) | linear(f'{layer}.self_attn.output_proj', 256, 256)
         shapes |= linear(f'{layer}.linear1', 256, 1024) | linear(f'{layer}.linear2', 1024, 256)
         shapes |= norm(f'{layer}.norm1', 256) | norm(f'{layer}.norm2', 256)
-    shapes |= {f'{root}.mask_features.weight': (256, 256, 1, 1), f'{root}.mask_features.bias': (256, )}
+    shapes |= {f'{root}.mask_features.weight': (256, 256, 1, 1), f'{root}.mask_features.bias': (256,)}
     shapes |= {f'{root}.adapter_1.weight': (256, features[0], 1, 1)} | norm(f'{root}.adapter_1.norm', 256)
     return shapes | {f'{root}.layer_1.weight': (256, 256, 3, 3)} | norm(f'{root}.layer_1.norm', 256)
 
@@ -111,7 +111,7 @@ def predictor(num_queries: int, num_classes: int) -> Shapes:
     for i in range(9):  # DEC_LAYERS, 10, counts the prediction before the first layer
         for attention in ('self_attention_layers.{}.self_attn', 'cross_attention_layers.{}.multihead_attn'):
             name = f'{root}.transformer_{attention.format(i)}'
-            shapes |= {f'{name}.in_proj_weight': (768, 256), f'{name}.in_proj_bias': (768, )}
+            shapes |= {f'{name}.in_proj_weight': (768, 256), f'{name}.in_proj_bias': (768,)}
             shapes |= linear(f'{name}.out_proj', 256, 256) | norm(f'{name.rpartition(".")[0]}.norm', 256)
         name = f'{root}.transformer_ffn_layers.{i}'
         shapes |= linear(f'{name}.linear1', 256, 2048) | linear(f'{name}.linear2', 2048, 256)
@@ -119,12 +119,17 @@ def predictor(num_queries: int, num_classes: int) -> Shapes:
     shapes |= norm(f'{root}.decoder_norm', 256)
     shapes |= {f'{root}.{name}.weight': (num_queries, 256) for name in ('query_feat', 'query_embed')}
     shapes |= {f'{root}.level_embed.weight': (3, 256)} | linear(f'{root}.class_embed', 256, num_classes + 1)
-    return shapes | {key: shape for i in range(3)
-                     for key, shape in linear(f'{root}.mask_embed.layers.{i}', 256, 256).items()}
+    return shapes | {
+        key: shape for i in range(3) for key, shape in linear(f'{root}.mask_embed.layers.{i}', 256, 256).items()
+    }
 
 
 def published(backbone: str, num_queries: int, num_classes: int) -> Shapes:
     """Names and shapes of a published model."""
     shapes, features = resnet(RESNETS[backbone]) if backbone in RESNETS else swin(*SWINS[backbone])
-    return shapes | pixel_decoder(features) | predictor(num_queries, num_classes) | {
-        'criterion.empty_weight': (num_classes + 1, )}
+    return (
+        shapes
+        | pixel_decoder(features)
+        | predictor(num_queries, num_classes)
+        | {'criterion.empty_weight': (num_classes + 1,)}
+    )

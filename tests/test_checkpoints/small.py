@@ -25,13 +25,21 @@ def small_config(backbone: str, num_classes: int = 5) -> dict:
         type='Mask2Former',
         backbone=backbones[backbone],
         pixel_decoder=dict(
-            type='MSDeformAttnPixelDecoder', embed_dims=32, mask_dims=32, num_layers=1, num_heads=8, num_points=4,
-            ffn_dims=16),
+            type='MSDeformAttnPixelDecoder',
+            embed_dims=32,
+            mask_dims=32,
+            num_layers=1,
+            num_heads=8,
+            num_points=4,
+            ffn_dims=16,
+        ),
         head=dict(type='MaskedAttentionHead', num_queries=7, num_layers=2, num_heads=8, ffn_dims=24),
         criterion=dict(type='PointSampledCriterion', matcher=dict(type='HungarianMatcher'), num_points=64),
         postprocessors=dict(
-            panoptic=dict(type='PanopticFusion', score_thr=0.1, overlap_thr=0.1), instance=dict(type='InstanceTopK')),
-        metainfo=dict(classes=classes, isthing=ISTHING + (False, ) * (num_classes - 5)))
+            panoptic=dict(type='PanopticFusion', score_thr=0.1, overlap_thr=0.1), instance=dict(type='InstanceTopK')
+        ),
+        metainfo=dict(classes=classes, isthing=ISTHING + (False,) * (num_classes - 5)),
+    )
 
 
 def build_small(backbone: str, num_classes: int = 5, seed: int = 0) -> torch.nn.Module:
@@ -49,8 +57,14 @@ def build_small_mmdet(backbone: str) -> torch.nn.Module:
     cfg = Config.fromfile(MMDET_CONFIGS / f'mask2former_{name}_8xb2-lsj-50e_coco-panoptic.py').model
     cfg.backbone = dict(resnet=dict(type='ResNet', **_RESNET), swin=dict(type='SwinTransformer', **_SWIN))[backbone]
     head = cfg.panoptic_head
-    head.update(in_channels=FEATURES, feat_channels=32, out_channels=32, num_things_classes=3, num_stuff_classes=2,
-                num_queries=7)
+    head.update(
+        in_channels=FEATURES,
+        feat_channels=32,
+        out_channels=32,
+        num_things_classes=3,
+        num_stuff_classes=2,
+        num_queries=7,
+    )
     head.loss_cls.class_weight = [1.0] * 5 + [0.1]
     cfg.panoptic_fusion_head.update(num_things_classes=3, num_stuff_classes=2)
     encoder, decoder = head.pixel_decoder.encoder, head.transformer_decoder
@@ -70,17 +84,29 @@ def build_small_mmdet(backbone: str) -> torch.nn.Module:
 def build_small_transformers(backbone: str) -> torch.nn.Module:
     """transformers' own model with its own random weights."""
     from transformers import Mask2FormerConfig, Mask2FormerForUniversalSegmentation, ResNetConfig, SwinConfig
+
     features = [f'stage{i}' for i in range(1, 5)]
     if backbone == 'resnet':
         backbone_config = ResNetConfig(
-            embedding_size=8, hidden_sizes=FEATURES, depths=[2, 2, 2, 2], layer_type='basic', out_features=features)
+            embedding_size=8, hidden_sizes=FEATURES, depths=[2, 2, 2, 2], layer_type='basic', out_features=features
+        )
     else:
         backbone_config = SwinConfig(
-            embed_dim=8, depths=[1, 2, 1, 1], num_heads=[1, 2, 4, 8], window_size=7, out_features=features)
+            embed_dim=8, depths=[1, 2, 1, 1], num_heads=[1, 2, 4, 8], window_size=7, out_features=features
+        )
     config = Mask2FormerConfig(
-        backbone_config=backbone_config, feature_size=32, hidden_dim=32, mask_feature_size=32, encoder_layers=1,
-        encoder_feedforward_dim=16, decoder_layers=3, dim_feedforward=24, num_queries=7, no_object_weight=0.25,
-        id2label=dict(enumerate(CLASSES)))
+        backbone_config=backbone_config,
+        feature_size=32,
+        hidden_dim=32,
+        mask_feature_size=32,
+        encoder_layers=1,
+        encoder_feedforward_dim=16,
+        decoder_layers=3,
+        dim_feedforward=24,
+        num_queries=7,
+        no_object_weight=0.25,
+        id2label=dict(enumerate(CLASSES)),
+    )
     torch.manual_seed(2)
     model = Mask2FormerForUniversalSegmentation(config)
     empty_weight = model.criterion.empty_weight.clone()
@@ -100,12 +126,13 @@ def random_state(shapes: dict[str, tuple[int, ...]]) -> dict[str, torch.Tensor]:
             state[name] = index(shape[0])
             continue
         start = (start + 999_983) % (len(numbers) - size + 1)
-        state[name] = numbers[start:start + size].view(shape)
+        state[name] = numbers[start : start + size].view(shape)
     return state
 
 
 def index(tokens: int) -> torch.Tensor:
     """The table of mmdet's Swin, as its own code makes it."""
     from mmdet.models.backbones.swin import WindowMSA
+
     window = round(tokens**0.5)
     return WindowMSA(1, 1, (window, window)).relative_position_index

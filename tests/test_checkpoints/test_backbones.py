@@ -43,13 +43,23 @@ def official_swin(ours: dict) -> dict:
         if 'downsample' in name:
             offsets = value.unflatten(-1, (-1, 2, 2))  # (..., C, dy, dx)
             value = torch.cat([offsets[..., dy, dx] for dx in (0, 1) for dy in (0, 1)], -1)
-        for old, new in (('stages.', 'layers.'), ('w_msa.', ''), ('ffn.layers.0.0', 'mlp.fc1'),
-                         ('ffn.layers.1', 'mlp.fc2'), ('projection', 'proj')):
+        for old, new in (
+            ('stages.', 'layers.'),
+            ('w_msa.', ''),
+            ('ffn.layers.0.0', 'mlp.fc1'),
+            ('ffn.layers.1', 'mlp.fc2'),
+            ('projection', 'proj'),
+        ):
             name = name.replace(old, new)
         state[name] = value
     width = 64
-    state |= {'norm.weight': torch.ones(width), 'norm.bias': torch.ones(width), 'head.weight': torch.ones(10, width),
-              'head.bias': torch.ones(10), 'layers.1.blocks.1.attn_mask': torch.ones(4, 49, 49)}
+    state |= {
+        'norm.weight': torch.ones(width),
+        'norm.bias': torch.ones(width),
+        'head.weight': torch.ones(10, width),
+        'head.bias': torch.ones(10),
+        'layers.1.blocks.1.attn_mask': torch.ones(4, 49, 49),
+    }
     return state
 
 
@@ -96,8 +106,10 @@ LAYOUTS = {
 SWIN_LAYOUTS = {
     'official': (official_swin, 'model'),
     'timm': (timm_swin, None),
-    'mmpretrain': (lambda s: with_prefix({n: v for n, v in s.items() if n[:5] not in ('norm0', 'norm1', 'norm2')}),
-                   'state_dict'),
+    'mmpretrain': (
+        lambda s: with_prefix({n: v for n, v in s.items() if n[:5] not in ('norm0', 'norm1', 'norm2')}),
+        'state_dict',
+    ),
 }
 
 
@@ -148,10 +160,14 @@ def test_swin_in_a_config(layout, tmp_path):
     change, key = SWIN_LAYOUTS[layout]
     path = saved(change(source.state_dict()), key, tmp_path / 'a.pth')
     target = SwinTransformer(
-        **SWIN, convert_weights=True, init_cfg=ConfigDict(type='Pretrained', checkpoint=f'backbone://{path}'))
+        **SWIN, convert_weights=True, init_cfg=ConfigDict(type='Pretrained', checkpoint=f'backbone://{path}')
+    )
     target.init_weights()
-    assert all(torch.equal(value, source.state_dict()[name]) for name, value in target.state_dict().items()
-               if not name.startswith('norm'))
+    assert all(
+        torch.equal(value, source.state_dict()[name])
+        for name, value in target.state_dict().items()
+        if not name.startswith('norm')
+    )
 
 
 def test_resnet_in_a_config(tmp_path):
@@ -167,8 +183,9 @@ def test_backbone_of_a_whole_model(ending, tmp_path):
     model = build_small('swin')
     torch.save(dict(state_dict=model.state_dict()), tmp_path / 'a.pth')
     path = tmp_path / f'a.{ending}'
-    write_checkpoint(read_checkpoint(tmp_path / 'a.pth'), path,
-                     dict(safetensors='mask2former', pkl='detectron2')[ending])
+    write_checkpoint(
+        read_checkpoint(tmp_path / 'a.pth'), path, dict(safetensors='mask2former', pkl='detectron2')[ending]
+    )
     target = built(SwinTransformer, 1, **SWIN)
     report = load_backbone(target, path)
     assert all(torch.equal(value, model.backbone.state_dict()[name]) for name, value in target.state_dict().items())
@@ -207,13 +224,20 @@ def test_names_in_configs(tmp_path, monkeypatch):
     path = saved(state | {'fc.weight': torch.ones(3, 64), 'fc.bias': torch.ones(3)}, None, tmp_path / 'a.pth')
     asked = []
     monkeypatch.setattr(backbones, 'find_checkpoint', lambda address: asked.append(address) or path)
-    for name in ('torchvision://resnet50', 'torchvision://resnet101.imagenet1k_v2', 'timm://resnet50.a1_in1k',
-                 'hf://timm/resnet50.a1_in1k'):
+    for name in (
+        'torchvision://resnet50',
+        'torchvision://resnet101.imagenet1k_v2',
+        'timm://resnet50.a1_in1k',
+        'hf://timm/resnet50.a1_in1k',
+    ):
         loaded = CheckpointLoader.load_checkpoint(name, 'cpu')['state_dict']
         assert set(loaded) == set(state)
-    assert asked == ['https://download.pytorch.org/models/resnet50-0676ba61.pth',
-                     'https://download.pytorch.org/models/resnet101-cd907fc2.pth', 'hf://timm/resnet50.a1_in1k',
-                     'hf://timm/resnet50.a1_in1k']
+    assert asked == [
+        'https://download.pytorch.org/models/resnet50-0676ba61.pth',
+        'https://download.pytorch.org/models/resnet101-cd907fc2.pth',
+        'hf://timm/resnet50.a1_in1k',
+        'hf://timm/resnet50.a1_in1k',
+    ]
     assert torchvision_urls()['resnet101.imagenet1k_v1'] == torchvision_urls()['resnet101']
 
 
@@ -225,12 +249,15 @@ def test_report_is_logged(tmp_path, monkeypatch):
     assert "'head.fc.weight' ...: the classifier" in lines[0] and 'keeps its initialisation' in lines[0]
 
 
-@pytest.mark.parametrize(('change', 'sentence'), [
-    (lambda s: s.pop('layer2.1.bn1.running_mean'), "lacks 'layer2.1.bn1.running_mean'"),
-    (lambda s: s.update({'layer2.1.conv1.weight': torch.zeros(3, 3)}), r'in the shape \(3, 3\)'),
-    (lambda s: s.update({'layer2.1.conv9.weight': torch.zeros(3, 3)}), "holds 'layer2.1.conv9.weight'"),
-    (lambda s: [s.pop(name) for name in list(s) if name.startswith('layer1.0')], 'is no backbone that is known'),
-])
+@pytest.mark.parametrize(
+    ('change', 'sentence'),
+    [
+        (lambda s: s.pop('layer2.1.bn1.running_mean'), "lacks 'layer2.1.bn1.running_mean'"),
+        (lambda s: s.update({'layer2.1.conv1.weight': torch.zeros(3, 3)}), r'in the shape \(3, 3\)'),
+        (lambda s: s.update({'layer2.1.conv9.weight': torch.zeros(3, 3)}), "holds 'layer2.1.conv9.weight'"),
+        (lambda s: [s.pop(name) for name in list(s) if name.startswith('layer1.0')], 'is no backbone that is known'),
+    ],
+)
 def test_damaged_backbones_are_refused(change, sentence, tmp_path):
     state = built(ResNet, depth=18, **RESNET).state_dict()
     change(state)

@@ -9,16 +9,18 @@ from mask2former.checkpoints.formats import read_checkpoint
 from mask2former.checkpoints.loading import CheckpointError
 from mask2former.checkpoints.writing import write_checkpoint
 from mask2former.engine import SegRunner
-
-from ..tiny_run import make_tiny_run
+from tests.tiny_run import make_tiny_run
 
 THEIRS, OURS = ('cat', 'dog', 'sky'), ('sky', 'bird', 'cat', 'fish')
 
 
 def classifier(rows: int, start: float) -> dict[str, torch.Tensor]:
     numbers = torch.arange(rows, dtype=torch.float32) + start
-    return {'head.class_embed.weight': numbers[:, None].expand(rows, 2).clone(), 'head.class_embed.bias': numbers,
-            'head.norm.weight': torch.ones(2)}
+    return {
+        'head.class_embed.weight': numbers[:, None].expand(rows, 2).clone(),
+        'head.class_embed.bias': numbers,
+        'head.norm.weight': torch.ones(2),
+    }
 
 
 def test_rows_of_equal_names_are_copied():
@@ -78,10 +80,19 @@ def own_name(folder):
 def start_from(run, folder, checkpoint, **options):
     """A training of no effect that starts from a checkpoint; returns the weights at its beginning and its log."""
     cfg = Config.fromfile(run.config)
-    cfg.merge_from_dict(dict(
-        load_from=str(checkpoint), work_dir=str(folder), experiment_name=own_name(folder),
-        optim_wrapper=dict(optimizer=dict(lr=0.0)), default_hooks=dict(checkpoint=None), val_cfg=None,
-        val_dataloader=None, val_evaluator=None, **options))
+    cfg.merge_from_dict(
+        dict(
+            load_from=str(checkpoint),
+            work_dir=str(folder),
+            experiment_name=own_name(folder),
+            optim_wrapper=dict(optimizer=dict(lr=0.0)),
+            default_hooks=dict(checkpoint=None),
+            val_cfg=None,
+            val_dataloader=None,
+            val_evaluator=None,
+            **options,
+        )
+    )
     runner = SegRunner.from_cfg(cfg)
     before = {name: runner.model.state_dict()[name].clone() for name in CLASSIFIER}
     runner.train()

@@ -37,8 +37,11 @@ Models:
 def root(tmp_path):
     """A model zoo as the repository has one."""
     folder = tmp_path / 'zoo'
-    for path in (SWIN_T, SWIN_T.replace('swin-t-p4-w7-224_8xb2', 'swin-t-p4-w7-224_4xb4-long-name'),
-                 'configs/ade20k/semantic/mask2former_swin-b-p4-w12-384-in21k_ade20k-semantic.py'):
+    for path in (
+        SWIN_T,
+        SWIN_T.replace('swin-t-p4-w7-224_8xb2', 'swin-t-p4-w7-224_4xb4-long-name'),
+        'configs/ade20k/semantic/mask2former_swin-b-p4-w12-384-in21k_ade20k-semantic.py',
+    ):
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         (folder / path).write_text('model = dict()\n')
     (folder / 'configs/coco/metafile.yml').write_text(METAFILE)
@@ -80,11 +83,16 @@ def test_hub_name_with_an_alias_in_the_zoo(root):
 
 def test_facts_of_the_hub():
     assert hub_model('facebook/mask2former-swin-large-coco-instance') == HubModel(
-        'swin-l-p4-w12-384-in21k', 'coco', 'instance', 80, 200)
+        'swin-l-p4-w12-384-in21k', 'coco', 'instance', 80, 200
+    )
     assert hub_model('facebook/mask2former-swin-large-ade-semantic')[3:] == (150, 100)
     assert hub_model('facebook/mask2former-swin-small-cityscapes-instance')[3:] == (8, 100)
-    for wrong in ('facebook/mask2former-swin-huge-coco-panoptic', 'facebook/mask2former-swin-tiny-coco-semantic',
-                  'other/mask2former-swin-tiny-coco-panoptic', 'facebook/mask2former-swin-tiny-coco-panoptic-2'):
+    for wrong in (
+        'facebook/mask2former-swin-huge-coco-panoptic',
+        'facebook/mask2former-swin-tiny-coco-semantic',
+        'other/mask2former-swin-tiny-coco-panoptic',
+        'facebook/mask2former-swin-tiny-coco-panoptic-2',
+    ):
         assert hub_model(wrong) is None
 
 
@@ -110,6 +118,7 @@ def test_metafiles_that_are_wrong(root):
 def good(tmp_path_factory):
     """The same weights in several formats."""
     from mask2former.checkpoints.formats import read_checkpoint
+
     folder = tmp_path_factory.mktemp('good')
     torch.save(dict(state_dict=build_small('swin').state_dict(), meta={}), folder / 'ours.pth')
     checkpoint = read_checkpoint(folder / 'ours.pth')
@@ -136,6 +145,7 @@ def test_what_mmengine_can_load_itself_stays_as_it_is(good):
 @pytest.mark.parametrize('name', ['ours.pth', 'd2.pkl', 'mmdet.pth', 'hf', 'ours.safetensors'])
 def test_read_any(good, name):
     from mmengine.runner import CheckpointLoader
+
     expected = torch.load(good / 'ours.pth')['state_dict']
     for checkpoint in (read_any(good / name), CheckpointLoader.load_checkpoint(f'{PREFIX}{good / name}', 'cpu')):
         assert set(checkpoint['state_dict']) == set(expected) and isinstance(checkpoint['meta'], dict)
@@ -158,8 +168,10 @@ def test_web(good, tmp_path, monkeypatch, root):
         path = find_checkpoint('https://example.org/model_final_94dc52.pkl')
         assert path == tmp_path / 'hub/checkpoints/model_final_94dc52.pkl'
     assert find_checkpoint('swin-t-panoptic', root).name == 'swin-t-12345678.pth'
-    assert fetched == [('https://example.org/model_final_94dc52.pkl', None),
-                       ('https://example.org/weights/swin-t-12345678.pth', '12345678')]
+    assert fetched == [
+        ('https://example.org/model_final_94dc52.pkl', None),
+        ('https://example.org/weights/swin-t-12345678.pth', '12345678'),
+    ]
     assert 'state_dict' in read_any('https://example.org/model_final_94dc52.pkl')
     paths = {find_checkpoint(f'https://example.org/{owner}/model.safetensors') for owner in 'ab'}
     assert len(paths) == 2
@@ -176,7 +188,8 @@ def test_digits_of_the_name_are_checked(tmp_path, monkeypatch):
     for name in (f'a-{digest}.pth', 'a-00000000.pth'):
         (served / name).write_bytes(b'12')
     server = http.server.ThreadingHTTPServer(
-        ('127.0.0.1', 0), functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(served)))
+        ('127.0.0.1', 0), functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(served))
+    )
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
         address = f'http://127.0.0.1:{server.server_port}'
@@ -194,6 +207,7 @@ def test_digits_of_the_name_are_checked(tmp_path, monkeypatch):
 def test_hub(good, monkeypatch):
     import huggingface_hub
     from huggingface_hub.errors import EntryNotFoundError
+
     asked = []
 
     def download(name, file):

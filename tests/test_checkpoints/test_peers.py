@@ -10,8 +10,8 @@ from mmengine.runner import save_checkpoint
 from mask2former.checkpoints.formats import FORMATS, read_checkpoint
 from mask2former.checkpoints.transformers_keys import TO_DISK
 from mask2former.checkpoints.writing import write_checkpoint
+from tests.test_models.peers import make_batch
 
-from ..test_models.peers import make_batch
 from .small import BACKBONES, CLASSES, build_small, build_small_mmdet, build_small_transformers
 
 ENDINGS = dict(mask2former='.pth', mmdet='.pth', detectron2='.pkl', transformers='')
@@ -68,13 +68,17 @@ def test_transformers_file(backbone, batch, tmp_path):
     assert checkpoint.meta == dict(dataset_meta=dict(classes=CLASSES), no_object_weight=0.25)
     write_checkpoint(checkpoint, tmp_path / 'again', 'transformers')
     again = type(peer).from_pretrained(tmp_path / 'again')
-    assert all(torch.equal(value, again.state_dict()[name]) for name, value in peer.state_dict().items()
-               if 'swin.layernorm' not in name)
+    assert all(
+        torch.equal(value, again.state_dict()[name])
+        for name, value in peer.state_dict().items()
+        if 'swin.layernorm' not in name
+    )
 
 
 @pytest.mark.filterwarnings('ignore')
 def test_written_for_transformers(backbone, batch, tmp_path):
     from transformers import Mask2FormerForUniversalSegmentation
+
     ours = build_small(backbone)
     content = dict(state_dict=ours.state_dict(), meta=dict(dataset_meta=dict(classes=ours.classes)))
     write_checkpoint(read_from(content, tmp_path / 'a.pth'), tmp_path / 'written', 'transformers')
@@ -93,6 +97,7 @@ def test_written_for_transformers(backbone, batch, tmp_path):
 
 def read_names(folder):
     from safetensors import safe_open
+
     with safe_open(folder / 'model.safetensors', framework='pt') as file:
         return list(file.keys())
 
@@ -103,6 +108,7 @@ def test_first_release_of_transformers(tmp_path):
     checkpoint = read_from(peer.state_dict(), tmp_path / 'new.bin')
     write_checkpoint(checkpoint, tmp_path / 'new', 'transformers')
     from safetensors.torch import load_file
+
     old = {}
     for name, value in load_file(tmp_path / 'new/model.safetensors').items():
         name = name.replace('pixel_level_module.encoder.e', 'pixel_level_module.encoder.model.e')
@@ -123,8 +129,9 @@ def read_from(state, path):
 
 def test_mmdet_file(backbone, batch, tmp_path):
     peer = build_small_mmdet(backbone)
-    save_checkpoint(dict(meta=dict(dataset_meta=dict(classes=CLASSES)), state_dict=peer.state_dict()),
-                    str(tmp_path / 'theirs.pth'))
+    save_checkpoint(
+        dict(meta=dict(dataset_meta=dict(classes=CLASSES)), state_dict=peer.state_dict()), str(tmp_path / 'theirs.pth')
+    )
     theirs = mmdet_logits(peer, *batch)
     assert_close(our_logits(tmp_path / 'theirs.pth', backbone, batch[0]), theirs)
     checkpoint = read_checkpoint(tmp_path / 'theirs.pth')
@@ -148,8 +155,14 @@ def test_mmdet_file(backbone, batch, tmp_path):
         assert_close(our_logits(read_path(state, tmp_path / 'other.pth'), backbone, batch[0]), theirs)
 
 
-@pytest.mark.parametrize('meta', [dict(CLASSES=list(CLASSES)), dict(dataset_meta=dict(CLASSES=CLASSES)),
-                                  dict(dataset_meta=dict(classes=CLASSES), CLASSES=['other'])])
+@pytest.mark.parametrize(
+    'meta',
+    [
+        dict(CLASSES=list(CLASSES)),
+        dict(dataset_meta=dict(CLASSES=CLASSES)),
+        dict(dataset_meta=dict(classes=CLASSES), CLASSES=['other']),
+    ],
+)
 def test_classes_of_all_ages_of_mmdet(meta, tmp_path):
     state = build_small_mmdet('swin').state_dict()
     assert read_from(dict(state_dict=state, meta=meta), tmp_path / 'a.pth').meta['dataset_meta']['classes'] == CLASSES
@@ -165,7 +178,8 @@ def test_final_results_of_an_mmdet_file(backbone, tmp_path):
     peer = build_small_mmdet(backbone)
     torch.save(dict(state_dict=peer.state_dict()), tmp_path / 'theirs.pth')
     peer.panoptic_fusion_head.test_cfg.update(
-        object_mask_thr=0.1, iou_thr=0.1, filter_low_score=True, instance_on=False, semantic_on=False)
+        object_mask_thr=0.1, iou_thr=0.1, filter_low_score=True, instance_on=False, semantic_on=False
+    )
     ours = build_small(backbone)
     ours.load_state_dict(read_checkpoint(tmp_path / 'theirs.pth').state, strict=True)
     images, samples = make_batch([1, 1], (96, 128))
@@ -174,7 +188,7 @@ def test_final_results_of_an_mmdet_file(backbone, tmp_path):
         mine = ours.predict(images, samples)
     for sample, other in zip(mine, theirs, strict=True):
         found, expected = sample.pred_panoptic_seg.id_map[0], other.pred_panoptic_seg.sem_seg[0]
-        labels = torch.full((int(found.max()) + 1, ), len(CLASSES))
+        labels = torch.full((int(found.max()) + 1,), len(CLASSES))
         for info in sample.pred_panoptic_seg.segments_info:
             labels[info['id']] = info['label']
         assert found.shape == expected.shape == sample.ori_shape
@@ -193,8 +207,9 @@ def test_files_of_each_format_hold_every_bit(backbone, target, tmp_path):
     write_checkpoint(checkpoint, tmp_path / f'b{ENDINGS[target]}', target)
     again = read_checkpoint(tmp_path / f'b{ENDINGS[target]}')
     assert again.report.source == target and set(again.state) == set(ours)
-    assert all(torch.equal(value, again.state[name]) and value.dtype == again.state[name].dtype
-               for name, value in ours.items())
+    assert all(
+        torch.equal(value, again.state[name]) and value.dtype == again.state[name].dtype for name, value in ours.items()
+    )
     assert not list(tmp_path.rglob('*.part'))
 
 
@@ -202,6 +217,7 @@ def test_detectron2_pickle_is_what_detectron2_reads(tmp_path):
     import pickle
 
     import numpy as np
+
     checkpoint = read_from(build_small('resnet').state_dict(), tmp_path / 'a.pth')
     write_checkpoint(checkpoint, tmp_path / 'b.pkl', 'detectron2')
     with open(tmp_path / 'b.pkl', 'rb') as file:
@@ -216,6 +232,7 @@ def test_detectron2_pickle_is_what_detectron2_reads(tmp_path):
 
 def test_sharded_folder(tmp_path):
     from safetensors.torch import load_file, save_file
+
     checkpoint = read_from(build_small('swin').state_dict(), tmp_path / 'a.pth')
     write_checkpoint(checkpoint, tmp_path / 'whole', 'transformers')
     whole = load_file(tmp_path / 'whole/model.safetensors')

@@ -11,10 +11,19 @@ from mask2former.checkpoints.reading import RawCheckpoint
 from .detectron2_names import BACKBONES, CLASSES, QUERIES, published
 from .small import random_state
 
-MODELS = [(backbone, queries, CLASSES[(i + j) % len(CLASSES)])
-          for i, backbone in enumerate(BACKBONES) for j, queries in enumerate(QUERIES)]
-NAMES = {'r50': 'ResNet-50', 'r101': 'ResNet-101', 'swin-t': 'Swin-T', 'swin-s': 'Swin-S', 'swin-b': 'Swin-B',
-         'swin-l': 'Swin-L'}
+MODELS = [
+    (backbone, queries, CLASSES[(i + j) % len(CLASSES)])
+    for i, backbone in enumerate(BACKBONES)
+    for j, queries in enumerate(QUERIES)
+]
+NAMES = {
+    'r50': 'ResNet-50',
+    'r101': 'ResNet-101',
+    'swin-t': 'Swin-T',
+    'swin-s': 'Swin-S',
+    'swin-b': 'Swin-B',
+    'swin-l': 'Swin-L',
+}
 
 
 def reference(backbone: str, queries: int = 100, classes: int = 133) -> dict[str, torch.Tensor]:
@@ -80,20 +89,20 @@ def test_the_reference_s_decoder_is_mmdet_s():
     """mmdet's names are tested with its own code; these are what the reference calls the same."""
     source = reference('r50')
     mmdet, _ = to_format(read(source), 'mmdet')
-    pairs = {'sem_seg_head.predictor.transformer_cross_attention_layers.3.multihead_attn.in_proj_weight':
-             'panoptic_head.transformer_decoder.layers.3.cross_attn.attn.in_proj_weight',
-             'sem_seg_head.predictor.transformer_self_attention_layers.3.self_attn.in_proj_bias':
-             'panoptic_head.transformer_decoder.layers.3.self_attn.attn.in_proj_bias',
-             'sem_seg_head.predictor.transformer_ffn_layers.8.norm.weight':
-             'panoptic_head.transformer_decoder.layers.8.norms.2.weight',
-             'sem_seg_head.predictor.query_feat.weight': 'panoptic_head.query_feat.weight',
-             'sem_seg_head.predictor.query_embed.weight': 'panoptic_head.query_embed.weight',
-             'sem_seg_head.predictor.level_embed.weight': 'panoptic_head.level_embed.weight',
-             'sem_seg_head.pixel_decoder.transformer.level_embed': 'panoptic_head.pixel_decoder.level_encoding.weight',
-             'sem_seg_head.pixel_decoder.input_proj.0.0.bias': 'panoptic_head.pixel_decoder.input_convs.0.conv.bias',
-             'sem_seg_head.pixel_decoder.adapter_1.norm.bias': 'panoptic_head.pixel_decoder.lateral_convs.0.gn.bias',
-             'backbone.res4.5.conv2.norm.running_var': 'backbone.layer3.5.bn2.running_var',
-             'backbone.res2.0.shortcut.weight': 'backbone.layer1.0.downsample.0.weight'}
+    head, layers = 'sem_seg_head.predictor.transformer_', 'panoptic_head.transformer_decoder.layers.'
+    pairs = {
+        head + 'cross_attention_layers.3.multihead_attn.in_proj_weight': layers + '3.cross_attn.attn.in_proj_weight',
+        head + 'self_attention_layers.3.self_attn.in_proj_bias': layers + '3.self_attn.attn.in_proj_bias',
+        head + 'ffn_layers.8.norm.weight': layers + '8.norms.2.weight',
+        'sem_seg_head.predictor.query_feat.weight': 'panoptic_head.query_feat.weight',
+        'sem_seg_head.predictor.query_embed.weight': 'panoptic_head.query_embed.weight',
+        'sem_seg_head.predictor.level_embed.weight': 'panoptic_head.level_embed.weight',
+        'sem_seg_head.pixel_decoder.transformer.level_embed': 'panoptic_head.pixel_decoder.level_encoding.weight',
+        'sem_seg_head.pixel_decoder.input_proj.0.0.bias': 'panoptic_head.pixel_decoder.input_convs.0.conv.bias',
+        'sem_seg_head.pixel_decoder.adapter_1.norm.bias': 'panoptic_head.pixel_decoder.lateral_convs.0.gn.bias',
+        'backbone.res4.5.conv2.norm.running_var': 'backbone.layer3.5.bn2.running_var',
+        'backbone.res2.0.shortcut.weight': 'backbone.layer1.0.downsample.0.weight',
+    }
     for theirs, name in pairs.items():
         assert torch.equal(source[theirs], mmdet[name]), theirs
 
@@ -106,10 +115,14 @@ def test_unequal_weights_of_the_classes_survive():
     assert torch.equal(to_format(ours, 'transformers')[0][EMPTY_WEIGHT], source[EMPTY_WEIGHT])
 
 
-@pytest.mark.parametrize('change', [
-    lambda name: f'module.{name}',
-    lambda name: name.replace('query_feat', 'static_query'),
-    lambda name: name.replace('sem_seg_head.pixel_decoder.', 'sem_seg_head.')])
+@pytest.mark.parametrize(
+    'change',
+    [
+        lambda name: f'module.{name}',
+        lambda name: name.replace('query_feat', 'static_query'),
+        lambda name: name.replace('sem_seg_head.pixel_decoder.', 'sem_seg_head.'),
+    ],
+)
 def test_older_ages_of_the_reference(change):
     source = reference('r50')
     old = {change(name): value for name, value in source.items()}

@@ -43,8 +43,12 @@ def checkpoint(state, tmp_path_factory):
 def files(checkpoint, tmp_path_factory):
     """One good file of each kind: name, bytes."""
     folder = tmp_path_factory.mktemp('files')
-    for target, name in (('detectron2', 'd.pkl'), ('detectron2', 'd.pth'), ('mask2former', 'o.safetensors'),
-                         ('transformers', 'hf')):
+    for target, name in (
+        ('detectron2', 'd.pkl'),
+        ('detectron2', 'd.pth'),
+        ('mask2former', 'o.safetensors'),
+        ('transformers', 'hf'),
+    ):
         write_checkpoint(checkpoint, folder / name, target)
     state = torch.load(folder / 'd.pth', weights_only=True)
     torch.save(state, folder / 'legacy.pth', _use_new_zipfile_serialization=False)
@@ -111,11 +115,22 @@ def test_a_tensor_s_own_pickle_runs_nothing(tmp_path):
 def test_arrays_are_read_as_numpy_reads_them(tmp_path, protocol):
     generator = np.random.default_rng(0)
     arrays = dict(
-        single=generator.normal(size=(3, 4)).astype('f4'), half=generator.normal(size=5).astype('f2'),
-        columns=np.asfortranarray(generator.normal(size=(2, 3, 4))), big=np.arange(6).astype('>i4').reshape(2, 3),
-        scalar=np.array(3), empty=np.zeros((0, 3)), truth=np.array([True, False]), strided=np.arange(10)[::3])
-    content = dict(arrays=collections.OrderedDict(arrays), number=np.float32(2.5), names=['a', ('b', 1)],
-                   tensor=torch.arange(3.), weight=torch.nn.Parameter(torch.ones(2)))
+        single=generator.normal(size=(3, 4)).astype('f4'),
+        half=generator.normal(size=5).astype('f2'),
+        columns=np.asfortranarray(generator.normal(size=(2, 3, 4))),
+        big=np.arange(6).astype('>i4').reshape(2, 3),
+        scalar=np.array(3),
+        empty=np.zeros((0, 3)),
+        truth=np.array([True, False]),
+        strided=np.arange(10)[::3],
+    )
+    content = dict(
+        arrays=collections.OrderedDict(arrays),
+        number=np.float32(2.5),
+        names=['a', ('b', 1)],
+        tensor=torch.arange(3.0),
+        weight=torch.nn.Parameter(torch.ones(2)),
+    )
     (tmp_path / 'a.pkl').write_bytes(pickle.dumps(content, protocol=protocol))
     read = load_pickle(tmp_path / 'a.pkl')
     for name, array in arrays.items():
@@ -134,7 +149,8 @@ def outcome(path: Path, good: dict[str, torch.Tensor]) -> str:
         assert '\n' not in message and message.endswith('.') and str(path) in message, message
         return 'refused'
     assert {name: (value.shape, value.dtype) for name, value in read.state.items()} == {
-        name: (value.shape, value.dtype) for name, value in good.items()}
+        name: (value.shape, value.dtype) for name, value in good.items()
+    }
     return 'same' if all(torch.equal(value, good[name]) for name, value in read.state.items()) else 'changed'
 
 
@@ -143,7 +159,7 @@ def test_truncated_and_flipped(files, checkpoint, tmp_path, name):
     data, generator = files[name], random.Random(name)
     path = tmp_path / name
     for share in (0, 0.001, 0.3, 0.7, 0.99, 0.9999):
-        path.write_bytes(data[:int(len(data) * share)])
+        path.write_bytes(data[: int(len(data) * share)])
         assert outcome(path, checkpoint.state) == 'refused', share
     counts = collections.Counter()
     structure = [match.start() for match in re.finditer(rb'sem_seg_head|numpy|head\.|archive|PK\x01', data)]
@@ -182,10 +198,9 @@ def array_that_says(shape: tuple[int, ...], data: bytes, dtype: str = 'f4') -> b
     """A pickle of an array which says that it has another shape than its numbers have."""
 
     class Liar:
-
         def __reduce__(self):
             state = (1, shape, np.dtype(dtype), False, data)
-            return np._core.multiarray._reconstruct, (np.ndarray, (0, ), b'b'), state
+            return np._core.multiarray._reconstruct, (np.ndarray, (0,), b'b'), state
 
     return pickle.dumps(dict(model={'sem_seg_head.a': Liar()}, __author__='me'), protocol=2)
 
@@ -195,12 +210,23 @@ def huge_safetensors(shape: list[int]) -> bytes:
     return struct.pack('<Q', len(header)) + header + bytes(16)
 
 
-@pytest.mark.parametrize(('name', 'data'), [
-    ('a.pkl', array_that_says((10**9, 10**9), bytes(16))), ('a.pkl', array_that_says((5, ), bytes(16))),
-    ('a.pkl', array_that_says((-1, 4), bytes(16))), ('a.pkl', array_that_says((2, ), bytes(16), 'O')),
-    ('a.safetensors', huge_safetensors([10**9, 10**9])), ('a.safetensors', huge_safetensors([5])),
-    ('a.safetensors', struct.pack('<Q', 1 << 60) + b'{'), ('a.pkl', b''), ('a.pkl', b'\x80\x04K\x01.'),
-    ('a.pth', pickle.dumps([1, 2])), ('a.bin', b'<html>not found</html>'), ('a.pkl', b'\x8e' + b'\xff' * 8)])
+@pytest.mark.parametrize(
+    ('name', 'data'),
+    [
+        ('a.pkl', array_that_says((10**9, 10**9), bytes(16))),
+        ('a.pkl', array_that_says((5,), bytes(16))),
+        ('a.pkl', array_that_says((-1, 4), bytes(16))),
+        ('a.pkl', array_that_says((2,), bytes(16), 'O')),
+        ('a.safetensors', huge_safetensors([10**9, 10**9])),
+        ('a.safetensors', huge_safetensors([5])),
+        ('a.safetensors', struct.pack('<Q', 1 << 60) + b'{'),
+        ('a.pkl', b''),
+        ('a.pkl', b'\x80\x04K\x01.'),
+        ('a.pth', pickle.dumps([1, 2])),
+        ('a.bin', b'<html>not found</html>'),
+        ('a.pkl', b'\x8e' + b'\xff' * 8),
+    ],
+)
 def test_shapes_that_are_not_there(tmp_path, name, data):
     (tmp_path / name).write_bytes(data)
     with pytest.raises(CheckpointError, match=SENTENCE):
@@ -218,28 +244,40 @@ QUERY = 'head.query_feat.weight'
 TABLE = 'backbone.stages.1.blocks.1.attn.w_msa.relative_position_bias_table'
 
 
-@pytest.mark.parametrize(('change', 'sentence'), [
-    (lambda s: s.pop(QUERY), 'is no checkpoint of a Mask2Former'),
-    (lambda s: s.pop('head.norm.weight'), r"lacks 1 of the \d+ weights of .*'head.norm.weight'"),
-    (lambda s: s.pop('backbone.patch_embed.projection.weight'), "lacks 'backbone.patch_embed.projection.weight'"),
-    (lambda s: s.pop('backbone.stages.3.blocks.0.norm1.bias'), 'lacks 1 of'),
-    (lambda s: [s.pop(name) for name in list(s) if '.blocks.0.' in name and 'stages.1' in name], 'stages.1.blocks.0'),
-    (lambda s: [s.pop(name) for name in list(s) if 'head.layers.0.' in name], r'numbers \[1\]'),
-    (lambda s: s.update({'head.extra': torch.zeros(1)}), "holds 'head.extra'"),
-    (lambda s: s.update({'head.norm.weight': torch.zeros(31)}), r'in the shape \(31,\) instead of \(32,\)'),
-    (lambda s: s.update({'head.norm.weight': torch.zeros(32, dtype=torch.int64)}), "holds 'head.norm.weight' as int64"),
-    (lambda s: s.update({'head.norm.weight': torch.zeros(32, dtype=torch.bool)}), 'as bool'),
-    (lambda s: s.update({'head.norm.weight': dict(a=torch.zeros(32))}), "a dict under the name 'head.norm.weight'"),
-    (lambda s: s.update({'head.norm.weight': [1.0]}), 'a list under the name'),
-    (lambda s: s.update({'he\nad.norm.weight': torch.zeros(32)}), r"a Tensor under the name 'he\\nad.norm.weight'"),
-    (lambda s: s.update({7: torch.zeros(32)}), 'a Tensor under the name 7'),
-    (lambda s: s.update({QUERY: torch.zeros(7)}), 'impossible shape'),
-    (lambda s: s.update({QUERY: torch.zeros(0, 32)}), 'impossible shape'),
-    (lambda s: s.update({QUERY: torch.zeros(7, 32).to_sparse()}), 'holds fewer numbers'),
-    (lambda s: s.update({'head.layers.900000000.norm.weight': torch.zeros(1)}), 'lacks some of'),
-    (lambda s: s.update({TABLE: torch.zeros(10**6 - 2 * 1000 + 1, 2)}), 'in the shape'),
-    (lambda s: s.update({TABLE.replace('1.blocks.1', '0.blocks.0'): torch.zeros(999**2, 1)}), 'windows of 500 tokens'),
-])
+@pytest.mark.parametrize(
+    ('change', 'sentence'),
+    [
+        (lambda s: s.pop(QUERY), 'is no checkpoint of a Mask2Former'),
+        (lambda s: s.pop('head.norm.weight'), r"lacks 1 of the \d+ weights of .*'head.norm.weight'"),
+        (lambda s: s.pop('backbone.patch_embed.projection.weight'), "lacks 'backbone.patch_embed.projection.weight'"),
+        (lambda s: s.pop('backbone.stages.3.blocks.0.norm1.bias'), 'lacks 1 of'),
+        (
+            lambda s: [s.pop(name) for name in list(s) if '.blocks.0.' in name and 'stages.1' in name],
+            'stages.1.blocks.0',
+        ),
+        (lambda s: [s.pop(name) for name in list(s) if 'head.layers.0.' in name], r'numbers \[1\]'),
+        (lambda s: s.update({'head.extra': torch.zeros(1)}), "holds 'head.extra'"),
+        (lambda s: s.update({'head.norm.weight': torch.zeros(31)}), r'in the shape \(31,\) instead of \(32,\)'),
+        (
+            lambda s: s.update({'head.norm.weight': torch.zeros(32, dtype=torch.int64)}),
+            "holds 'head.norm.weight' as int64",
+        ),
+        (lambda s: s.update({'head.norm.weight': torch.zeros(32, dtype=torch.bool)}), 'as bool'),
+        (lambda s: s.update({'head.norm.weight': dict(a=torch.zeros(32))}), "a dict under the name 'head.norm.weight'"),
+        (lambda s: s.update({'head.norm.weight': [1.0]}), 'a list under the name'),
+        (lambda s: s.update({'he\nad.norm.weight': torch.zeros(32)}), r"a Tensor under the name 'he\\nad.norm.weight'"),
+        (lambda s: s.update({7: torch.zeros(32)}), 'a Tensor under the name 7'),
+        (lambda s: s.update({QUERY: torch.zeros(7)}), 'impossible shape'),
+        (lambda s: s.update({QUERY: torch.zeros(0, 32)}), 'impossible shape'),
+        (lambda s: s.update({QUERY: torch.zeros(7, 32).to_sparse()}), 'holds fewer numbers'),
+        (lambda s: s.update({'head.layers.900000000.norm.weight': torch.zeros(1)}), 'lacks some of'),
+        (lambda s: s.update({TABLE: torch.zeros(10**6 - 2 * 1000 + 1, 2)}), 'in the shape'),
+        (
+            lambda s: s.update({TABLE.replace('1.blocks.1', '0.blocks.0'): torch.zeros(999**2, 1)}),
+            'windows of 500 tokens',
+        ),
+    ],
+)
 def test_what_is_missing_or_wrong_is_named(state, tmp_path, change, sentence):
     state = dict(state)
     change(state)
@@ -253,6 +291,7 @@ def test_what_is_missing_or_wrong_is_named(state, tmp_path, change, sentence):
 def test_any_missing_weight_of_another_format_is_named(checkpoint, tmp_path, target):
     """One of its kind at a time, and those that are joined or split."""
     from mask2former.checkpoints.formats import EMPTY_WEIGHT, to_format
+
     written, _ = to_format(checkpoint, target)
     generator = random.Random(0)
     for name in generator.sample(sorted(written), 30):

@@ -52,9 +52,14 @@ def model(tmp_path):
 
 def test_around_all_formats(model, tmp_path, monkeypatch, capsys):
     """The formats are recognised, and after all of them every bit is the same."""
-    steps = [('ours.pth', 'd2.pkl', 'detectron2'), ('d2.pkl', 'hf', 'transformers'), ('hf', 'mmdet.pth', 'mmdet'),
-             ('mmdet.pth', 'd2.pth', 'detectron2'), ('d2.pth', 'ours.safetensors', 'mask2former'),
-             ('ours.safetensors', 'again.pth', 'mask2former')]
+    steps = [
+        ('ours.pth', 'd2.pkl', 'detectron2'),
+        ('d2.pkl', 'hf', 'transformers'),
+        ('hf', 'mmdet.pth', 'mmdet'),
+        ('mmdet.pth', 'd2.pth', 'detectron2'),
+        ('d2.pth', 'ours.safetensors', 'mask2former'),
+        ('ours.safetensors', 'again.pth', 'mask2former'),
+    ]
     for source, target, format in steps:
         assert convert(monkeypatch, tmp_path / source, tmp_path / target, '--to', format) is None
         assert f'Written to {tmp_path / target}' in capsys.readouterr().out
@@ -78,9 +83,11 @@ def test_config_gives_the_classes_and_is_checked(model, tmp_path, monkeypatch):
 
 def test_what_the_converter_refuses(model, tmp_path, monkeypatch):
     source = tmp_path / 'ours.pth'
-    for target, format, sentence in (('a.txt', 'mmdet', 'is no name for a checkpoint of mmdet'),
-                                     ('ours.pth', 'mmdet', 'is the source itself'),
-                                     ('config.py', 'transformers', 'is a file, but transformers takes a folder')):
+    for target, format, sentence in (
+        ('a.txt', 'mmdet', 'is no name for a checkpoint of mmdet'),
+        ('ours.pth', 'mmdet', 'is the source itself'),
+        ('config.py', 'transformers', 'is a file, but transformers takes a folder'),
+    ):
         message = convert(monkeypatch, source, tmp_path / target, '--to', format)
         assert re.match('Error: .*' + sentence, message), message
     assert 'There is no checkpoint' in convert(monkeypatch, tmp_path / 'no.pth', tmp_path / 'a.pth', '--to', 'mmdet')
@@ -94,11 +101,26 @@ def test_what_the_converter_refuses(model, tmp_path, monkeypatch):
 @pytest.mark.parametrize('ending', ['pth', 'safetensors'])
 @pytest.mark.parametrize('half', [False, True])
 def test_publish(model, tmp_path, monkeypatch, ending, half):
-    data = dict(classes=CLASSES, isthing=(True, ) * 5, palette=[(1, 2, 3)] * 5, category_ids=(1, 2, 3, 4, 5))
-    torch.save(dict(state_dict=model.state_dict(), optimizer=dict(a=torch.zeros(9)), message_hub={},
-                    meta=dict(dataset_meta=data, iter=7, cfg='secret')), tmp_path / 'ours.pth')
-    assert run(monkeypatch, 'model_converters/publish_model.py', tmp_path / 'ours.pth', tmp_path / f'out/m.{ending}',
-               *['--half'] * half) is None
+    data = dict(classes=CLASSES, isthing=(True,) * 5, palette=[(1, 2, 3)] * 5, category_ids=(1, 2, 3, 4, 5))
+    torch.save(
+        dict(
+            state_dict=model.state_dict(),
+            optimizer=dict(a=torch.zeros(9)),
+            message_hub={},
+            meta=dict(dataset_meta=data, iter=7, cfg='secret'),
+        ),
+        tmp_path / 'ours.pth',
+    )
+    assert (
+        run(
+            monkeypatch,
+            'model_converters/publish_model.py',
+            tmp_path / 'ours.pth',
+            tmp_path / f'out/m.{ending}',
+            *['--half'] * half,
+        )
+        is None
+    )
     [path] = (tmp_path / 'out').iterdir()
     digest = hashlib.sha256(path.read_bytes()).hexdigest()[:8]
     assert path.name == f'm-{digest}.{ending}'
@@ -130,6 +152,7 @@ def test_final_results_are_the_same(backbone, tmp_path):
     [expected] = SegInferencer(tmp_path / 'config.py', tmp_path / 'ours.pth', device='cpu')(image)
     assert len(expected.pred_instances) > 0
     from mask2former.checkpoints.writing import write_checkpoint
+
     for name, target in (('d2.pkl', 'detectron2'), ('mmdet.pth', 'mmdet'), ('hf', 'transformers')):
         write_checkpoint(checkpoint, tmp_path / name, target)
         [sample] = SegInferencer(tmp_path / 'config.py', tmp_path / name, device='cpu')(image)

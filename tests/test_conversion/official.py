@@ -24,8 +24,8 @@ def blocks(rng: np.random.Generator, size: tuple[int, int], values: list[int], d
     """``(H, W)`` of 4 x 4 blocks, each of one of the values; each value occurs."""
     height, width = -(-size[0] // 4), -(-size[1] // 4)
     cells = rng.choice(values, height * width)
-    cells[rng.permutation(height * width)[:len(values)]] = values
-    return np.kron(cells.reshape(height, width), np.ones((4, 4))).astype(dtype)[:size[0], :size[1]]
+    cells[rng.permutation(height * width)[: len(values)]] = values
+    return np.kron(cells.reshape(height, width), np.ones((4, 4))).astype(dtype)[: size[0], : size[1]]
 
 
 def run(monkeypatch: pytest.MonkeyPatch, tool: str, *args: str | Path) -> None:

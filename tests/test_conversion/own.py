@@ -64,17 +64,29 @@ def steps(*names):
 
 def panoptic(out, split):
     """The panoptic data set that a converter wrote, read with the pipeline of evaluation."""
-    return DATASETS.build(dict(
-        type='CocoPanopticFormat', data_root=str(out), ann_file=f'annotations/panoptic_{split}.json',
-        data_prefix=dict(img=f'{split}/', seg=f'annotations/panoptic_{split}/'), test_mode=True,
-        pipeline=steps('LoadImage', 'LoadPanopticGroundTruth')))
+    return DATASETS.build(
+        dict(
+            type='CocoPanopticFormat',
+            data_root=str(out),
+            ann_file=f'annotations/panoptic_{split}.json',
+            data_prefix=dict(img=f'{split}/', seg=f'annotations/panoptic_{split}/'),
+            test_mode=True,
+            pipeline=steps('LoadImage', 'LoadPanopticGroundTruth'),
+        )
+    )
 
 
 def instance(out, split):
     """The instance data set that a converter wrote, read with the pipeline of training."""
-    return DATASETS.build(dict(
-        type='CocoInstanceFormat', data_root=str(out), ann_file=f'annotations/instances_{split}.json',
-        data_prefix=dict(img=f'{split}/'), pipeline=steps('LoadImage', 'LoadInstanceSegments')))
+    return DATASETS.build(
+        dict(
+            type='CocoInstanceFormat',
+            data_root=str(out),
+            ann_file=f'annotations/instances_{split}.json',
+            data_prefix=dict(img=f'{split}/'),
+            pipeline=steps('LoadImage', 'LoadInstanceSegments'),
+        )
+    )
 
 
 def segments(out, split):
@@ -84,14 +96,17 @@ def segments(out, split):
     for item in dataset:
         truth = item['gt_panoptic_seg']
         ids = truth.id_map[0].numpy()
-        rows = [(dataset.metainfo['classes'][info['label']], ids == info['id'], info['iscrowd'])
-                for info in truth.segments_info]
+        rows = [
+            (dataset.metainfo['classes'][info['label']], ids == info['id'], info['iscrowd'])
+            for info in truth.segments_info
+        ]
         result[Path(item['img_path']).name] = rows, ids == 0
     return result
 
 
 def same(found, expected):
     """Whether segments are those expected (class name, mask, iscrowd), in any order."""
+
     def sort(rows):
         return sorted((name, mask.tobytes(), int(crowd)) for name, mask, crowd in rows)
 

@@ -108,8 +108,12 @@ def test_instances_as_the_reference(tree, monkeypatch):
     assert [image['id'] for image in content['images']] == ['ADE_train_00000001', 'ADE_train_00000002']
     assert content['categories'][:2] == [dict(id=7, name='bed'), dict(id=8, name='windowpane')]
     assert content['categories'][99] == dict(id=149, name='flag')
-    expected = [(image['id'], category, mask) for image in content['images']
-                for category, mask, thing in reference(tree, 'training', image['id']) if thing]
+    expected = [
+        (image['id'], category, mask)
+        for image in content['images']
+        for category, mask, thing in reference(tree, 'training', image['id'])
+        if thing
+    ]
     assert len(expected) == len(content['annotations']) == 8
     for number, (annotation, (image_id, category, mask)) in enumerate(zip(content['annotations'], expected), 1):
         assert (annotation['id'], annotation['image_id'], annotation['category_id']) == (number, image_id, category)
@@ -141,8 +145,11 @@ def test_goes_on_after_a_broken_file(tree, monkeypatch):
     assert not (tree / 'ade20k_panoptic_train.json').exists()
     broken.write_bytes(good)
     seen = []
-    monkeypatch.setattr(ade20k, '_panoptic', lambda root, split, name, real=ade20k._panoptic: (
-        seen.append(name) or real(root, split, name)))
+    monkeypatch.setattr(
+        ade20k,
+        '_panoptic',
+        lambda root, split, name, real=ade20k._panoptic: seen.append(name) or real(root, split, name),
+    )
     ade20k.convert_ade20k(tree, ['train'], ['panoptic'], 1)
     assert seen == ['ADE_train_00000002']
     assert len(json.loads((tree / 'ade20k_panoptic_train.json').read_text())['annotations']) == 2

@@ -38,8 +38,12 @@ def tree(tmp_path):
     """Sizes below, at and over the limit of 512 pixels, a grey image, and objects that are no class."""
     rng = np.random.default_rng(0)
     root = tmp_path / 'ADE20K_2021_17_01'
-    sizes = {'training/home/bed/ADE_train_00000001': (48, 600), 'training/home/bath/ADE_train_00000002': (530, 601),
-             'training/street/x/ADE_train_00000003': (700, 513), 'validation/street/x/ADE_val_00000001': (40, 52)}
+    sizes = {
+        'training/home/bed/ADE_train_00000001': (48, 600),
+        'training/home/bath/ADE_train_00000002': (530, 601),
+        'training/street/x/ADE_train_00000003': (700, 513),
+        'validation/street/x/ADE_val_00000001': (40, 52),
+    }
     for name, size in sizes.items():
         shape = size if name.endswith('3') else (*size, 3)
         save(root / 'images/ADE' / f'{name}.jpg', rng.integers(0, 256, shape, np.uint8))
@@ -72,7 +76,8 @@ def test_as_the_reference(tree, monkeypatch):
     all_names = dict(training=[f'ADE_train_0000000{i}' for i in (1, 2, 3)], validation=['ADE_val_00000001'])
     for split, names in all_names.items():
         assert sorted(path.name for path in (tree / 'annotations_detectron2' / split).iterdir()) == [
-            f'{name}.tif' for name in names]
+            f'{name}.tif' for name in names
+        ]
         for name in names:
             labels = np.array(Image.open(tree / 'annotations_detectron2' / split / f'{name}.tif'))
             assert labels.dtype == np.uint16 and (labels == reference(tree, name)).all()
@@ -124,8 +129,11 @@ def test_goes_on_after_a_broken_file(tree, monkeypatch):
         run(monkeypatch, 'prepare_ade20k_full', tree, '--jobs', 1)
     broken.write_bytes(good)
     seen = []
-    monkeypatch.setattr(ade20k_full, '_convert', lambda root, split, path, real=ade20k_full._convert: (
-        seen.append(Path(path).stem) or real(root, split, path)))
+    monkeypatch.setattr(
+        ade20k_full,
+        '_convert',
+        lambda root, split, path, real=ade20k_full._convert: seen.append(Path(path).stem) or real(root, split, path),
+    )
     ade20k_full.convert_ade20k_full(tree, ['training'], 1)
     assert seen == ['ADE_train_00000003']
 

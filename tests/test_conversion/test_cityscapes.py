@@ -12,8 +12,10 @@ from mask2former.datasets import DataError
 
 from .official import blocks, load, run, save
 
-NAMES = {'train': ('bochum_000000_000313', 'aachen_000001_000019', 'aachen_000000_000019'),
-         'val': ('munster_000000_000019',)}
+NAMES = {
+    'train': ('bochum_000000_000313', 'aachen_000001_000019', 'aachen_000000_000019'),
+    'val': ('munster_000000_000019',),
+}
 
 
 @pytest.fixture()
@@ -35,6 +37,7 @@ def tree(tmp_path):
 @pytest.mark.parametrize('jobs', [1, 2])
 def test_as_cityscapesscripts(tree, monkeypatch, tmp_path_factory, jobs):
     from cityscapesscripts.preparation.createPanopticImgs import convert2panoptic
+
     out = tmp_path_factory.mktemp('theirs')
     convert2panoptic(cityscapesPath=str(tree / 'gtFine'), outputFolder=str(out), setNames=['train', 'val'])
     run(monkeypatch, 'prepare_cityscapes', tree, '--jobs', jobs)
@@ -65,8 +68,11 @@ def test_goes_on_after_a_broken_file(tree, monkeypatch):
     assert not (tree / 'gtFine/cityscapes_panoptic_train.json').exists()
     broken.write_bytes(good)
     seen = []
-    monkeypatch.setattr(cityscapes, '_convert', lambda split, path, real=cityscapes._convert: (
-        seen.append(Path(path).name[:20]) or real(split, path)))
+    monkeypatch.setattr(
+        cityscapes,
+        '_convert',
+        lambda split, path, real=cityscapes._convert: seen.append(Path(path).name[:20]) or real(split, path),
+    )
     cityscapes.convert_cityscapes(tree, ['train'], 1)
     assert seen == ['aachen_000001_000019', 'bochum_000000_000313']
     assert len(json.loads((tree / 'gtFine/cityscapes_panoptic_train.json').read_text())['images']) == 3

@@ -42,12 +42,26 @@ def tree(tmp_path):
             continue
         crowd = np.zeros(SIZE, bool)
         crowd[5:10, 5:50] = True
-        rows = [(90, [polygon(rng), polygon(rng)], 0), (3, rle_of(rng.random(SIZE) < 0.02, True), 0),
-                (1, [[0.0, 20.0, 60.0, 20.0, 60.0, 40.0, 0.0, 40.0]], 0), (3, rle_of(crowd, False), 1),
-                *((int(rng.choice([3, 90])), [polygon(rng)], 0) for _ in range(6)), (1, [polygon(rng)], 0)]
+        rows = [
+            (90, [polygon(rng), polygon(rng)], 0),
+            (3, rle_of(rng.random(SIZE) < 0.02, True), 0),
+            (1, [[0.0, 20.0, 60.0, 20.0, 60.0, 40.0, 0.0, 40.0]], 0),
+            (3, rle_of(crowd, False), 1),
+            *((int(rng.choice([3, 90])), [polygon(rng)], 0) for _ in range(6)),
+            (1, [polygon(rng)], 0),
+        ]
         for category, segmentation, crowd in rows:
-            annotations.append(dict(id=1000 - len(annotations), image_id=images[-1]['id'], category_id=category,
-                                    segmentation=segmentation, iscrowd=crowd, area=1, bbox=[0, 0, 1, 1]))
+            annotations.append(
+                dict(
+                    id=1000 - len(annotations),
+                    image_id=images[-1]['id'],
+                    category_id=category,
+                    segmentation=segmentation,
+                    iscrowd=crowd,
+                    area=1,
+                    bbox=[0, 0, 1, 1],
+                )
+            )
     (tmp_path / 'all.json').write_text(json.dumps(dict(images=images, annotations=annotations, categories=CATEGORIES)))
     return tmp_path
 
@@ -80,7 +94,7 @@ def expected(coco, image_id, stuff=()):
     return [row for row in rows if row[1].any()], top == -1
 
 
-@pytest.mark.parametrize('stuff', [(), ('grass', )])
+@pytest.mark.parametrize('stuff', [(), ('grass',)])
 def test_equals_pycocotools(tree, stuff):
     convert(tree, *(('--stuff', *stuff) if stuff else ()))
     coco, found = COCO(tree / 'all.json'), segments(tree / 'out', 'train')
@@ -90,7 +104,10 @@ def test_equals_pycocotools(tree, stuff):
     assert found['c.png'][0] == [] and found['c.png'][1].all()
     content = json.loads((tree / 'out' / 'annotations' / 'panoptic_train.json').read_text())
     assert [(image['id'], image['file_name']) for image in content['images']] == [
-        (5, 'a.jpg'), (15, 'b.jpg'), (25, 'c.png')]
+        (5, 'a.jpg'),
+        (15, 'b.jpg'),
+        (25, 'c.png'),
+    ]
     assert [category['id'] for category in content['categories']] == [3, 90, 1]
 
 
@@ -100,7 +117,8 @@ def test_instances_are_as_before(tree):
     things = [row for row in before.dataset['annotations'] if row['category_id'] != 1]
     keys = ('image_id', 'category_id', 'segmentation', 'iscrowd')
     assert [[row[key] for key in keys] for row in after.dataset['annotations']] == [
-        [row[key] for key in keys] for row in things]
+        [row[key] for key in keys] for row in things
+    ]
     assert instance(tree / 'out', 'train').metainfo['classes'] == ('cat', 'dog')
     assert not any(void.any() for _, void in segments(tree / 'out', 'train').values())
 
@@ -117,14 +135,22 @@ def test_panopticapi_reads_it(tree):
         for row in content['annotations']
     ]
     for row, truth in zip(predictions, content['annotations']):
-        row['segments_info'] = [dict(id=segment['id'], category_id=segment['category_id'])
-                                for segment in truth['segments_info']]
+        row['segments_info'] = [
+            dict(id=segment['id'], category_id=segment['category_id']) for segment in truth['segments_info']
+        ]
     stat = evaluation.pq_compute_single_core(
-        0, list(zip(content['annotations'], predictions)), str(folder / 'panoptic_train'),
-        str(folder / 'panoptic_train'), categories)
+        0,
+        list(zip(content['annotations'], predictions)),
+        str(folder / 'panoptic_train'),
+        str(folder / 'panoptic_train'),
+        categories,
+    )
     for category_id in categories:
-        count = sum(segment['category_id'] == category_id and not segment['iscrowd']
-                    for row in content['annotations'] for segment in row['segments_info'])
+        count = sum(
+            segment['category_id'] == category_id and not segment['iscrowd']
+            for row in content['annotations']
+            for segment in row['segments_info']
+        )
         row = stat[category_id]
         assert (row.tp, row.fp, row.fn) == (count, 0, 0) and row.iou == pytest.approx(count)
 
@@ -132,20 +158,20 @@ def test_panopticapi_reads_it(tree):
 def test_faults(tree):
     annotation = 'The annotation 1000 of'
     for change, sentence in (
-            (lambda content: content['annotations'][0].update(category_id=4), f'{annotation}.*category_id 4'),
-            (lambda content: content['annotations'][0].update(image_id=4), f'{annotation}.*image_id 4'),
-            (lambda content: content['annotations'][0].update(segmentation=[]), f"{annotation}.*no 'segmentation'"),
-            (lambda content: content['annotations'][0].update(segmentation='RLE'), 'neither polygons'),
-            (lambda content: content['annotations'][1]['segmentation'].update(size=[60, 40]), 'RLE of an instance is'),
-            (lambda content: content['images'][0].update(width=61), "'a.jpg' in the JSON file is 61 x 40"),
-            (lambda content: content['images'][0].update(file_name='x.jpg'), "x.jpg' does not exist"),
-            (lambda content: content['images'][0].update(id=15), 'have the same id'),
-            (lambda content: content['images'][2].update(file_name='a.png'), 'have the same name but for the suffix'),
-            (lambda content: content.update(categories=[]), "no 'categories'")):
+        (lambda content: content['annotations'][0].update(category_id=4), f'{annotation}.*category_id 4'),
+        (lambda content: content['annotations'][0].update(image_id=4), f'{annotation}.*image_id 4'),
+        (lambda content: content['annotations'][0].update(segmentation=[]), f"{annotation}.*no 'segmentation'"),
+        (lambda content: content['annotations'][0].update(segmentation='RLE'), 'neither polygons'),
+        (lambda content: content['annotations'][1]['segmentation'].update(size=[60, 40]), 'RLE of an instance is'),
+        (lambda content: content['images'][0].update(width=61), "'a.jpg' in the JSON file is 61 x 40"),
+        (lambda content: content['images'][0].update(file_name='x.jpg'), "x.jpg' does not exist"),
+        (lambda content: content['images'][0].update(id=15), 'have the same id'),
+        (lambda content: content['images'][2].update(file_name='a.png'), 'have the same name but for the suffix'),
+        (lambda content: content.update(categories=[]), "no 'categories'"),
+    ):
         found = fault(tree, change)
         assert re.search(sentence, found), found
-    assert "'gras' of --stuff" in failure(
-        TOOL, tree / 'all.json', tree / 'images', tree / 'out', '--stuff', 'gras')
+    assert "'gras' of --stuff" in failure(TOOL, tree / 'all.json', tree / 'images', tree / 'out', '--stuff', 'gras')
 
 
 def test_real_annotations(shared_data, tmp_path):
@@ -168,6 +194,8 @@ def test_real_annotations(shared_data, tmp_path):
         assert len(rows) <= len(masks)
         for name, mask, crowd in rows:
             crowds += crowd
-            assert any(not (mask & ~other).any() and coco.cats[row['category_id']]['name'] == name
-                       and row['iscrowd'] == crowd for row, other in zip(annotations, masks))
+            assert any(
+                not (mask & ~other).any() and coco.cats[row['category_id']]['name'] == name and row['iscrowd'] == crowd
+                for row, other in zip(annotations, masks)
+            )
     assert crowds

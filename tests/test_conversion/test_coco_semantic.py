@@ -26,8 +26,13 @@ def write_tree(root: Path, count: int = 3) -> tuple[Path, Path]:
         save(root / 'images' / f'{number}.jpg', np.zeros((*size, 3), np.uint8))
         write_id_map(root / 'png' / f'{number}_panoptic.png', id_map)
         images.append(dict(id=number, file_name=f'{number}.jpg', height=size[0], width=size[1]))
-        annotations.append(dict(image_id=number, file_name=f'{number}_panoptic.png',
-                                segments_info=segments_of(id_map, {300: 9, 70000: 2, 5: 70, 6: 2}, crowd=[6])))
+        annotations.append(
+            dict(
+                image_id=number,
+                file_name=f'{number}_panoptic.png',
+                segments_info=segments_of(id_map, {300: 9, 70000: 2, 5: 70, 6: 2}, crowd=[6]),
+            )
+        )
     path = root / 'panoptic.json'
     path.write_text(json.dumps(dict(images=images, annotations=annotations, categories=CATEGORIES)))
     return path, root / 'png'
@@ -47,14 +52,17 @@ def test_any_panoptic_file(tmp_path, monkeypatch, jobs):
     path, png = write_tree(tmp_path)
     run(monkeypatch, 'prepare_coco_semantic', '--files', path, png, tmp_path / 'out', '--jobs', jobs)
     for annotation in json.loads(path.read_text())['annotations']:
-        labels = np.array(Image.open(tmp_path / 'out' / f"{annotation['image_id']}.png"))
+        labels = np.array(Image.open(tmp_path / 'out' / f'{annotation["image_id"]}.png'))
         assert labels.dtype == np.uint8
         assert (labels == reference(png / annotation['file_name'], annotation, [9, 2, 70])).all()
     assert not list(tmp_path.glob('*.journal'))
 
     dataset = SemanticPngFormat(
-        ann_file='out.json', data_root=str(tmp_path), data_prefix=dict(img='images/', seg='out/'),
-        pipeline=[LoadImage(), LoadSemanticSegments()])
+        ann_file='out.json',
+        data_root=str(tmp_path),
+        data_prefix=dict(img='images/', seg='out/'),
+        pipeline=[LoadImage(), LoadSemanticSegments()],
+    )
     assert dataset.metainfo['classes'] == ('sky', 'car', 'cow')
     assert dataset.metainfo['isthing'] == (False, True, True)
     item = dataset[2]
@@ -83,8 +91,11 @@ def test_goes_on_after_a_broken_file(tmp_path, monkeypatch):
     assert not (tmp_path / 'out.json').exists()
     (png / '1_panoptic.png').write_bytes(good)
     seen = []
-    monkeypatch.setattr(coco_semantic, '_convert', lambda void, item, real=coco_semantic._convert: (
-        seen.append(Path(item[0]).name) or real(void, item)))
+    monkeypatch.setattr(
+        coco_semantic,
+        '_convert',
+        lambda void, item, real=coco_semantic._convert: seen.append(Path(item[0]).name) or real(void, item),
+    )
     coco_semantic.convert_coco_semantic(path, png, tmp_path / 'out', 1)
     assert seen == ['1_panoptic.png', '2_panoptic.png']
     assert (tmp_path / 'out.json').exists()

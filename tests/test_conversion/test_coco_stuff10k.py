@@ -16,7 +16,8 @@ from .official import blocks, load, run, save
 # Some rows of the table of numbers in mmsegmentation's tools/dataset_converters/coco_stuff10k.py, which begins with 1.
 SECOND = {1: 1, 11: 11, 13: 12, 25: 24, 27: 25, 31: 27, 44: 40, 46: 41, 67: 61, 70: 62, 90: 80, 92: 81, 182: 171}
 NAMES = dict(
-    train=('COCO_train2014_000000000077', 'COCO_train2014_000000000110'), test=('COCO_train2014_000000000349',))
+    train=('COCO_train2014_000000000077', 'COCO_train2014_000000000110'), test=('COCO_train2014_000000000349',)
+)
 
 
 def write_tree(root, values, names=None):
@@ -94,7 +95,7 @@ def test_v1_0_in_hdf5(tmp_path):
 def test_hdf5_without_h5py(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, 'h5py', None)
     root = write_tree(tmp_path, [1])
-    path = root / 'annotations' / f"{NAMES['test'][0]}.mat"
+    path = root / 'annotations' / f'{NAMES["test"][0]}.mat'
     path.write_bytes(b'MATLAB 7.3 MAT-file'.ljust(124) + bytes([0, 2]) + b'IM' + bytes(400))
     with pytest.raises(DataError, match='is of COCO-Stuff-10k v1.0, in HDF5; run `pip install h5py`'):
         coco_stuff10k.convert_coco_stuff10k(root, ['test'], 1)
@@ -102,15 +103,18 @@ def test_hdf5_without_h5py(tmp_path, monkeypatch):
 
 def test_goes_on_after_a_broken_file(tmp_path, monkeypatch):
     root = write_tree(tmp_path, [0, 1])
-    broken = root / 'annotations' / f"{NAMES['train'][1]}.mat"
+    broken = root / 'annotations' / f'{NAMES["train"][1]}.mat'
     good = broken.read_bytes()
     broken.write_bytes(good[:150])
     with pytest.raises(SystemExit, match="Error: '.*110.mat' cannot be read as a MATLAB file .*get it anew"):
         run(monkeypatch, 'prepare_coco_stuff10k', root, '--jobs', 1)
     broken.write_bytes(good)
     seen = []
-    monkeypatch.setattr(coco_stuff10k, '_convert', lambda root, split, name, real=coco_stuff10k._convert: (
-        seen.append(name) or real(root, split, name)))
+    monkeypatch.setattr(
+        coco_stuff10k,
+        '_convert',
+        lambda root, split, name, real=coco_stuff10k._convert: seen.append(name) or real(root, split, name),
+    )
     coco_stuff10k.convert_coco_stuff10k(root, ['train'], 1)
     assert seen == [NAMES['train'][1]]
     coco_stuff10k.convert_coco_stuff10k(root, ['train'], 1)  # once more: the links are there already
@@ -121,13 +125,13 @@ def test_errors_name_file_and_mend(tmp_path):
     root = write_tree(tmp_path, [0, 12, 200])
     with pytest.raises(DataError, match=r'349.mat. has the values \[12, 200\].*v1.1; get the file anew'):
         coco_stuff10k.convert_coco_stuff10k(root, ['test'], 1)
-    savemat(root / 'annotations' / f"{NAMES['test'][0]}.mat", dict(T=1))
+    savemat(root / 'annotations' / f'{NAMES["test"][0]}.mat', dict(T=1))
     with pytest.raises(DataError, match="349.mat' has no label map 'S'"):
         coco_stuff10k.convert_coco_stuff10k(root, ['test'], 1)
-    savemat(root / 'annotations' / f"{NAMES['test'][0]}.mat", dict(S=np.zeros((32, 27), np.uint8)))
+    savemat(root / 'annotations' / f'{NAMES["test"][0]}.mat', dict(S=np.zeros((32, 27), np.uint8)))
     with pytest.raises(DataError, match='349.mat. is 32 x 27 .*32 x 28'):
         coco_stuff10k.convert_coco_stuff10k(root, ['test'], 1)
-    (root / 'annotations' / f"{NAMES['test'][0]}.mat").unlink()
+    (root / 'annotations' / f'{NAMES["test"][0]}.mat').unlink()
     with pytest.raises(FileNotFoundError, match='349.mat. does not exist; unpack the release completely'):
         coco_stuff10k.convert_coco_stuff10k(root, ['test'], 1)
     with pytest.raises(FileNotFoundError, match='test.txt. does not exist; unpack the release there'):

@@ -56,7 +56,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.send_header('ETag', tag)
         self.send_header('Content-Length', str(len(content) - begin))
         self.end_headers()
-        self.wfile.write(content[begin:][:state.cuts.pop(0) if state.cuts else None])
+        self.wfile.write(content[begin:][: state.cuts.pop(0) if state.cuts else None])
         self.close_connection = True
 
 
@@ -65,7 +65,7 @@ def server(monkeypatch):
     monkeypatch.setenv('no_proxy', '*')
     state = SimpleNamespace(files={}, asked=[], errors=[], cuts=[], ranges=True)
     httpd = http.server.ThreadingHTTPServer(('127.0.0.1', 0), functools.partial(Handler, state))
-    threading.Thread(target=httpd.serve_forever, args=(0.01, ), daemon=True).start()
+    threading.Thread(target=httpd.serve_forever, args=(0.01,), daemon=True).start()
     state.url = f'http://127.0.0.1:{httpd.server_port}'
     yield state
     httpd.shutdown()
@@ -82,8 +82,9 @@ def zipped(entries, **attributes):
     return buffer.getvalue()
 
 
-CONTENT = zipped({f'a/{number}.bin': hashlib.shake_256(bytes([number])).digest(300) + bytes(9300)
-                  for number in range(60)})
+CONTENT = zipped(
+    {f'a/{number}.bin': hashlib.shake_256(bytes([number])).digest(300) + bytes(9300) for number in range(60)}
+)
 SUM = hashlib.sha256(CONTENT).hexdigest()
 
 
@@ -235,8 +236,10 @@ def test_space(server, tmp_path, monkeypatch):
 def release(server, monkeypatch):
     """A data set of two archives, one with an archive in it."""
     inner = zipped({'p/1.png': 'png'})
-    files = (remote(server, zipped({'t/1.jpg': 'jpg'}), None, 't.zip'),
-             remote(server, zipped({'n/p.json': '{}', 'n/p.zip': inner}), None, 'n.zip', nested=('n/p.zip', )))
+    files = (
+        remote(server, zipped({'t/1.jpg': 'jpg'}), None, 't.zip'),
+        remote(server, zipped({'n/p.json': '{}', 'n/p.zip': inner}), None, 'n.zip', nested=('n/p.zip',)),
+    )
     files = tuple(RemoteFile(part, file.url, 'set', nested=file.nested) for part, file in zip(('t', 'n'), files))
     monkeypatch.setitem(RELEASES, 'mine', Release('Mine', 'https://example.org', files))
     return server
@@ -248,8 +251,16 @@ def test_tool(release, tmp_path):
     run('download', 'mine', '--out', tmp_path / 'data', '--keep-archives')
     data = tmp_path / 'data'
     found = {path.relative_to(data).as_posix() for path in data.rglob('*') if path.is_file()}
-    assert found == {'set/t/1.jpg', 'set/n/p.json', 'set/n/p/1.png', 'downloads/t.zip.sha256', 'downloads/n.zip.sha256',
-                     'downloads/t.zip.unpacked', 'downloads/n.zip.unpacked', 'downloads/n.zip'}
+    assert found == {
+        'set/t/1.jpg',
+        'set/n/p.json',
+        'set/n/p/1.png',
+        'downloads/t.zip.sha256',
+        'downloads/n.zip.sha256',
+        'downloads/t.zip.unpacked',
+        'downloads/n.zip.unpacked',
+        'downloads/n.zip',
+    }
     assert len(release.asked) == 2
     assert 'nothing to do' in run('download', 'mine', '--out', tmp_path / 'data') and len(release.asked) == 2
     assert "no part 'tt'; did you mean 't'?" in failure('download', 'mine', '--only', 'tt', '--out', tmp_path)
@@ -261,8 +272,11 @@ def test_list_and_accounts(tmp_path):
     assert all(f'{name}: ' in printed for name in RELEASES) and 'train2017.zip' in printed and '19.34 GB' in printed
     for name in BY_HAND:
         sentence = failure('download', name, '--out', tmp_path)
-        assert 'https://' in sentence and f'into {tmp_path}' in sentence and sentence.split('Error: ')[1] in [
-            f'{text.format(out=tmp_path)}.' for text in BY_HAND.values()]
+        assert (
+            'https://' in sentence
+            and f'into {tmp_path}' in sentence
+            and sentence.split('Error: ')[1] in [f'{text.format(out=tmp_path)}.' for text in BY_HAND.values()]
+        )
 
 
 def test_the_table_is_whole():

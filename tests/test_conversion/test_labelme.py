@@ -28,7 +28,7 @@ def shape(label, points, kind='polygon', group=None, **more):
 def box(top, left, bottom, right):
     """A rectangle's points, and its mask: LabelMe draws both edges."""
     mask = np.zeros(SIZE, bool)
-    mask[top:bottom + 1, left:right + 1] = True
+    mask[top : bottom + 1, left : right + 1] = True
     return [[right, bottom], [left, top]], mask
 
 
@@ -40,8 +40,15 @@ def png(array):
 
 def write(path, shapes, image_path='../images/{}.jpg', **more):
     path.parent.mkdir(parents=True, exist_ok=True)
-    content = dict(version='5.5.0', flags={}, shapes=shapes, imagePath=image_path.format(path.stem), imageData=None,
-                   imageHeight=SIZE[0], imageWidth=SIZE[1])
+    content = dict(
+        version='5.5.0',
+        flags={},
+        shapes=shapes,
+        imagePath=image_path.format(path.stem),
+        imageData=None,
+        imageHeight=SIZE[0],
+        imageWidth=SIZE[1],
+    )
     path.write_text(json.dumps({**content, **more}))
 
 
@@ -54,16 +61,20 @@ def tree(tmp_path):
     """Two files; in the first a group of two shapes, with a third one between them, and a label that means nothing."""
     for name in ('a', 'b'):
         picture(tmp_path / 'images' / f'{name}.jpg', SIZE)
-    write(tmp_path / 'labels' / 'a.json', [
-        shape('road', ROAD[0], 'rectangle'),
-        shape('car', HIDDEN[0], 'rectangle'),
-        shape('car', CAR[0], 'rectangle', group=1),
-        shape('wheel', WHEEL[0], 'rectangle'),
-        shape('car', OTHER[0], 'rectangle', group=1),
-        shape('__ignore__', [[0, 0], [5, 0]], 'rectangle'),
-        shape('car', [[1, 1]], 'point'),
-        shape('lane', [[1, 1], [9, 9]], 'line'),
-    ], '..\\images\\a.jpg')
+    write(
+        tmp_path / 'labels' / 'a.json',
+        [
+            shape('road', ROAD[0], 'rectangle'),
+            shape('car', HIDDEN[0], 'rectangle'),
+            shape('car', CAR[0], 'rectangle', group=1),
+            shape('wheel', WHEEL[0], 'rectangle'),
+            shape('car', OTHER[0], 'rectangle', group=1),
+            shape('__ignore__', [[0, 0], [5, 0]], 'rectangle'),
+            shape('car', [[1, 1]], 'point'),
+            shape('lane', [[1, 1], [9, 9]], 'line'),
+        ],
+        '..\\images\\a.jpg',
+    )
     write(tmp_path / 'labels' / 'b.json', [shape('wheel', OTHER[0], 'rectangle')])
     return tmp_path
 
@@ -82,8 +93,9 @@ def test_panoptic_and_instances(tree):
     found, void = segments(tree / 'out', 'train')['a.jpg']
     ignored = np.zeros(SIZE, bool)
     ignored[0, :6] = True
-    assert same(found, [('road', ROAD[1] & ~CAR[1], 0), ('wheel', WHEEL[1], 0),
-                        ('car', CAR[1] & ~WHEEL[1] | OTHER[1], 0)])
+    assert same(
+        found, [('road', ROAD[1] & ~CAR[1], 0), ('wheel', WHEEL[1], 0), ('car', CAR[1] & ~WHEEL[1] | OTHER[1], 0)]
+    )
     assert (void == ~(ROAD[1] | CAR[1] | OTHER[1])).all() and void[ignored].all()
     things = instance(tree / 'out', 'train')
     assert things.metainfo['classes'] == ('car', 'wheel')
@@ -95,8 +107,10 @@ def test_smaller_on_top_and_background(tree):
     convert(tree, '--stuff', 'road', '--smaller-on-top', '--background', 'other')
     found, void = segments(tree / 'out', 'train')['a.jpg']
     names = [name for name, *_ in found]
-    assert sorted(names) == ['car', 'car', 'other', 'road', 'wheel'] and (void == np.pad(
-        np.ones((1, 6), bool), ((0, SIZE[0] - 1), (0, SIZE[1] - 6)))).all(), 'what is ignored is not background'
+    assert (
+        sorted(names) == ['car', 'car', 'other', 'road', 'wheel']
+        and (void == np.pad(np.ones((1, 6), bool), ((0, SIZE[0] - 1), (0, SIZE[1] - 6)))).all()
+    ), 'what is ignored is not background'
     assert any(name == 'car' and (mask == HIDDEN[1]).all() for name, mask, _ in found)
 
 
@@ -105,10 +119,14 @@ def test_labels_from_a_file(tree):
     convert(tree, '--labels', tree / 'labels.txt', '--stuff', 'road')
     content = json.loads((tree / 'out' / 'annotations' / 'panoptic_train.json').read_text())
     assert [(row['id'], row['name'], row['isthing']) for row in content['categories']] == [
-        (1, 'wheel', 1), (2, 'road', 0), (3, 'car', 1)]
+        (1, 'wheel', 1),
+        (2, 'road', 0),
+        (3, 'car', 1),
+    ]
     (tree / 'labels.txt').write_text('wheel\nroad\n')
     assert "a.json' has the label 'car', which is no class; add it to --labels" in fault(
-        tree, '--labels', tree / 'labels.txt')
+        tree, '--labels', tree / 'labels.txt'
+    )
     convert(tree, '--labels', tree / 'labels.txt', '--void', 'car', '__ignore__')
 
 
@@ -119,8 +137,12 @@ def test_images(tree):
     convert(tree, '--images', tree / 'pictures')
     assert len(segments(tree / 'out', 'train')) == 2
     pixels = np.random.default_rng(0).integers(0, 256, (*SIZE, 3), np.uint8)
-    write(tree / 'labels' / 'b.json', [shape('wheel', OTHER[0], 'rectangle')], 'C:\\Users\\me\\c.png',
-          imageData=png(pixels))
+    write(
+        tree / 'labels' / 'b.json',
+        [shape('wheel', OTHER[0], 'rectangle')],
+        'C:\\Users\\me\\c.png',
+        imageData=png(pixels),
+    )
     exif = Image.Exif()
     exif[0x0112] = 6  # shown with its sides exchanged
     picture(tree / 'pictures' / 'a.jpg', SIZE[::-1], exif=exif)
@@ -201,7 +223,7 @@ def decoded(mask):
 
 def test_shapes_are_those_of_geometry():
     """A pixel over 1 inside the outline belongs to the shape, one over 2 outside does not; masks are exact."""
-    y, x = np.mgrid[:SIZE[0], :SIZE[1]]
+    y, x = np.mgrid[: SIZE[0], : SIZE[1]]
     for given in shapes_to_compare():
         mask, points = shape_mask(given, SIZE), np.array(given['points'])
         if given['shape_type'] == 'mask':
@@ -215,8 +237,12 @@ def test_shapes_are_those_of_geometry():
             continue
         if given['shape_type'] == 'polygon':
             outline = points.astype(np.float32)
-            inside = np.array([[cv2.pointPolygonTest(outline, (column, row), True) for column in range(SIZE[1])]
-                               for row in range(SIZE[0])])
+            inside = np.array(
+                [
+                    [cv2.pointPolygonTest(outline, (column, row), True) for column in range(SIZE[1])]
+                    for row in range(SIZE[0])
+                ]
+            )
         elif given['shape_type'] == 'circle':
             inside = np.hypot(*(points[1] - points[0])) - np.hypot(x - points[0, 0], y - points[0, 1])
         else:

@@ -110,8 +110,9 @@ def test_goes_on_after_a_broken_file(tree, monkeypatch):
         mapillary.prepare_mapillary(tree, ['training'], 1)
     broken.write_bytes(good)
     seen = []
-    monkeypatch.setattr(mapillary, '_convert', lambda folder, name, real=mapillary._convert: (
-        seen.append(name) or real(folder, name)))
+    monkeypatch.setattr(
+        mapillary, '_convert', lambda folder, name, real=mapillary._convert: seen.append(name) or real(folder, name)
+    )
     mapillary.prepare_mapillary(tree, ['training'], 1)
     assert seen == ['b_2'] and len(list((tree / 'training/panoptic').iterdir())) == 3
     assert not list(tree.rglob('*.journal'))

@@ -12,13 +12,16 @@ from mask2former.conversion.own_files import assign_splits, place_image
 from mask2former.conversion.scene import Layer, Scene, encode, instances_of_layers, paint
 from mask2former.datasets import dataset_metainfo
 from mask2former.registry import DATASETS, TRANSFORMS
+from tests.test_own_dataset import ROOT, readme_config
 
-from ..test_own_dataset import ROOT, readme_config
 from .own import boxes, failure, picture, run, save
 
 TOOL, SIZE = 'pngs_to_panoptic', (64, 64)
-CATEGORIES = {1: dict(isthing=1, color=[10, 20, 30]), 2: dict(isthing=0, color=[0, 0, 0]),
-              5: dict(isthing=1, color=[10, 20, 30])}
+CATEGORIES = {
+    1: dict(isthing=1, color=[10, 20, 30]),
+    2: dict(isthing=0, color=[0, 0, 0]),
+    5: dict(isthing=1, color=[10, 20, 30]),
+}
 
 
 def test_paint_equals_a_plain_loop():
@@ -30,7 +33,7 @@ def test_paint_equals_a_plain_loop():
             for _ in range(6):
                 y, x = rng.integers(0, 10, 2)
                 mask = np.zeros((12, 15), bool)
-                mask[y:y + rng.integers(1, 9), x:x + rng.integers(1, 9)] = True
+                mask[y : y + rng.integers(1, 9), x : x + rng.integers(1, 9)] = True
                 category, instance = rng.choice([None, 1, 2, 5], p=[0.1, 0.4, 0.2, 0.3]), int(rng.integers(3))
                 layers.append(Layer(encode(mask), category, instance))
                 key = '' if category is None else f'{category} {instance if category != 2 else None}'
@@ -44,12 +47,19 @@ def test_paint_equals_a_plain_loop():
             found = sorted((info['category_id'], (ids == info['id']).tobytes()) for info in infos)
             assert found == sorted((int(key.split()[0]), (top == key).tobytes()) for key in names)
             assert ((ids == 0) == (top == '')).all()
-            drawn = {key for key in (f'{layer.category_id} {layer.instance if layer.category_id != 2 else None}'
-                                     for layer in layers if layer.category_id is not None)}
+            drawn = {
+                key
+                for key in (
+                    f'{layer.category_id} {layer.instance if layer.category_id != 2 else None}'
+                    for layer in layers
+                    if layer.category_id is not None
+                )
+            }
             assert covered == len(drawn - set(names))
             whole = instances_of_layers(scene, CATEGORIES)
             assert sorted(mask_utils.decode(row['segmentation']).astype(bool).tobytes() for row in whole) == sorted(
-                mask.tobytes() for mask in masks.values())
+                mask.tobytes() for mask in masks.values()
+            )
             for row in whole:
                 assert row['area'] == mask_utils.decode(row['segmentation']).sum()
 
@@ -95,6 +105,7 @@ def test_images_are_linked_or_copied(tmp_path, monkeypatch, linked):
     picture(tmp_path / 'a.png')
     (tmp_path / 'link.png').symlink_to(tmp_path / 'a.png')
     if not linked:
+
         def refuse(*_):
             raise OSError('another file system')
 
@@ -128,8 +139,18 @@ def test_goes_on_where_it_stopped(tree):
     broken = tree / 'ids' / '3.png'
     sound = broken.read_bytes()
     broken.write_bytes(b'')
-    arguments = (tree / 'images', tree / 'data' / 'mine', '--instances', tree / 'ids', '--jobs', 1, '--split', 'train',
-                 '--thing', 'cell')
+    arguments = (
+        tree / 'images',
+        tree / 'data' / 'mine',
+        '--instances',
+        tree / 'ids',
+        '--jobs',
+        1,
+        '--split',
+        'train',
+        '--thing',
+        'cell',
+    )
     assert "3.png' cannot be read" in failure(TOOL, *arguments)
     folder = tree / 'data' / 'mine' / 'annotations'
     written = {path.name: path.stat().st_mtime_ns for path in (folder / 'panoptic_train').iterdir()}
@@ -137,11 +158,14 @@ def test_goes_on_where_it_stopped(tree):
     broken.write_bytes(sound)
     save(tree / 'ids' / '1.png', boxes(SIZE, _1=(0, 0, 5, 5)))
     run(TOOL, *arguments)
-    changed = [path.name for path in (folder / 'panoptic_train').iterdir()
-               if path.stat().st_mtime_ns != written.get(path.name)]
+    changed = [
+        path.name for path in (folder / 'panoptic_train').iterdir() if path.stat().st_mtime_ns != written.get(path.name)
+    ]
     assert sorted(changed) == ['1.png', '3.png']
-    areas = [[segment['area'] for segment in row['segments_info']]
-             for row in json.loads((folder / 'panoptic_train.json').read_text())['annotations']]
+    areas = [
+        [segment['area'] for segment in row['segments_info']]
+        for row in json.loads((folder / 'panoptic_train.json').read_text())['annotations']
+    ]
     assert areas == [[22 * 22, 20 * 40], [25], [22 * 22, 20 * 42], [22 * 22, 20 * 43]]
     assert not list(folder.glob('.*')), 'the journal is gone'
 
@@ -159,16 +183,20 @@ def test_other_classes_begin_anew(tree):
 def test_two_runs_for_two_splits(tree):
     convert(tree, '--thing', 'cell', '--split', 'train')
     assert 'name all classes in both runs' in failure(
-        TOOL, tree / 'images', tree / 'data' / 'mine', '--instances', tree / 'ids', '--thing', 'dot', '--split', 'val')
+        TOOL, tree / 'images', tree / 'data' / 'mine', '--instances', tree / 'ids', '--thing', 'dot', '--split', 'val'
+    )
     convert(tree, '--thing', 'cell', '--split', 'val')
     assert {path.name for path in (tree / 'data' / 'mine' / 'annotations').iterdir()} == {
-        f'{kind}_{split}{end}' for split in ('train', 'val')
-        for kind, end in (('panoptic', ''), ('panoptic', '.json'), ('instances', '.json'))}
+        f'{kind}_{split}{end}'
+        for split in ('train', 'val')
+        for kind, end in (('panoptic', ''), ('panoptic', '.json'), ('instances', '.json'))
+    }
 
 
 def test_the_result_is_not_written_into_the_source(tree):
     assert 'choose another' in failure(
-        TOOL, tree / 'images', tree / 'images' / 'out', '--instances', tree / 'ids', '--thing', 'cell')
+        TOOL, tree / 'images', tree / 'images' / 'out', '--instances', tree / 'ids', '--thing', 'cell'
+    )
     run(TOOL, tree / 'images', tree, '--instances', tree / 'ids', '--thing', 'cell', '--jobs', 1)  # beside it
 
 

@@ -16,8 +16,14 @@ def square(value: int) -> int:
 
 
 def run(tmp_path: Path, items: dict, workers: int = 1, function=square, **settings) -> dict:
-    return convert_all(function, items, journal=tmp_path / 'deep' / 'journal', settings=settings, num_workers=workers,
-                       description='squares')
+    return convert_all(
+        function,
+        items,
+        journal=tmp_path / 'deep' / 'journal',
+        settings=settings,
+        num_workers=workers,
+        description='squares',
+    )
 
 
 @pytest.mark.parametrize('workers', [1, 2])
@@ -31,7 +37,10 @@ def test_goes_on_where_it_stopped(tmp_path):
         run(tmp_path, {'a': 2, 'b': 3, 'c': -1})
     seen = []
     assert run(tmp_path, {'a': 2, 'b': 3, 'c': 4}, function=lambda value: seen.append(value) or square(value)) == {
-        'a': 4, 'b': 9, 'c': 16}
+        'a': 4,
+        'b': 9,
+        'c': 16,
+    }
     assert seen == [4]
 
 

@@ -43,8 +43,16 @@ def test_instances_take_their_class_from_the_semantic_map(tree):
         semantic, numbers = np.roll(SEMANTIC, shift, axis=1), np.roll(NUMBERS, shift, axis=1)
         [(found, void)] = segments(tree / 'out', split).values()
         assert list(segments(tree / 'out', split)) == [name]
-        assert same(found, [('road', semantic == 0, 0), ('sky', semantic == 7, 0), ('person', numbers == 1, 0),
-                            ('car', numbers == 2, 0), ('car', numbers == 300, 0)])
+        assert same(
+            found,
+            [
+                ('road', semantic == 0, 0),
+                ('sky', semantic == 7, 0),
+                ('person', numbers == 1, 0),
+                ('car', numbers == 2, 0),
+                ('car', numbers == 300, 0),
+            ],
+        )
         assert (void == ((semantic == 255) | (semantic == 13) & (numbers == 0))).all()
     things = instance(tree / 'out', 'train')
     assert things.metainfo['classes'] == ('person', 'car') and things.metainfo['category_ids'] == (11, 13)
@@ -54,14 +62,29 @@ def test_instances_take_their_class_from_the_semantic_map(tree):
 
 def test_divisor(tree):
     """As in Cityscapes: class * 1000 + n; below 1000 a class id, of stuff or of a group."""
-    ids = boxes(SIZE, _7=(0, 0, 8, 30), _11000=(5, 2, 12, 8), _13=(6, 10, 12, 19), _13002=(6, 19, 12, 26),
-                _9=(15, 0, 16, 4), _7001=(18, 0, 20, 5))
+    ids = boxes(
+        SIZE,
+        _7=(0, 0, 8, 30),
+        _11000=(5, 2, 12, 8),
+        _13=(6, 10, 12, 19),
+        _13002=(6, 19, 12, 26),
+        _9=(15, 0, 16, 4),
+        _7001=(18, 0, 20, 5),
+    )
     for name in ('a', 'b'):
         save(tree / 'numbers' / f'{name}.png', ids)
     convert(tree, '--instances', tree / 'numbers', '--divisor', 1000, *CLASSES, '--void', 9, '--background', 'road')
     [(found, void)] = segments(tree / 'out', 'train').values()
-    assert same(found, [('road', ids == 0, 0), ('sky', (ids == 7) | (ids == 7001), 0), ('person', ids == 11000, 0),
-                        ('car', ids == 13, 1), ('car', ids == 13002, 0)])
+    assert same(
+        found,
+        [
+            ('road', ids == 0, 0),
+            ('sky', (ids == 7) | (ids == 7001), 0),
+            ('person', ids == 11000, 0),
+            ('car', ids == 13, 1),
+            ('car', ids == 13002, 0),
+        ],
+    )
     assert (void == (ids == 9)).all(), 'what is void is not background'
 
 
@@ -86,8 +109,16 @@ def test_mask_folders(tree, layout):
     small, large, apart = (mask > 0 for mask in masks)
     [(found, _)] = segments(tree / 'out', 'train').values()
     under = small | large | apart
-    assert same(found, [('cell', small, 0), ('cell', large & ~small, 0), ('cell', apart, 0),
-                        ('road', (SEMANTIC == 0) & ~under, 0), ('sky', (SEMANTIC == 7) & ~under, 0)])
+    assert same(
+        found,
+        [
+            ('cell', small, 0),
+            ('cell', large & ~small, 0),
+            ('cell', apart, 0),
+            ('road', (SEMANTIC == 0) & ~under, 0),
+            ('sky', (SEMANTIC == 7) & ~under, 0),
+        ],
+    )
     layers = instance(tree / 'out', 'train')[0]['gt_seg_map']  # (H, W, 2)
     whole = [(layers == value).any(-1) for value in (1, 2, 3)]
     assert same([('cell', mask, 0) for mask in whole], [('cell', mask, 0) for mask in (small, large, apart)])
@@ -110,12 +141,17 @@ def test_data_science_bowl(tmp_path):
 
 
 def test_classes_from_a_file(tree):
-    rows = [dict(id=0, name='road', isthing=0), dict(id=7, name='sky', isthing=0, color=[1, 2, 3]),
-            dict(id=11, name='person', isthing=1), dict(id=13, name='car', isthing=1)]
+    rows = [
+        dict(id=0, name='road', isthing=0),
+        dict(id=7, name='sky', isthing=0, color=[1, 2, 3]),
+        dict(id=11, name='person', isthing=1),
+        dict(id=13, name='car', isthing=1),
+    ]
     for content in (rows, dict(categories=rows)):
         (tree / 'classes.json').write_text(json.dumps(content))
-        convert(tree, '--semantic', tree / 'semantic', '--instances', tree / 'numbers', '--classes',
-                tree / 'classes.json')
+        convert(
+            tree, '--semantic', tree / 'semantic', '--instances', tree / 'numbers', '--classes', tree / 'classes.json'
+        )
         info = panoptic(tree / 'out', 'train').metainfo
         assert info['classes'] == ('road', 'sky', 'person', 'car') and info['isthing'] == (False, False, True, True)
         assert info['palette'][1] == (1, 2, 3) and len(set(info['palette'])) == 4
@@ -128,8 +164,23 @@ def test_suffixes(tmp_path):
         save(tmp_path / 'ids' / city / '1_gtFine_instanceIds.png', boxes(SIZE, _5=(0, 0, len(city), 9)))
     (tmp_path / 'images' / 'ulm').rename(tmp_path / 'elsewhere')
     (tmp_path / 'images' / 'ulm').symlink_to(tmp_path / 'elsewhere')
-    run(TOOL, tmp_path / 'images', tmp_path / 'out', '--instances', tmp_path / 'ids', '--thing', 'car', '--split',
-        'val', '--img-suffix', '_leftImg8bit.png', '--png-suffix', '_gtFine_instanceIds.png', '--jobs', 1)
+    run(
+        TOOL,
+        tmp_path / 'images',
+        tmp_path / 'out',
+        '--instances',
+        tmp_path / 'ids',
+        '--thing',
+        'car',
+        '--split',
+        'val',
+        '--img-suffix',
+        '_leftImg8bit.png',
+        '--png-suffix',
+        '_gtFine_instanceIds.png',
+        '--jobs',
+        1,
+    )
     assert len(panoptic(tmp_path / 'out', 'val')) == 2
     assert (tmp_path / 'out' / 'val' / 'ulm' / '1_leftImg8bit.png').is_file()
     content = json.loads((tmp_path / 'out' / 'annotations' / 'panoptic_val.json').read_text())
@@ -140,7 +191,8 @@ def test_faults(tree):
     given = ('--semantic', tree / 'semantic', '--instances', tree / 'numbers')
     assert 'SemanticPngFormat' in fault(tree, '--semantic', tree / 'semantic', *CLASSES)
     assert "a.png' has pixels of the class id 13, which is no class; add it to --classes" in fault(
-        tree, *given, *CLASSES[:-1])
+        tree, *given, *CLASSES[:-1]
+    )
     assert '[7] are in --void, but are classes' in fault(tree, *given, *CLASSES, '--void', 7)
     assert "'sky' must be a thing" in fault(tree, *given, *CLASSES, '--thing', 'sky')
     assert 'have the id 7' in fault(tree, *given, *CLASSES, '7=roof')

@@ -58,8 +58,9 @@ class DataFolder:
         """The data set; ``ann_file`` and ``seg`` may be those of a clean copy."""
         prefix = dict(img=f'{split}/')
         if form != 'instance':
-            prefix['seg'] = changes.pop('seg', f'annotations/panoptic_{split}/' if form == 'panoptic' else
-                                        f'semantic_{split}/')
+            prefix['seg'] = changes.pop(
+                'seg', f'annotations/panoptic_{split}/' if form == 'panoptic' else f'semantic_{split}/'
+            )
         given = dict(data_root=str(self.root), data_prefix=prefix, lazy_init=lazy_init, **changes)
         if form == 'semantic':
             return SemanticPngFormat(**{'label_map': LABEL_MAP, 'ignore_index': (0, 255), **given})
@@ -84,7 +85,7 @@ def _write_class_maps(root: Path) -> None:
         (root / f'semantic_{split}').mkdir()
         for place, image in enumerate(sorted((root / split).iterdir())):
             values = np.full(SIZE, 1, np.uint8)
-            values[30:45], values[45:], values[40:50, 20 + place:40] = 5, 6, 9
+            values[30:45], values[45:], values[40:50, 20 + place : 40] = 5, 6, 9
             values[:, :2], values[:, -3:] = 0, 255
             Image.fromarray(values).save(root / f'semantic_{split}' / f'{image.stem}.png')
 

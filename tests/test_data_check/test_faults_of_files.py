@@ -24,7 +24,7 @@ def test_sound_data_has_no_problem(sound, form, headers_only):
 
 
 def cut(path):
-    path.write_bytes(path.read_bytes()[:-len(path.read_bytes()) // 3])
+    path.write_bytes(path.read_bytes()[: -len(path.read_bytes()) // 3])
 
 
 def save_turned(path, orientation):
@@ -191,8 +191,10 @@ def test_images_named_in_a_list(data):
     (data.root / 'list.txt').write_text('\n'.join([*names, 'nowhere.jpg', names[0]]))
     [split] = data.check('semantic', splits=('train',), ann_file='list.txt').splits
     assert kinds(split) == {'missing image': 1, 'missing map': 1, 'file listed twice': 1}
-    content = dict(images=[dict(file_name=name) for name in names], categories=[
-        dict(id=id_, name=name) for id_, name in ((1, 'sky'), (5, 'road'), (6, 'path'), (9, 'car'))])
+    content = dict(
+        images=[dict(file_name=name) for name in names],
+        categories=[dict(id=id_, name=name) for id_, name in ((1, 'sky'), (5, 'road'), (6, 'path'), (9, 'car'))],
+    )
     (data.root / 'list.json').write_text(json.dumps(content))
     [split] = data.check('semantic', splits=('train',), ann_file='list.json', label_map=None).splits
     assert not kinds(split) and split.images == {0: 3, 1: 3, 2: 3, 3: 3}

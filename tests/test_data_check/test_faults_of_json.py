@@ -17,9 +17,11 @@ from .conftest import kinds
 
 def with_first(change):
     """A change of the first annotation, or of the first segment of a panoptic one."""
+
     def apply(content):
         annotation = content['annotations'][0]
         change(annotation['segments_info'][0] if 'segments_info' in annotation else annotation)
+
     return apply
 
 
@@ -155,11 +157,18 @@ def config_of(data, form='panoptic', **changes):
     parts = {}
     for split in ('train', 'val'):
         prefix = dict(img=f'{split}/', **(dict(seg=f'annotations/panoptic_{split}/') if form == 'panoptic' else {}))
-        parts[f'{split}_dataloader'] = dict(dataset=dict(
-            type=f'mask2former.Coco{"Panoptic" if form == "panoptic" else "Instance"}Format',
-            ann_file=f'annotations/{kind}_{split}.json', data_root=str(data.root), data_prefix=prefix,
-            pipeline=[dict(type='LoadImage', color_type='color_ignore_orientation'),
-                      dict(type='LargeScaleJitter', crop_size=(48, 32))]))
+        parts[f'{split}_dataloader'] = dict(
+            dataset=dict(
+                type=f'mask2former.Coco{"Panoptic" if form == "panoptic" else "Instance"}Format',
+                ann_file=f'annotations/{kind}_{split}.json',
+                data_root=str(data.root),
+                data_prefix=prefix,
+                pipeline=[
+                    dict(type='LoadImage', color_type='color_ignore_orientation'),
+                    dict(type='LargeScaleJitter', crop_size=(48, 32)),
+                ],
+            )
+        )
     return Config(dict(model=dict(head=dict(num_queries=3)), **{**parts, **changes}))
 
 
@@ -193,8 +202,9 @@ def test_what_is_read_from_the_config(data):
     [source] = read_splits(cfg, 'train')
     assert (source.num_queries, source.crop_size, source.turns, source.name) == (3, (48, 32), False, 'train')
     inner = cfg.train_dataloader.dataset
-    cfg.train_dataloader.dataset = dict(type='ConcatDataset', datasets=[
-        dict(type='RepeatDataset', times=2, dataset=inner), cfg.val_dataloader.dataset])
+    cfg.train_dataloader.dataset = dict(
+        type='ConcatDataset', datasets=[dict(type='RepeatDataset', times=2, dataset=inner), cfg.val_dataloader.dataset]
+    )
     first, second = read_splits(cfg, 'train')
     assert (first.name, second.name, second.split) == ('train', 'train_2', 'train')
     assert first.place == 'train_dataloader.dataset.datasets.0.dataset'
@@ -227,8 +237,9 @@ def test_category_ids_that_differ(data):
 
 
 def test_a_thing_that_is_stuff_in_the_val_set(data):
-    data.edit(lambda content: content['categories'][0].update(isthing=1 - content['categories'][0]['isthing']),
-              split='val')
+    data.edit(
+        lambda content: content['categories'][0].update(isthing=1 - content['categories'][0]['isthing']), split='val'
+    )
     assert kinds(data.check('panoptic').splits[1]) == {'classes differ': 1}
 
 

@@ -11,12 +11,7 @@ from pycocotools import mask as mask_utils
 from mask2former.data_check import check_splits, read_split, write_clean_copy
 from mask2former.data_check.inspect_instances import to_rle
 from mask2former.data_check.inspect_panoptic import read_ids
-from mask2former.datasets.transforms import (
-    LoadImage,
-    LoadInstanceSegments,
-    LoadPanopticSegments,
-    LoadSemanticSegments,
-)
+from mask2former.datasets.transforms import LoadImage, LoadInstanceSegments, LoadPanopticSegments, LoadSemanticSegments
 
 from .conftest import NUM_TRAIN, SIZE, kinds
 
@@ -62,8 +57,7 @@ def check_copy(data, form, settings, **changes):
     given = dict(ann_file=settings['ann_file'], **changes)
     if form != 'instance':
         given['seg'] = settings['data_prefix.seg']
-    [split] = check_splits(
-        [read_split('train', data.dataset(form, **given))], headers_only=False, jobs=2).splits
+    [split] = check_splits([read_split('train', data.dataset(form, **given))], headers_only=False, jobs=2).splits
     return split, data.dataset(form, lazy_init=False, **given)
 
 
@@ -81,14 +75,17 @@ def test_the_clean_copy_is_clean_and_is_read(data, form, tmp_path):
         assert len(results['gt_seg_labels']) and results['gt_seg_map'].any()
 
 
-@pytest.mark.parametrize('kind, spoil_one', [
-    ('missing map', lambda data: data.class_map(3).unlink()),
-    ('corrupt map', lambda data: data.class_map(3).write_bytes(b'no image')),
-    ('no class ids', lambda data: Image.new('RGB', (96, 64)).save(data.class_map(3))),
-    ('lossy map', lambda data: Image.open(data.class_map(3)).save(data.class_map(3), format='JPEG')),
-    ('wrong size', lambda data: Image.new('L', (95, 64), 1).save(data.class_map(3))),
-    ('in train and val', lambda data: data.image(3).write_bytes(data.image(0, 'val').read_bytes())),
-])
+@pytest.mark.parametrize(
+    'kind, spoil_one',
+    [
+        ('missing map', lambda data: data.class_map(3).unlink()),
+        ('corrupt map', lambda data: data.class_map(3).write_bytes(b'no image')),
+        ('no class ids', lambda data: Image.new('RGB', (96, 64)).save(data.class_map(3))),
+        ('lossy map', lambda data: Image.open(data.class_map(3)).save(data.class_map(3), format='JPEG')),
+        ('wrong size', lambda data: Image.new('L', (95, 64), 1).save(data.class_map(3))),
+        ('in train and val', lambda data: data.image(3).write_bytes(data.image(0, 'val').read_bytes())),
+    ],
+)
 def test_images_that_cannot_be_saved_are_left_out(data, tmp_path, kind, spoil_one):
     spoil_one(data)
     before = data.check('semantic').splits[0]
@@ -107,8 +104,9 @@ def test_what_was_right_stays(data, tmp_path):
     annotations = {annotation['image_id']: annotation for annotation in content['annotations']}
     old = {annotation['image_id']: annotation for annotation in before.source.raw['annotations']}
     assert annotations[8]['segments_info'] == old[8]['segments_info'][:-1]
-    np.testing.assert_array_equal(read_ids(str(maps / annotations[8]['file_name'])),
-                                  read_ids(str(data.panoptic_map(7))))
+    np.testing.assert_array_equal(
+        read_ids(str(maps / annotations[8]['file_name'])), read_ids(str(data.panoptic_map(7)))
+    )
     ids, cleaned = read_ids(str(data.panoptic_map(2))), read_ids(str(maps / annotations[3]['file_name']))
     removed = old[3]['segments_info'][0]['id']
     np.testing.assert_array_equal(cleaned, np.where(ids == removed, 0, ids))
@@ -215,8 +213,10 @@ def test_nothing_is_written_outside_the_folder(data, tmp_path):
 @pytest.mark.parametrize('form, left', [('panoptic', NUM_TRAIN - 1), ('instance', NUM_TRAIN)])
 def test_images_without_annotation(data, tmp_path, form, left):
     """Instance data may have images that show nothing to learn; a panoptic image without PNG cannot be learnt."""
-    data.edit(lambda content: content.update(annotations=[a for a in content['annotations'] if a['image_id'] != 4]),
-              'panoptic' if form == 'panoptic' else 'instances')
+    data.edit(
+        lambda content: content.update(annotations=[a for a in content['annotations'] if a['image_id'] != 4]),
+        'panoptic' if form == 'panoptic' else 'instances',
+    )
     [before] = data.check(form, splits=('train',)).splits
     settings, count = write_clean_copy(before, tmp_path / 'clean')
     after, dataset = check_copy(data, form, settings)

@@ -25,8 +25,7 @@ EIGHT = np.ones((3, 3), int)
 def expected_row(mask):
     """(area, x, y, width, height, pieces) of a mask, by NumPy and SciPy."""
     rows, columns = np.nonzero(mask)
-    return (len(rows), columns.min(), rows.min(), np.ptp(columns) + 1, np.ptp(rows) + 1,
-            ndimage.label(mask, EIGHT)[1])
+    return (len(rows), columns.min(), rows.min(), np.ptp(columns) + 1, np.ptp(rows) + 1, ndimage.label(mask, EIGHT)[1])
 
 
 def rows_of(segments):
@@ -40,9 +39,9 @@ def test_measures_of_a_map():
     measured = measure_map(seg_map, 7)
     for number in range(1, 8):
         if number in (3, 7):  # absent
-            assert not any(rows_of(measured[number - 1:number])[0])
+            assert not any(rows_of(measured[number - 1 : number])[0])
         else:
-            assert rows_of(measured[number - 1:number]) == [expected_row(seg_map == number)]
+            assert rows_of(measured[number - 1 : number]) == [expected_row(seg_map == number)]
 
 
 def one_split(dataset, **settings):
@@ -53,8 +52,12 @@ def one_split(dataset, **settings):
 
 
 def panoptic(root, split, seg, img):
-    return CocoPanopticFormat(ann_file=f'annotations/panoptic_{split}.json', data_root=str(root), lazy_init=True,
-                              data_prefix=dict(img=img, seg=seg))
+    return CocoPanopticFormat(
+        ann_file=f'annotations/panoptic_{split}.json',
+        data_root=str(root),
+        lazy_init=True,
+        data_prefix=dict(img=img, seg=seg),
+    )
 
 
 def test_coco_panoptic(shared_data):
@@ -78,16 +81,19 @@ def test_coco_panoptic(shared_data):
             found = split.findings[annotation['image_id']].segments
             assert rows_of(found) == [expected_row(ids == info['id']) for info in infos]
             assert [row[2:6] for row in map(tuple, found[['category', 'area', 'x', 'y', 'width', 'height']])] == [
-                tuple(info['bbox']) for info in infos]
+                tuple(info['bbox']) for info in infos
+            ]
     assert split.segments == segments and split.pixels == pixels and split.images == images
     assert split.loads == loads and sorted(split.measured['area']) == sorted(areas)
     assert split.crowds == sum(info['iscrowd'] for a in raw['annotations'] for info in a['segments_info']) == 6
     facts = dict(facts_of(split))
     most = max(loads, key=loads.get)
     assert facts['segments an image: least, median, most'] == (
-        f'{min(loads.values())}, {np.median(list(loads.values())):g}, {loads[most]} (image {most})')
+        f'{min(loads.values())}, {np.median(list(loads.values())):g}, {loads[most]} (image {most})'
+    )
     assert facts['images with more segments than queries'] == (
-        f'{sum(load > 40 for load in loads.values())} (40 queries)')
+        f'{sum(load > 40 for load in loads.values())} (40 queries)'
+    )
     areas = np.array(areas)
     shares = [np.mean(areas < 1024), np.mean((areas >= 1024) & (areas < 9216)), np.mean(areas >= 9216)]
     assert facts['small (< 32²), medium, large (≥ 96²)'] == ', '.join(f'{100 * share:.1f} %' for share in shares)
@@ -97,8 +103,9 @@ def test_coco_panoptic(shared_data):
 def test_coco_instances(shared_data):
     root = shared_data / 'coco_panoptic_200'
     path = root / 'annotations/instances_train2017.json'
-    split = one_split(CocoInstanceFormat(ann_file=str(path), data_prefix=dict(img=str(root / 'train2017')),
-                                         lazy_init=True))
+    split = one_split(
+        CocoInstanceFormat(ann_file=str(path), data_prefix=dict(img=str(root / 'train2017')), lazy_init=True)
+    )
     assert {problem.kind for problem in split.problems} == {'class without segment', 'no annotation'}
     coco = COCO(path)
     covered = overlapped = 0
@@ -111,15 +118,18 @@ def test_coco_instances(shared_data):
         if image_id < 200:  # SciPy takes its time
             assert rows_of(split.findings[image_id].segments) == [expected_row(mask) for mask in masks]
             rows += masks
-        layers = sum((mask.astype(int) for annotation, mask in zip(annotations, masks) if not annotation['iscrowd']),
-                     np.zeros((coco.imgs[image_id]['height'], coco.imgs[image_id]['width']), int))
+        layers = sum(
+            (mask.astype(int) for annotation, mask in zip(annotations, masks) if not annotation['iscrowd']),
+            np.zeros((coco.imgs[image_id]['height'], coco.imgs[image_id]['width']), int),
+        )
         covered, overlapped = covered + (layers > 0).sum(), overlapped + (layers > 1).sum()
         anything = np.any(masks, axis=0) if masks else np.zeros(1)
         assert split.voids[image_id] == pytest.approx(1 - anything.mean(), abs=1e-12)
     assert len(rows) > 50 and split.pixels == pixels
     assert split.segments == Counter(a['category_id'] for a in coco.anns.values())
     assert overlapped > 0 and dict(facts_of(split))['of the covered pixels in several instances'] == (
-        f'{100 * overlapped / covered:.1f} %')
+        f'{100 * overlapped / covered:.1f} %'
+    )
     assert split.loads == {image_id: len(coco.getAnnIds(image_id, iscrowd=False)) for image_id in coco.imgs}
 
 
@@ -128,8 +138,13 @@ def test_nuclei(shared_data):
     if not root.is_dir():
         pytest.skip(f"no nuclei: put them into '{root}'")
     raw = json.loads((root / 'annotations/instances_val.json').read_text())
-    split = one_split(CocoInstanceFormat(ann_file='annotations/instances_val.json', data_root=str(root), lazy_init=True,
-                                         data_prefix=dict(img='val/')), num_queries=100, crop_size=(320, 320))
+    split = one_split(
+        CocoInstanceFormat(
+            ann_file='annotations/instances_val.json', data_root=str(root), lazy_init=True, data_prefix=dict(img='val/')
+        ),
+        num_queries=100,
+        crop_size=(320, 320),
+    )
     assert {problem.kind for problem in split.problems} == {'more segments than queries'}
     loads = Counter(annotation['image_id'] for annotation in raw['annotations'])
     assert split.loads == loads
@@ -148,10 +163,28 @@ def test_camvid(shared_data):
     root = shared_data / 'camvid'
     if not root.is_dir():
         pytest.skip(f"no CamVid: put it into '{root}'")
-    names = ('sky', 'building', 'pole', 'road', 'pavement', 'tree', 'signsymbol', 'fence', 'car', 'pedestrian',
-             'bicyclist')
-    split = one_split(SemanticPngFormat(data_root=str(root), data_prefix=dict(img='val/', seg='semantic_val/'),
-                                        label_map=dict(enumerate(names)), lazy_init=True), num_queries=10)
+    names = (
+        'sky',
+        'building',
+        'pole',
+        'road',
+        'pavement',
+        'tree',
+        'signsymbol',
+        'fence',
+        'car',
+        'pedestrian',
+        'bicyclist',
+    )
+    split = one_split(
+        SemanticPngFormat(
+            data_root=str(root),
+            data_prefix=dict(img='val/', seg='semantic_val/'),
+            label_map=dict(enumerate(names)),
+            lazy_init=True,
+        ),
+        num_queries=10,
+    )
     pixels, images, voids, over = Counter(), Counter(), {}, []
     for path in sorted((root / 'semantic_val').iterdir()):
         values, counts = np.unique(np.array(Image.open(path)), return_counts=True)
@@ -169,14 +202,17 @@ def test_camvid(shared_data):
     assert rows[0]['share'] == pixels[3] / sum(pixels.values())
 
 
-@pytest.mark.parametrize('name', ['ade20k_semantic', 'ade20k_full_semantic', 'cityscapes_semantic',
-                                  'mapillary_semantic', 'coco_stuff10k_semantic'])
+@pytest.mark.parametrize(
+    'name',
+    ['ade20k_semantic', 'ade20k_full_semantic', 'cityscapes_semantic', 'mapillary_semantic', 'coco_stuff10k_semantic'],
+)
 def test_known_semantic_sets_can_be_checked(name, tmp_path):
     """One image below the folders, with the suffixes and with the ids of each set."""
     configs = Path(__file__).resolve().parents[2] / 'configs' / '_base_' / 'datasets'
     cfg = Config.fromfile(configs / f'{name}.py').train_dataloader.dataset
-    dataset = DATASETS.build(dict(cfg, type=f'mask2former.{cfg.type}', data_root=str(tmp_path), pipeline=[],
-                                  lazy_init=True))
+    dataset = DATASETS.build(
+        dict(cfg, type=f'mask2former.{cfg.type}', data_root=str(tmp_path), pipeline=[], lazy_init=True)
+    )
     table = dataset.label_table
     known, void = np.flatnonzero(table >= 0), np.flatnonzero(table == -1)
     values = np.resize(known, (40, 40)).astype(np.uint16 if len(table) > 256 else np.uint8)

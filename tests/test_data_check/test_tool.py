@@ -33,8 +33,17 @@ def load_tool():
 
 
 def run(monkeypatch, config, *arguments, options=()):
-    monkeypatch.setattr('sys.argv', ['check_dataset.py', str(config), '--jobs', '1', *map(str, arguments),
-                                     *(['--cfg-options', *options] if options else [])])
+    monkeypatch.setattr(
+        'sys.argv',
+        [
+            'check_dataset.py',
+            str(config),
+            '--jobs',
+            '1',
+            *map(str, arguments),
+            *(['--cfg-options', *options] if options else []),
+        ],
+    )
     monkeypatch.setenv('COLUMNS', '200')
     with pytest.raises(SystemExit) as caught:
         load_tool().main()
@@ -51,9 +60,11 @@ def semantic_config(data, tmp_path):
     path = tmp_path / 'semantic.py'
     parts = ['default_scope = "mask2former"', 'model = dict(head=dict(num_queries=2))']
     for split in ('train', 'val'):
-        parts.append(f'{split}_dataloader = dict(dataset=dict(type="SemanticPngFormat", data_root={str(data.root)!r}, '
-                     f'data_prefix=dict(img="{split}/", seg="semantic_{split}/"), label_map={LABEL_MAP}, '
-                     'ignore_index=(0, 255), pipeline=[]))')
+        parts.append(
+            f'{split}_dataloader = dict(dataset=dict(type="SemanticPngFormat", data_root={str(data.root)!r}, '
+            f'data_prefix=dict(img="{split}/", seg="semantic_{split}/"), label_map={LABEL_MAP}, '
+            'ignore_index=(0, 255), pipeline=[]))'
+        )
     path.write_text('\n'.join(parts))
     return path
 
@@ -136,8 +147,9 @@ def test_names_cannot_put_anything_into_page_or_terminal(data, tmp_path, monkeyp
     tags = Tags()
     tags.feed(page)
     assert not tags.open
-    assert tags.seen == set('html head meta title style body h1 h2 h3 span table tr th td div figure figcaption img br '
-                            'p'.split()) - ({'p'} - tags.seen)
+    assert tags.seen == set(
+        'html head meta title style body h1 h2 h3 span table tr th td div figure figcaption img br p'.split()
+    ) - ({'p'} - tags.seen)
     assert tags.sources and all(source.startswith('data:image/jpeg;base64,') for source in tags.sources)
     assert '\x1b' not in page and '&lt;b onload=' in page and "default-src 'none'" in page
 

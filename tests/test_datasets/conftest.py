@@ -8,11 +8,7 @@ import numpy as np
 import pytest
 from mmengine.registry import DefaultScope, init_default_scope
 
-CATEGORIES = [
-    dict(id=7, name='cat', isthing=1),
-    dict(id=3, name='grass', isthing=0),
-    dict(id=9, name='dog', isthing=1),
-]
+CATEGORIES = [dict(id=7, name='cat', isthing=1), dict(id=3, name='grass', isthing=0), dict(id=9, name='dog', isthing=1)]
 
 
 @pytest.fixture(autouse=True)
@@ -42,8 +38,7 @@ class TinyPanoptic:
         if id_map is not None:
             bgr = np.stack([id_map >> 16 & 255, id_map >> 8 & 255, id_map & 255], axis=-1).astype(np.uint8)
             cv2.imwrite(str(self.root / f'png/{img_id}.png'), bgr)
-            self.content['annotations'].append(
-                dict(image_id=img_id, file_name=f'{img_id}.png', segments_info=segments))
+            self.content['annotations'].append(dict(image_id=img_id, file_name=f'{img_id}.png', segments_info=segments))
         return img_id
 
     def write(self) -> dict:
@@ -53,7 +48,8 @@ class TinyPanoptic:
             type='CocoPanopticFormat',
             data_root=str(self.root),
             ann_file='panoptic.json',
-            data_prefix=dict(img='img/', seg='png/'))
+            data_prefix=dict(img='img/', seg='png/'),
+        )
 
 
 @pytest.fixture
@@ -69,11 +65,14 @@ def two_images(tiny) -> TinyPanoptic:
     id_map[2:10, 3:15] = 70000
     id_map[12:20] = 5
     id_map[21:, 20:] = 300
-    tiny.add(id_map, [
-        dict(id=70000, category_id=7, iscrowd=0, area=96),
-        dict(id=5, category_id=3, iscrowd=0, area=256),
-        dict(id=300, category_id=9, iscrowd=1, area=36),
-    ])
+    tiny.add(
+        id_map,
+        [
+            dict(id=70000, category_id=7, iscrowd=0, area=96),
+            dict(id=5, category_id=3, iscrowd=0, area=256),
+            dict(id=300, category_id=9, iscrowd=1, area=36),
+        ],
+    )
     tiny.add(None, [], size=(24, 32))
     tiny.id_map = id_map
     return tiny

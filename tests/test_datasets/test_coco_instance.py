@@ -18,7 +18,8 @@ def content():
             dict(id=1, image_id=1, category_id=2, segmentation=square, bbox=[2, 2, 8, 8], iscrowd=0),
             dict(id=2, image_id=1, category_id=4, segmentation=dict(size=[20, 30], counts=[5, 9, 586])),
             dict(id=3, image_id=1, category_id=4, segmentation=dict(size=[20, 30], counts=[0, 600]), iscrowd=1),
-        ])
+        ],
+    )
 
 
 @pytest.fixture
@@ -28,7 +29,8 @@ def write(tmp_path):
         (tmp_path / 'instances.json').write_text(json.dumps(content))
         cv2.imwrite(str(tmp_path / '1.jpg'), np.zeros((20, 30, 3), np.uint8))
         return dict(
-            type='CocoInstanceFormat', data_root=str(tmp_path), ann_file='instances.json', data_prefix=dict(img=''))
+            type='CocoInstanceFormat', data_root=str(tmp_path), ann_file='instances.json', data_prefix=dict(img='')
+        )
 
     return write_content
 
@@ -46,18 +48,21 @@ def test_items(content, write):
 
 
 def test_subset_and_filter(content, write):
-    cfg = {**write(content), 'metainfo': dict(classes=('dog', )), 'filter_cfg': dict(filter_empty_gt=True)}
+    cfg = {**write(content), 'metainfo': dict(classes=('dog',)), 'filter_cfg': dict(filter_empty_gt=True)}
     dataset = DATASETS.build(cfg)
     assert len(dataset) == 1
     assert [i['label'] for i in dataset.get_data_info(0)['instances']] == [0]
 
 
-@pytest.mark.parametrize('spoil, message', [
-    (lambda c: c['annotations'][0].update(image_id=8), "instances.json' has image_id 8, which no"),
-    (lambda c: c['annotations'][0].update(category_id=8), 'Image 1 in .*instances.json.* category_id 8, which no'),
-    (lambda c: c['annotations'][0].pop('segmentation'), "Annotation 1 of image 1 in .* no 'segmentation'"),
-    (lambda c: c['annotations'][0].update(segments_info=[]), "panoptic file .* type='CocoPanopticFormat'"),
-])
+@pytest.mark.parametrize(
+    'spoil, message',
+    [
+        (lambda c: c['annotations'][0].update(image_id=8), "instances.json' has image_id 8, which no"),
+        (lambda c: c['annotations'][0].update(category_id=8), 'Image 1 in .*instances.json.* category_id 8, which no'),
+        (lambda c: c['annotations'][0].pop('segmentation'), "Annotation 1 of image 1 in .* no 'segmentation'"),
+        (lambda c: c['annotations'][0].update(segments_info=[]), "panoptic file .* type='CocoPanopticFormat'"),
+    ],
+)
 def test_wrong_annotations(content, write, spoil, message):
     spoil(content)
     with pytest.raises(DataError, match=message):
@@ -71,6 +76,7 @@ def test_coco_refuses_other_categories(content, write):
 
 def test_real_data(shared_data):
     dataset = CocoInstance(
-        data_root=str(shared_data / 'coco_panoptic_200'), ann_file='annotations/instances_train2017.json')
+        data_root=str(shared_data / 'coco_panoptic_200'), ann_file='annotations/instances_train2017.json'
+    )
     assert len(dataset) == 100
     assert sum(len(dataset.get_data_info(i)['instances']) for i in range(100)) == 747

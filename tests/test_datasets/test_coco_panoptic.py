@@ -21,7 +21,7 @@ def test_items(two_images):
 
 
 def test_left_out_categories_become_void(two_images):
-    dataset = DATASETS.build({**two_images.write(), 'metainfo': dict(classes=('grass', ))})
+    dataset = DATASETS.build({**two_images.write(), 'metainfo': dict(classes=('grass',))})
     item = dataset.get_data_info(0)
     assert [(s['id'], s['label']) for s in item['segments_info']] == [(5, 0)]
     assert sorted(item['void_ids']) == [300, 70000]
@@ -32,7 +32,7 @@ def test_filter_empty(two_images):
     assert len(DATASETS.build(cfg)) == 1
     assert len(DATASETS.build({**cfg, 'test_mode': True})) == 2
     with pytest.raises(DataError, match='No image of .*panoptic.json'):
-        DATASETS.build({**cfg, 'metainfo': dict(classes=('dog', ))})  # only a crowd of dogs is there
+        DATASETS.build({**cfg, 'metainfo': dict(classes=('dog',))})  # only a crowd of dogs is there
 
 
 def test_indices_lazy_and_subset(two_images):
@@ -57,18 +57,21 @@ def _first(content):
     return content['annotations'][0]['segments_info'][0]
 
 
-@pytest.mark.parametrize('spoil, message', [
-    (lambda c: c['annotations'][0].update(image_id=99), r"panoptic.json' has image_id 99, which no"),
-    (lambda c: _first(c).update(category_id=42), r'Image 10 in .*panoptic.json.* category_id 42, which no'),
-    (lambda c: _first(c).pop('category_id'), 'Image 10 in .* category_id None'),
-    (lambda c: _first(c).update(id=5), 'Image 10 .* segment whose id is 5'),
-    (lambda c: _first(c).update(id=0), 'Image 10 .* segment whose id is 0'),
-    (lambda c: c['annotations'].append(c['annotations'][0]), 'Image 10 .* two annotations'),
-    (lambda c: c['annotations'][0].pop('segments_info'), "image 10 .* type='CocoInstanceFormat'"),
-    (lambda c: c['images'][1].update(id=10), 'Image id 10 occurs twice'),
-    (lambda c: c['images'][1].pop('height'), "has no 'height'"),
-    (lambda c: c.pop('images'), "has no 'images'"),
-])
+@pytest.mark.parametrize(
+    'spoil, message',
+    [
+        (lambda c: c['annotations'][0].update(image_id=99), r"panoptic.json' has image_id 99, which no"),
+        (lambda c: _first(c).update(category_id=42), r'Image 10 in .*panoptic.json.* category_id 42, which no'),
+        (lambda c: _first(c).pop('category_id'), 'Image 10 in .* category_id None'),
+        (lambda c: _first(c).update(id=5), 'Image 10 .* segment whose id is 5'),
+        (lambda c: _first(c).update(id=0), 'Image 10 .* segment whose id is 0'),
+        (lambda c: c['annotations'].append(c['annotations'][0]), 'Image 10 .* two annotations'),
+        (lambda c: c['annotations'][0].pop('segments_info'), "image 10 .* type='CocoInstanceFormat'"),
+        (lambda c: c['images'][1].update(id=10), 'Image id 10 occurs twice'),
+        (lambda c: c['images'][1].pop('height'), "has no 'height'"),
+        (lambda c: c.pop('images'), "has no 'images'"),
+    ],
+)
 def test_wrong_annotations(two_images, spoil, message):
     spoil(two_images.content)
     with pytest.raises(DataError, match=message):
@@ -96,7 +99,8 @@ def test_real_data(shared_data):
     dataset = CocoPanoptic(
         data_root=str(shared_data / 'coco_panoptic_200'),
         ann_file='annotations/panoptic_val2017.json',
-        data_prefix=dict(img='val2017/', seg='annotations/panoptic_val2017/'))
+        data_prefix=dict(img='val2017/', seg='annotations/panoptic_val2017/'),
+    )
     assert len(dataset) == 100
     assert sum(len(dataset.get_data_info(i)['segments_info']) for i in range(100)) == 1078
     assert sum(s['iscrowd'] for i in range(100) for s in dataset.get_data_info(i)['segments_info']) == 5

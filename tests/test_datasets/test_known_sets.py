@@ -30,9 +30,17 @@ from mask2former.datasets.transforms import LoadImage, LoadPanopticSegments, Loa
 ROOT = Path(__file__).resolve().parents[2]
 # Number of classes and of things (MODEL_ZOO.md and register_*.py of facebookresearch/Mask2Former; LVIS v1).
 COUNTS = {
-    ADE20KPanoptic: (150, 100), ADE20KSemantic: (150, 100), ADE20KInstance: (100, 100), ADE20KFull: (847, 0),
-    CityscapesPanoptic: (19, 8), CityscapesSemantic: (19, 8), MapillaryPanoptic: (65, 37), MapillarySemantic: (65, 37),
-    CocoStuff10k: (171, 80), LVISInstance: (1203, 1203)}
+    ADE20KPanoptic: (150, 100),
+    ADE20KSemantic: (150, 100),
+    ADE20KInstance: (100, 100),
+    ADE20KFull: (847, 0),
+    CityscapesPanoptic: (19, 8),
+    CityscapesSemantic: (19, 8),
+    MapillaryPanoptic: (65, 37),
+    MapillarySemantic: (65, 37),
+    CocoStuff10k: (171, 80),
+    LVISInstance: (1203, 1203),
+}
 
 
 @pytest.mark.parametrize('cls', COUNTS, ids=lambda cls: cls.__name__)
@@ -49,7 +57,8 @@ def test_cityscapes_as_cityscapesscripts():
     evaluated = [label for label in CITYSCAPES_LABELS if not label.ignoreInEval]
     info = CityscapesPanoptic.METAINFO
     assert list(zip(info['classes'], info['category_ids'], info['isthing'], info['palette'])) == [
-        (label.name, label.id, label.hasInstances, label.color) for label in evaluated]
+        (label.name, label.id, label.hasInstances, label.color) for label in evaluated
+    ]
 
 
 def test_ade20k_as_mmdet():
@@ -73,27 +82,36 @@ def test_lvis_as_mmdet_and_detectron2():
     name_of = dict(zip(LVISInstance.METAINFO['category_ids'], LVISInstance.METAINFO['classes']))
     # Some of detectron2/data/datasets/lvis_v1_categories.py.
     assert [name_of[i] for i in (1050, 1058, 1060, 1077, 1105, 1115, 1132)] == [
-        'table', 'army_tank', 'tank_top_(clothing)', 'television_set', 'cover', 'train_(railroad_vehicle)',
-        'typewriter']
+        'table',
+        'army_tank',
+        'tank_top_(clothing)',
+        'television_set',
+        'cover',
+        'train_(railroad_vehicle)',
+        'typewriter',
+    ]
 
 
 def test_cityscapes_panoptic_as_its_script_writes_it(tmp_path):
     """A car, two persons of which one is a group, road, and a void label, written by cityscapesscripts itself."""
     pytest.importorskip('pyquaternion', reason="cityscapesscripts' own script imports it")
     from cityscapesscripts.preparation import createPanopticImgs as panoptic_script
+
     name = 'aachen_000000_000019'
     ids = np.zeros((32, 64), np.uint16)
     ids[:8], ids[8:16], ids[16:20, :9], ids[20:24, 5:20], ids[24:] = 7, 26001, 24000, 24, 4
     (tmp_path / 'gtFine/train/aachen').mkdir(parents=True)
     (tmp_path / 'leftImg8bit/train/aachen').mkdir(parents=True)
     Image.fromarray(ids).save(tmp_path / f'gtFine/train/aachen/{name}_gtFine_instanceIds.png')
-    Image.fromarray(np.zeros((32, 64, 3), np.uint8)).save(
-        tmp_path / f'leftImg8bit/train/aachen/{name}_leftImg8bit.png')
+    Image.fromarray(np.zeros((32, 64, 3), np.uint8)).save(tmp_path / f'leftImg8bit/train/aachen/{name}_leftImg8bit.png')
     panoptic_script.convert2panoptic(
-        cityscapesPath=str(tmp_path / 'gtFine'), outputFolder=str(tmp_path / 'gtFine'), setNames=['train'])
+        cityscapesPath=str(tmp_path / 'gtFine'), outputFolder=str(tmp_path / 'gtFine'), setNames=['train']
+    )
     cfg = dict(
-        ann_file='gtFine/cityscapes_panoptic_train.json', data_root=str(tmp_path),
-        data_prefix=dict(img='leftImg8bit/train/', seg='gtFine/cityscapes_panoptic_train/'))
+        ann_file='gtFine/cityscapes_panoptic_train.json',
+        data_root=str(tmp_path),
+        data_prefix=dict(img='leftImg8bit/train/', seg='gtFine/cityscapes_panoptic_train/'),
+    )
 
     def counts(metainfo):
         dataset = CityscapesPanoptic(**cfg, metainfo=metainfo)
@@ -109,8 +127,10 @@ def test_cityscapes_panoptic_as_its_script_writes_it(tmp_path):
 def test_cityscapes_semantic_as_cityscapesscripts(tmp_path):
     """Each value of ``labelIds`` is the class of its train id, or void, in the config's data set."""
     values = np.arange(34, dtype=np.uint8).reshape(2, 17)
-    for folder, suffix, array in (('leftImg8bit/train/x', 'leftImg8bit', np.zeros((2, 17, 3), np.uint8)),
-                                  ('gtFine/train/x', 'gtFine_labelIds', values)):
+    for folder, suffix, array in (
+        ('leftImg8bit/train/x', 'leftImg8bit', np.zeros((2, 17, 3), np.uint8)),
+        ('gtFine/train/x', 'gtFine_labelIds', values),
+    ):
         (tmp_path / folder).mkdir(parents=True)
         Image.fromarray(array).save(tmp_path / folder / f'x_0_1_{suffix}.png')
     cfg = Config.fromfile(ROOT / 'configs/_base_/datasets/cityscapes_semantic.py').train_dataloader.dataset

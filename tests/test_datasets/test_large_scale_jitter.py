@@ -14,21 +14,25 @@ SIZES = [(80, 110), (120, 66), (31, 97), (200, 300)]
 
 
 def one_after_another(image: np.ndarray) -> dict:
-    return Compose([
-        dict(
-            type='mmdet.RandomResize',
-            scale=SCALE,
-            ratio_range=(0.1, 2.0),
-            resize_type='mmdet.Resize',
-            keep_ratio=True),
-        dict(type='mmdet.RandomCrop', crop_size=CROP),
-        dict(type='mmdet.Pad', size=CROP, pad_val=dict(img=COLOUR)),
-    ])(dict(img=image))
+    return Compose(
+        [
+            dict(
+                type='mmdet.RandomResize',
+                scale=SCALE,
+                ratio_range=(0.1, 2.0),
+                resize_type='mmdet.Resize',
+                keep_ratio=True,
+            ),
+            dict(type='mmdet.RandomCrop', crop_size=CROP),
+            dict(type='mmdet.Pad', size=CROP, pad_val=dict(img=COLOUR)),
+        ]
+    )(dict(img=image))
 
 
 def jitter() -> LargeScaleJitter:
     return TRANSFORMS.build(
-        dict(type='LargeScaleJitter', crop_size=CROP, scale=SCALE, ratio_range=(0.1, 2.0), pad_val=COLOUR))
+        dict(type='LargeScaleJitter', crop_size=CROP, scale=SCALE, ratio_range=(0.1, 2.0), pad_val=COLOUR)
+    )
 
 
 def noise(size: tuple[int, int], sigma: float) -> np.ndarray:
@@ -79,12 +83,14 @@ def test_map_equals_pillow(shape, dtype):
         expected = np.zeros((*CROP[::-1], layers.shape[2]), dtype=dtype)
         for i in range(layers.shape[2]):
             layer = Image.fromarray(layers[..., i].astype(np.int32)).resize((w, h), Image.Resampling.NEAREST)
-            layer = np.asarray(layer)[y:y + CROP[1], x:x + CROP[0]]
-            expected[:layer.shape[0], :layer.shape[1], i] = layer
+            layer = np.asarray(layer)[y : y + CROP[1], x : x + CROP[0]]
+            expected[: layer.shape[0], : layer.shape[1], i] = layer
         assert ours.dtype == dtype and ours.shape == (*CROP[::-1], *shape[2:])
         # Where a centre lies on the border of two pixels, Pillow's rounding decides: not compared.
-        rows, columns = ((2 * np.arange(start, start + limit) + 1) * source % (2 * size) != 0
-                         for source, size, start, limit in ((height, h, y, CROP[1]), (width, w, x, CROP[0])))
+        rows, columns = (
+            (2 * np.arange(start, start + limit) + 1) * source % (2 * size) != 0
+            for source, size, start, limit in ((height, h, y, CROP[1]), (width, w, x, CROP[0]))
+        )
         compared += rows.mean() * columns.mean() / 40
         different = ours.reshape(expected.shape) != expected
         assert not different[rows][:, columns].any()

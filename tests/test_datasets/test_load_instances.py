@@ -47,15 +47,18 @@ def test_layers_of_overlapping_instances():
 
 
 def test_what_is_left_out():
-    results = load([
-        dict(segmentation=[[1, 1, 9, 9]], label=5),  # two points enclose nothing; not a box
-        dict(segmentation=dict(size=[20, 30], counts=[600]), label=6),
-        dict(segmentation=SQUARE, label=7),
-    ])
+    results = load(
+        [
+            dict(segmentation=[[1, 1, 9, 9]], label=5),  # two points enclose nothing; not a box
+            dict(segmentation=dict(size=[20, 30], counts=[600]), label=6),
+            dict(segmentation=SQUARE, label=7),
+        ]
+    )
     assert results['gt_seg_labels'].tolist() == [7] and set(np.unique(results['gt_seg_map'])) == {0, 1}
     crowd = dict(segmentation=SQUARE, label=1, iscrowd=1)
     results = LoadInstanceSegments().transform(
-        dict(img=np.zeros((20, 30, 3), np.uint8), img_path='a', instances=[crowd]))
+        dict(img=np.zeros((20, 30, 3), np.uint8), img_path='a', instances=[crowd])
+    )
     assert results['gt_seg_map'].shape == (20, 30) and not results['gt_seg_map'].any()
     assert masks_of(results).shape == (0, 20, 30)
 
@@ -64,7 +67,7 @@ def test_many_instances():
     boxes = [(x, y) for y in range(0, 40, 2) for x in range(0, 40, 2)]
     masks = np.zeros((40, 40, 400), np.uint8, order='F')
     for i, (x, y) in enumerate(boxes):
-        masks[y:y + 2, x:x + 2, i] = 1
+        masks[y : y + 2, x : x + 2, i] = 1
     results = load([dict(segmentation=rle) for rle in coco_mask.encode(masks)], size=(40, 40))
     assert results['gt_seg_map'].dtype == np.uint16 and results['gt_seg_map'].shape == (40, 40)
     assert (masks_of(results).numpy() == masks.transpose(2, 0, 1)).all()
@@ -84,7 +87,8 @@ def test_errors_name_the_image():
 
 def test_masks_of_real_data_equal_pycocotools(shared_data):
     dataset = CocoInstance(
-        data_root=str(shared_data / 'coco_panoptic_200'), ann_file='annotations/instances_train2017.json')
+        data_root=str(shared_data / 'coco_panoptic_200'), ann_file='annotations/instances_train2017.json'
+    )
     for i in range(0, 100, 4):
         results = LoadInstanceSegments().transform(LoadImage().transform(dataset.get_data_info(i)))
         height, width = results['img'].shape[:2]

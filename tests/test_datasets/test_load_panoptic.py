@@ -57,7 +57,7 @@ def test_compact_map(two_images):
 
 
 def test_left_out_categories_are_void(two_images):
-    cfg = {**two_images.write(), 'metainfo': dict(classes=('grass', ))}
+    cfg = {**two_images.write(), 'metainfo': dict(classes=('grass',))}
     results = load(DATASETS.build(cfg).get_data_info(0))
     assert ((results['gt_seg_map'] == 1) == (two_images.id_map == 5)).all()
     assert results['gt_seg_map'].max() == 1 and results['gt_seg_labels'].tolist() == [0]
@@ -66,9 +66,9 @@ def test_left_out_categories_are_void(two_images):
 def test_image_without_annotation(two_images):
     results = load(DATASETS.build(two_images.write()).get_data_info(1))
     assert results['gt_seg_map'].shape == (24, 32) and not results['gt_seg_map'].any()
-    assert results['gt_seg_labels'].shape == (0, )
+    assert results['gt_seg_labels'].shape == (0,)
     segments = segments_of(results)
-    assert segments.masks.shape == (0, 24, 32) and segments.labels.shape == (0, )
+    assert segments.masks.shape == (0, 24, 32) and segments.labels.shape == (0,)
     truth = LoadPanopticGroundTruth().transform(results)['gt_panoptic_seg']
     assert truth.id_map.shape == (1, 24, 32) and truth.segments_info == []
 
@@ -88,17 +88,19 @@ def test_many_segments(tiny, count, dtype):
 def test_ground_truth_has_original_size_ids_and_crowd(two_images):
     item = DATASETS.build(two_images.write()).get_data_info(0)
     item['void_ids'], item['segments_info'] = [5], [s for s in item['segments_info'] if s['id'] != 5]
-    pipeline = Compose([
-        dict(type='LoadImage'),
-        dict(type='mmdet.Resize', scale=(64, 64), keep_ratio=True),
-        dict(type='LoadPanopticGroundTruth'),
-        dict(type='PackSegInputs'),
-    ])
+    pipeline = Compose(
+        [
+            dict(type='LoadImage'),
+            dict(type='mmdet.Resize', scale=(64, 64), keep_ratio=True),
+            dict(type='LoadPanopticGroundTruth'),
+            dict(type='PackSegInputs'),
+        ]
+    )
     packed = pipeline(item)
     assert packed['inputs'].shape == (3, 48, 64)
     sample = packed['data_samples']
     assert 'gt_segments' not in sample
-    assert sample.ori_shape == (24, 32) and sample.img_shape == (48, 64) and sample.scale_factor == (2., 2.)
+    assert sample.ori_shape == (24, 32) and sample.img_shape == (48, 64) and sample.scale_factor == (2.0, 2.0)
     truth = sample.gt_panoptic_seg
     assert str(truth.id_map.dtype) == 'torch.int32' and truth.id_map.shape == (1, 24, 32)
     assert (truth.id_map[0].numpy() == np.where(two_images.id_map == 5, 0, two_images.id_map)).all()
@@ -153,7 +155,8 @@ def test_areas_of_real_data(shared_data):
     dataset = CocoPanoptic(
         data_root=str(root),
         ann_file='annotations/panoptic_val2017.json',
-        data_prefix=dict(img='val2017/', seg='annotations/panoptic_val2017/'))
+        data_prefix=dict(img='val2017/', seg='annotations/panoptic_val2017/'),
+    )
     for i in range(0, 100, 2):
         results = load(dataset.get_data_info(i))
         kept = [s for s in results['segments_info'] if not s['iscrowd']]

@@ -75,7 +75,7 @@ def test_isthing_of_metainfo_stands_in_for_the_files(two_images):
 
 def test_instances_are_things():
     info = dataset_metainfo(dict(type='CocoInstance', ann_file='absent.json'))
-    assert info['isthing'] == (True, ) * 80 and info['category_ids'][-1] == 90
+    assert info['isthing'] == (True,) * 80 and info['category_ids'][-1] == 90
 
 
 def test_wrappers(two_images):
@@ -96,13 +96,16 @@ def test_wrapped_data_sets_are_built(two_images):
     assert len(DATASETS.build(dict(type='ClassBalancedDataset', oversample_thr=0.5, dataset=leaf))) >= 1
 
 
-@pytest.mark.parametrize('metainfo, message', [
-    (dict(classes=('cat', 'gras')), r"'gras' .* not a category of '.*panoptic.json'; did you mean 'grass'"),
-    (dict(classes=('cat', 'zzzzzz')), "'zzzzzz' .* it has 'cat', 'grass', 'dog'"),
-    (dict(classes=('cat', 'cat')), 'more than once'),
-    (dict(classes=()), 'sequence of names'),
-    (dict(palette=[(1, 2, 3)]), '1 palette for the 3 classes'),
-])
+@pytest.mark.parametrize(
+    'metainfo, message',
+    [
+        (dict(classes=('cat', 'gras')), r"'gras' .* not a category of '.*panoptic.json'; did you mean 'grass'"),
+        (dict(classes=('cat', 'zzzzzz')), "'zzzzzz' .* it has 'cat', 'grass', 'dog'"),
+        (dict(classes=('cat', 'cat')), 'more than once'),
+        (dict(classes=()), 'sequence of names'),
+        (dict(palette=[(1, 2, 3)]), '1 palette for the 3 classes'),
+    ],
+)
 def test_wrong_metainfo(two_images, metainfo, message):
     with pytest.raises(DataError, match=message):
         dataset_metainfo({**two_images.write(), 'metainfo': metainfo})
@@ -112,8 +115,12 @@ def test_wrong_files_and_types(tmp_path):
     cfg = dict(type='CocoPanopticFormat', data_root=str(tmp_path), ann_file='a.json')
     with pytest.raises(FileNotFoundError, match='a.json.*check data_root and ann_file'):
         dataset_metainfo(cfg)
-    for text, message in (('{', 'not valid JSON'), ('[]', 'holds a list'), ('{}', "no 'categories'"),
-                          (json.dumps(dict(categories=[dict(id=1)])), "needs an 'id' and a 'name'")):
+    for text, message in (
+        ('{', 'not valid JSON'),
+        ('[]', 'holds a list'),
+        ('{}', "no 'categories'"),
+        (json.dumps(dict(categories=[dict(id=1)])), "needs an 'id' and a 'name'"),
+    ):
         (tmp_path / 'a.json').write_text(text)
         with pytest.raises(DataError, match=message):
             dataset_metainfo(cfg)
@@ -125,7 +132,7 @@ def test_third_party_data_set_must_say_what_is_a_thing():
     cfg = dict(type='mmdet.VOCDataset', ann_file='ImageSets/train.txt')
     with pytest.raises(DataError, match=r"'VOCDataset' lacks isthing, category_ids; give metainfo=dict\(isthing="):
         dataset_metainfo(cfg)
-    metainfo = dict(isthing=(True, ) * 20, category_ids=range(20))
+    metainfo = dict(isthing=(True,) * 20, category_ids=range(20))
     info = dataset_metainfo({**cfg, 'metainfo': {**metainfo, 'classes': [f'c{i}' for i in range(20)]}})
     assert len(info['classes']) == 20
 

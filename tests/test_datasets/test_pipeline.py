@@ -27,12 +27,9 @@ def segments_of(packed: dict) -> InstanceData:
     return sample.gt_segments
 
 
-@pytest.mark.parametrize('shape, dtype', [
-    ((48, 60), np.uint8),
-    ((48, 60), np.uint16),
-    ((48, 60, 2), np.uint8),
-    ((48, 60, 7), np.uint16),
-])
+@pytest.mark.parametrize(
+    'shape, dtype', [((48, 60), np.uint8), ((48, 60), np.uint16), ((48, 60, 2), np.uint8), ((48, 60, 7), np.uint16)]
+)
 @pytest.mark.parametrize('seed', range(4))
 def test_augmenting_the_map_equals_augmenting_the_masks(shape, dtype, seed):
     num = 300 if dtype == np.uint16 else 20
@@ -72,7 +69,8 @@ def test_pack():
         gt_seg_labels=np.array([4, 5, 6]),
         img_id=3,
         ori_shape=np.array([6, 8, 3]),
-        flip=True)
+        flip=True,
+    )
     packed = TRANSFORMS.build(dict(type='PackSegInputs')).transform(results)
     assert packed['inputs'].dtype == torch.uint8 and packed['inputs'].is_contiguous()
     assert (packed['inputs'].numpy() == image[:, ::-1].transpose(2, 0, 1)).all()
@@ -87,13 +85,18 @@ def test_pack():
     assert large.labels.tolist() == [4]
     with pytest.raises(ValueError, match='min_area is 0'):
         PackSegInputs(min_area=0)
-    floats = PackSegInputs(meta_keys=()).transform(dict(img=np.array([[[-3., 99.6, 300.]]], np.float32)))
+    floats = PackSegInputs(meta_keys=()).transform(dict(img=np.array([[[-3.0, 99.6, 300.0]]], np.float32)))
     assert floats['inputs'].ravel().tolist() == [0, 100, 255] and floats['data_samples'].metainfo == {}
 
 
 def test_training_pipeline_in_worker_processes(two_images):
-    pipeline = [dict(type='LoadImage'), dict(type='LoadPanopticSegments'), *AUGMENTATION,
-                dict(type='PhotoMetricDistortion'), dict(type='PackSegInputs')]
+    pipeline = [
+        dict(type='LoadImage'),
+        dict(type='LoadPanopticSegments'),
+        *AUGMENTATION,
+        dict(type='PhotoMetricDistortion'),
+        dict(type='PackSegInputs'),
+    ]
     dataset = DATASETS.build({**two_images.write(), 'pipeline': pipeline})
     loader = DataLoader(dataset, batch_size=2, num_workers=2, collate_fn=pseudo_collate)
     batches = list(loader)
@@ -118,7 +121,8 @@ def test_real_data_through_large_scale_jitter(shared_data, kind):
     root = str(shared_data / 'coco_panoptic_200')
     names = dict(
         panoptic=('CocoPanoptic', 'panoptic', 'LoadPanopticSegments'),
-        instance=('CocoInstance', 'instances', 'LoadInstanceSegments'))[kind]
+        instance=('CocoInstance', 'instances', 'LoadInstanceSegments'),
+    )[kind]
     dataset = DATASETS.build(
         dict(
             type=names[0],
@@ -126,7 +130,9 @@ def test_real_data_through_large_scale_jitter(shared_data, kind):
             ann_file=f'annotations/{names[1]}_train2017.json',
             indices=6,
             filter_cfg=dict(filter_empty_gt=True),
-            pipeline=[dict(type='LoadImage'), dict(type=names[2]), *AUGMENTATION, dict(type='PackSegInputs')]))
+            pipeline=[dict(type='LoadImage'), dict(type=names[2]), *AUGMENTATION, dict(type='PackSegInputs')],
+        )
+    )
     np.random.seed(0)
     for packed in dataset:
         segments = segments_of(packed)
@@ -141,9 +147,14 @@ def test_unflipped_segments_lie_on_the_image(tiny):
     id_map[8:24, 12:44] = 900
     tiny.add(id_map, [dict(id=900, category_id=7)])
     cv2.imwrite(str(tiny.root / 'img/10.png'), ((id_map > 0)[..., None] * 255).astype(np.uint8).repeat(3, 2))
-    pipeline = [dict(type='LoadImage'), dict(type='LoadPanopticSegments'), dict(type='RandomFlip', prob=0.5),
-                dict(type='RandomResize', scale=(120, 120), ratio_range=(0.5, 2.0), keep_ratio=True),
-                dict(type='RandomCrop', crop_size=(70, 50)), dict(type='PackSegInputs')]
+    pipeline = [
+        dict(type='LoadImage'),
+        dict(type='LoadPanopticSegments'),
+        dict(type='RandomFlip', prob=0.5),
+        dict(type='RandomResize', scale=(120, 120), ratio_range=(0.5, 2.0), keep_ratio=True),
+        dict(type='RandomCrop', crop_size=(70, 50)),
+        dict(type='PackSegInputs'),
+    ]
     dataset = DATASETS.build({**tiny.write(), 'pipeline': pipeline})
     np.random.seed(3)
     for _ in range(10):

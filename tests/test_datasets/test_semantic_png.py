@@ -34,8 +34,13 @@ def root(tmp_path):
 
 
 def config(root, **changes):
-    return dict(type='SemanticPngFormat', data_root=str(root), data_prefix=dict(img='img/', seg='png/'),
-                label_map=LABEL_MAP, **changes)
+    return dict(
+        type='SemanticPngFormat',
+        data_root=str(root),
+        data_prefix=dict(img='img/', seg='png/'),
+        label_map=LABEL_MAP,
+        **changes,
+    )
 
 
 def load(item):
@@ -69,8 +74,7 @@ def test_each_class_is_one_segment(root):
 
 
 def test_ground_truth_has_the_original_size(root):
-    pipeline = Compose([
-        LoadImage(), dict(type='Resize', scale=(32, 24)), LoadSemanticGroundTruth(), PackSegInputs()])
+    pipeline = Compose([LoadImage(), dict(type='Resize', scale=(32, 24)), LoadSemanticGroundTruth(), PackSegInputs()])
     packed = pipeline(DATASETS.build(config(root)).get_data_info(0))
     truth = packed['data_samples'].gt_sem_seg
     values = np.asarray(Image.open(root / 'png/a.png'))
@@ -86,7 +90,7 @@ def test_metric_of_a_perfect_and_of_a_half_result(root):
         metric.dataset_meta = dataset.metainfo
         truth = truth_of(dataset.get_data_info(1))
         labels = truth.sem_seg.clone().int()
-        labels[:, :2 * wrong] = 1
+        labels[:, : 2 * wrong] = 1
         metric.process(None, [dict(gt_sem_seg=truth.to_dict(), pred_sem_seg=dict(sem_seg=labels))])
         assert metric.evaluate(1)['mIoU'] == expected
 
@@ -137,8 +141,7 @@ def test_16_bit_and_many_classes(tmp_path):
     values = np.arange(400, dtype=np.uint16).reshape(20, 20)
     values[0, 0] = 65535
     write(tmp_path, 'a', values)
-    dataset = DATASETS.build({
-        **config(tmp_path, ignore_index=65535), 'label_map': {i: str(i) for i in range(1, 500)}})
+    dataset = DATASETS.build({**config(tmp_path, ignore_index=65535), 'label_map': {i: str(i) for i in range(1, 500)}})
     results = load(dataset.get_data_info(0))
     assert results['gt_seg_map'].dtype == np.uint16 and (results['gt_seg_map'].ravel() == np.arange(400)).all()
     assert results['gt_seg_labels'].tolist() == list(range(399))
@@ -167,10 +170,12 @@ def test_wrong_files(root):
     Image.fromarray(np.zeros((12, 16, 3), np.uint8)).save(root / 'png/rgb.png')
     Image.fromarray(np.zeros((5, 6), np.uint8)).save(root / 'png/small.png')
     (root / 'png/broken.png').write_bytes(b'no image')
-    for name, error, message in (('rgb', DataError, 'rgb.png.* has 3 channels'),
-                                 ('small', DataError, 'small.png.* is 5 x 6'),
-                                 ('broken', DataError, 'broken.png.* cannot be read'),
-                                 ('nope', FileNotFoundError, 'nope.png.* does not exist')):
+    for name, error, message in (
+        ('rgb', DataError, 'rgb.png.* has 3 channels'),
+        ('small', DataError, 'small.png.* is 5 x 6'),
+        ('broken', DataError, 'broken.png.* cannot be read'),
+        ('nope', FileNotFoundError, 'nope.png.* does not exist'),
+    ):
         with pytest.raises(error, match=message):
             load({**item, 'seg_map_path': str(root / f'png/{name}.png')})
     (root / 'png/a.png').unlink()
@@ -197,8 +202,10 @@ def test_real_data(shared_data):
     if not root.is_dir():
         pytest.skip(f"no CamVid: put it into '{root}'")
     dataset = SemanticPngFormat(
-        data_root=str(root), data_prefix=dict(img='test/', seg='semantic_test/'),
-        label_map={value: str(value) for value in range(11)})
+        data_root=str(root),
+        data_prefix=dict(img='test/', seg='semantic_test/'),
+        label_map={value: str(value) for value in range(11)},
+    )
     assert len(dataset) == 233
     truth = truth_of(dataset.get_data_info(0)).sem_seg[0].numpy()
     values = np.asarray(Image.open(dataset.get_data_info(0)['seg_map_path']))

@@ -60,7 +60,7 @@ def test_panoptic_files_agree(root, split):
             assert info['area'] == len(x) and info['iscrowd'] == 0
             assert info['bbox'] == [x.min(), y.min(), x.max() - x.min() + 1, y.max() - y.min() + 1]
             if info['category_id'] in THINGS:
-                assert info['area'] >= MIN_AREA * min(SIZE)**2
+                assert info['area'] >= MIN_AREA * min(SIZE) ** 2
 
 
 @pytest.mark.parametrize('split', SPLITS)
@@ -145,6 +145,7 @@ def test_complete_set_is_left_alone_and_broken_one_is_mended(tmp_path, capsys):
 
 def test_interrupted_run_leaves_no_stamp(tmp_path, monkeypatch):
     import mask2former.datasets.shapes as module
+
     arguments = dict(num_train=2, num_val=2, size=(32, 32))
     generate_shapes(tmp_path, **arguments)
     (tmp_path / 'val' / '000001.jpg').unlink()
@@ -169,8 +170,9 @@ def test_other_parameters_are_refused(tmp_path):
     assert contents(tmp_path) == before
 
 
-@pytest.mark.parametrize('name, value', [('num_train', -1), ('num_val', -1), ('size', (16, 64)), ('seed', -1),
-                                         ('num_workers', 0)])
+@pytest.mark.parametrize(
+    'name, value', [('num_train', -1), ('num_val', -1), ('size', (16, 64)), ('seed', -1), ('num_workers', 0)]
+)
 def test_bad_arguments_name_themselves(tmp_path, name, value):
     with pytest.raises(ValueError, match=name):
         generate_shapes(tmp_path, **{'num_train': 1, 'num_val': 1, name: value})

@@ -16,8 +16,20 @@ from mask2former.models.mask2former import Mask2Former
 from mask2former.registry import MODELS
 
 COLLECTIVES = (
-    'all_gather', 'all_gather_into_tensor', 'all_gather_object', 'all_reduce', 'all_to_all', 'barrier', 'broadcast',
-    'broadcast_object_list', 'gather', 'gather_object', 'reduce', 'reduce_scatter', 'scatter')
+    'all_gather',
+    'all_gather_into_tensor',
+    'all_gather_object',
+    'all_reduce',
+    'all_to_all',
+    'barrier',
+    'broadcast',
+    'broadcast_object_list',
+    'gather',
+    'gather_object',
+    'reduce',
+    'reduce_scatter',
+    'scatter',
+)
 
 
 def fixed_points(num_masks: int, num_points: int, like: Tensor) -> Tensor:
@@ -39,13 +51,18 @@ class CheckedModel(Mask2Former):
     def loss(self, inputs: Tensor, data_samples: list[DetDataSample]) -> dict[str, Tensor]:
         with ExitStack() as stack:
             stack.enter_context(mock.patch.object(point_sampling, 'random_points', fixed_points))
-            spies = {name: stack.enter_context(mock.patch.object(
-                torch.distributed, name, wraps=getattr(torch.distributed, name))) for name in COLLECTIVES}
+            spies = {
+                name: stack.enter_context(
+                    mock.patch.object(torch.distributed, name, wraps=getattr(torch.distributed, name))
+                )
+                for name in COLLECTIVES
+            }
             losses = super().loss(inputs, data_samples)
         entry = dict(
             images=[sample.img_id for sample in data_samples],
             segments=[len(sample.gt_segments.labels) for sample in data_samples],
-            collectives=[name for name, spy in spies.items() for _ in range(spy.call_count)])
+            collectives=[name for name, spy in spies.items() for _ in range(spy.call_count)],
+        )
         with open(self.log_dir / f'rank{get_rank()}.jsonl', 'a') as file:
             file.write(json.dumps(entry) + '\n')
         return losses
@@ -54,12 +71,15 @@ class CheckedModel(Mask2Former):
         for sample in data_samples:
             truth = sample.gt_panoptic_seg
             id_map = torch.as_tensor(truth.id_map).clone()  # (1, H, W)
-            id_map[..., :4 * (sample.img_id % 7)] = 0
+            id_map[..., : 4 * (sample.img_id % 7)] = 0
             labels = torch.zeros_like(id_map, dtype=torch.long)
             for segment in truth.segments_info:
                 labels[id_map == segment['id']] = segment['label']
-            present = [dict(id=s['id'], label=s['label'], isthing=s['isthing'], score=1.0)
-                       for s in truth.segments_info if (id_map == s['id']).any()]
+            present = [
+                dict(id=s['id'], label=s['label'], isthing=s['isthing'], score=1.0)
+                for s in truth.segments_info
+                if (id_map == s['id']).any()
+            ]
             things = [segment for segment in present if segment['isthing']]
             sample.pred_panoptic_seg = PixelData(id_map=id_map, metainfo=dict(segments_info=present))
             sample.pred_sem_seg = PixelData(sem_seg=labels)
@@ -67,5 +87,6 @@ class CheckedModel(Mask2Former):
                 labels=torch.tensor([s['label'] for s in things], dtype=torch.long),
                 scores=torch.tensor([1 / (s['id'] + sample.img_id) for s in things]),
                 bboxes=torch.zeros(len(things), 4),
-                masks=torch.stack([id_map[0] == s['id'] for s in things]))
+                masks=torch.stack([id_map[0] == s['id'] for s in things]),
+            )
         return data_samples

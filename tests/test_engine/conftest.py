@@ -12,6 +12,7 @@ from .tiny import train, write_config
 
 class Run(NamedTuple):
     """Paths of a training of eight iterations that saved and validated after four and after eight."""
+
     config: Path
     half: Path
     full: Path

@@ -12,8 +12,8 @@ from mmengine.model import MMDistributedDataParallel
 from mask2former.analysis.synthetic import smooth_masks
 from mask2former.engine import SegOptimWrapper
 from mask2former.models.criterion import HungarianMatcher, PointSampledCriterion, point_sampling
+from tests.test_models.tiny import build_tiny, random_images, sample_of
 
-from ..test_models.tiny import build_tiny, random_images, sample_of
 from .checked_model import fixed_points
 from .tiny import load_tool, write_config
 
@@ -30,7 +30,8 @@ def batch(counts=(2, 3), seed=0):
     generator = torch.Generator().manual_seed(seed)
     return dict(
         inputs=[(60 * image + 120).clamp(0, 255).byte() for image in random_images(len(counts), seed=seed)],
-        data_samples=[sample_of(smooth_masks(n, 64, 96, generator)) for n in counts])
+        data_samples=[sample_of(smooth_masks(n, 64, 96, generator)) for n in counts],
+    )
 
 
 def join(a, b):
@@ -68,12 +69,15 @@ def test_half_precision_losses_are_near_those_of_float32(amp_dtype, tolerance):
         def wrapper(self, *args):
             seen.append((torch.is_autocast_enabled('cpu'), *(x.dtype for x in args[0])))
             return method(self, *args)
+
         return wrapper
 
-    expected, = step(copy.deepcopy(model), sgd(model), batch())
-    with mock.patch.object(HungarianMatcher, '__call__', watch(HungarianMatcher.__call__)), \
-            mock.patch.object(PointSampledCriterion, 'layer_losses', watch(PointSampledCriterion.layer_losses)):
-        losses, = step(model, sgd(model, amp_dtype=amp_dtype), batch())
+    (expected,) = step(copy.deepcopy(model), sgd(model), batch())
+    with (
+        mock.patch.object(HungarianMatcher, '__call__', watch(HungarianMatcher.__call__)),
+        mock.patch.object(PointSampledCriterion, 'layer_losses', watch(PointSampledCriterion.layer_losses)),
+    ):
+        (losses,) = step(model, sgd(model, amp_dtype=amp_dtype), batch())
     assert seen == [(False, *[torch.float32] * 3)] * 2, 'matching and losses are in float32'
     for name, loss in expected.items():
         assert losses[name].dtype == torch.float32
@@ -85,9 +89,11 @@ def test_half_precision_losses_are_near_those_of_float32(amp_dtype, tolerance):
 def test_half_precision_trains(amp_dtype):
     model = build_tiny()
     wrapper = SegOptimWrapper(
-        torch.optim.AdamW(model.parameters(), lr=1e-3), amp_dtype=amp_dtype, clip_grad=dict(max_norm=0.01))
-    losses = [sum(x.item() for name, x in step(model, wrapper, batch())[0].items() if name != 'loss')
-              for _ in range(30)]
+        torch.optim.AdamW(model.parameters(), lr=1e-3), amp_dtype=amp_dtype, clip_grad=dict(max_norm=0.01)
+    )
+    losses = [
+        sum(x.item() for name, x in step(model, wrapper, batch())[0].items() if name != 'loss') for _ in range(30)
+    ]
     assert sum(losses[-3:]) < 0.8 * sum(losses[:3])
     assert all(p.dtype == torch.float32 and p.isfinite().all() for p in model.parameters())
     assert wrapper.skipped == 0
@@ -101,7 +107,7 @@ def test_scale_of_the_loss_falls_until_float16_can_hold_the_gradients():
     step(model, wrapper, batch())
     assert wrapper.skipped == 1 and torch.equal(model.head.class_embed.weight, before)
     while wrapper.skipped:  # ends, for too many skipped steps are an error
-        assert wrapper.scaler.get_scale() == 2.0**(24 - wrapper.skipped)
+        assert wrapper.scaler.get_scale() == 2.0 ** (24 - wrapper.skipped)
         step(model, wrapper, batch())
     assert not torch.equal(model.head.class_embed.weight, before)
 
@@ -133,8 +139,9 @@ def test_accumulation_in_half_precision(amp_dtype):
 
 
 def test_processes_talk_only_at_the_end_of_an_accumulation(tmp_path):
-    torch.distributed.init_process_group('gloo', store=torch.distributed.FileStore(str(tmp_path / 'store'), 1), rank=0,
-                                         world_size=1)
+    torch.distributed.init_process_group(
+        'gloo', store=torch.distributed.FileStore(str(tmp_path / 'store'), 1), rank=0, world_size=1
+    )
     try:
         model = build_tiny()
         expected = copy.deepcopy(model)
@@ -162,16 +169,20 @@ def test_processes_talk_only_at_the_end_of_an_accumulation(tmp_path):
 # Flags.
 
 
-@pytest.mark.parametrize('flags, amp_dtype, compiled', [
-    (['{config}'], None, None),
-    (['{config}', '--amp'], 'bfloat16', None),
-    (['--amp', '{config}'], 'bfloat16', None),
-    (['{config}', '--amp', '--compile'], 'bfloat16', True),
-    (['--amp', 'float16', '{config}'], 'float16', None),
-    (['{config}', '--amp', 'bfloat16'], 'bfloat16', None),
-    (['{config}', '--amp=float16', '--cfg-options', 'optim_wrapper.amp_dtype=bfloat16'], 'float16', None),
-    (['{config}', '--compile', '--cfg-options', 'compile.mode=default'], None, dict(mode='default')),
-], ids=str)
+@pytest.mark.parametrize(
+    'flags, amp_dtype, compiled',
+    [
+        (['{config}'], None, None),
+        (['{config}', '--amp'], 'bfloat16', None),
+        (['--amp', '{config}'], 'bfloat16', None),
+        (['{config}', '--amp', '--compile'], 'bfloat16', True),
+        (['--amp', 'float16', '{config}'], 'float16', None),
+        (['{config}', '--amp', 'bfloat16'], 'bfloat16', None),
+        (['{config}', '--amp=float16', '--cfg-options', 'optim_wrapper.amp_dtype=bfloat16'], 'float16', None),
+        (['{config}', '--compile', '--cfg-options', 'compile.mode=default'], None, dict(mode='default')),
+    ],
+    ids=str,
+)
 def test_flags(tmp_path, monkeypatch, flags, amp_dtype, compiled):
     module, configs = load_tool('train'), []
     monkeypatch.setattr(module, 'build_runner', lambda cfg: configs.append(cfg) or mock.Mock())

@@ -6,8 +6,8 @@ from torch._dynamo.testing import CompileCounterWithBackend
 
 from mask2former.engine import SegRunner
 from mask2former.registry import MODELS
+from tests.test_models.tiny import random_images, sample_of, tiny_config
 
-from ..test_models.tiny import random_images, sample_of, tiny_config
 from .tiny import train, write_config
 
 PARTS = ('backbone', 'pixel_decoder', 'head')
@@ -34,6 +34,7 @@ def build(**changes):
 
 def compile_parts(model, **options):
     """As the runner does."""
+
     class Runner(SegRunner):
         def __init__(self):
             self.model, self.cfg = model, dict(compile=options)
@@ -48,7 +49,7 @@ def batch(count, size=(64, 96)):
     generator = torch.Generator().manual_seed(count)
     masks = torch.rand(count, *size, generator=generator) > 0.5
     masks[:, 0, 0] = True
-    return random_images(2, size).double(), [sample_of(masks), sample_of(masks[:count // 2], img_id=1)]
+    return random_images(2, size).double(), [sample_of(masks), sample_of(masks[: count // 2], img_id=1)]
 
 
 def loss_and_gradients(model, images, samples):

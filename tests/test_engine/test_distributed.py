@@ -14,7 +14,8 @@ from PIL import Image
 from .tiny import ROOT, free_port, load_tool, run_script, train, write_config
 
 pytestmark = pytest.mark.skipif(
-    torch.cuda.is_available(), reason='compares CPU processes to the last digit; hide the GPUs (CUDA_VISIBLE_DEVICES=)')
+    torch.cuda.is_available(), reason='compares CPU processes to the last digit; hide the GPUs (CUDA_VISIBLE_DEVICES=)'
+)
 EXTRA = """
 custom_imports = dict(imports=['mask2former', 'tests.test_engine.checked_model'], allow_failed_imports=False)
 model.update(type='CheckedModel', log_dir='{log_dir}')
@@ -31,6 +32,7 @@ randomness = dict(seed=3)
 class Runs(NamedTuple):
     """The folders of two trainings of three steps of four images each: by one process and by two; each has the
     ``config``, what the model noted in ``rank*.jsonl``, and the checkpoint ``work/iter_3.pth``."""
+
     single: Path
     double: Path
 
@@ -66,7 +68,8 @@ def runs(data, tmp_path_factory) -> Runs:
         write_config(folder, data, EXTRA.format(log_dir=folder, batch_size=batch_size))
     train(single / 'tiny.py')
     process = run_script(
-        'bash', ROOT / 'tools' / 'dist_train.sh', 'tiny.py', '2', cwd=double, PYTHONPATH=str(ROOT), PORT=free_port())
+        'bash', ROOT / 'tools' / 'dist_train.sh', 'tiny.py', '2', cwd=double, PYTHONPATH=str(ROOT), PORT=free_port()
+    )
     assert process.returncode == 0, process.stderr[-3000:]
     return Runs(single, double)
 
@@ -102,8 +105,17 @@ def test_two_processes_train_the_parameters_of_one(runs):
 def test_two_processes_measure_what_one_measures(runs, monkeypatch):
     checkpoint = runs.single / 'work' / 'iter_3.pth'
     process = run_script(
-        'bash', ROOT / 'tools' / 'dist_test.sh', 'tiny.py', checkpoint, '2', '--out', 'all.pkl', cwd=runs.double,
-        PYTHONPATH=str(ROOT), PORT=free_port())
+        'bash',
+        ROOT / 'tools' / 'dist_test.sh',
+        'tiny.py',
+        checkpoint,
+        '2',
+        '--out',
+        'all.pkl',
+        cwd=runs.double,
+        PYTHONPATH=str(ROOT),
+        PORT=free_port(),
+    )
     assert process.returncode == 0, process.stderr[-3000:]
     monkeypatch.chdir(runs.single)
     monkeypatch.setattr('sys.argv', ['test.py', 'tiny.py', str(checkpoint), '--out', 'all.pkl'])

@@ -25,15 +25,21 @@ def nearly_right(data):
     for sample in data['data_samples']:
         truth = sample.gt_panoptic_seg
         id_map = truth.id_map.roll(2, dims=-1)
-        infos = [dict(id=s['id'], label=s['label'], isthing=s['isthing'], score=1 / (place + 1))
-                 for place, s in enumerate(truth.segments_info) if (id_map == s['id']).any()]
+        infos = [
+            dict(id=s['id'], label=s['label'], isthing=s['isthing'], score=1 / (place + 1))
+            for place, s in enumerate(truth.segments_info)
+            if (id_map == s['id']).any()
+        ]
         infos[-1]['label'] = infos[0]['label']
         sample.pred_panoptic_seg = PixelData(id_map=id_map, metainfo=dict(segments_info=infos))
         things = [info for info in infos if info['isthing']]
         masks = torch.cat([id_map == info['id'] for info in things])
         sample.pred_instances = InstanceData(
-            labels=torch.tensor([info['label'] for info in things]), masks=as_rle(masks),
-            scores=torch.tensor([info['score'] for info in things]), bboxes=masks_to_boxes(masks))
+            labels=torch.tensor([info['label'] for info in things]),
+            masks=as_rle(masks),
+            scores=torch.tensor([info['score'] for info in things]),
+            bboxes=masks_to_boxes(masks),
+        )
         labels = torch.zeros_like(id_map, dtype=torch.int64)
         for info in infos:
             labels[id_map == info['id']] = info['label']
@@ -61,8 +67,10 @@ def tested(run, tmp_path_factory):
         return runner
 
     patch.setattr(module, 'build_runner', build_runner)
-    patch.setattr('sys.argv', ['test.py', str(run.config), str(run.full), '--work-dir', str(folder), '--out',
-                               str(folder / 'all.pkl')])
+    patch.setattr(
+        'sys.argv',
+        ['test.py', str(run.config), str(run.full), '--work-dir', str(folder), '--out', str(folder / 'all.pkl')],
+    )
     module.main()
     patch.undo()
     return folder
@@ -90,7 +98,7 @@ def test_results_of_other_images_are_refused(run, tested, tmp_path, monkeypatch)
 def test_nothing_in_a_results_file_is_executed(tmp_path):
     class Harm:
         def __reduce__(self):
-            return os.mkdir, (str(tmp_path / 'harm'), )
+            return os.mkdir, (str(tmp_path / 'harm'),)
 
     (tmp_path / 'harm.pkl').write_bytes(pickle.dumps([Harm()]))
     with pytest.raises(ValueError, match='is no file of tools/test.py --out .*mkdir'):
@@ -101,21 +109,41 @@ def test_nothing_in_a_results_file_is_executed(tmp_path):
 
 
 def test_panoptic_submission_gives_panopticapi_the_same_pq(run, shapes, tested, tmp_path, monkeypatch):
-    call(monkeypatch, 'eval_metric', run.config, tested / 'all.pkl', '--submission', 'panoptic', '--submission-dir',
-         tmp_path)
+    call(
+        monkeypatch,
+        'eval_metric',
+        run.config,
+        tested / 'all.pkl',
+        '--submission',
+        'panoptic',
+        '--submission-dir',
+        tmp_path,
+    )
     stem = 'panoptic_test-dev2017_mask2former_results'
     with zipfile.ZipFile(tmp_path / f'{stem}.zip') as archive:
         archive.extractall(tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == [stem, f'{stem}.json', f'{stem}.zip']
-    result = pq_compute(str(shapes / 'annotations' / 'panoptic_val.json'), str(tmp_path / f'{stem}.json'),
-                        str(shapes / 'annotations' / 'panoptic_val'), str(tmp_path / stem))
+    result = pq_compute(
+        str(shapes / 'annotations' / 'panoptic_val.json'),
+        str(tmp_path / f'{stem}.json'),
+        str(shapes / 'annotations' / 'panoptic_val'),
+        str(tmp_path / stem),
+    )
     online = json.loads((tested / 'test_metrics.json').read_text())
     assert 100 * result['All']['pq'] == pytest.approx(online['PQ'], abs=1e-10)
 
 
 def test_instance_submission_gives_pycocotools_the_same_ap(run, shapes, tested, tmp_path, monkeypatch):
-    call(monkeypatch, 'eval_metric', run.config, tested / 'all.pkl', '--submission', 'instance', '--submission-dir',
-         tmp_path)
+    call(
+        monkeypatch,
+        'eval_metric',
+        run.config,
+        tested / 'all.pkl',
+        '--submission',
+        'instance',
+        '--submission-dir',
+        tmp_path,
+    )
     stem = 'detections_test-dev2017_mask2former_results'
     with zipfile.ZipFile(tmp_path / f'{stem}.zip') as archive:
         archive.extractall(tmp_path)
@@ -135,8 +163,8 @@ def test_browse_dataset_draws_every_split(run, tmp_path, monkeypatch, capsys):
         pictures = sorted((tmp_path / split).iterdir())
         assert len(pictures) == 2
         picture = cv2.imread(str(pictures[0]))
-        image = picture[:, :picture.shape[1] // panels]
-        rest = picture[:, picture.shape[1] // panels:]
+        image = picture[:, : picture.shape[1] // panels]
+        rest = picture[:, picture.shape[1] // panels :]
         assert image.shape[1] > image.shape[0] and rest.size  # wide images, side by side
         assert np.abs(image[40:, :200].astype(int) - rest[40:, -200:].astype(int)).mean() > 5
     assert '2 pictures are in' in capsys.readouterr().out

@@ -17,9 +17,8 @@ from mask2former.analysis.synthetic import smooth_masks
 from mask2former.checkpoints.mmdet_keys import MMDET
 from mask2former.engine import SegOptimWrapper, SegOptimWrapperConstructor, SegRunner, optim_wrapper
 from mask2former.models.criterion import NonFiniteError, PointSampledCriterion
-
-from ..test_models.peers import BACKBONES, ROOT, build_mmdet, build_ours
-from ..test_models.tiny import build_tiny, random_images, sample_of
+from tests.test_models.peers import BACKBONES, ROOT, build_mmdet, build_ours
+from tests.test_models.tiny import build_tiny, random_images, sample_of
 
 NAN, INF = float('nan'), float('inf')
 
@@ -35,8 +34,10 @@ def adamw(model, **kwargs):
 
 def data(count, seed=1):
     generator = torch.Generator().manual_seed(seed)
-    return (torch.randn(count, 6, generator=generator, dtype=torch.float64),
-            torch.randn(count, 3, generator=generator, dtype=torch.float64))
+    return (
+        torch.randn(count, 6, generator=generator, dtype=torch.float64),
+        torch.randn(count, 3, generator=generator, dtype=torch.float64),
+    )
 
 
 def loss_of(model, inputs, targets):
@@ -143,7 +144,7 @@ def test_training_stops_after_so_many_skipped_steps_in_a_row(warnings):
 
 def test_two_accumulated_batches_equal_one_twice_as_large():
     batches = [data(4, seed) for seed in range(6)]
-    pairs = [tuple(torch.cat(parts) for parts in zip(*batches[i:i + 2])) for i in range(0, 6, 2)]
+    pairs = [tuple(torch.cat(parts) for parts in zip(*batches[i : i + 2])) for i in range(0, 6, 2)]
     ours, theirs = linear(), linear()
     wrapper = SegOptimWrapper(adamw(ours), accumulative_counts=2, clip_grad=dict(max_norm=0.1))
     train(ours, wrapper, batches[:1])
@@ -200,7 +201,8 @@ def test_states_with_and_without_loss_scale_are_interchangeable():
 def test_bfloat16_trains_with_float32_losses(monkeypatch):
     model = build_tiny()
     wrapper = SegOptimWrapper(
-        torch.optim.AdamW(model.parameters(), lr=1e-3), amp_dtype='bfloat16', clip_grad=dict(max_norm=0.01))
+        torch.optim.AdamW(model.parameters(), lr=1e-3), amp_dtype='bfloat16', clip_grad=dict(max_norm=0.01)
+    )
     inside = []
     forward, layer_losses = PointSampledCriterion.forward, PointSampledCriterion.layer_losses
 
@@ -220,7 +222,8 @@ def test_bfloat16_trains_with_float32_losses(monkeypatch):
     generator = torch.Generator().manual_seed(0)
     batch = dict(
         inputs=[(60 * image + 120).clamp(0, 255).byte() for image in random_images(2)],
-        data_samples=[sample_of(smooth_masks(n, 64, 96, generator)) for n in (2, 3)])
+        data_samples=[sample_of(smooth_masks(n, 64, 96, generator)) for n in (2, 3)],
+    )
     for _ in range(3):
         losses = model.train_step(copy.deepcopy(batch), wrapper)
         assert all(loss.isfinite() and loss.dtype == torch.float32 for loss in losses.values())
@@ -239,13 +242,24 @@ def test_unknown_type_of_mixed_precision():
 
 LR, DECAY = 1e-4, 0.05
 # What the reference implementation (train_net.py of facebookresearch/Mask2Former) calls a norm.
-NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm, nn.GroupNorm, nn.InstanceNorm1d,
-         nn.InstanceNorm2d, nn.InstanceNorm3d, nn.LayerNorm, nn.LocalResponseNorm)
+NORMS = (
+    nn.BatchNorm1d,
+    nn.BatchNorm2d,
+    nn.BatchNorm3d,
+    nn.SyncBatchNorm,
+    nn.GroupNorm,
+    nn.InstanceNorm1d,
+    nn.InstanceNorm2d,
+    nn.InstanceNorm3d,
+    nn.LayerNorm,
+    nn.LocalResponseNorm,
+)
 
 
 def build_wrapper(model, **paramwise_cfg):
     cfg = dict(
-        type='SegOptimWrapper', optimizer=dict(type='AdamW', lr=LR, weight_decay=DECAY), clip_grad=dict(max_norm=0.01))
+        type='SegOptimWrapper', optimizer=dict(type='AdamW', lr=LR, weight_decay=DECAY), clip_grad=dict(max_norm=0.01)
+    )
     return SegOptimWrapperConstructor(cfg, paramwise_cfg)(model)
 
 
@@ -262,8 +276,10 @@ def reference_settings(model):
     for name, parameter in model.named_parameters():
         owner, _, leaf = name.rpartition('.')
         no_decay = (
-            isinstance(model.get_submodule(owner), (*NORMS, nn.Embedding)) or 'relative_position_bias_table' in leaf or
-            'absolute_pos_embed' in leaf)
+            isinstance(model.get_submodule(owner), (*NORMS, nn.Embedding))
+            or 'relative_position_bias_table' in leaf
+            or 'absolute_pos_embed' in leaf
+        )
         if parameter.requires_grad:
             settings[name] = (LR * (0.1 if 'backbone' in name else 1), 0.0 if no_decay else DECAY)
     return settings
@@ -277,7 +293,8 @@ def test_groups_follow_the_reference_and_mmdet(backbone):
     assert settings == reference_settings(ours)
     assert len(wrapper.optimizer.param_groups) == len(set(settings.values())) == (3 if backbone == 'r50' else 4)
     assert {'backbone.bn1.weight', 'backbone.norm0.weight'} & settings.keys() == (
-        {'backbone.norm0.weight'} if backbone == 'swin-t' else set()), 'batch norm is frozen'
+        {'backbone.norm0.weight'} if backbone == 'swin-t' else set()
+    ), 'batch norm is frozen'
 
     # mmdet's, by its own config and mmengine's constructor, under our names.
     theirs = build_mmdet(ours, backbone)
@@ -288,7 +305,8 @@ def test_groups_follow_the_reference_and_mmdet(backbone):
         their_wrapper = DefaultOptimWrapperConstructor(cfg, paramwise_cfg)(theirs)
     trainable = {name for name, parameter in theirs.named_parameters() if parameter.requires_grad}
     their_settings = {
-        name: value for name, value in settings_of(their_wrapper.optimizer, theirs).items() if name in trainable}
+        name: value for name, value in settings_of(their_wrapper.optimizer, theirs).items() if name in trainable
+    }
     parameters = {name: p for name, p in ours.named_parameters() if p.requires_grad}
     for i in range(2):
         filled = {name: torch.full_like(p, settings[name][i]) for name, p in parameters.items()}
@@ -356,6 +374,8 @@ def test_warm_up_and_cosine_end_with_the_training(max_iters, monkeypatch):
         rates.append(runner.optim_wrapper.optimizer.param_groups[0]['lr'])
         for scheduler in schedulers:
             scheduler.step()
-    expected = [0.01 + 0.99 * i / 99 if i < 100 else (1 + math.cos(math.pi * (i - 100) / (max_iters - 100))) / 2
-                for i in range(max_iters)]
+    expected = [
+        0.01 + 0.99 * i / 99 if i < 100 else (1 + math.cos(math.pi * (i - 100) / (max_iters - 100))) / 2
+        for i in range(max_iters)
+    ]
     assert rates == pytest.approx(expected, rel=1e-9, abs=1e-12)

@@ -22,7 +22,7 @@ from .tiny import train
 class NumberedImages(torch.utils.data.Dataset):
     """Images that are their own number, and a list of those that were loaded in this process."""
 
-    metainfo = dict(classes=('thing', ), isthing=(True, ))
+    metainfo = dict(classes=('thing',), isthing=(True,))
 
     def __init__(self) -> None:
         self.loaded = []
@@ -62,8 +62,9 @@ class FakeRunner:
         self.seen.append((batch['index'], batch['random']))
 
 
-def batches_of(loop: type[IterBasedTrainLoop], start: int, stop: int, num_workers: int = 0,
-               sampler: str = 'InfiniteSampler') -> tuple[list[list[int]], list[int], list[list[int]]]:
+def batches_of(
+    loop: type[IterBasedTrainLoop], start: int, stop: int, num_workers: int = 0, sampler: str = 'InfiniteSampler'
+) -> tuple[list[list[int]], list[int], list[list[int]]]:
     """The images of each iteration from ``start`` on, those that were loaded, and the random numbers beside them."""
     runner = FakeRunner()
     loop = loop(
@@ -72,9 +73,11 @@ def batches_of(loop: type[IterBasedTrainLoop], start: int, stop: int, num_worker
             dataset=dict(type='NumberedImages', _scope_='mask2former'),
             sampler=dict(type=sampler, shuffle=True),
             batch_size=2,
-            num_workers=num_workers),
+            num_workers=num_workers,
+        ),
         max_iters=stop,
-        val_interval=1000)
+        val_interval=1000,
+    )
     loop._iter = start
     loop.run()
     images, numbers = zip(*runner.seen)
@@ -136,8 +139,14 @@ def differing(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> l
 @pytest.mark.skipif(torch.cuda.is_available(), reason='GPUs add in no fixed order; hide them (CUDA_VISIBLE_DEVICES=)')
 def test_a_resumed_run_ends_with_the_same_bits(run, tmp_path):
     # No seed in the config: the order of the images must follow from the checkpoint.
-    train(run.config, work_dir=str(tmp_path), train_cfg__max_iters=8, resume=True, load_from=str(run.half),
-          default_hooks__checkpoint__save_best='PQ')
+    train(
+        run.config,
+        work_dir=str(tmp_path),
+        train_cfg__max_iters=8,
+        resume=True,
+        load_from=str(run.half),
+        default_hooks__checkpoint__save_best='PQ',
+    )
     assert not differing(weights(tmp_path / 'iter_8.pth'), weights(run.full))
     half = weights(run.half)
     assert len(differing(half, weights(run.full))) > len(half) // 2
@@ -145,8 +154,10 @@ def test_a_resumed_run_ends_with_the_same_bits(run, tmp_path):
     assert ours['param_schedulers'] == theirs['param_schedulers']
     assert ours['optimizer']['param_groups'] == theirs['optimizer']['param_groups']
     for number, state in theirs['optimizer']['state'].items():
-        assert all(torch.equal(torch.as_tensor(value), torch.as_tensor(ours['optimizer']['state'][number][key]))
-                   for key, value in state.items())
+        assert all(
+            torch.equal(torch.as_tensor(value), torch.as_tensor(ours['optimizer']['state'][number][key]))
+            for key, value in state.items()
+        )
     losses = [saved['message_hub']['log_scalars']['train/loss'].data[0] for saved in (ours, theirs)]
     assert len(losses[0]) == 8
     assert np.array_equal(*losses)
@@ -188,19 +199,32 @@ def other_classes(checkpoint: dict) -> None:
 def test_a_checkpoint_of_other_classes_is_not_resumed(run, tmp_path):
     path = saved_with(run.half, other_classes, tmp_path / 'other.pth')
     K = len(torch.load(run.half)['state_dict']['head.class_embed.bias']) - 1
-    with pytest.raises(CheckpointError, match=rf"other.pth' does not fit the model: it has {2 * K + 1} classes, the "
-                       f'model {K}; give the config'):
+    with pytest.raises(
+        CheckpointError,
+        match=rf"other.pth' does not fit the model: it has {2 * K + 1} classes, the "
+        f'model {K}; give the config',
+    ):
         train(run.config, work_dir=str(tmp_path / 'work'), resume=True, load_from=str(path))
 
 
 def test_training_may_start_from_other_classes(run, tmp_path):
     path = saved_with(run.half, other_classes, tmp_path / 'other.pth')
-    runner = train(run.config, work_dir=str(tmp_path / 'work'), load_from=str(path), train_cfg__max_iters=1,
-                   optim_wrapper__optimizer__lr=0.0, val_cfg=None, val_dataloader=None, val_evaluator=None)
+    runner = train(
+        run.config,
+        work_dir=str(tmp_path / 'work'),
+        load_from=str(path),
+        train_cfg__max_iters=1,
+        optim_wrapper__optimizer__lr=0.0,
+        val_cfg=None,
+        val_dataloader=None,
+        val_evaluator=None,
+    )
     log = next((tmp_path / 'work').rglob('*.log')).read_text()
     assert 'only a part is loaded: it has' in log
     assert differing({k: v.cpu() for k, v in runner.model.state_dict().items()}, weights(run.half)) == [
-        'head.class_embed.weight', 'head.class_embed.bias']
+        'head.class_embed.weight',
+        'head.class_embed.bias',
+    ]
 
 
 def test_nothing_that_fits_is_an_error_even_to_start_from(run, tmp_path):
@@ -222,19 +246,25 @@ class Malicious:
         self.file = file
 
     def __reduce__(self):
-        return os.system, (f'touch {self.file}', )
+        return os.system, (f'touch {self.file}',)
 
 
 def write_malicious(path: Path) -> None:
     torch.save(dict(state_dict={}, code=Malicious(path.with_suffix('.touched'))), path)
 
 
-@pytest.mark.parametrize(('write', 'sentence'), [
-    (write_malicious, r"bad.pth' is not loaded, because it holds more than weights and plain values \(posix.system\)"),
-    (lambda path: path.write_text('<html>not found</html>'), "bad.pth' is no checkpoint or is damaged"),
-    (lambda path: path.touch(), "bad.pth' is no checkpoint or is damaged"),
-    (lambda path: path.write_bytes(b'PK\x03\x04' + bytes(1000)), "bad.pth' is no checkpoint or is damaged"),
-])
+@pytest.mark.parametrize(
+    ('write', 'sentence'),
+    [
+        (
+            write_malicious,
+            r"bad.pth' is not loaded, because it holds more than weights and plain values \(posix.system\)",
+        ),
+        (lambda path: path.write_text('<html>not found</html>'), "bad.pth' is no checkpoint or is damaged"),
+        (lambda path: path.touch(), "bad.pth' is no checkpoint or is damaged"),
+        (lambda path: path.write_bytes(b'PK\x03\x04' + bytes(1000)), "bad.pth' is no checkpoint or is damaged"),
+    ],
+)
 def test_a_bad_checkpoint_is_refused_with_its_name(run, tmp_path, write, sentence):
     write(tmp_path / 'bad.pth')
     with pytest.raises(CheckpointError, match=sentence):

@@ -54,8 +54,18 @@ def config(shapes, tmp_path) -> Path:
 
 
 def test_train_takes_options_and_a_work_dir(tool, config, tmp_path):
-    runner = tool('train', config, '--work-dir', tmp_path / 'here', '--launcher', 'none', '--cfg-options',
-                  'train_cfg.max_iters=2', 'optim_wrapper.optimizer.lr=0.25', *NO_VAL)
+    runner = tool(
+        'train',
+        config,
+        '--work-dir',
+        tmp_path / 'here',
+        '--launcher',
+        'none',
+        '--cfg-options',
+        'train_cfg.max_iters=2',
+        'optim_wrapper.optimizer.lr=0.25',
+        *NO_VAL,
+    )
     assert runner.iter == 2
     assert max(group['initial_lr'] for group in runner.optim_wrapper.optimizer.param_groups) == 0.25
     assert (tmp_path / 'here' / 'last_checkpoint').read_text() == str(tmp_path / 'here' / 'iter_2.pth')
@@ -78,8 +88,15 @@ def test_amp_computes_in_bfloat16_and_keeps_the_parameters_in_float32(tool, conf
 
 def test_auto_scale_lr_scales_every_group(tool, config):
     def rates(*flags: str) -> list[float]:
-        runner = tool('train', config, *flags, '--cfg-options', 'train_cfg.max_iters=1',
-                      'optim_wrapper.paramwise_cfg.backbone_lr_mult=0.1', *NO_VAL)
+        runner = tool(
+            'train',
+            config,
+            *flags,
+            '--cfg-options',
+            'train_cfg.max_iters=1',
+            'optim_wrapper.paramwise_cfg.backbone_lr_mult=0.1',
+            *NO_VAL,
+        )
         return sorted(group['initial_lr'] for group in runner.optim_wrapper.optimizer.param_groups)
 
     plain, scaled = rates(), rates('--auto-scale-lr')
@@ -104,8 +121,9 @@ def test_resume_alone_takes_the_last_checkpoint(tool, run, tmp_path):
 
 
 def test_resume_with_nothing_to_resume_starts_from_the_beginning(tool, run, tmp_path):
-    runner = tool('train', run.config, '--resume', '--work-dir', tmp_path, '--cfg-options', 'train_cfg.max_iters=1',
-                  *NO_VAL)
+    runner = tool(
+        'train', run.config, '--resume', '--work-dir', tmp_path, '--cfg-options', 'train_cfg.max_iters=1', *NO_VAL
+    )
     assert runner.iter == 1
     log = next(tmp_path.rglob('*.log')).read_text()
     assert f'{tmp_path} has no checkpoint to resume: training starts from the beginning.' in log
@@ -113,8 +131,9 @@ def test_resume_with_nothing_to_resume_starts_from_the_beginning(tool, run, tmp_
 
 
 def test_resume_takes_a_path(tool, run, tmp_path):
-    runner = tool('train', run.config, '--resume', run.half, '--work-dir', tmp_path, '--cfg-options',
-                  'train_cfg.max_iters=5')
+    runner = tool(
+        'train', run.config, '--resume', run.half, '--work-dir', tmp_path, '--cfg-options', 'train_cfg.max_iters=5'
+    )
     assert runner.message_hub.get_scalar('train/loss').data[0].size == 5
 
 
@@ -194,8 +213,7 @@ def test_nan_ends_the_training_with_the_iteration_and_the_images(tool, config):
 
 
 def test_nan_may_be_skipped(tool, config):
-    runner = tool('train', config, '--cfg-options', 'model.criterion.matcher.on_nonfinite=skip', *NO_VAL,
-                  change=spoil)
+    runner = tool('train', config, '--cfg-options', 'model.criterion.matcher.on_nonfinite=skip', *NO_VAL, change=spoil)
     assert runner.iter == 4
     hook = next(hook for hook in runner.hooks if isinstance(hook, SpoilHook))
     assert torch.equal(hook.after, hook.other)  # no step was taken
@@ -220,8 +238,15 @@ class SignalHook(Hook):
 def test_a_signal_saves_where_the_training_is(tool, run, tmp_path, number):
     handler = signal.getsignal(number)
     with pytest.raises(SystemExit) as caught:
-        tool('train', run.config, '--work-dir', tmp_path, '--cfg-options', 'train_cfg.max_iters=8',
-             change=lambda runner: runner.register_hook(SignalHook(number)))
+        tool(
+            'train',
+            run.config,
+            '--work-dir',
+            tmp_path,
+            '--cfg-options',
+            'train_cfg.max_iters=8',
+            change=lambda runner: runner.register_hook(SignalHook(number)),
+        )
     assert caught.value.code == 128 + number
     assert signal.getsignal(number) is handler
     assert Path((tmp_path / 'last_checkpoint').read_text()).name == 'iter_2.pth'
@@ -233,19 +258,38 @@ def test_a_signal_saves_where_the_training_is(tool, run, tmp_path, number):
 def test_a_second_signal_ends_the_training_at_once(tool, run, tmp_path):
     handler = signal.getsignal(signal.SIGINT)
     with pytest.raises(SystemExit, match='^Interrupted.$'):
-        run_tool(lambda: tool(
-            'train', run.config, '--work-dir', tmp_path,
-            change=lambda runner: runner.register_hook(SignalHook(signal.SIGINT, times=2))))
+        run_tool(
+            lambda: tool(
+                'train',
+                run.config,
+                '--work-dir',
+                tmp_path,
+                change=lambda runner: runner.register_hook(SignalHook(signal.SIGINT, times=2)),
+            )
+        )
     assert signal.getsignal(signal.SIGINT) is handler
     assert not list(tmp_path.glob('*.pth'))
 
 
 def test_a_process_that_is_terminated_leaves_a_checkpoint(config, tmp_path):
     process = subprocess.Popen(
-        [sys.executable, ROOT / 'tools' / 'train.py', config, '--cfg-options', 'train_cfg.max_iters=100000',
-         'train_dataloader.num_workers=1', 'default_hooks.logger.interval=1', 'default_hooks.checkpoint.interval=90000',
-         *NO_VAL],
-        env=tool_env(), cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        [
+            sys.executable,
+            ROOT / 'tools' / 'train.py',
+            config,
+            '--cfg-options',
+            'train_cfg.max_iters=100000',
+            'train_dataloader.num_workers=1',
+            'default_hooks.logger.interval=1',
+            'default_hooks.checkpoint.interval=90000',
+            *NO_VAL,
+        ],
+        env=tool_env(),
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
     try:
         for line in process.stdout:
             if 'Iter(train)' in line:
@@ -279,14 +323,25 @@ def test_an_error_of_the_user_is_one_sentence(shapes, tmp_path):
     assert "has a segment with category_id 77, which no entry of 'categories' has; add the category" in last
 
 
-@pytest.mark.parametrize(('name', 'arguments', 'sentence'), [
-    ('train', ['no.py'], "Error: There is no config 'no.py': see configs/ for those that there are."),
-    ('train', ['{config}', '--resume', 'no.pth'], "Error: There is no checkpoint 'no.pth' to resume: check the path"),
-    ('test', ['{config}', 'no.pth'], "Error: There is no checkpoint 'no.pth': check the path."),
-    ('train', ['{config}', '--cfg-options', 'load_from=no.pth'], "Error: There is no checkpoint 'no.pth'"),
-    ('train', ['{config}', '--cfg-options', 'train_dataloader.dataset.data_root=no/'], 'no/annotations/panoptic_train'),
-    ('train', ['{config}', '--cfg-options', 'optim_wrapper.amp_dtype=int8'], "Error: amp_dtype must be 'bfloat16'"),
-])
+@pytest.mark.parametrize(
+    ('name', 'arguments', 'sentence'),
+    [
+        ('train', ['no.py'], "Error: There is no config 'no.py': see configs/ for those that there are."),
+        (
+            'train',
+            ['{config}', '--resume', 'no.pth'],
+            "Error: There is no checkpoint 'no.pth' to resume: check the path",
+        ),
+        ('test', ['{config}', 'no.pth'], "Error: There is no checkpoint 'no.pth': check the path."),
+        ('train', ['{config}', '--cfg-options', 'load_from=no.pth'], "Error: There is no checkpoint 'no.pth'"),
+        (
+            'train',
+            ['{config}', '--cfg-options', 'train_dataloader.dataset.data_root=no/'],
+            'no/annotations/panoptic_train',
+        ),
+        ('train', ['{config}', '--cfg-options', 'optim_wrapper.amp_dtype=int8'], "Error: amp_dtype must be 'bfloat16'"),
+    ],
+)
 def test_what_is_missing_or_wrong_is_named(tool, config, tmp_path, monkeypatch, name, arguments, sentence):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(SystemExit) as caught:
@@ -322,30 +377,39 @@ def test_a_bug_of_our_own_keeps_its_traceback():
         run_tool(lambda: load_config(None))
 
 
-@pytest.mark.parametrize(('script', 'arguments', 'command'), [
-    ('slurm_train.sh', ['part', 'job', 'c.py', 'out', '--amp'],
-     ['train.py', '--launcher', 'slurm', 'c.py', '--work-dir', 'out', '--amp']),
-    ('slurm_test.sh', ['part', 'job', 'c.py', 'c.pth', '--out', 'a b.pkl'],
-     ['test.py', '--launcher', 'slurm', 'c.py', 'c.pth', '--out', 'a b.pkl']),
-])
+@pytest.mark.parametrize(
+    ('script', 'arguments', 'command'),
+    [
+        (
+            'slurm_train.sh',
+            ['part', 'job', 'c.py', 'out', '--amp'],
+            ['train.py', '--launcher', 'slurm', 'c.py', '--work-dir', 'out', '--amp'],
+        ),
+        (
+            'slurm_test.sh',
+            ['part', 'job', 'c.py', 'c.pth', '--out', 'a b.pkl'],
+            ['test.py', '--launcher', 'slurm', 'c.py', 'c.pth', '--out', 'a b.pkl'],
+        ),
+    ],
+)
 def test_slurm_scripts_call_srun(tmp_path, script, arguments, command):
     srun = tmp_path / 'srun'
     srun.write_text('#!/bin/sh\nfor argument; do echo "$argument"; done\n')
     srun.chmod(srun.stat().st_mode | stat.S_IXUSR)
-    env = dict(PATH=f"{tmp_path}:{os.environ['PATH']}", GPUS='4', GPUS_PER_NODE='2', SRUN_ARGS='--time 10 --exclusive')
+    env = dict(PATH=f'{tmp_path}:{os.environ["PATH"]}', GPUS='4', GPUS_PER_NODE='2', SRUN_ARGS='--time 10 --exclusive')
     process = run_script('bash', ROOT / 'tools' / script, *arguments, cwd=tmp_path, **env)
     assert process.returncode == 0, process.stderr
     words = process.stdout.splitlines()
     end = words.index('-u')
     assert ' '.join(words[:end]) == (
         '--partition part --job-name job --kill-on-bad-exit=1 --gres gpu:2 --ntasks 4 --ntasks-per-node 2 '
-        f'--cpus-per-task 5 --time 10 --exclusive {sys.executable}')
+        f'--cpus-per-task 5 --time 10 --exclusive {sys.executable}'
+    )
     assert Path(words[end + 1]).samefile(ROOT / 'tools' / command[0])
-    assert words[end + 2:] == command[1:]
+    assert words[end + 2 :] == command[1:]
 
 
-@pytest.mark.parametrize('script', [
-    'slurm.sh', 'slurm_train.sh', 'slurm_test.sh', 'dist_train.sh', 'dist_test.sh'])
+@pytest.mark.parametrize('script', ['slurm.sh', 'slurm_train.sh', 'slurm_test.sh', 'dist_train.sh', 'dist_test.sh'])
 def test_scripts_say_what_they_need(tmp_path, script):
     process = run_script('bash', ROOT / 'tools' / script, 'one', cwd=tmp_path)
     assert process.returncode == 2

@@ -45,12 +45,30 @@ def test_one_plain_view_gives_the_metrics_of_the_plain_test(run, shapes, tmp_pat
 
 def test_two_processes_measure_what_one_measures(run, shapes, tmp_path, monkeypatch):
     config = write_config(tmp_path, shapes)
-    single = metrics_of(monkeypatch, config, run.full, tmp_path / 'single', '--tta', '--out',
-                        str(tmp_path / 'all.pkl'), '--show-dir', str(tmp_path / 'pictures'))
+    single = metrics_of(
+        monkeypatch,
+        config,
+        run.full,
+        tmp_path / 'single',
+        '--tta',
+        '--out',
+        str(tmp_path / 'all.pkl'),
+        '--show-dir',
+        str(tmp_path / 'pictures'),
+    )
     assert len(list((tmp_path / 'pictures').glob('*.jpg'))) == 5
     process = run_script(
-        'bash', ROOT / 'tools' / 'dist_test.sh', config, run.full, '2', '--tta', '--work-dir', tmp_path / 'double',
-        cwd=tmp_path, PORT=free_port())
+        'bash',
+        ROOT / 'tools' / 'dist_test.sh',
+        config,
+        run.full,
+        '2',
+        '--tta',
+        '--work-dir',
+        tmp_path / 'double',
+        cwd=tmp_path,
+        PORT=free_port(),
+    )
     assert process.returncode == 0, process.stderr[-3000:]
     assert json.loads((tmp_path / 'double' / 'test_metrics.json').read_text()) == single
     plain = metrics_of(monkeypatch, config, run.full, tmp_path / 'plain')
@@ -58,15 +76,28 @@ def test_two_processes_measure_what_one_measures(run, shapes, tmp_path, monkeypa
 
 
 def test_windows_by_the_command_line(run, shapes, tmp_path, monkeypatch):
-    config = write_config(tmp_path, shapes, """
+    config = write_config(
+        tmp_path,
+        shapes,
+        """
 model['postprocessors'].update(panoptic=None, instance=None)
 test_evaluator = [dict(type='SemanticIoU')]
-""")
+""",
+    )
     whole = metrics_of(monkeypatch, config, run.full, tmp_path / 'whole')
     windows = [
-        metrics_of(monkeypatch, config, run.full, tmp_path / str(width), *options, '--cfg-options',
-                   f'model.sliding_window.crop_size=(64,{width})', 'model.sliding_window.stride=(32,32)')
-        for width, options in ((96, ()), (64, ()), (48, ('--tta', )))]
+        metrics_of(
+            monkeypatch,
+            config,
+            run.full,
+            tmp_path / str(width),
+            *options,
+            '--cfg-options',
+            f'model.sliding_window.crop_size=(64,{width})',
+            'model.sliding_window.stride=(32,32)',
+        )
+        for width, options in ((96, ()), (64, ()), (48, ('--tta',)))
+    ]
     assert windows[0] == whole  # which images 64 x 96 are
     assert windows[1] != whole and windows[2].keys() == whole.keys()
 
@@ -74,25 +105,35 @@ test_evaluator = [dict(type='SemanticIoU')]
 def test_views_follow_from_the_test_pipeline():
     load, truth, pack = (dict(type=name) for name in ('LoadImage', 'LoadPanopticGroundTruth', 'PackSegInputs'))
     resize = dict(type='Resize', scale=(1333, 800), keep_ratio=True)
-    assert make_tta_pipeline([load, resize, truth, pack], (1.0, )) == [
-        load, truth, dict(type='TestTimeAug', transforms=[[resize], FLIP, [pack]])]
+    assert make_tta_pipeline([load, resize, truth, pack], (1.0,)) == [
+        load,
+        truth,
+        dict(type='TestTimeAug', transforms=[[resize], FLIP, [pack]]),
+    ]
     assert make_tta_pipeline([load, resize, truth, pack], (1.0, 0.5)) == [
-        load, truth, dict(type='TestTimeAug', transforms=[[resize, dict(resize, scale=(666, 400))], FLIP, [pack]])]
+        load,
+        truth,
+        dict(type='TestTimeAug', transforms=[[resize, dict(resize, scale=(666, 400))], FLIP, [pack]]),
+    ]
     half = dict(type='Resize', scale_factor=0.5)
     assert make_tta_pipeline([load, half, pack], (1.0, 1.5))[1]['transforms'][0] == [
-        half, dict(half, scale_factor=0.75)]
-    assert make_tta_pipeline([load, truth, pack], (1.0, )) == [
-        load, truth, dict(type='TestTimeAug', transforms=[FLIP, [pack]])]
+        half,
+        dict(half, scale_factor=0.75),
+    ]
+    assert make_tta_pipeline([load, truth, pack], (1.0,)) == [
+        load,
+        truth,
+        dict(type='TestTimeAug', transforms=[FLIP, [pack]]),
+    ]
     sizes = [dict(type='Resize', scale_factor=scale, keep_ratio=True) for scale in (1.0, 2.0)]
     assert make_tta_pipeline([load, pack], (1.0, 2.0))[1]['transforms'] == [sizes, FLIP, [pack]]
     with pytest.raises(ValueError, match='no transform that packs'):
-        make_tta_pipeline([load], (1.0, ))
+        make_tta_pipeline([load], (1.0,))
 
 
-@pytest.mark.parametrize('options, count', [
-    ({}, 2),
-    ({'model.postprocessors.panoptic': None, 'model.postprocessors.instance': None}, 12),
-])
+@pytest.mark.parametrize(
+    'options, count', [({}, 2), ({'model.postprocessors.panoptic': None, 'model.postprocessors.instance': None}, 12)]
+)
 def test_semantic_models_get_the_reference_s_scales(options, count):
     cfg = Config.fromfile(ROOT / 'configs/coco/panoptic/mask2former_r50_8xb2-lsj-50e_coco-panoptic.py')
     cfg.merge_from_dict(options)

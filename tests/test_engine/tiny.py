@@ -83,7 +83,8 @@ def tool_env(**extra: str) -> dict[str, str]:
 def run_script(*command: str | Path, cwd: Path, **env: str) -> subprocess.CompletedProcess:
     """Run a script in an own process."""
     return subprocess.run(
-        [str(part) for part in command], cwd=cwd, env=tool_env(**env), capture_output=True, text=True, timeout=300)
+        [str(part) for part in command], cwd=cwd, env=tool_env(**env), capture_output=True, text=True, timeout=300
+    )
 
 
 def free_port() -> str:

@@ -16,11 +16,37 @@ from .samples import instances, panoptic
 ROOT = Path(__file__).parents[2]
 # Label ids of the classes of COCO; all others are 'static' (4). 29 and 30 are instances that are not evaluated.
 LABEL_IDS = {
-    'person': 24, 'car': 26, 'truck': 27, 'bus': 28, 'train': 31, 'motorcycle': 32, 'bicycle': 33, 'chair': 25,
-    'wine glass': 32, 'cup': 33, 'bottle': 27, 'book': 28, 'bowl': 31, 'tie': 30, 'dining table': 29,
-    'wall-other-merged': 12, 'sky-other-merged': 23, 'tree-merged': 21, 'grass-merged': 22, 'house': 11,
-    'building-other-merged': 11, 'road': 7, 'floor-other-merged': 7, 'pavement-merged': 8, 'table-merged': 13,
-    'ceiling-merged': 17, 'window-other': 20, 'light': 19, 'door-stuff': 9, 'rug-merged': 0}
+    'person': 24,
+    'car': 26,
+    'truck': 27,
+    'bus': 28,
+    'train': 31,
+    'motorcycle': 32,
+    'bicycle': 33,
+    'chair': 25,
+    'wine glass': 32,
+    'cup': 33,
+    'bottle': 27,
+    'book': 28,
+    'bowl': 31,
+    'tie': 30,
+    'dining table': 29,
+    'wall-other-merged': 12,
+    'sky-other-merged': 23,
+    'tree-merged': 21,
+    'grass-merged': 22,
+    'house': 11,
+    'building-other-merged': 11,
+    'road': 7,
+    'floor-other-merged': 7,
+    'pavement-merged': 8,
+    'table-merged': 13,
+    'ceiling-merged': 17,
+    'window-other': 20,
+    'light': 19,
+    'door-stuff': 9,
+    'rug-merged': 0,
+}
 
 
 def write_scenes(split, count, root):
@@ -82,8 +108,11 @@ def disturb(sample, root, meta, rng):
     scores = np.round(rng.random(len(labels)), 2)  # such that some are equal
     sample.pred_instances = instances(labels, scores, masks)
 
-    segments = [dict(id=s['id'], label=s['label'], isthing=s['isthing'], score=0.5)
-                for s in sample.gt_panoptic_seg.segments_info if rng.random() < 0.9]
+    segments = [
+        dict(id=s['id'], label=s['label'], isthing=s['isthing'], score=0.5)
+        for s in sample.gt_panoptic_seg.segments_info
+        if rng.random() < 0.9
+    ]
     moved = np.roll(sample.gt_panoptic_seg.id_map[0].numpy(), rng.integers(-5, 6, size=2), axis=(0, 1))
     segments = [s for s in segments if (moved == s['id']).any()]
     moved[~np.isin(moved, [s['id'] for s in segments])] = 0
@@ -96,4 +125,3 @@ def disturb(sample, root, meta, rng):
         semantic[moved == segment['id']] = segment['label']
     sample.pred_sem_seg = PixelData(sem_seg=torch.from_numpy(semantic.astype(np.int64))[None])
     return sample
-

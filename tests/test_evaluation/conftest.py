@@ -29,9 +29,15 @@ class PanopticSplit:
 
     def segments(self, place):
         """Return the segments_info of an image in the form of the data sample."""
-        return [dict(id=s['id'], label=self.label_of[s['category_id']], iscrowd=bool(s['iscrowd']),
-                     isthing=self.meta['isthing'][self.label_of[s['category_id']]])
-                for s in self.annotations[place]['segments_info']]
+        return [
+            dict(
+                id=s['id'],
+                label=self.label_of[s['category_id']],
+                iscrowd=bool(s['iscrowd']),
+                isthing=self.meta['isthing'][self.label_of[s['category_id']]],
+            )
+            for s in self.annotations[place]['segments_info']
+        ]
 
 
 @pytest.fixture(scope='session')
@@ -45,8 +51,11 @@ def coco_val(shared_data):
             rgb = np.asarray(image.convert('RGB')).astype(np.int32)
         maps.append(rgb[..., 0] + 256 * rgb[..., 1] + 65536 * rgb[..., 2])
     categories = data['categories']
-    meta = dict(classes=tuple(c['name'] for c in categories), isthing=tuple(bool(c['isthing']) for c in categories),
-                category_ids=tuple(c['id'] for c in categories))
+    meta = dict(
+        classes=tuple(c['name'] for c in categories),
+        isthing=tuple(bool(c['isthing']) for c in categories),
+        category_ids=tuple(c['id'] for c in categories),
+    )
     return PanopticSplit(data['annotations'], maps, meta, {c['id']: c for c in categories}, str(folder))
 
 
@@ -57,8 +66,11 @@ def real(shared_data):
     truth = COCO(str(ann_file))
     # Stuff after the things: its labels have no category in the file.
     categories = sorted(truth.cats.values(), key=lambda c: c['name'])
-    meta = dict(classes=(*(c['name'] for c in categories), 'sky'), category_ids=(*(c['id'] for c in categories), 187),
-                isthing=(True,) * len(categories) + (False,))
+    meta = dict(
+        classes=(*(c['name'] for c in categories), 'sky'),
+        category_ids=(*(c['id'] for c in categories), 187),
+        isthing=(True,) * len(categories) + (False,),
+    )
     image_ids = sorted(truth.imgs)
     samples, results = disturbed(truth, image_ids, meta, seed=1)
     expected = {}

@@ -16,8 +16,10 @@ NAMES = ('mAP', 'mAP_50', 'mAP_75', 'mAP_s', 'mAP_m', 'mAP_l')
 
 def pycocotools_result(truth, results, kind, image_ids):
     """Return the summary of pycocotools' own way: loadRes, evaluate, accumulate, summarize (100 detections)."""
-    results = [{key: value for key, value in result.items() if key != ('bbox' if kind == 'segm' else 'segmentation')}
-               for result in copy.deepcopy(results)]
+    results = [
+        {key: value for key, value in result.items() if key != ('bbox' if kind == 'segm' else 'segmentation')}
+        for result in copy.deepcopy(results)
+    ]
     evaluation = COCOeval(truth, truth.loadRes(results), kind)
     evaluation.params.imgIds = image_ids
     evaluation.evaluate()
@@ -46,10 +48,15 @@ def disturbed(truth, image_ids, meta, seed):
         predicted = instances(labels, rng.random(len(labels)), masks)
         samples.append(sample(image_id, pred_instances=predicted))
         for label, score, mask, box in zip(labels, predicted.scores.tolist(), masks, predicted.bboxes.tolist()):
-            results.append(dict(
-                image_id=image_id, category_id=meta['category_ids'][label], score=score,
-                segmentation=mask_utils.encode(np.asfortranarray(mask, dtype=np.uint8)),
-                bbox=[box[0], box[1], box[2] - box[0], box[3] - box[1]]))
+            results.append(
+                dict(
+                    image_id=image_id,
+                    category_id=meta['category_ids'][label],
+                    score=score,
+                    segmentation=mask_utils.encode(np.asfortranarray(mask, dtype=np.uint8)),
+                    bbox=[box[0], box[1], box[2] - box[0], box[3] - box[1]],
+                )
+            )
     return samples, results
 
 

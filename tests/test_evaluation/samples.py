@@ -30,8 +30,12 @@ def instances(labels, scores, masks, bboxes=None):
         for box, mask in zip(bboxes, masks):
             rows, columns = np.nonzero(mask)
             box[:] = columns.min(), rows.min(), columns.max() + 1, rows.max() + 1
-    return InstanceData(labels=torch.tensor(labels, dtype=torch.int64), scores=torch.tensor(scores).float(),
-                        bboxes=torch.as_tensor(bboxes), masks=as_rle(masks))
+    return InstanceData(
+        labels=torch.tensor(labels, dtype=torch.int64),
+        scores=torch.tensor(scores).float(),
+        bboxes=torch.as_tensor(bboxes),
+        masks=as_rle(masks),
+    )
 
 
 def sample(img_id, **fields):
@@ -49,7 +53,7 @@ def run(metric, samples, meta):
     evaluator = Evaluator(metric)
     evaluator.dataset_meta = meta
     for start in range(0, len(samples), 2):
-        evaluator.process(data_samples=samples[start:start + 2], data_batch=None)
+        evaluator.process(data_samples=samples[start : start + 2], data_batch=None)
     return evaluator.evaluate(len(samples))
 
 

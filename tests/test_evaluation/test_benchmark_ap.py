@@ -28,8 +28,20 @@ def small(shared_data, tmp_path_factory):
 
 def test_command_line(small, tmp_path):
     path, content = small
-    command = [sys.executable, str(SCRIPT), '--ann-file', str(path), '--images', '12', '--detections', '30',
-               '--json', str(tmp_path / 'figures.json'), '--repeats', '2']
+    command = [
+        sys.executable,
+        str(SCRIPT),
+        '--ann-file',
+        str(path),
+        '--images',
+        '12',
+        '--detections',
+        '30',
+        '--json',
+        str(tmp_path / 'figures.json'),
+        '--repeats',
+        '2',
+    ]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     report = json.loads((tmp_path / 'figures.json').read_text())

@@ -29,7 +29,7 @@ class BoundaryEval(COCOeval):
         truth, found = self._gts[image_id, category_id], self._dts[image_id, category_id]
         if len(ious) == 0:
             return ious
-        found = sorted(found, key=lambda d: -d['score'])[:self.params.maxDets[-1]]
+        found = sorted(found, key=lambda d: -d['score'])[: self.params.maxDets[-1]]
         for row, detection in enumerate(found):
             of_found = self.boundary(detection['segmentation'])
             for column, annotation in enumerate(truth):
@@ -49,7 +49,8 @@ def test_boundary_ap_equals_its_definition(real):
     found = copy.deepcopy(truth)
     found.dataset['annotations'] = [
         dict(result, id=number, iscrowd=0, area=float(mask_utils.area(result['segmentation'])))
-        for number, result in enumerate(results, start=1)]
+        for number, result in enumerate(results, start=1)
+    ]
     found.createIndex()
     evaluation = BoundaryEval(truth, found, 'segm')
     evaluation.params.imgIds = ids
@@ -84,15 +85,28 @@ def test_lvis_ap_equals_the_lvis_package(real, tmp_path, monkeypatch, kind):
     path.write_text(json.dumps(content))
 
     limit = 12  # such that it matters
-    assert max(np.bincount([image for image in np.unique([r['image_id'] for r in results], return_inverse=True)[1]])
-               ) > limit
+    assert (
+        max(np.bincount([image for image in np.unique([r['image_id'] for r in results], return_inverse=True)[1]]))
+        > limit
+    )
     truth = lvis.LVIS(str(path))
-    kept = [{key: value for key, value in r.items() if key != ('bbox' if kind == 'segm' else 'segmentation')}
-            for r in copy.deepcopy(results)]
+    kept = [
+        {key: value for key, value in r.items() if key != ('bbox' if kind == 'segm' else 'segmentation')}
+        for r in copy.deepcopy(results)
+    ]
     evaluation = lvis.LVISEval(truth, lvis.LVISResults(truth, kept, max_dets=limit), kind)
     evaluation.run()
-    names = dict(mAP='AP', mAP_50='AP50', mAP_75='AP75', mAP_s='APs', mAP_m='APm', mAP_l='APl', mAP_r='APr',
-                 mAP_c='APc', mAP_f='APf')
+    names = dict(
+        mAP='AP',
+        mAP_50='AP50',
+        mAP_75='AP75',
+        mAP_s='APs',
+        mAP_m='APm',
+        mAP_l='APl',
+        mAP_r='APr',
+        mAP_c='APc',
+        mAP_f='APf',
+    )
     expected = {f'{kind}_{ours}': float(evaluation.results[theirs]) for ours, theirs in names.items()}
     result = run(build(ann_file=str(path), lvis=True, max_dets=(limit,), metric=kind), samples, meta)
     assert result == close(expected)

@@ -106,8 +106,12 @@ def test_semantic_submission_equals_miou(scenes, submitted):
     priors = np.array([expected['priors'][name] for name in names])
     args.normalized = True
     recalls = [pixel_level.getMatrixFieldValue(counts, i, i, args) for i in ids]
-    values = dict(mIoU=expected['averageScoreClasses'], fwIoU=(priors * ious).sum() / priors.sum(),
-                  mAcc=np.mean(recalls), aAcc=(priors * recalls).sum() / priors.sum())
+    values = dict(
+        mIoU=expected['averageScoreClasses'],
+        fwIoU=(priors * ious).sum() / priors.sum(),
+        mAcc=np.mean(recalls),
+        aAcc=(priors * recalls).sum() / priors.sum(),
+    )
     result = run(METRICS.build(dict(type='SemanticIoU')), samples, meta)
     assert result == pytest.approx({key: 100 * value for key, value in values.items()}, abs=1e-12)
     assert 40 < result['mIoU'] < 90
@@ -118,9 +122,12 @@ def test_panoptic_submission_equals_pq(scenes, submitted, tmp_path):
 
     root, samples, meta = scenes
     expected = panoptic_level.evaluatePanoptic(
-        str(root / 'gtFine/cityscapes_panoptic_val.json'), str(root / 'gtFine/cityscapes_panoptic_val'),
-        str(submitted / 'panoptic/cityscapes_panoptic_val.json'), str(submitted / 'panoptic/cityscapes_panoptic_val'),
-        str(tmp_path / 'result.json'))
+        str(root / 'gtFine/cityscapes_panoptic_val.json'),
+        str(root / 'gtFine/cityscapes_panoptic_val'),
+        str(submitted / 'panoptic/cityscapes_panoptic_val.json'),
+        str(submitted / 'panoptic/cityscapes_panoptic_val'),
+        str(tmp_path / 'result.json'),
+    )
     result = run(METRICS.build(dict(type='PanopticQuality')), samples, meta)
     for suffix, group in (('', 'All'), ('_th', 'Things'), ('_st', 'Stuff')):
         for key in ('PQ', 'SQ', 'RQ'):
@@ -143,8 +150,15 @@ def eval_metric(monkeypatch):
 
 def test_the_tool_writes_the_same_files(submitted, eval_metric, tmp_path, capsys):
     """From the file of tools/test.py --out, without annotations."""
-    arguments = [submitted / 'all.pkl', '--submission-dir', tmp_path, '--submission-name', 'ours',
-                 '--submission', 'semantic']
+    arguments = [
+        submitted / 'all.pkl',
+        '--submission-dir',
+        tmp_path,
+        '--submission-name',
+        'ours',
+        '--submission',
+        'semantic',
+    ]
     eval_metric(*arguments, '--submission-format', 'cityscapes')
     with zipfile.ZipFile(tmp_path / 'cityscapes_semantic_test_ours.zip') as archive:
         assert len(archive.namelist()) == COUNT
@@ -157,8 +171,13 @@ def test_the_tool_writes_the_same_files(submitted, eval_metric, tmp_path, capsys
 
 def test_one_pass_of_the_tool_gives_all_metrics(scenes, submitted, eval_metric, tmp_path):
     root, samples, meta = scenes
-    eval_metric(submitted / 'all.pkl', '--out', tmp_path / 'metrics.json', '--cfg-options',
-                f'test_dataloader.dataset.data_root={root}')
+    eval_metric(
+        submitted / 'all.pkl',
+        '--out',
+        tmp_path / 'metrics.json',
+        '--cfg-options',
+        f'test_dataloader.dataset.data_root={root}',
+    )
     metrics = json.loads((tmp_path / 'metrics.json').read_text())
     alone = {}
     for name in ('PanopticQuality', 'InstanceAP', 'CityscapesInstanceAP', 'SemanticIoU'):

@@ -26,7 +26,8 @@ def predicted(num_instances: int) -> DetDataSample:
         labels=torch.arange(num_instances),
         scores=torch.linspace(0, 1, num_instances),
         bboxes=torch.rand(num_instances, 4),
-        masks=as_rle(torch.rand(num_instances, 6, 8) > 0.5))
+        masks=as_rle(torch.rand(num_instances, 6, 8) > 0.5),
+    )
     return sample
 
 
@@ -71,6 +72,7 @@ def test_the_file_needs_numpy_alone(tmp_path):
     code = (
         'import pickle, sys\n'
         f"pickle.load(open({str(tmp_path / 'all.pkl')!r}, 'rb'))\n"
-        "print([name for name in ('torch', 'mmdet', 'mmengine', 'mask2former') if name in sys.modules])")
+        "print([name for name in ('torch', 'mmdet', 'mmengine', 'mask2former') if name in sys.modules])"
+    )
     process = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True)
     assert process.stdout.strip() == '[]'

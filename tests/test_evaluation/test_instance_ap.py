@@ -25,8 +25,9 @@ def test_annotation_file_equals_pycocotools(real, backend):
     merged = run_on_ranks(lambda: build(ann_file=ann_file, backend=backend), samples, meta, shares)
     assert merged == close(expected)
     by_name = dict(classes=meta['classes'], isthing=meta['isthing'])
-    assert run(build(ann_file=ann_file, metric='bbox', backend=backend), samples, by_name) == close({
-        key: value for key, value in expected.items() if key.startswith('bbox')})
+    assert run(build(ann_file=ann_file, metric='bbox', backend=backend), samples, by_name) == close(
+        {key: value for key, value in expected.items() if key.startswith('bbox')}
+    )
 
 
 def test_only_images_seen_are_evaluated(real):
@@ -35,7 +36,8 @@ def test_only_images_seen_are_evaluated(real):
     ids = [s.img_id for s in seen]
     results = [r for r in results if r['image_id'] in ids]
     assert run(build(ann_file=ann_file, metric='segm'), seen, meta) == close(
-        pycocotools_result(truth, results, 'segm', ids))
+        pycocotools_result(truth, results, 'segm', ids)
+    )
 
 
 def test_stuff_predictions_are_dropped(real):
@@ -52,11 +54,15 @@ def test_panoptic_ground_truth_equals_pycocotools(coco_val, shared_data, tmp_pat
     """The things of the maps give what a JSON file derived from the same maps gives."""
     count = 40
     stored = json.loads(
-        (shared_data / 'coco_panoptic_200' / 'annotations' / 'instances_from_panoptic_val2017.json').read_text())
+        (shared_data / 'coco_panoptic_200' / 'annotations' / 'instances_from_panoptic_val2017.json').read_text()
+    )
     ids = [a['image_id'] for a in coco_val.annotations[:count]]
     truth = COCO()
-    truth.dataset = dict(images=[i for i in stored['images'] if i['id'] in ids], categories=stored['categories'],
-                         annotations=[a for a in stored['annotations'] if a['image_id'] in ids])
+    truth.dataset = dict(
+        images=[i for i in stored['images'] if i['id'] in ids],
+        categories=stored['categories'],
+        annotations=[a for a in stored['annotations'] if a['image_id'] in ids],
+    )
     truth.createIndex()
     assert any(a['iscrowd'] for a in truth.dataset['annotations'])
     samples, results = disturbed(truth, ids, coco_val.meta, seed=2)
@@ -78,12 +84,15 @@ def nuclei(count, predicted=None):
     """Return a sample with `count` nuclei of 4 x 4 px in a row and a prediction of the first `predicted` of them."""
     id_map = np.zeros((6, 5 * count + 1), dtype=int)
     for i in range(count):
-        id_map[1:5, 5 * i + 1:5 * i + 5] = i + 1
+        id_map[1:5, 5 * i + 1 : 5 * i + 5] = i + 1
     segments = [dict(id=i + 1, label=0, isthing=True, iscrowd=False) for i in range(count)]
     shown = range(1, (count if predicted is None else predicted) + 1)
     masks = np.array([id_map == i for i in shown]).reshape(-1, *id_map.shape)
-    return sample(3, gt_panoptic_seg=panoptic(id_map, segments),
-                  pred_instances=instances([0] * len(masks), np.linspace(0.9, 0.1, len(masks)), masks))
+    return sample(
+        3,
+        gt_panoptic_seg=panoptic(id_map, segments),
+        pred_instances=instances([0] * len(masks), np.linspace(0.9, 0.1, len(masks)), masks),
+    )
 
 
 def test_max_dets():
@@ -130,10 +139,17 @@ def test_annotation_id_zero_can_be_matched(tmp_path):
     mask = mask_utils.encode(np.ones((8, 8), dtype=np.uint8, order='F'))
     mask['counts'] = mask['counts'].decode()
     path = tmp_path / 'zero.json'
-    path.write_text(json.dumps(dict(
-        images=[dict(id=3, height=8, width=8)], categories=[dict(id=7, name='nucleus')],
-        annotations=[dict(id=0, image_id=3, category_id=7, iscrowd=0, area=64, bbox=[0, 0, 8, 8],
-                          segmentation=mask)])))
+    path.write_text(
+        json.dumps(
+            dict(
+                images=[dict(id=3, height=8, width=8)],
+                categories=[dict(id=7, name='nucleus')],
+                annotations=[
+                    dict(id=0, image_id=3, category_id=7, iscrowd=0, area=64, bbox=[0, 0, 8, 8], segmentation=mask)
+                ],
+            )
+        )
+    )
     predicted = sample(3, pred_instances=instances([0], [0.9], np.ones((1, 8, 8))))
     assert run(build(ann_file=str(path)), [predicted], META)['segm_mAP'] == pytest.approx(1)
     with pytest.raises(ValueError, match=r'3\.jpg is \(8, 9\) .* \(8, 8\)'):

@@ -35,11 +35,12 @@ def panopticapi_result(stat, categories):
 
 def random_image(rng, num_classes, size=(40, 56)):
     """Return a pair of overlapping random maps with their segments: void, crowds (also two of a class), misses."""
+
     def blocks(count, offset):
         id_map = np.zeros(size, dtype=np.int32)
         for i in rng.permutation(count):
             y, x = rng.integers(0, size[0] - 4), rng.integers(0, size[1] - 4)
-            id_map[y:y + rng.integers(4, 25), x:x + rng.integers(4, 25)] = offset + 977 * i
+            id_map[y : y + rng.integers(4, 25), x : x + rng.integers(4, 25)] = offset + 977 * i
         return id_map
 
     gt = blocks(rng.integers(0, 12), 1)
@@ -50,8 +51,11 @@ def random_image(rng, num_classes, size=(40, 56)):
             pred[cover] = 200000 + gt_id
     pred[gt == 0] = np.where(rng.random((gt == 0).sum()) < 0.5, 0, pred[gt == 0])
 
-    gt_segments = [dict(id=int(i), label=int(rng.integers(num_classes)), iscrowd=bool(rng.random() < 0.25),
-                        isthing=True) for i in np.unique(gt) if i]
+    gt_segments = [
+        dict(id=int(i), label=int(rng.integers(num_classes)), iscrowd=bool(rng.random() < 0.25), isthing=True)
+        for i in np.unique(gt)
+        if i
+    ]
     gt_label = {s['id']: s['label'] for s in gt_segments}
     pred_segments = []
     for i in np.unique(pred)[np.unique(pred) > 0].tolist():
@@ -69,16 +73,33 @@ def test_random_maps_equal_panopticapi(tmp_path):
         (tmp_path / folder).mkdir()
     for number in range(60):
         gt, gt_segments, pred, pred_segments = random_image(rng, 6)
-        samples.append(sample(number, gt_panoptic_seg=panoptic(gt, gt_segments),
-                              pred_panoptic_seg=panoptic(pred, pred_segments)))
+        samples.append(
+            sample(number, gt_panoptic_seg=panoptic(gt, gt_segments), pred_panoptic_seg=panoptic(pred, pred_segments))
+        )
         write_png(tmp_path / 'gt' / f'{number}.png', gt)
         write_png(tmp_path / 'pred' / f'{number}.png', pred)
-        pairs.append((
-            dict(image_id=number, file_name=f'{number}.png', segments_info=[
-                dict(id=s['id'], category_id=10 + s['label'], iscrowd=int(s['iscrowd']),
-                     area=int((gt == s['id']).sum())) for s in gt_segments]),
-            dict(image_id=number, file_name=f'{number}.png', segments_info=[
-                dict(id=s['id'], category_id=10 + s['label']) for s in pred_segments])))
+        pairs.append(
+            (
+                dict(
+                    image_id=number,
+                    file_name=f'{number}.png',
+                    segments_info=[
+                        dict(
+                            id=s['id'],
+                            category_id=10 + s['label'],
+                            iscrowd=int(s['iscrowd']),
+                            area=int((gt == s['id']).sum()),
+                        )
+                        for s in gt_segments
+                    ],
+                ),
+                dict(
+                    image_id=number,
+                    file_name=f'{number}.png',
+                    segments_info=[dict(id=s['id'], category_id=10 + s['label']) for s in pred_segments],
+                ),
+            )
+        )
     stat = pq_compute_single_core(0, pairs, str(tmp_path / 'gt'), str(tmp_path / 'pred'), categories)
     expected = panopticapi_result(stat, categories)
 
@@ -86,8 +107,13 @@ def test_random_maps_equal_panopticapi(tmp_path):
     assert run(METRICS.build(dict(type='PanopticQuality')), samples, meta) == pytest.approx(expected, abs=1e-10)
     counts = np.zeros((3, 8), dtype=int)
     for s in samples:
-        result = match_segments(s.gt_panoptic_seg.id_map[0].numpy(), s.gt_panoptic_seg.segments_info,
-                                s.pred_panoptic_seg.id_map[0].numpy(), s.pred_panoptic_seg.segments_info, 8)
+        result = match_segments(
+            s.gt_panoptic_seg.id_map[0].numpy(),
+            s.gt_panoptic_seg.segments_info,
+            s.pred_panoptic_seg.id_map[0].numpy(),
+            s.pred_panoptic_seg.segments_info,
+            8,
+        )
         counts[:, result.labels] += [result.tp, result.fp, result.fn]
     assert counts.tolist() == [[getattr(stat[10 + i], name) for i in range(8)] for name in ('tp', 'fp', 'fn')]
 
@@ -115,8 +141,9 @@ def merge(id_map, segments):
 def swap(id_map, segments):
     """Give every third segment the class of the next one."""
     labels = [s['label'] for s in segments]
-    return id_map, [dict(s, label=labels[(i + 1) % len(labels)] if i % 3 == 0 else labels[i])
-                    for i, s in enumerate(segments)]
+    return id_map, [
+        dict(s, label=labels[(i + 1) % len(labels)] if i % 3 == 0 else labels[i]) for i, s in enumerate(segments)
+    ]
 
 
 def drop(id_map, segments):
@@ -143,11 +170,25 @@ def test_coco_equals_panopticapi(disturb, coco_val, tmp_path):
         pred, pred_segments = disturb(gt, segments)
         present = set(np.unique(pred).tolist())
         pred_segments = [s for s in pred_segments if s['id'] in present]
-        samples.append(sample(annotation['image_id'], gt_panoptic_seg=panoptic(gt, segments),
-                              pred_panoptic_seg=panoptic(pred, pred_segments)))
+        samples.append(
+            sample(
+                annotation['image_id'],
+                gt_panoptic_seg=panoptic(gt, segments),
+                pred_panoptic_seg=panoptic(pred, pred_segments),
+            )
+        )
         write_png(tmp_path / annotation['file_name'], pred)
-        pairs.append((annotation, dict(annotation, segments_info=[
-            dict(id=s['id'], category_id=coco_val.meta['category_ids'][s['label']]) for s in pred_segments])))
+        pairs.append(
+            (
+                annotation,
+                dict(
+                    annotation,
+                    segments_info=[
+                        dict(id=s['id'], category_id=coco_val.meta['category_ids'][s['label']]) for s in pred_segments
+                    ],
+                ),
+            )
+        )
     stat = pq_compute_single_core(0, pairs, coco_val.folder, str(tmp_path), coco_val.categories)
 
     result = run(METRICS.build(dict(type='PanopticQuality')), samples, coco_val.meta)
@@ -156,8 +197,14 @@ def test_coco_equals_panopticapi(disturb, coco_val, tmp_path):
 
 
 def test_perfect_prediction_of_coco(coco_val):
-    samples = [sample(i, gt_panoptic_seg=panoptic(coco_val.maps[i], coco_val.segments(i)),
-                      pred_panoptic_seg=panoptic(coco_val.maps[i], coco_val.segments(i))) for i in range(10)]
+    samples = [
+        sample(
+            i,
+            gt_panoptic_seg=panoptic(coco_val.maps[i], coco_val.segments(i)),
+            pred_panoptic_seg=panoptic(coco_val.maps[i], coco_val.segments(i)),
+        )
+        for i in range(10)
+    ]
     result = run(METRICS.build(dict(type='PanopticQuality')), samples, coco_val.meta)
     assert {key: result[key] for key in ('PQ', 'PQ_th', 'PQ_st')} == dict(PQ=100.0, PQ_th=100.0, PQ_st=100.0)
 
@@ -218,19 +265,37 @@ def test_classwise_table(caplog):
     assert '| cat   | 100.00 | 100.00 | 100.00 | 1  | 0  | 0  |' in caplog.text
 
 
-@pytest.mark.parametrize('fields, pattern', [
-    (dict(pred_panoptic_seg=panoptic(HALF, HALF_SEGMENTS)), r"7\.jpg has no 'gt_panoptic_seg': .*LoadPanopticGround"),
-    (dict(gt_panoptic_seg=panoptic(HALF, HALF_SEGMENTS)), r"7\.jpg has no 'pred_panoptic_seg': .*postprocessor"),
-    (dict(gt_panoptic_seg=panoptic(HALF, HALF_SEGMENTS), pred_panoptic_seg=panoptic(HALF[:3], HALF_SEGMENTS)),
-     r'7\.jpg is \(3, 16\) .* \(4, 16\): predict at the original size'),
-    (dict(gt_panoptic_seg=panoptic(HALF, HALF_SEGMENTS), pred_panoptic_seg=panoptic(HALF, HALF_SEGMENTS[:1])),
-     r'7\.jpg: The predicted map has the id 2, which its segments_info does not list'),
-    (dict(gt_panoptic_seg=panoptic(HALF, HALF_SEGMENTS),
-          pred_panoptic_seg=panoptic(HALF * 0 + 1, HALF_SEGMENTS)), r'lists the id 2, which has no pixel'),
-    (dict(gt_panoptic_seg=panoptic(HALF, HALF_SEGMENTS),
-          pred_panoptic_seg=panoptic(HALF, [HALF_SEGMENTS[0], dict(HALF_SEGMENTS[1], label=2)])),
-     r'segment 2 has the label 2, but the data set has 2 classes'),
-])
+@pytest.mark.parametrize(
+    'fields, pattern',
+    [
+        (
+            dict(pred_panoptic_seg=panoptic(HALF, HALF_SEGMENTS)),
+            r"7\.jpg has no 'gt_panoptic_seg': .*LoadPanopticGround",
+        ),
+        (dict(gt_panoptic_seg=panoptic(HALF, HALF_SEGMENTS)), r"7\.jpg has no 'pred_panoptic_seg': .*postprocessor"),
+        (
+            dict(gt_panoptic_seg=panoptic(HALF, HALF_SEGMENTS), pred_panoptic_seg=panoptic(HALF[:3], HALF_SEGMENTS)),
+            r'7\.jpg is \(3, 16\) .* \(4, 16\): predict at the original size',
+        ),
+        (
+            dict(gt_panoptic_seg=panoptic(HALF, HALF_SEGMENTS), pred_panoptic_seg=panoptic(HALF, HALF_SEGMENTS[:1])),
+            r'7\.jpg: The predicted map has the id 2, which its segments_info does not list',
+        ),
+        (
+            dict(
+                gt_panoptic_seg=panoptic(HALF, HALF_SEGMENTS), pred_panoptic_seg=panoptic(HALF * 0 + 1, HALF_SEGMENTS)
+            ),
+            r'lists the id 2, which has no pixel',
+        ),
+        (
+            dict(
+                gt_panoptic_seg=panoptic(HALF, HALF_SEGMENTS),
+                pred_panoptic_seg=panoptic(HALF, [HALF_SEGMENTS[0], dict(HALF_SEGMENTS[1], label=2)]),
+            ),
+            r'segment 2 has the label 2, but the data set has 2 classes',
+        ),
+    ],
+)
 def test_faults_are_named(fields, pattern):
     with pytest.raises(ValueError, match=pattern):
         run(METRICS.build(dict(type='PanopticQuality')), [sample(7, **fields)], META)

@@ -44,8 +44,12 @@ def by_hand(samples):
             ious.append((is_truth & is_pred).sum() / (is_truth | is_pred).sum())
             accuracies.append((is_truth & is_pred).sum() / is_truth.sum())
             weights.append(is_truth.mean())
-    return dict(mIoU=100 * np.mean(ious), fwIoU=100 * np.dot(ious, weights), mAcc=100 * np.mean(accuracies),
-                aAcc=100 * np.mean(pred == truth))
+    return dict(
+        mIoU=100 * np.mean(ious),
+        fwIoU=100 * np.dot(ious, weights),
+        mAcc=100 * np.mean(accuracies),
+        aAcc=100 * np.mean(pred == truth),
+    )
 
 
 @pytest.mark.parametrize('predicted', [5, 7])  # 7: two classes are predicted that the ground truth lacks
@@ -89,10 +93,15 @@ def test_coco_equals_the_formulae_of_detectron2_and_mmseg(coco_val):
     hits, actual, predicted = np.diag(confusion), confusion.sum(axis=1), confusion.sum(axis=0)
     valid = actual > 0
     iou = hits[valid] / (actual + predicted - hits)[valid]
-    expected = dict(mIoU=iou.mean(), fwIoU=(iou * actual[valid]).sum() / actual.sum(),
-                    mAcc=(hits[valid] / actual[valid]).mean(), aAcc=hits.sum() / actual.sum())
+    expected = dict(
+        mIoU=iou.mean(),
+        fwIoU=(iou * actual[valid]).sum() / actual.sum(),
+        mAcc=(hits[valid] / actual[valid]).mean(),
+        aAcc=hits.sum() / actual.sum(),
+    )
     assert run(build(), samples, coco_val.meta) == pytest.approx(
-        {key: 100 * value for key, value in expected.items()}, abs=1e-10)
+        {key: 100 * value for key, value in expected.items()}, abs=1e-10
+    )
     assert not (predicted[~valid] > 0).any()  # so mmseg's nan-mean, which counts such classes, is the same
     with np.errstate(invalid='ignore'):
         assert 100 * np.nanmean(hits / (actual + predicted - hits)) == pytest.approx(100 * iou.mean(), abs=1e-10)
@@ -106,12 +115,15 @@ def test_panoptic_ground_truth_gives_the_same():
         # Two segments a class, one of them crowd; class 1 is left out of segments_info like void.
         half = rng.integers(2, size=truth.shape)
         id_map = np.where(truth == 255, 0, 5000 + 7 * truth + half)
-        segments = [dict(id=5000 + 7 * label + part, label=label, isthing=True, iscrowd=bool(part))
-                    for label in range(5) for part in range(2) if label != 1]
+        segments = [
+            dict(id=5000 + 7 * label + part, label=label, isthing=True, iscrowd=bool(part))
+            for label in range(5)
+            for part in range(2)
+            if label != 1
+        ]
         from_panoptic.append(sample(number, gt_panoptic_seg=panoptic(id_map, segments), pred_sem_seg=s.pred_sem_seg))
         truth = np.where(truth == 1, 254, np.where(truth == 255, 254, truth))
-        from_semantic.append(sample(number, gt_sem_seg=semantic(truth, ignore_index=254),
-                                    pred_sem_seg=s.pred_sem_seg))
+        from_semantic.append(sample(number, gt_sem_seg=semantic(truth, ignore_index=254), pred_sem_seg=s.pred_sem_seg))
     assert run(build(), from_panoptic, META) == run(build(), from_semantic, META)
 
 
@@ -124,10 +136,12 @@ def test_coco_shifted(coco_val):
         labels = np.array([label_of.get(int(i), 0) for i in ids])[inverse.reshape(id_map.shape)]
         pred = np.zeros_like(labels)
         pred[:, 6:] = labels[:, :-6]
-        samples.append(sample(place, gt_panoptic_seg=panoptic(id_map, coco_val.segments(place)),
-                              pred_sem_seg=semantic(pred)))
+        samples.append(
+            sample(place, gt_panoptic_seg=panoptic(id_map, coco_val.segments(place)), pred_sem_seg=semantic(pred))
+        )
     assert run(build(), samples, coco_val.meta) == pytest.approx(
-        dict(mIoU=81.5018860972, fwIoU=90.6891562676, mAcc=88.0034355238, aAcc=94.9738272546), abs=1e-6)
+        dict(mIoU=81.5018860972, fwIoU=90.6891562676, mAcc=88.0034355238, aAcc=94.9738272546), abs=1e-6
+    )
 
 
 def edge_of(mask, way):
@@ -136,6 +150,7 @@ def edge_of(mask, way):
         rounds = max(1, int(round(0.02 * float(np.hypot(*mask.shape)))))
         return mask & ~binary_erosion(mask, np.ones((3, 3)), iterations=rounds, border_value=0)
     from faster_coco_eval.core.mask import rleToBoundary
+
     rle = mask_utils.encode(np.asfortranarray(mask, dtype=np.uint8))
     return mask_utils.decode(rleToBoundary(rle, 0.02)).astype(bool)
 
@@ -182,8 +197,13 @@ def test_boundary_on_coco_equals_masks_one_by_one(coco_val):
     for place in range(8):
         truth = real_labels(coco_val, place)
         pred = np.roll(np.where(truth == 255, 100, truth), 3, axis=(0, 1))
-        samples.append(sample(place, pred_sem_seg=semantic(pred), gt_panoptic_seg=panoptic(
-            coco_val.maps[place], coco_val.segments(place))))
+        samples.append(
+            sample(
+                place,
+                pred_sem_seg=semantic(pred),
+                gt_panoptic_seg=panoptic(coco_val.maps[place], coco_val.segments(place)),
+            )
+        )
         truths.append(truth)
     num_classes = len(coco_val.meta['classes'])
     expected = boundary_by_class(samples, truths, num_classes, 'faster_coco_eval')
@@ -195,7 +215,7 @@ def test_boundary_on_coco_equals_masks_one_by_one(coco_val):
 def test_boundary_of_every_label(size, count):
     rng = np.random.default_rng(sum(size))
     coarse = rng.integers(count, size=tuple(-(-side // 25) for side in size))
-    labels = np.kron(coarse, np.ones((25, 25), dtype=int))[:size[0], :size[1]]
+    labels = np.kron(coarse, np.ones((25, 25), dtype=int))[: size[0], : size[1]]
     edges = label_boundary(labels)
     for label in np.unique(labels):
         np.testing.assert_array_equal(edges & (labels == label), edge_of(labels == label, 'scipy'))

@@ -26,12 +26,23 @@ def official(tmp_path, split, pairs):
         for number, pair in enumerate(pairs):
             id_map, segments = pair[side]
             write_png(tmp_path / folder / f'{number}.png', id_map)
-            annotations.append(dict(image_id=number, file_name=f'{number}.png', segments_info=[
-                dict(id=s['id'], category_id=split.meta['category_ids'][s['label']], iscrowd=int(s['iscrowd']),
-                     area=int((id_map == s['id']).sum())) for s in segments]))
+            annotations.append(
+                dict(
+                    image_id=number,
+                    file_name=f'{number}.png',
+                    segments_info=[
+                        dict(
+                            id=s['id'],
+                            category_id=split.meta['category_ids'][s['label']],
+                            iscrowd=int(s['iscrowd']),
+                            area=int((id_map == s['id']).sum()),
+                        )
+                        for s in segments
+                    ],
+                )
+            )
         sets.append(annotations)
-    stat = pq_compute_single_core(
-        0, list(zip(*sets)), str(tmp_path / 'gt'), str(tmp_path / 'pred'), split.categories)
+    stat = pq_compute_single_core(0, list(zip(*sets)), str(tmp_path / 'gt'), str(tmp_path / 'pred'), split.categories)
     return {f'sem/{key}': value for key, value in panopticapi_result(stat, split.categories).items()}
 
 
@@ -60,8 +71,11 @@ def segments_of(labels):
 
 def test_one_segment_a_class_equals_panopticapi(coco_val, shifted, tmp_path):
     samples, truths, preds = shifted
-    expected = official(tmp_path, coco_val, [
-        ((truth + 1, segments_of(truth)), (pred + 1, segments_of(pred))) for truth, pred in zip(truths, preds)])
+    expected = official(
+        tmp_path,
+        coco_val,
+        [((truth + 1, segments_of(truth)), (pred + 1, segments_of(pred))) for truth, pred in zip(truths, preds)],
+    )
     assert run(build(), samples, coco_val.meta) == pytest.approx(expected, abs=1e-9)
     assert 20 < expected['sem/PQ'] < 95
 
@@ -74,8 +88,9 @@ def test_components_equal_panopticapi(coco_val, shifted, tmp_path):
         id_map, segments = np.zeros_like(pred), []
         for label in np.unique(pred).tolist():
             mask = (pred == label).astype(np.uint8)
-            count, parts = cv2.connectedComponents(mask, connectivity=4) if coco_val.meta['isthing'][label] else (
-                2, mask)
+            count, parts = (
+                cv2.connectedComponents(mask, connectivity=4) if coco_val.meta['isthing'][label] else (2, mask)
+            )
             for part in range(1, count):
                 segments.append(dict(id=len(segments) + 1, label=label, iscrowd=0))
                 id_map[parts == part] = len(segments)

@@ -51,8 +51,9 @@ def _build(name: str, ours: torch.nn.Module, backbone: str) -> torch.nn.Module:
     return peer.to(next(ours.parameters()).dtype)
 
 
-def make_batch(counts: list[int], shape: tuple[int, int] = (128, 160), seed: int = 0,
-               dtype: torch.dtype = torch.float32) -> tuple[torch.Tensor, list[DetDataSample]]:
+def make_batch(
+    counts: list[int], shape: tuple[int, int] = (128, 160), seed: int = 0, dtype: torch.dtype = torch.float32
+) -> tuple[torch.Tensor, list[DetDataSample]]:
     """Normalised images (B, 3, H, W) with so many segments each, as the data preprocessor gives them.
 
     The image proper is smaller than the batch: the last 9 rows and 14 columns are padding.

@@ -13,11 +13,7 @@ from mmengine.structures import InstanceData, PixelData
 from mask2former.models import SegDataPreprocessor
 
 MEAN, STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
-SIZES = {
-    'uneven': [(37, 90), (64, 41), (5, 7)],
-    'multiples of 32': [(64, 96), (32, 32)],
-    'one image': [(33, 31)],
-}
+SIZES = {'uneven': [(37, 90), (64, 41), (5, 7)], 'multiples of 32': [(64, 96), (32, 32)], 'one image': [(33, 31)]}
 
 
 def make_data(sizes):
@@ -32,8 +28,9 @@ def make_data(sizes):
         peers.append(copy.deepcopy(sample))
         sample.gt_segments = InstanceData(labels=labels, masks=masks)
         sample.gt_panoptic_seg = PixelData(id_map=torch.zeros(1, height, width, dtype=torch.int32))
-        peers[-1].gt_instances = InstanceData(labels=labels, masks=BitmapMasks(masks.numpy().astype(np.uint8), height,
-                                                                               width))
+        peers[-1].gt_instances = InstanceData(
+            labels=labels, masks=BitmapMasks(masks.numpy().astype(np.uint8), height, width)
+        )
         samples.append(sample)
     return images, samples, peers
 
@@ -45,10 +42,11 @@ def test_equals_mmdet(sizes, training, bgr_to_rgb, size_divisor):
     images, samples, peers = make_data(sizes)
     before = copy.deepcopy(samples)
     ours = SegDataPreprocessor(MEAN, STD, bgr_to_rgb, size_divisor)(
-        dict(inputs=[image.clone() for image in images], data_samples=samples), training)
-    theirs = DetDataPreprocessor(
-        MEAN, STD, pad_size_divisor=size_divisor, pad_mask=True, bgr_to_rgb=bgr_to_rgb)(
-            dict(inputs=[image.clone() for image in images], data_samples=peers), training)
+        dict(inputs=[image.clone() for image in images], data_samples=samples), training
+    )
+    theirs = DetDataPreprocessor(MEAN, STD, pad_size_divisor=size_divisor, pad_mask=True, bgr_to_rgb=bgr_to_rgb)(
+        dict(inputs=[image.clone() for image in images], data_samples=peers), training
+    )
     assert torch.equal(ours['inputs'], theirs['inputs']) and ours['inputs'].dtype == torch.float32
     assert not any(side % size_divisor for side in ours['inputs'].shape[-2:])
     for mine, other, original in zip(ours['data_samples'], theirs['data_samples'], before):

@@ -75,8 +75,9 @@ def test_class_loss_without_segments_in_closed_form():
 def same_points(monkeypatch):
     """The same points for every mask, so that losses do not depend on chance."""
     points = torch.rand(1, 64, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    monkeypatch.setattr(point_sampling, 'random_points',
-                        lambda n, num_points, like: points[:, :num_points].expand(n, -1, -1))
+    monkeypatch.setattr(
+        point_sampling, 'random_points', lambda n, num_points, like: points[:, :num_points].expand(n, -1, -1)
+    )
     monkeypatch.setattr(point_sampling, 'uncertain_points', lambda logits, *args: points.expand(len(logits), -1, -1))
     return points
 
@@ -95,12 +96,12 @@ def test_a_batch_is_the_weighted_mean_of_its_images(counts, same_points):
     images = random_images(2).double()
     masks = [blobs(n, seed=n) if n else NONE for n in counts]
     batch = layer_losses(model, images, masks)
-    first, second = (layer_losses(model, images[i:i + 1], masks[i:i + 1]) for i in range(2))
+    first, second = (layer_losses(model, images[i : i + 1], masks[i : i + 1]) for i in range(2))
     matched = [min(n, Q) for n in counts]
     weights = {'class': [m + 0.1 * (Q - m) for m in matched], 'mask': counts, 'dice': counts}
     for kind, (a, b) in weights.items():
         expected = (a * first[kind] + b * second[kind]) / max(a + b, 1e-300)
-        assert batch[kind].shape == (D, )
+        assert batch[kind].shape == (D,)
         torch.testing.assert_close(batch[kind], expected, rtol=1e-9, atol=1e-12)
 
 
@@ -109,10 +110,12 @@ def test_losses_of_too_many_segments_equal_transformers(same_points, monkeypatch
     """Segments that no query is left for still count in the denominator."""
     from transformers import Mask2FormerConfig
     from transformers.models.mask2former.modeling_mask2former import Mask2FormerLoss
+
     theirs = Mask2FormerLoss(Mask2FormerConfig(num_labels=len(CLASSES), train_num_points=64), {}).double()
     theirs.empty_weight[-1] = 0.1  # it was rounded to float32
-    monkeypatch.setattr(theirs, 'sample_points_using_uncertainty',
-                        lambda masks, *args: same_points.expand(len(masks), -1, -1))
+    monkeypatch.setattr(
+        theirs, 'sample_points_using_uncertainty', lambda masks, *args: same_points.expand(len(masks), -1, -1)
+    )
     model = build_tiny().double()
     images, masks = random_images(2).double(), [blobs(2 * Q + 3), blobs(2, 1)]
     targets = [sample.gt_segments for sample in samples_of(masks)]
@@ -121,10 +124,17 @@ def test_losses_of_too_many_segments_equal_transformers(same_points, monkeypatch
     losses = model.criterion.layer_losses(output, targets, matches)
     for d in range(D):
         monkeypatch.setattr(theirs.matcher, 'forward', lambda *args, d=d: [(q[d], s[d]) for q, s in matches])
-        expected = theirs(output.mask_logits(d), output.class_logits[d], [x.double() for x in masks],
-                          [target.labels for target in targets])
-        for kind, name, weight in (('class', 'loss_cross_entropy', 2), ('mask', 'loss_mask', 5),
-                                   ('dice', 'loss_dice', 5)):
+        expected = theirs(
+            output.mask_logits(d),
+            output.class_logits[d],
+            [x.double() for x in masks],
+            [target.labels for target in targets],
+        )
+        for kind, name, weight in (
+            ('class', 'loss_cross_entropy', 2),
+            ('mask', 'loss_mask', 5),
+            ('dice', 'loss_dice', 5),
+        ):
             torch.testing.assert_close(losses[kind][d], weight * expected[name].squeeze(), rtol=1e-9, atol=0)
 
 

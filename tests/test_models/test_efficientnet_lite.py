@@ -177,19 +177,29 @@ def test_scratch_initialisation_changes_every_convolution():
     assert sorted(changed) == sorted(name for name in before if name.endswith('conv.weight'))
 
 
-@pytest.mark.parametrize('options', [
-    dict(out_indices=(2, 1)), dict(out_indices=(4,)), dict(out_indices=()), dict(frozen_stages=8),
-    dict(out_indices=(0,), frozen_stages=3)])
+@pytest.mark.parametrize(
+    'options',
+    [
+        dict(out_indices=(2, 1)),
+        dict(out_indices=(4,)),
+        dict(out_indices=()),
+        dict(frozen_stages=8),
+        dict(out_indices=(0,), frozen_stages=3),
+    ],
+)
 def test_bad_options_are_refused(options):
     with pytest.raises(ValueError):
         EfficientNetLite(**options)
 
 
-@pytest.mark.parametrize('name, error, message', [
-    ('package://no_such_package_here/a.pth', ModuleNotFoundError, 'pip install no-such-package-here'),
-    ('package://mmengine/no_such_file.pth', FileNotFoundError, 'no_such_file.pth'),
-    ('package://mmengine', ValueError, '<module>/<path'),
-])
+@pytest.mark.parametrize(
+    'name, error, message',
+    [
+        ('package://no_such_package_here/a.pth', ModuleNotFoundError, 'pip install no-such-package-here'),
+        ('package://mmengine/no_such_file.pth', FileNotFoundError, 'no_such_file.pth'),
+        ('package://mmengine', ValueError, '<module>/<path'),
+    ],
+)
 def test_package_scheme_says_what_is_wrong(name, error, message):
     with pytest.raises(error, match=message):
         CheckpointLoader.load_checkpoint(name)

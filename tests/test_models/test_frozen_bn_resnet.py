@@ -105,8 +105,15 @@ def test_frozen_stages(stages):
 @pytest.mark.parametrize('options', [dict(out_indices=(1, 3)), dict(num_stages=2, out_indices=(0, 1))], ids=str)
 def test_choice_of_features(options):
     mine = build(**options)
-    check_equal(features_and_gradients(mine), features_and_gradients(build_mmdet(
-        mine, **options, **({'strides': (1, 2), 'dilations': (1, 1)} if 'num_stages' in options else {}))), 1e-12)
+    check_equal(
+        features_and_gradients(mine),
+        features_and_gradients(
+            build_mmdet(
+                mine, **options, **({'strides': (1, 2), 'dilations': (1, 1)} if 'num_stages' in options else {})
+            )
+        ),
+        1e-12,
+    )
 
 
 def test_training_changes_no_statistics_and_no_features():

@@ -31,7 +31,7 @@ def make_output(dtype=torch.float64, seed=0):
 def make_targets(counts=COUNTS):
     generator = torch.Generator().manual_seed(1)
     return [
-        InstanceData(labels=torch.randint(K, (n, ), generator=generator), masks=smooth_masks(n, H, W, generator))
+        InstanceData(labels=torch.randint(K, (n,), generator=generator), masks=smooth_masks(n, H, W, generator))
         for n in counts
     ]
 
@@ -61,11 +61,13 @@ def assert_same_costs(costs, output, targets):
 
 def test_costs_and_assignment_equal_mmdet(points, monkeypatch):
     output, targets = make_output(), make_targets()
-    assigner = HungarianAssigner(match_costs=[
-        dict(type='mmdet.ClassificationCost', weight=2.0),
-        dict(type='mmdet.CrossEntropyLossCost', weight=5.0, use_sigmoid=True),
-        dict(type='mmdet.DiceCost', weight=5.0, pred_act=True, eps=1.0)
-    ])
+    assigner = HungarianAssigner(
+        match_costs=[
+            dict(type='mmdet.ClassificationCost', weight=2.0),
+            dict(type='mmdet.CrossEntropyLossCost', weight=5.0, use_sigmoid=True),
+            dict(type='mmdet.DiceCost', weight=5.0, pred_act=True, eps=1.0),
+        ]
+    )
     # mmdet's costs are computed in float32 whatever comes in.
     monkeypatch.setattr(torch.Tensor, 'float', torch.Tensor.double)
 
@@ -85,19 +87,25 @@ def test_costs_and_assignment_equal_mmdet(points, monkeypatch):
 
 def test_costs_and_assignment_equal_transformers(points, monkeypatch):
     from transformers.models.mask2former import modeling_mask2former
+
     output, targets = make_output(), make_targets()
     theirs = modeling_mask2former.Mask2FormerHungarianMatcher(2.0, 5.0, 5.0, P)
     seen = []
-    monkeypatch.setattr(modeling_mask2former, 'linear_sum_assignment',
-                        lambda cost: seen.append(cost) or linear_sum_assignment(cost))
+    monkeypatch.setattr(
+        modeling_mask2former, 'linear_sum_assignment', lambda cost: seen.append(cost) or linear_sum_assignment(cost)
+    )
 
     def costs():
         for b, target in enumerate(targets):
             for d in range(D):
                 with monkeypatch.context() as patch:
                     patch.setattr(torch, 'rand', lambda *args, **kwargs: points)
-                    [(queries, segments)] = theirs(output.mask_logits(d)[b:b + 1], output.class_logits[d, b:b + 1],
-                                                   [target.masks], [target.labels])
+                    [(queries, segments)] = theirs(
+                        output.mask_logits(d)[b : b + 1],
+                        output.class_logits[d, b : b + 1],
+                        [target.masks],
+                        [target.labels],
+                    )
                 yield seen.pop(), list(zip(queries.tolist(), segments.tolist()))
 
     assert_same_costs(costs(), output, targets)
@@ -106,8 +114,7 @@ def test_costs_and_assignment_equal_transformers(points, monkeypatch):
 def test_points_differ_between_images_and_calls(monkeypatch):
     calls = []
     random_points = point_sampling.random_points
-    monkeypatch.setattr(point_sampling, 'random_points',
-                        lambda *args: calls.append(random_points(*args)) or calls[-1])
+    monkeypatch.setattr(point_sampling, 'random_points', lambda *args: calls.append(random_points(*args)) or calls[-1])
     matching = HungarianMatcher(num_points=P)
     for _ in range(2):
         matching(make_output(torch.float32), make_targets())
@@ -154,8 +161,12 @@ def test_sampled_masks_equal_grid_sample(size, dtype, tolerance, few, monkeypatc
 
     def grid_sample(index, points):
         return F.grid_sample(
-            masks[index].to(dtype)[:, None], (2 * points - 1).expand(len(index), -1, -1)[:, None], mode='bilinear',
-            padding_mode='zeros', align_corners=False)[:, 0, 0]
+            masks[index].to(dtype)[:, None],
+            (2 * points - 1).expand(len(index), -1, -1)[:, None],
+            mode='bilinear',
+            padding_mode='zeros',
+            align_corners=False,
+        )[:, 0, 0]
 
     sampled = point_sampling.sample_masks(masks, shared[0])
     assert sampled.dtype == dtype
@@ -202,19 +213,27 @@ def test_sampled_maps_equal_mmcv():
 # Points: the uncertain ones.
 
 
-@pytest.mark.parametrize('num_points, oversample_ratio, importance_ratio', [
-    (100, 3.0, 0.75), (101, 3.0, 0.75), (50, 1.0, 0.0), (50, 2.5, 1.0)])
+@pytest.mark.parametrize(
+    'num_points, oversample_ratio, importance_ratio',
+    [(100, 3.0, 0.75), (101, 3.0, 0.75), (50, 1.0, 0.0), (50, 2.5, 1.0)],
+)
 def test_uncertain_points_equal_the_peers(num_points, oversample_ratio, importance_ratio):
     """Given the same random numbers; the uncertain points come in any order."""
     from transformers.models.mask2former.modeling_mask2former import Mask2FormerLoss
+
     logits = make_output(torch.float32).mask_logits()[0]
     ours, mmdet, transformers = (
-        torch.random.manual_seed(0) and function() for function in (
+        torch.random.manual_seed(0) and function()
+        for function in (
             lambda: point_sampling.uncertain_points(logits, num_points, oversample_ratio, importance_ratio),
-            lambda: get_uncertain_point_coords_with_randomness(logits[:, None], None, num_points, oversample_ratio,
-                                                               importance_ratio),
+            lambda: get_uncertain_point_coords_with_randomness(
+                logits[:, None], None, num_points, oversample_ratio, importance_ratio
+            ),
             lambda: Mask2FormerLoss.sample_points_using_uncertainty(
-                None, logits[:, None], lambda x: -x.abs(), num_points, oversample_ratio, importance_ratio)))
+                None, logits[:, None], lambda x: -x.abs(), num_points, oversample_ratio, importance_ratio
+            ),
+        )
+    )
     assert ours.shape == (Q, num_points, 2)
     important = int(importance_ratio * num_points)
     for peer in (mmdet, transformers):

@@ -12,9 +12,16 @@ from .peers import build_ours
 
 def test_swin_in_the_model_is_mmdets_but_for_its_linear_layers():
     mine = build_ours('swin-t').backbone
-    other = MODELS.build(dict(
-        type='mmdet.SwinTransformer', embed_dims=96, depths=(2, 2, 6, 2), num_heads=(3, 6, 12, 24), window_size=7,
-        drop_path_rate=0.0))
+    other = MODELS.build(
+        dict(
+            type='mmdet.SwinTransformer',
+            embed_dims=96,
+            depths=(2, 2, 6, 2),
+            num_heads=(3, 6, 12, 24),
+            window_size=7,
+            drop_path_rate=0.0,
+        )
+    )
     other.eval()
     assert list(mine.state_dict()) == list(other.state_dict())
     other.load_state_dict(mine.state_dict(), strict=True)
@@ -25,7 +32,9 @@ def test_swin_in_the_model_is_mmdets_but_for_its_linear_layers():
     features, expected = mine(images), other(images)
     assert not torch.equal(features[-1], expected[-1])  # another order of sums, so they are other kernels
     assert all(torch.allclose(x, y, rtol=1e-4, atol=1e-5) for x, y in zip(features, expected))
-    gradients = [torch.autograd.grad(sum(x.square().mean() for x in maps), [
-        p for p in model.parameters() if p.requires_grad]) for maps, model in ((features, mine), (expected, other))]
+    gradients = [
+        torch.autograd.grad(sum(x.square().mean() for x in maps), [p for p in model.parameters() if p.requires_grad])
+        for maps, model in ((features, mine), (expected, other))
+    ]
     for x, y in zip(*gradients, strict=True):
         assert (x - y).abs().max() <= 1e-4 * y.abs().max()

@@ -32,6 +32,7 @@ def record_masks(peer, monkeypatch):
             result = function(*args)
             masks.append(result[-1])
             return result
+
         return call
 
     if hasattr(peer, 'panoptic_head'):
@@ -111,5 +112,5 @@ def test_batch_equals_single_images():
     images, _ = make_batch([1, 1], (96, 128), dtype=torch.float64)
     together = model(images)
     for b in range(2):
-        for whole, single in zip(together, model(images[b:b + 1])):
-            torch.testing.assert_close(whole[b:b + 1], single, rtol=1e-9, atol=1e-9)
+        for whole, single in zip(together, model(images[b : b + 1])):
+            torch.testing.assert_close(whole[b : b + 1], single, rtol=1e-9, atol=1e-9)

@@ -59,12 +59,16 @@ def mmdet_losses(peer, images, samples, targets, matches, points, monkeypatch):
 
     layer_numbers = iter(range(D))
     monkeypatch.setattr(peer.panoptic_head.assigner, 'assign', assign)
-    monkeypatch.setattr(mask2former_head, 'get_uncertain_point_coords_with_randomness',
-                        lambda masks, *args: points_of_layer(points, next(layer_numbers)).to(masks.dtype))
+    monkeypatch.setattr(
+        mask2former_head,
+        'get_uncertain_point_coords_with_randomness',
+        lambda masks, *args: points_of_layer(points, next(layer_numbers)).to(masks.dtype),
+    )
     # mmdet samples in float32 whatever the model's type.
     sample = mask2former_head.point_sample
-    monkeypatch.setattr(mask2former_head, 'point_sample',
-                        lambda maps, where: sample(maps.to(images.dtype), where.to(images.dtype)))
+    monkeypatch.setattr(
+        mask2former_head, 'point_sample', lambda maps, where: sample(maps.to(images.dtype), where.to(images.dtype))
+    )
     peer.panoptic_head.num_points = NUM_POINTS
     gt = [InstanceData(labels=t.labels, masks=t.masks.to(images.dtype)) for t in targets]
     losses = peer.panoptic_head.loss_by_feat(classes, masks, gt, [s.metainfo for s in samples])
@@ -84,19 +88,31 @@ def transformers_losses(peer, images, samples, targets, matches, points, monkeyp
     criterion = peer.criterion
     criterion.empty_weight[-1] = 0.1  # it was rounded to float32
     losses, current = [], {}
-    monkeypatch.setattr(criterion.matcher, 'forward', lambda *args: [(q[current['d']], s[current['d']])
-                                                                     for q, s in matches])
-    monkeypatch.setattr(criterion, 'sample_points_using_uncertainty',
-                        lambda masks, *args: points_of_layer(points, current['d']).to(masks.dtype))
+    monkeypatch.setattr(
+        criterion.matcher, 'forward', lambda *args: [(q[current['d']], s[current['d']]) for q, s in matches]
+    )
+    monkeypatch.setattr(
+        criterion,
+        'sample_points_using_uncertainty',
+        lambda masks, *args: points_of_layer(points, current['d']).to(masks.dtype),
+    )
     for d in range(D):
         current['d'] = d
         losses.append(
-            criterion(output.masks_queries_logits[d], classes[d], [t.masks.to(images.dtype) for t in targets],
-                      [t.labels for t in targets]))
+            criterion(
+                output.masks_queries_logits[d],
+                classes[d],
+                [t.masks.to(images.dtype) for t in targets],
+                [t.labels for t in targets],
+            )
+        )
     weighted = {
         kind: torch.stack([weight * layer[name] for layer in losses])
-        for kind, name, weight in (('class', 'loss_cross_entropy', 2.0), ('mask', 'loss_mask', 5.0),
-                                   ('dice', 'loss_dice', 5.0))
+        for kind, name, weight in (
+            ('class', 'loss_cross_entropy', 2.0),
+            ('mask', 'loss_mask', 5.0),
+            ('dice', 'loss_dice', 5.0),
+        )
     }
     sum(loss.sum() for loss in weighted.values()).backward()
     gradients = {name: p.grad for name, p in peer.named_parameters() if p.requires_grad and p.grad is not None}

@@ -34,16 +34,30 @@ class Query(NamedTuple):
 
 # Queries of each scene, and how many segments it must have.
 SCENES = {
-    'things, stuff and no-object': ([
-        Query(0, 8, 8, 5, 0.99), Query(1, 22, 9, 6, 0.97), Query(SKY, 16, -2, 9, 0.9), Query(NOTHING, 16, 18, 6),
-        Query(GRASS, 16, 26, 10, 0.93), Query(0, 27, 20, 4, 0.5)], 4),
-    'one stuff class three times': ([
-        Query(2, 16, 12, 4), Query(SKY, 5, 5, 5, 0.9), Query(SKY, 26, 5, 5), Query(SKY, 16, 22, 4, 0.85)], 2),
-    'overlaps': ([
-        Query(0, 12, 12, 8, 0.99), Query(0, 13, 12, 8, 0.9), Query(1, 15, 13, 7.5, 0.95), Query(SKY, 24, 12, 6)], 2),
+    'things, stuff and no-object': (
+        [
+            Query(0, 8, 8, 5, 0.99),
+            Query(1, 22, 9, 6, 0.97),
+            Query(SKY, 16, -2, 9, 0.9),
+            Query(NOTHING, 16, 18, 6),
+            Query(GRASS, 16, 26, 10, 0.93),
+            Query(0, 27, 20, 4, 0.5),
+        ],
+        4,
+    ),
+    'one stuff class three times': (
+        [Query(2, 16, 12, 4), Query(SKY, 5, 5, 5, 0.9), Query(SKY, 26, 5, 5), Query(SKY, 16, 22, 4, 0.85)],
+        2,
+    ),
+    'overlaps': (
+        [Query(0, 12, 12, 8, 0.99), Query(0, 13, 12, 8, 0.9), Query(1, 15, 13, 7.5, 0.95), Query(SKY, 24, 12, 6)],
+        2,
+    ),
     'two of a stuff class, one hidden': ([Query(SKY, 9, 9, 6, 0.99), Query(SKY, 9, 9, 5, 0.9), Query(0, 23, 9, 6)], 2),
-    'things only': ([Query(i % 3, 6 + 9 * (i % 3), 7 + 10 * (i // 3), 4 + 0.3 * i, 0.9 + 0.01 * i)
-                     for i in range(6)], 6),
+    'things only': (
+        [Query(i % 3, 6 + 9 * (i % 3), 7 + 10 * (i // 3), 4 + 0.3 * i, 0.9 + 0.01 * i) for i in range(6)],
+        6,
+    ),
     'a mask without a pixel': ([Query(0, 10, 12, 6), Query(1, 25, 12, -1, 0.99)], 1),
     'an owner outside its own mask': ([Query(SKY, 16, 12, 5)], 1),
     # The second owns what lies far to the right of both, but no pixel of its own mask.
@@ -86,7 +100,8 @@ def lazy(embed, features, size, **kwargs):
 
 def fusion_head(**test_cfg):
     return MaskFormerFusionHead(
-        num_things_classes=sum(ISTHING), num_stuff_classes=K - sum(ISTHING), test_cfg=ConfigDict(test_cfg))
+        num_things_classes=sum(ISTHING), num_stuff_classes=K - sum(ISTHING), test_cfg=ConfigDict(test_cfg)
+    )
 
 
 def mmdet_predict(class_logits, embed, features, size, **test_cfg):
@@ -95,8 +110,15 @@ def mmdet_predict(class_logits, embed, features, size, **test_cfg):
     masks = torch.einsum('qc,chw->qhw', embed, features)[None]
     masks = torch.nn.functional.interpolate(masks, size=batch_shape, mode='bilinear', align_corners=False)
     sample = DetDataSample(metainfo=dict(img_shape=img_shape, ori_shape=ori_shape))
-    defaults = dict(panoptic_on=True, instance_on=True, semantic_on=False, filter_low_score=True, object_mask_thr=0.8,
-                    iou_thr=0.8, max_per_image=len(class_logits))
+    defaults = dict(
+        panoptic_on=True,
+        instance_on=True,
+        semantic_on=False,
+        filter_low_score=True,
+        object_mask_thr=0.8,
+        iou_thr=0.8,
+        max_per_image=len(class_logits),
+    )
     [results] = fusion_head(**{**defaults, **test_cfg}).predict(class_logits[None], masks, [sample], rescale=True)
     return results
 
@@ -156,8 +178,9 @@ def test_panoptic_thresholds_equal_mmdet(score_thr, overlap_thr):
         sample = DetDataSample()
         masks = lazy(embed, features, 'padded and enlarged')
         PanopticFusion(score_thr, overlap_thr)(class_logits, masks, ISTHING, sample)
-        theirs = mmdet_predict(class_logits, embed, features, 'padded and enlarged', object_mask_thr=score_thr,
-                               iou_thr=overlap_thr)
+        theirs = mmdet_predict(
+            class_logits, embed, features, 'padded and enlarged', object_mask_thr=score_thr, iou_thr=overlap_thr
+        )
         assert_same_panoptic(sample.pred_panoptic_seg, theirs['pan_results'], ISTHING)
 
 
@@ -166,8 +189,12 @@ def test_panoptic_leaves_pixels_outside_the_owner_s_mask_void():
     class_logits, embed, features = predictions([query])
     sample = DetDataSample()
     PanopticFusion()(class_logits, lazy(embed, features, 'as the batch'), ISTHING, sample)
-    inside = torch.nn.functional.interpolate(
-        torch.einsum('qc,chw->qhw', embed, features)[None], size=(96, 128), mode='bilinear')[0] >= 0
+    inside = (
+        torch.nn.functional.interpolate(
+            torch.einsum('qc,chw->qhw', embed, features)[None], size=(96, 128), mode='bilinear'
+        )[0]
+        >= 0
+    )
     assert 0 < inside.sum() < inside.numel()
     assert torch.equal(sample.pred_panoptic_seg.id_map, inside.int())
 
@@ -196,7 +223,7 @@ def test_instances_of_every_pair_of_query_and_thing():
 def test_instances_without_things():
     class_logits, embed, features = predictions(SCENES['one query'][0])
     sample = DetDataSample()
-    InstanceTopK()(class_logits, lazy(embed, features, 'padded'), (False, ) * K, sample)
+    InstanceTopK()(class_logits, lazy(embed, features, 'padded'), (False,) * K, sample)
     instances = sample.pred_instances
     assert instances.masks == [] and instances.bboxes.shape == (0, 4)
     assert len(instances.scores) == len(instances.labels) == 0
@@ -216,12 +243,13 @@ def test_instances_above_a_score(score_thr):
 
 
 # transformers' postprocessing goes through 384 x 384 whatever the input was, so that is the size of everything here.
-HF_SIZE = ((384, 384), ) * 3
+HF_SIZE = ((384, 384),) * 3
 
 
 @pytest.fixture
 def transformers_processor():
     from transformers import Mask2FormerImageProcessorPil
+
     return Mask2FormerImageProcessorPil()
 
 
@@ -236,7 +264,8 @@ def test_semantic_equals_transformers(name, transformers_processor):
     sample = DetDataSample()
     SemanticInference()(class_logits, LazyMasks(embed, features, *HF_SIZE), ISTHING, sample)
     [theirs] = transformers_processor.post_process_semantic_segmentation(
-        transformers_output(class_logits, embed, features))
+        transformers_output(class_logits, embed, features)
+    )
     assert torch.equal(sample.pred_sem_seg.sem_seg, theirs[None])
     if name == 'things, stuff and no-object':
         assert set(theirs.unique().tolist()) == set(range(K)) - {2}
@@ -248,7 +277,8 @@ def test_semantic_of_resized_scores_equals_transformers(name, transformers_proce
     sample = DetDataSample()
     SemanticInference('scores')(class_logits, LazyMasks(embed, features, *HF_SIZE[:2], (301, 517)), ISTHING, sample)
     [theirs] = transformers_processor.post_process_semantic_segmentation(
-        transformers_output(class_logits, embed, features), target_sizes=[(301, 517)])
+        transformers_output(class_logits, embed, features), target_sizes=[(301, 517)]
+    )
     assert torch.equal(sample.pred_sem_seg.sem_seg, theirs[None])
 
 
@@ -257,9 +287,10 @@ def test_instances_equal_transformers(name, transformers_processor):
     """Of classes that are all things; transformers rounds scores to six digits and drops empty masks."""
     class_logits, embed, features = predictions(SCENES[name][0])
     sample = DetDataSample()
-    InstanceTopK(len(class_logits))(class_logits, LazyMasks(embed, features, *HF_SIZE), (True, ) * K, sample)
+    InstanceTopK(len(class_logits))(class_logits, LazyMasks(embed, features, *HF_SIZE), (True,) * K, sample)
     [theirs] = transformers_processor.post_process_instance_segmentation(
-        transformers_output(class_logits, embed, features), threshold=0.0, return_binary_maps=True)
+        transformers_output(class_logits, embed, features), threshold=0.0, return_binary_maps=True
+    )
     ours = by_score(sample.pred_instances)
     ours = ours[ours.bboxes.any(1)]
     order = sorted(range(len(ours)), key=lambda i: -theirs['segments_info'][i]['score'])
@@ -282,8 +313,11 @@ def test_panoptic_equals_transformers(name, transformers_processor):
     sample = DetDataSample()
     PanopticFusion()(class_logits, LazyMasks(embed, features, *HF_SIZE), ISTHING, sample)
     [theirs] = transformers_processor.post_process_panoptic_segmentation(
-        transformers_output(class_logits, embed, features), threshold=0.8, overlap_mask_area_threshold=0.8,
-        label_ids_to_fuse={SKY, GRASS})
+        transformers_output(class_logits, embed, features),
+        threshold=0.8,
+        overlap_mask_area_threshold=0.8,
+        label_ids_to_fuse={SKY, GRASS},
+    )
     id_map, infos = sample.pred_panoptic_seg.id_map[0], sample.pred_panoptic_seg.segments_info
     if not infos:
         assert not theirs['segments_info'] and not id_map.any()
@@ -291,7 +325,8 @@ def test_panoptic_equals_transformers(name, transformers_processor):
     scores, labels = class_logits.softmax(-1).max(-1)
     kept = (labels != K) & (scores > 0.8)
     masks = torch.nn.functional.interpolate(
-        torch.einsum('qc,chw->qhw', embed, features)[None], size=(384, 384), mode='bilinear')[0, kept].sigmoid()
+        torch.einsum('qc,chw->qhw', embed, features)[None], size=(384, 384), mode='bilinear'
+    )[0, kept].sigmoid()
     owner = (scores[kept, None, None] * masks).argmax(0, keepdim=True)
     inside = masks.gather(0, owner)[0] >= 0.5
     assert torch.equal(id_map[inside], theirs['segmentation'][inside])
@@ -314,8 +349,10 @@ def test_model_s_results_equal_mmdet(monkeypatch):
     images, samples = make_batch([1, 1], (96, 128), dtype=torch.float64)
     # With random weights all queries are much alike and sure of nothing: draw them apart.
     output = ours.extract(images)
-    for layer, factor, values in ((ours.head.class_embed, 60, output.class_logits),
-                                  (ours.head.mask_embed[-1], 20, output.mask_embed)):
+    for layer, factor, values in (
+        (ours.head.class_embed, 60, output.class_logits),
+        (ours.head.mask_embed[-1], 20, output.mask_embed),
+    ):
         layer.weight.mul_(factor)
         layer.bias.sub_(values[-1].mean((0, 1))).mul_(factor)
     ours = ours.float().double()  # the peer is built in float32
@@ -323,8 +360,8 @@ def test_model_s_results_equal_mmdet(monkeypatch):
     panoptic, instance, _ = ours.postprocessors
     panoptic.score_thr, panoptic.overlap_thr, instance.max_per_image = 0.6, 0.05, 200
     theirs.panoptic_fusion_head.test_cfg.update(
-        object_mask_thr=0.6, iou_thr=0.05, filter_low_score=True, panoptic_on=True, instance_on=True,
-        max_per_image=200)
+        object_mask_thr=0.6, iou_thr=0.05, filter_low_score=True, panoptic_on=True, instance_on=True, max_per_image=200
+    )
     mine = ours(images, [sample.clone() for sample in samples], mode='predict')
     other = theirs(images, [sample.clone() for sample in samples], mode='predict')
     for a, b in zip(mine, other):

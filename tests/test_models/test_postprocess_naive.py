@@ -39,7 +39,7 @@ def predictions(seed=0, dtype=torch.float64):
     """Class logits (Q, K + 1), some of them sure, and factors of smooth masks, some of them empty, one full."""
     generator = torch.Generator().manual_seed(seed)
     class_logits = torch.randn(Q, K + 1, generator=generator, dtype=dtype)
-    sure = torch.randint(K + 1, (Q, ), generator=generator)
+    sure = torch.randint(K + 1, (Q,), generator=generator)
     sure[:2], sure[5] = 2, 0  # things
     class_logits[torch.arange(Q), sure] += torch.tensor([6, 6, 6, 6, 6, 6, 2], dtype=dtype).repeat(2)
     coarse = torch.randn(C, 1, 7, 8, generator=generator, dtype=dtype)
@@ -54,7 +54,7 @@ def predictions(seed=0, dtype=torch.float64):
 def full_logits(embed, features, size):
     batch_shape, img_shape, ori_shape = SIZES[size]
     masks = F.interpolate(torch.einsum('qc,chw->qhw', embed, features)[None], size=batch_shape, mode='bilinear')
-    return F.interpolate(masks[..., :img_shape[0], :img_shape[1]], size=ori_shape, mode='bilinear')[0]
+    return F.interpolate(masks[..., : img_shape[0], : img_shape[1]], size=ori_shape, mode='bilinear')[0]
 
 
 def lazy(embed, features, size, budget=2**22):
@@ -138,11 +138,14 @@ def test_panoptic(size, budget, seed):
     id_map, infos = naive_panoptic(class_logits, full_logits(embed, features, size), ISTHING, 0.9, 0.1)
     assert torch.equal(found.id_map, id_map[None]) and found.id_map.dtype == torch.int32
     assert found.segments_info == infos and len(infos) > 1
-    assert all(type(info[key]) is kind for info in found.segments_info
-               for key, kind in dict(id=int, label=int, isthing=bool, score=float).items())
+    assert all(
+        type(info[key]) is kind
+        for info in found.segments_info
+        for key, kind in dict(id=int, label=int, isthing=bool, score=float).items()
+    )
 
 
-@pytest.mark.parametrize('isthing', [(False, ) * K, (True, ) * K])
+@pytest.mark.parametrize('isthing', [(False,) * K, (True,) * K])
 @pytest.mark.parametrize('overlap_thr', [0.0, 0.1, 0.4])
 def test_panoptic_of_one_class(isthing, overlap_thr):
     class_logits, embed, features = predictions()
@@ -236,8 +239,16 @@ class Synchronisations(TorchDispatchMode):
     """Notes each operation that makes the host wait for a GPU: those that copy to it or whose result's size depends
     on values."""
 
-    WAITING = ('_local_scalar_dense', 'nonzero', 'bincount', 'unique', 'masked_select', 'is_nonzero', 'equal',
-               'repeat_interleave')
+    WAITING = (
+        '_local_scalar_dense',
+        'nonzero',
+        'bincount',
+        'unique',
+        'masked_select',
+        'is_nonzero',
+        'equal',
+        'repeat_interleave',
+    )
 
     def __init__(self):
         super().__init__()
@@ -294,7 +305,7 @@ def test_run_lengths_equal_pycocotools(height, step):
     columns_first = masks.permute(2, 0, 1)
     encoder = RunLengthEncoder(len(masks), height, 23)
     for start in range(0, 23, step):
-        band = columns_first[start:start + step]
+        band = columns_first[start : start + step]
         places = band.any(0).any(1).nonzero().flatten()
         encoder.add(slice(start, min(start + step, 23)), places, band[:, places])
     rles, boxes = encoder.finish()

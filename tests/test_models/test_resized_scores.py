@@ -18,7 +18,7 @@ def merged(views, resize='scores'):
 
 def expected_scores(seed, img_shape, ori_shape, flips):
     class_logits, embed, features = factors(seed)
-    scores = class_scores(class_logits, enlarged(embed, features)[:, :img_shape[0], :img_shape[1]])
+    scores = class_scores(class_logits, enlarged(embed, features)[:, : img_shape[0], : img_shape[1]])
     return flipped(resized(scores, ori_shape), flips)
 
 
@@ -36,8 +36,12 @@ def test_scores_of_one_view(size, flips, budget):
 @budgets
 def test_scores_are_averaged_over_views(budget):
     ori_shape, views, scores = (131, 173), [], 0
-    cases = [((87, 121), (False, False)), ((60, 80), (False, True)), ((90, 117), (True, True)),
-             ((20, 30), (True, False))]
+    cases = [
+        ((87, 121), (False, False)),
+        ((60, 80), (False, True)),
+        ((90, 117), (True, True)),
+        ((20, 30), (True, False)),
+    ]
     for seed, (img_shape, flip) in enumerate(cases):
         class_logits, embed, features = factors(seed)
         views.append(View(class_logits, LazyMasks(embed, features, (96, 128), img_shape, ori_shape, budget, flip)))
@@ -56,7 +60,7 @@ def test_scores_of_windows(ori_shape, flips, budget):
     for seed, window in enumerate(windows):
         class_logits, embed, features = factors(seed)
         (top, bottom), (left, right) = window
-        part = class_scores(class_logits, enlarged(embed, features)[:, :bottom - top, :right - left])
+        part = class_scores(class_logits, enlarged(embed, features)[:, : bottom - top, : right - left])
         # Beyond the window its edge goes on, so that nothing but the window says what is inside.
         whole = resized(F.pad(part, (left, 200 - right, top, 150 - bottom), mode='replicate'), ori_shape)
         inside = ((y >= top) & (y < bottom))[:, None] & ((x >= left) & (x < right))

@@ -32,13 +32,16 @@ def predict(model, images, *samples):
     return [sample.pred_sem_seg.sem_seg[0] for sample in model(images, list(samples), mode='predict')]
 
 
-@pytest.mark.parametrize('size, expected', [
-    (64, [(0, 64)]),
-    (50, [(0, 50)]),
-    (65, [(0, 64), (1, 65)]),
-    (112, [(0, 64), (48, 112)]),
-    (113, [(0, 64), (48, 112), (49, 113)]),
-])
+@pytest.mark.parametrize(
+    'size, expected',
+    [
+        (64, [(0, 64)]),
+        (50, [(0, 50)]),
+        (65, [(0, 64), (1, 65)]),
+        (112, [(0, 64), (48, 112)]),
+        (113, [(0, 64), (48, 112), (49, 113)]),
+    ],
+)
 def test_windows_lie_as_those_of_mmseg(size, expected):
     window = SlidingWindow((64, 32), (48, 32))
     assert window.windows(size, 0) == expected
@@ -55,11 +58,11 @@ def test_scores_are_averaged_where_windows_overlap(size):
     total, count = torch.zeros(4, H, W), torch.zeros(H, W)
     for y in sorted({min(y, H - 64) for y in range(0, H, 40)}):
         for x in sorted({min(x, W - 72) for x in range(0, W, 48)}):
-            part = F.pad(image[..., y:y + 64, x:x + 72], (0, 24))  # 64 x 96
+            part = F.pad(image[..., y : y + 64, x : x + 72], (0, 24))  # 64 x 96
             class_logits, low = model(part)
             masks = F.interpolate(low, size=(64, 96), mode='bilinear')[0, :, :, :72].sigmoid()
-            total[:, y:y + 64, x:x + 72] += torch.einsum('qk,qhw->khw', class_logits[0].softmax(-1)[:, :-1], masks)
-            count[y:y + 64, x:x + 72] += 1
+            total[:, y : y + 64, x : x + 72] += torch.einsum('qk,qhw->khw', class_logits[0].softmax(-1)[:, :-1], masks)
+            count[y : y + 64, x : x + 72] += 1
     assert count.min() == 1 and count.max() > 1
     scores = total / count
     [found] = predict(model, padded, sample_for(size))
@@ -93,7 +96,7 @@ def test_images_of_a_batch_are_each_tested_alone():
 
 
 @pytest.mark.parametrize('ori_shape', [(96, 160), (131, 207)])
-@pytest.mark.parametrize('direction, axes', [('vertical', (0, )), ('horizontal', (1, )), ('diagonal', (0, 1))])
+@pytest.mark.parametrize('direction, axes', [('vertical', (0,)), ('horizontal', (1,)), ('diagonal', (0, 1))])
 def test_a_flipped_image_gives_the_flipped_result(monkeypatch, ori_shape, direction, axes):
     monkeypatch.setattr(sliding_window, 'LazyMasks', partial(LazyMasks, max_bytes=2**15))  # bands of a few rows
     model = build(sliding_window=dict(crop_size=(64, 64), stride=(48, 40)))
@@ -142,11 +145,14 @@ def test_panoptic_and_instance_results_are_refused():
         MODELS.build(dict(tiny_config(), sliding_window=dict(crop_size=(64, 64), stride=(32, 32))))
 
 
-@pytest.mark.parametrize('options, message', [
-    (dict(crop_size=(64, 64), stride=(65, 64)), r'stride \(65, 64\) is larger than crop_size \(64, 64\)'),
-    (dict(crop_size=(64, ), stride=(64, 64)), 'crop_size must be two whole numbers'),
-    (dict(crop_size=(64, 64), stride=(0, 64)), 'stride must be two whole numbers'),
-])
+@pytest.mark.parametrize(
+    'options, message',
+    [
+        (dict(crop_size=(64, 64), stride=(65, 64)), r'stride \(65, 64\) is larger than crop_size \(64, 64\)'),
+        (dict(crop_size=(64,), stride=(64, 64)), 'crop_size must be two whole numbers'),
+        (dict(crop_size=(64, 64), stride=(0, 64)), 'stride must be two whole numbers'),
+    ],
+)
 def test_wrong_windows_are_refused(options, message):
     with pytest.raises(ValueError, match=message):
         build(sliding_window=options)

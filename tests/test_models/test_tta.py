@@ -18,7 +18,7 @@ from .test_views import enlarged, factors, flipped, resized
 from .tiny import build_tiny
 
 SHAPE = (96, 128)
-FLIPS = {None: (), 'horizontal': (-1, ), 'vertical': (-2, ), 'diagonal': (-2, -1)}
+FLIPS = {None: (), 'horizontal': (-1,), 'vertical': (-2,), 'diagonal': (-2, -1)}
 
 
 def images_of(count, seed=0):
@@ -28,9 +28,14 @@ def images_of(count, seed=0):
 
 def batch_of(images, direction=None, ori_shape=SHAPE):
     """A view of images: inputs and data samples."""
-    samples = [DetDataSample(metainfo=dict(
-        img_id=i, img_shape=SHAPE, ori_shape=ori_shape, flip=direction is not None, flip_direction=direction))
-        for i in range(len(images))]
+    samples = [
+        DetDataSample(
+            metainfo=dict(
+                img_id=i, img_shape=SHAPE, ori_shape=ori_shape, flip=direction is not None, flip_direction=direction
+            )
+        )
+        for i in range(len(images))
+    ]
     return dict(inputs=[image.flip(FLIPS[direction]) for image in images], data_samples=samples)
 
 
@@ -73,7 +78,7 @@ def test_one_plain_view_is_the_plain_path(build):
         assert_same(found, expected)
 
 
-@pytest.mark.parametrize('directions', [('horizontal', ), ('vertical', ), ('horizontal', 'vertical', 'diagonal')])
+@pytest.mark.parametrize('directions', [('horizontal',), ('vertical',), ('horizontal', 'vertical', 'diagonal')])
 @pytest.mark.parametrize('ori_shape', [SHAPE, (150, 177)])
 @pytest.mark.parametrize('first', [None, 'horizontal'])
 def test_flips_change_nothing_where_the_model_flips_along(directions, ori_shape, first):
@@ -88,11 +93,12 @@ def test_flips_change_nothing_where_the_model_flips_along(directions, ori_shape,
 
 
 def test_a_view_that_sees_something_else_has_no_say_in_masks():
-    model = build_flip_equivariant(postprocessors=dict(
-        panoptic=dict(type='PanopticFusion', score_thr=0.0), instance=dict(type='InstanceTopK')))
+    model = build_flip_equivariant(
+        postprocessors=dict(panoptic=dict(type='PanopticFusion', score_thr=0.0), instance=dict(type='InstanceTopK'))
+    )
     images = images_of(1)
-    expected, = model.test_step(batch_of(images))
-    found, = SegTTAModel(model, min_iou=0.99).test_step(together(batch_of(images), batch_of(images_of(1, seed=9))))
+    (expected,) = model.test_step(batch_of(images))
+    (found,) = SegTTAModel(model, min_iou=0.99).test_step(together(batch_of(images), batch_of(images_of(1, seed=9))))
     assert torch.equal(found.pred_panoptic_seg.id_map, expected.pred_panoptic_seg.id_map)
     torch.testing.assert_close(found.pred_instances.scores, expected.pred_instances.scores, rtol=0, atol=1e-5)
 
@@ -108,8 +114,9 @@ def matched_views(dtype=torch.float64, budget=2**14):
         flipped_features = flipped(features, flips)
         noisy = class_logits + 0.3 * torch.randn(class_logits.shape, generator=generator, dtype=dtype)
         near = embed + 0.1 * torch.randn(embed.shape, generator=generator, dtype=dtype)
-        views.append(View(
-            noisy[order], LazyMasks(near[order], flipped_features, (96, 128), (96, 128), ori_shape, budget, flips)))
+        views.append(
+            View(noisy[order], LazyMasks(near[order], flipped_features, (96, 128), (96, 128), ori_shape, budget, flips))
+        )
         if seed == 0:
             first = order
         logits = flipped(resized(enlarged(near, flipped_features), ori_shape), flips)
@@ -136,7 +143,7 @@ def test_probabilities_of_matching_queries_are_averaged(budget):
 def test_instances_of_several_views():
     views, masks, probabilities = matched_views()
     sample = DetDataSample()
-    InstanceTopK(8)(*match_views(views, 0.5), (True, ) * 4, sample)
+    InstanceTopK(8)(*match_views(views, 0.5), (True,) * 4, sample)
     scores, pairs = probabilities[:, :-1].flatten().topk(8)
     inside = masks[pairs // 4] > 0.5
     quality = (masks[pairs // 4] * inside).sum((1, 2)) / inside.sum((1, 2))
@@ -164,15 +171,19 @@ def test_of_queries_with_one_mask_those_of_a_class_match():
     embed[1] = embed[0]
     order = torch.tensor([1, 0, 2, 3, 4, 5])
     sizes = [(96, 128)] * 3
-    views = [View(class_logits, LazyMasks(embed, features, *sizes)),
-             View(class_logits[order], LazyMasks(embed[order], features, *sizes))]
+    views = [
+        View(class_logits, LazyMasks(embed, features, *sizes)),
+        View(class_logits[order], LazyMasks(embed[order], features, *sizes)),
+    ]
     assert match_views(views, 0.5)[1].queries[1].tolist() == order.tolist()
 
 
 def test_windows_of_several_views(monkeypatch):
     monkeypatch.setattr(sliding_window, 'LazyMasks', partial(LazyMasks, max_bytes=2**15))  # bands of a few rows
-    options = dict(postprocessors=dict(semantic=dict(type='SemanticInference')),
-                   sliding_window=dict(crop_size=(64, 64), stride=(32, 64)))
+    options = dict(
+        postprocessors=dict(semantic=dict(type='SemanticInference')),
+        sliding_window=dict(crop_size=(64, 64), stride=(32, 64)),
+    )
     model, images = build_flip_equivariant(**options), images_of(2)
     expected = model.test_step(batch_of(images))
     views = [batch_of(images, direction) for direction in (None, 'vertical', 'diagonal')]

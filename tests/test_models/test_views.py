@@ -62,7 +62,7 @@ def formed(masks, index):
 def test_masks_of_a_flipped_image(size, flips, budget):
     img_shape, ori_shape = size
     _, embed, features = factors()
-    expected = resized(enlarged(embed, features)[:, :img_shape[0], :img_shape[1]], ori_shape)[INDEX]
+    expected = resized(enlarged(embed, features)[:, : img_shape[0], : img_shape[1]], ori_shape)[INDEX]
     expected = flipped(expected, flips)
     by_rows, by_columns = formed(LazyMasks(embed, features, (96, 128), img_shape, ori_shape, budget, flips), INDEX)
     torch.testing.assert_close(by_rows, expected, rtol=0, atol=1e-12)
@@ -76,7 +76,7 @@ def test_masks_of_a_flipped_image(size, flips, budget):
 def test_masks_of_a_window(ori_shape, window, flips, budget):
     _, embed, features = factors()
     (top, bottom), (left, right) = window
-    part = enlarged(embed, features)[INDEX, :bottom - top, :right - left]
+    part = enlarged(embed, features)[INDEX, : bottom - top, : right - left]
     # Beyond the window its edge goes on, so that nothing but the window says what is inside.
     whole = F.pad(part, (left, 200 - right, top, 150 - bottom), mode='replicate')
     whole = resized(whole, ori_shape)
@@ -106,12 +106,16 @@ def merged(views):
 @budgets
 def test_scores_are_averaged_over_views(budget):
     ori_shape, views, scores = (131, 173), [], 0
-    cases = [((87, 121), (False, False)), ((60, 80), (False, True)), ((90, 117), (True, True)),
-             ((20, 30), (True, False))]
+    cases = [
+        ((87, 121), (False, False)),
+        ((60, 80), (False, True)),
+        ((90, 117), (True, True)),
+        ((20, 30), (True, False)),
+    ]
     for seed, (img_shape, flips) in enumerate(cases):
         class_logits, embed, features = factors(seed)
         views.append(View(class_logits, LazyMasks(embed, features, (96, 128), img_shape, ori_shape, budget, flips)))
-        logits = resized(enlarged(embed, features)[:, :img_shape[0], :img_shape[1]], ori_shape)
+        logits = resized(enlarged(embed, features)[:, : img_shape[0], : img_shape[1]], ori_shape)
         scores = scores + class_scores(class_logits, flipped(logits, flips))
     found = merged(views)
     assert torch.equal(found, scores.argmax(0))
@@ -124,8 +128,9 @@ def test_views_have_weights():
     for seed in range(2):
         class_logits, embed, features = factors(seed)
         down, across = (torch.rand(size, generator=generator, dtype=torch.float64) for size in (90, 117))
-        views.append(View(class_logits, LazyMasks(embed, features, (96, 128), (90, 117), (90, 117), 2**14),
-                          (down, across)))
+        views.append(
+            View(class_logits, LazyMasks(embed, features, (96, 128), (90, 117), (90, 117), 2**14), (down, across))
+        )
         scores = scores + class_scores(class_logits, enlarged(embed, features)[:, :90, :117]) * down[:, None] * across
     assert torch.equal(merged(views), scores.argmax(0))
 

@@ -14,18 +14,26 @@ def tiny_config(num_queries: int = 5, **criterion) -> dict:
     return dict(
         type='Mask2Former',
         data_preprocessor=dict(type='SegDataPreprocessor'),
-        backbone=dict(
-            type='mmdet.ResNet', depth=18, stem_channels=8, base_channels=8, norm_eval=True, style='pytorch'),
+        backbone=dict(type='mmdet.ResNet', depth=18, stem_channels=8, base_channels=8, norm_eval=True, style='pytorch'),
         pixel_decoder=dict(
-            type='MSDeformAttnPixelDecoder', embed_dims=32, mask_dims=32, num_layers=1, num_heads=4, num_points=2,
-            ffn_dims=32, num_groups=8),
+            type='MSDeformAttnPixelDecoder',
+            embed_dims=32,
+            mask_dims=32,
+            num_layers=1,
+            num_heads=4,
+            num_points=2,
+            ffn_dims=32,
+            num_groups=8,
+        ),
         head=dict(type='MaskedAttentionHead', num_queries=num_queries, num_layers=3, num_heads=4, ffn_dims=32),
         criterion=dict(type='PointSampledCriterion', matcher=dict(type='HungarianMatcher'), num_points=64, **criterion),
         postprocessors=dict(
             panoptic=dict(type='PanopticFusion', score_thr=0.0, overlap_thr=0.0),
             instance=dict(type='InstanceTopK'),
-            semantic=dict(type='SemanticInference')),
-        metainfo=dict(classes=CLASSES, isthing=(True, True, False, False)))
+            semantic=dict(type='SemanticInference'),
+        ),
+        metainfo=dict(classes=CLASSES, isthing=(True, True, False, False)),
+    )
 
 
 def build_tiny(seed: int = 0, **kwargs) -> torch.nn.Module:

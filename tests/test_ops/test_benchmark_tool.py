@@ -32,7 +32,8 @@ def test_all_backends_are_timed(tool, tmp_path, capsys):
     figures = json.loads((tmp_path / 'out.json').read_text())
     names = available_backends(torch.empty(1))
     assert [(row['size'], row['tokens'], row['backend']) for row in figures['results']] == [
-        (size, tokens, name) for size, tokens in (('64x64', 4 + 16 + 64), ('40x72', 6 + 15 + 45)) for name in names]
+        (size, tokens, name) for size, tokens in (('64x64', 4 + 16 + 64), ('40x72', 6 + 15 + 45)) for name in names
+    ]
     assert all(row['forward_ms'] > 0 and row['forward_backward_ms'] > 0 for row in figures['results'])
     assert (figures['dtype'], figures['repeats'], figures['batch_size']) == ('float32', 2, 1)
     printed = capsys.readouterr().out
@@ -51,15 +52,36 @@ def test_backends_take_turns_and_get_what_was_asked_for(tool, monkeypatch):
 
     monkeypatch.setattr(tool.module, 'available_backends', lambda value: ['a', 'b', 'c'])
     monkeypatch.setattr(tool.module, 'ms_deform_attn', ms_deform_attn)
-    tool('--device', 'cpu', '--sizes', 32, '--repeats', 2, '--warmup', 1, '--dtype', 'bfloat16', '--batch-size', 2,
-         '--backends', 'c', 'a')
+    tool(
+        '--device',
+        'cpu',
+        '--sizes',
+        32,
+        '--repeats',
+        2,
+        '--warmup',
+        1,
+        '--dtype',
+        'bfloat16',
+        '--batch-size',
+        2,
+        '--backends',
+        'c',
+        'a',
+    )
     assert calls == [('c', False), ('a', False)] * 3 + [('c', True), ('a', True)] * 3
 
 
-@pytest.mark.parametrize('arguments, message', [
-    (['--backends', 'native', 'nosuch'], 'nosuch cannot run on cpu here; available: '),
-    (['--sizes', '64x'], "'64x' is no size"), (['--sizes', '1x2x3'], 'is no size'), (['--sizes', '0'], 'is no size'),
-    (['--repeats', '0'], "'0' is no positive whole number")])
+@pytest.mark.parametrize(
+    'arguments, message',
+    [
+        (['--backends', 'native', 'nosuch'], 'nosuch cannot run on cpu here; available: '),
+        (['--sizes', '64x'], "'64x' is no size"),
+        (['--sizes', '1x2x3'], 'is no size'),
+        (['--sizes', '0'], 'is no size'),
+        (['--repeats', '0'], "'0' is no positive whole number"),
+    ],
+)
 def test_false_arguments_end_with_a_sentence(tool, arguments, message, capsys):
     with pytest.raises(SystemExit) as error:
         tool('--device', 'cpu', *arguments)

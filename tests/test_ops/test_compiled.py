@@ -68,8 +68,9 @@ class MmcvExtension:
         self.check(value, shapes, starts, locations, weights, im2col_step)
         return reference(value, shapes, locations, weights)
 
-    def ms_deform_attn_backward(self, value, shapes, starts, locations, weights, grad_out, grad_value, grad_locations,
-                                grad_weights, im2col_step):
+    def ms_deform_attn_backward(
+        self, value, shapes, starts, locations, weights, grad_out, grad_value, grad_locations, grad_weights, im2col_step
+    ):
         self.check(value, shapes, starts, locations, weights, im2col_step)
         with torch.enable_grad():
             leaves = [x.detach().requires_grad_() for x in (value, locations, weights)]
@@ -100,16 +101,31 @@ def test_mmcv_works_off_any_batch(mmcv_extension, batch_size, step):
 
 def test_mmcv_takes_the_arguments_in_the_order_that_the_adapter_gives_them():
     names = list(inspect.signature(mmcv_module.MultiScaleDeformableAttnFunction.forward).parameters)
-    assert names == ['ctx', 'value', 'value_spatial_shapes', 'value_level_start_index', 'sampling_locations',
-                     'attention_weights', 'im2col_step']
+    assert names == [
+        'ctx',
+        'value',
+        'value_spatial_shapes',
+        'value_level_start_index',
+        'sampling_locations',
+        'attention_weights',
+        'im2col_step',
+    ]
 
 
 @DTYPES
 def test_torch_ms_deform_attn(monkeypatch, dtype):
     """Against a function with the signature and the demands of release 0.1.1."""
 
-    def ms_deform_attn(value, spatial_shapes, level_start_index, sampling_locations, attention_weights, im2col_step=64,
-                       *, check_cuda_metadata=False):
+    def ms_deform_attn(
+        value,
+        spatial_shapes,
+        level_start_index,
+        sampling_locations,
+        attention_weights,
+        im2col_step=64,
+        *,
+        check_cuda_metadata=False,
+    ):
         check_tables(spatial_shapes, level_start_index)
         assert value.dtype == sampling_locations.dtype == attention_weights.dtype
         return reference(value, spatial_shapes, sampling_locations, attention_weights)
@@ -124,8 +140,19 @@ def test_torch_ms_deform_attn(monkeypatch, dtype):
 def test_deformops(monkeypatch, dtype):
     """Against a function with the signature and the demands of release 3.0.1."""
 
-    def msda(value, spatial_shapes, level_start_index, sampling_locations, attention_weights, /, *, method=None,
-             softmax=False, chunk_step=128, backend=None):
+    def msda(
+        value,
+        spatial_shapes,
+        level_start_index,
+        sampling_locations,
+        attention_weights,
+        /,
+        *,
+        method=None,
+        softmax=False,
+        chunk_step=128,
+        backend=None,
+    ):
         check_tables(spatial_shapes, level_start_index)
         assert value.dtype == attention_weights.dtype and method is None and not softmax
         exact = [x.double() for x in (value, sampling_locations, attention_weights)]
@@ -140,8 +167,7 @@ def test_deformops(monkeypatch, dtype):
 
 REAL = {
     'mmcv': (compiled.can_run_mmcv, compiled.ms_deform_attn_mmcv),
-    'torch_ms_deform_attn': (
-        compiled.can_run_torch_ms_deform_attn, compiled.ms_deform_attn_torch_ms_deform_attn),
+    'torch_ms_deform_attn': (compiled.can_run_torch_ms_deform_attn, compiled.ms_deform_attn_torch_ms_deform_attn),
     'deformops': (compiled.can_run_deformops, compiled.ms_deform_attn_deformops),
 }
 

@@ -13,7 +13,7 @@ C, INNER = 24, 40
 
 def make_inputs(shape, dtype=torch.float32):
     generator = torch.Generator().manual_seed(0)
-    sizes = [(*shape, C), (INNER, C), (INNER, ), (C, INNER), (C, )]
+    sizes = [(*shape, C), (INNER, C), (INNER,), (C, INNER), (C,)]
     return [torch.randn(*size, generator=generator, dtype=dtype).requires_grad_() for size in sizes]
 
 
@@ -23,7 +23,7 @@ def ordinary(x, weight1, bias1, weight2, bias2):
 
 @pytest.mark.parametrize('kept', [0, 2**23])
 @pytest.mark.parametrize('tokens', [1, 4, 1000])
-@pytest.mark.parametrize('shape', [(2, 9), (10, ), (1, 1)])
+@pytest.mark.parametrize('shape', [(2, 9), (10,), (1, 1)])
 @pytest.mark.parametrize('dtype, tolerance', [(torch.float32, 2e-6), (torch.float64, 1e-14)])
 def test_value_and_gradients(dtype, tolerance, shape, tokens, kept, monkeypatch):
     monkeypatch.setattr(module, 'TOKENS', tokens)
@@ -42,7 +42,7 @@ def test_value_and_gradients(dtype, tolerance, shape, tokens, kept, monkeypatch)
 def test_inner_values_of_many_tokens_are_not_kept(monkeypatch):
     def kept_for_backward():
         sizes = []
-        inputs = make_inputs((50, ))
+        inputs = make_inputs((50,))
         with torch.autograd.graph.saved_tensors_hooks(lambda x: sizes.append(x.numel()) or x, lambda x: x):
             feed_forward(*inputs)
         return sizes

@@ -66,9 +66,12 @@ def test_linear(dtype, leading, bias, add, relu):
     names = ['bias'] * bias + ['add'] * add
     extra = dict(bias=rand(6, dtype=dtype, seed=2), add=rand(*leading, 6, dtype=dtype, seed=3))
     inputs = [rand(*leading, 9, dtype=dtype), rand(6, 9, dtype=dtype, seed=1), *(extra[name] for name in names)]
-    check(lambda x, weight, *rest: linear(x, weight, relu=relu, **dict(zip(names, rest))),
-          lambda x, weight, *rest: reference_linear(x, weight, relu=relu, **dict(zip(names, rest))), inputs,
-          2e-6 if dtype == torch.float32 else 1e-14)
+    check(
+        lambda x, weight, *rest: linear(x, weight, relu=relu, **dict(zip(names, rest))),
+        lambda x, weight, *rest: reference_linear(x, weight, relu=relu, **dict(zip(names, rest))),
+        inputs,
+        2e-6 if dtype == torch.float32 else 1e-14,
+    )
     assert takes_onednn(lambda: linear(*inputs[:2])) == (dtype == torch.float32)
 
 
@@ -78,8 +81,11 @@ def test_linear_of_other_layouts(shape):
     x = rand(3, shape[1], 10).detach().transpose(1, 2)[:, ::2].requires_grad_()  # (3, 5, in), not contiguous
     weight = rand(shape[1], shape[0], seed=1).detach().T.requires_grad_()
     add = rand(1, 1, shape[0], seed=2).detach().expand(3, 5, -1).requires_grad_()
-    check(lambda x, weight, add: linear(x, weight, add=add),
-          lambda x, weight, add: F.linear(x, weight) + add, [x, weight, add])
+    check(
+        lambda x, weight, add: linear(x, weight, add=add),
+        lambda x, weight, add: F.linear(x, weight) + add,
+        [x, weight, add],
+    )
     grads = torch.autograd.grad(linear(x, weight).sum(), [x, weight])
     for mine, other in zip(grads, torch.autograd.grad(F.linear(x, weight).sum(), [x, weight])):
         assert torch.allclose(mine, other, rtol=1e-5, atol=1e-5)
@@ -99,9 +105,11 @@ def test_pointwise_conv(stride, memory_format, bias, add, relu):
         out = out if add is None else out + add
         return out.relu() if relu else out
 
-    check(lambda x, weight, *rest: pointwise_conv(x, weight, stride=stride, relu=relu, **dict(zip(names, rest))),
-          lambda x, weight, *rest: reference(x, weight, **dict(zip(names, rest))),
-          [x, rand(6, 9, 1, 1, seed=1), *(extra[name] for name in names)])
+    check(
+        lambda x, weight, *rest: pointwise_conv(x, weight, stride=stride, relu=relu, **dict(zip(names, rest))),
+        lambda x, weight, *rest: reference(x, weight, **dict(zip(names, rest))),
+        [x, rand(6, 9, 1, 1, seed=1), *(extra[name] for name in names)],
+    )
     out = pointwise_conv(x, rand(6, 9, 1, 1, seed=1), stride=stride)
     assert out.is_contiguous(memory_format=torch.channels_last)
     assert takes_onednn(lambda: pointwise_conv(x, rand(6, 9, 1, 1), stride=stride))
@@ -116,8 +124,10 @@ def test_products(dtype):
 
 @pytest.mark.parametrize('bias', BOOL)
 def test_modules_hold_the_weights_of_their_parents(bias):
-    for mine, parent, x in ((Linear(9, 6, bias=bias), nn.Linear(9, 6, bias=bias), rand(2, 5, 9)),
-                            (PointwiseConv(9, 6, bias=bias), nn.Conv2d(9, 6, 1, bias=bias), rand(2, 9, 4, 5))):
+    for mine, parent, x in (
+        (Linear(9, 6, bias=bias), nn.Linear(9, 6, bias=bias), rand(2, 5, 9)),
+        (PointwiseConv(9, 6, bias=bias), nn.Conv2d(9, 6, 1, bias=bias), rand(2, 9, 4, 5)),
+    ):
         mine.load_state_dict(parent.state_dict(), strict=True)
         assert torch.allclose(mine(x), parent(x), rtol=1e-5, atol=1e-6)
         assert takes_onednn(mine, x) and not takes_onednn(parent, x)
@@ -126,8 +136,12 @@ def test_modules_hold_the_weights_of_their_parents(bias):
 
 
 def test_no_rows_or_columns():
-    for x, weight in ((rand(0, 9), rand(6, 9)), (rand(2, 0, 9), rand(6, 9)), (rand(3, 9), rand(0, 9)),
-                      (rand(3, 0), rand(6, 0))):
+    for x, weight in (
+        (rand(0, 9), rand(6, 9)),
+        (rand(2, 0, 9), rand(6, 9)),
+        (rand(3, 9), rand(0, 9)),
+        (rand(3, 0), rand(6, 0)),
+    ):
         out = linear(x, weight, relu=True)
         assert torch.equal(out, F.linear(x, weight).relu())
         out.sum().backward()
@@ -153,7 +167,7 @@ def test_gradients_only_of_what_needs_them():
 
 def test_gradient_of_a_gradient_is_refused():
     x, weight = rand(5, 9), rand(6, 9)
-    grad, = torch.autograd.grad(linear(x, weight).square().sum(), x, create_graph=True)
+    (grad,) = torch.autograd.grad(linear(x, weight).square().sum(), x, create_graph=True)
     with pytest.raises(RuntimeError, match='once_differentiable'):
         grad.sum().backward()
 

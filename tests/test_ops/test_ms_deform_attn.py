@@ -32,6 +32,7 @@ def mmcv_attention(value, levels, locations, weights):
 
 def transformers_attention(value, levels, locations, weights):
     from transformers.models.mask2former.modeling_mask2former import multi_scale_deformable_attention
+
     return multi_scale_deformable_attention(value, levels, locations, weights)
 
 
@@ -66,15 +67,19 @@ def test_value_and_gradients(backend, peer, dtype, tolerance):
 
 
 @BACKEND
-@pytest.mark.parametrize('levels, sizes', [
-    ([(1, 1), (1, 1)], dict()),
-    ([(1, 7), (5, 1), (1, 1)], dict()),
-    ([(6, 9)], dict()),
-    (LEVELS, dict(batch_size=3)),
-    (LEVELS, dict(batch_size=1, tokens=1)),
-    (LEVELS, dict(tokens=275)),  # as many as are looked at
-    (LEVELS, dict(heads=1, width=1, points=1)),
-], ids=str)
+@pytest.mark.parametrize(
+    'levels, sizes',
+    [
+        ([(1, 1), (1, 1)], dict()),
+        ([(1, 7), (5, 1), (1, 1)], dict()),
+        ([(6, 9)], dict()),
+        (LEVELS, dict(batch_size=3)),
+        (LEVELS, dict(batch_size=1, tokens=1)),
+        (LEVELS, dict(tokens=275)),  # as many as are looked at
+        (LEVELS, dict(heads=1, width=1, points=1)),
+    ],
+    ids=str,
+)
 def test_shapes(backend, levels, sizes):
     check(backend, make_inputs(torch.float64, levels, **sizes), 1e-13, levels)
 
@@ -102,8 +107,11 @@ def test_points_that_are_no_places_spoil_only_what_they_make(backend, dtype, bad
     spoilt = output_and_gradients(lambda *x: ms_deform_attn(*x, backend=backend), inputs)
 
     out, grad_value, grad_locations, grad_weights = (x.clone() for x in spoilt)
-    for x, y in ((out.unflatten(-1, (4, 8)), clean[0].unflatten(-1, (4, 8))), (grad_locations, clean[2]),
-                 (grad_weights, clean[3])):
+    for x, y in (
+        (out.unflatten(-1, (4, 8)), clean[0].unflatten(-1, (4, 8))),
+        (grad_locations, clean[2]),
+        (grad_weights, clean[3]),
+    ):
         if bad != bad:
             assert x[1, 5, 2].isnan().any()
         x[1, 5, 2] = y[1, 5, 2]
@@ -116,8 +124,9 @@ def test_points_that_are_no_places_spoil_only_what_they_make(backend, dtype, bad
 
 @BACKEND
 def test_inputs_that_are_not_contiguous(backend):
-    inputs = [x.detach().transpose(0, 1).contiguous().transpose(0, 1).requires_grad_()
-              for x in make_inputs(torch.float64)]
+    inputs = [
+        x.detach().transpose(0, 1).contiguous().transpose(0, 1).requires_grad_() for x in make_inputs(torch.float64)
+    ]
     assert not any(x.is_contiguous() for x in inputs)
     check(backend, inputs, 1e-13)
 
@@ -167,15 +176,19 @@ def test_backend_that_does_not_exist_or_cannot_run():
 
 
 @BACKEND
-@pytest.mark.parametrize('levels, change', [
-    ([(3, 5), (6, 10), (11, 19)], {}),
-    ([(-3, -5), (6, 10), (11, 20)], {}),
-    ([(3, 5), (6, 10)], {}),
-    (LEVELS, dict(locations=(2, 17, 5, 3, 3, 2))),
-    (LEVELS, dict(locations=(1, 17, 4, 3, 3, 2))),
-    (LEVELS, dict(locations=(2, 17, 4, 2, 3, 2), weights=(2, 17, 4, 2, 3))),
-    (LEVELS, dict(weights=(2, 17, 4, 3, 2))),
-], ids=str)
+@pytest.mark.parametrize(
+    'levels, change',
+    [
+        ([(3, 5), (6, 10), (11, 19)], {}),
+        ([(-3, -5), (6, 10), (11, 20)], {}),
+        ([(3, 5), (6, 10)], {}),
+        (LEVELS, dict(locations=(2, 17, 5, 3, 3, 2))),
+        (LEVELS, dict(locations=(1, 17, 4, 3, 3, 2))),
+        (LEVELS, dict(locations=(2, 17, 4, 2, 3, 2), weights=(2, 17, 4, 2, 3))),
+        (LEVELS, dict(weights=(2, 17, 4, 3, 2))),
+    ],
+    ids=str,
+)
 def test_shapes_that_do_not_fit_are_refused(backend, levels, change):
     value, locations, weights = make_inputs(torch.float32)
     locations = torch.zeros(change.get('locations', locations.shape))
@@ -195,7 +208,8 @@ def test_operator_follows_the_rules_of_operators(dtype):
     torch.library.opcheck(native.attend, (inputs[0], flat(LEVELS), *inputs[1:]), atol=1e-2, rtol=1e-2)
     grad = torch.ones(2, 17, 32, dtype=dtype)
     torch.library.opcheck(
-        native.attend_backward, (grad, inputs[0].detach(), flat(LEVELS), *(x.detach() for x in inputs[1:])))
+        native.attend_backward, (grad, inputs[0].detach(), flat(LEVELS), *(x.detach() for x in inputs[1:]))
+    )
 
 
 class Module(nn.Module):

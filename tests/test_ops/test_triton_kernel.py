@@ -17,7 +17,8 @@ LEVELS = [(3, 5), (6, 9)]
 TOLERANCES = {torch.float64: 1e-13, torch.float32: 3e-6, torch.float16: 2e-3, torch.bfloat16: 2e-2}
 
 needs_triton = pytest.mark.skipif(
-    not triton_kernel.is_available(), reason='Triton is not installed (it has wheels for Linux only)')
+    not triton_kernel.is_available(), reason='Triton is not installed (it has wheels for Linux only)'
+)
 
 
 @pytest.fixture(scope='module')
@@ -66,7 +67,7 @@ def by_grid_sample(value, levels, locations, weights):
         for m in range(M):
             total, start = 0, 0
             for i, (h, w) in enumerate(levels):
-                level = value[b, start:start + h * w, m].T.reshape(1, Cm, h, w)
+                level = value[b, start : start + h * w, m].T.reshape(1, Cm, h, w)
                 grid = 2 * locations[None, b, :, m, i] - 1  # (1, T, R, 2)
                 samples = F.grid_sample(level, grid, align_corners=False)[0]  # (C/M, T, R)
                 total = total + (samples * weights[b, :, m, i]).sum(-1)
@@ -88,8 +89,10 @@ def expected_results(peer, value, levels, locations, weights, grad):
 
 def check(kernel, expected, value, levels, locations, weights, grad, tolerance):
     """Compare the kernel's result and gradients with ``expected``, each relative to the largest number in it."""
-    results = [kernel('forward', value, levels, locations, weights),
-               *kernel('backward', grad, value, levels, locations, weights)]
+    results = [
+        kernel('forward', value, levels, locations, weights),
+        *kernel('backward', grad, value, levels, locations, weights),
+    ]
     for mine, other, like in zip(results, expected, (value, value, locations, weights)):
         assert mine.dtype == like.dtype and mine.shape == other.shape
         assert (mine - other).abs().max() <= tolerance * other.abs().max()
@@ -128,11 +131,20 @@ def test_many_samples_of_a_cell_add_up_in_half_precision(kernel):
     assert (grad_value == 300).all()
 
 
-@pytest.mark.parametrize('changes', [
-    dict(width=24), dict(width=32), dict(width=8, heads=3), dict(width=3, tokens=5),
-    dict(tokens=1, batch_size=1), dict(tokens=67),
-    dict(levels=[(1, 7), (4, 1), (1, 1), (2, 3)], points=3), dict(heads=1, points=1, levels=[(5, 4)])],
-    ids=str)
+@pytest.mark.parametrize(
+    'changes',
+    [
+        dict(width=24),
+        dict(width=32),
+        dict(width=8, heads=3),
+        dict(width=3, tokens=5),
+        dict(tokens=1, batch_size=1),
+        dict(tokens=67),
+        dict(levels=[(1, 7), (4, 1), (1, 1), (2, 3)], points=3),
+        dict(heads=1, points=1, levels=[(5, 4)]),
+    ],
+    ids=str,
+)
 def test_sizes(kernel, changes):
     value, locations, weights, grad = (x.float() for x in make_inputs(**changes))
     check_against(by_grid_sample, kernel, value, changes.get('levels', LEVELS), locations, weights, grad, 1e-5)
@@ -149,9 +161,15 @@ def test_points_on_borders_and_on_cells(kernel):
 
 def test_inputs_need_not_be_contiguous(kernel):
     value, locations, weights, grad = (x.float() for x in make_inputs())
-    check_against(by_grid_sample, kernel, *(
-        x if x is LEVELS else x.transpose(0, 1).contiguous().transpose(0, 1)
-        for x in (value, LEVELS, locations, weights, grad)), TOLERANCES[torch.float32])
+    check_against(
+        by_grid_sample,
+        kernel,
+        *(
+            x if x is LEVELS else x.transpose(0, 1).contiguous().transpose(0, 1)
+            for x in (value, LEVELS, locations, weights, grad)
+        ),
+        TOLERANCES[torch.float32],
+    )
 
 
 @pytest.mark.parametrize('dtype', TOLERANCES, ids=str)
@@ -230,7 +248,8 @@ def test_compiles_for_gpus(architecture, kind, tmp_path, monkeypatch):
 
 
 def test_triton_is_imported_at_the_first_call_only():
-    code = ("import sys, mask2former.ops.triton_kernel as kernel; kernel.is_available(); "
-            "assert 'triton' not in sys.modules")
+    code = (
+        "import sys, mask2former.ops.triton_kernel as kernel; kernel.is_available(); assert 'triton' not in sys.modules"
+    )
     process = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True)
     assert process.returncode == 0, process.stderr

@@ -19,6 +19,7 @@ def _prepare() -> None:
 
 def _call(request: bytes) -> bytes:
     from mask2former.ops import triton_kernel
+
     name, arguments = torch.load(io.BytesIO(request), weights_only=True)
     reply = io.BytesIO()
     torch.save(getattr(triton_kernel, name)(*arguments), reply)

@@ -16,7 +16,7 @@ from mask2former.datasets.shapes import generate_shapes
 ROOT = Path(__file__).parents[2]
 SCRIPT = ROOT / 'tools' / 'analysis_tools' / 'benchmark_data.py'
 CONFIG = f"""
-_base_ = '{ROOT / "configs/_base_/datasets/coco_panoptic.py"}'
+_base_ = '{ROOT / 'configs/_base_/datasets/coco_panoptic.py'}'
 train_pipeline = [
     dict(type='LoadImage'),
     dict(type='LoadPanopticSegments'),
@@ -49,8 +49,22 @@ def tool() -> dict:
 
 def test_command_line(arguments, tmp_path):
     config, data_root = arguments
-    command = [sys.executable, str(SCRIPT), config, '--data-root', data_root, '--samples', '4', '--repeats', '1',
-               '--workers', '0', '1', '--json', str(tmp_path / 'figures.json')]
+    command = [
+        sys.executable,
+        str(SCRIPT),
+        config,
+        '--data-root',
+        data_root,
+        '--samples',
+        '4',
+        '--repeats',
+        '1',
+        '--workers',
+        '0',
+        '1',
+        '--json',
+        str(tmp_path / 'figures.json'),
+    ]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert '4 images: equal pixels and segments' in done.stdout
@@ -63,8 +77,13 @@ def test_command_line(arguments, tmp_path):
             assert 0 < row[side]['min'] <= row[side]['median'] <= row[side]['max']
             assert report[f'{side}: ms']['data preprocessor'] > 0
     assert report['ours: bytes'] > 4 * 96 * 96
-    assert list(report['ours: ms'])[1:-1] == ['LoadImage', 'LoadPanopticSegments', 'RandomFlip', 'LargeScaleJitter',
-                                              'PackSegInputs']
+    assert list(report['ours: ms'])[1:-1] == [
+        'LoadImage',
+        'LoadPanopticSegments',
+        'RandomFlip',
+        'LargeScaleJitter',
+        'PackSegInputs',
+    ]
 
 
 def test_both_sides_augment_alike(arguments, tool):
@@ -78,8 +97,10 @@ def test_both_sides_augment_alike(arguments, tool):
         difference = ours['inputs'][:, :height, :width].float() - theirs['inputs']
         assert difference.abs().mean() < 0.6, 'mmdet resizes float images: it does not round'
         flips.add(sample.flip)
-        images = [side.to_batch(dict(inputs=[packed['inputs']], data_samples=[packed['data_samples']]))[0]
-                  for side, packed in zip(sides.values(), (ours, theirs))]
+        images = [
+            side.to_batch(dict(inputs=[packed['inputs']], data_samples=[packed['data_samples']]))[0]
+            for side, packed in zip(sides.values(), (ours, theirs))
+        ]
         assert images[0].shape == images[1].shape == (1, 3, 96, 96) and images[0].dtype == torch.float32
     assert flips == {True, False}
 

@@ -20,17 +20,30 @@ def test_as_rgb_gives_three_channels(shape):
     assert (drawn == image.reshape(4, 5, -1)).all()
 
 
-@pytest.mark.parametrize('image', [
-    np.zeros((4, 5, 3), np.float32), np.zeros((4, 5, 4), np.uint8), np.zeros((3,), np.uint8),
-    np.zeros((0, 5, 3), np.uint8)])
+@pytest.mark.parametrize(
+    'image',
+    [
+        np.zeros((4, 5, 3), np.float32),
+        np.zeros((4, 5, 4), np.uint8),
+        np.zeros((3,), np.uint8),
+        np.zeros((0, 5, 3), np.uint8),
+    ],
+)
 def test_other_images_are_refused(image):
     with pytest.raises(ValueError, match='uint8'):
         as_rgb(image)
 
 
-@pytest.mark.parametrize('shape, size', [
-    ((128, 128), (512, 512)), ((64, 128), (256, 512)), ((600, 800), (600, 800)), ((1000, 4000), (400, 1600)),
-    ((1, 2000), (1, 1600))])
+@pytest.mark.parametrize(
+    'shape, size',
+    [
+        ((128, 128), (512, 512)),
+        ((64, 128), (256, 512)),
+        ((600, 800), (600, 800)),
+        ((1000, 4000), (400, 1600)),
+        ((1, 2000), (1, 1600)),
+    ],
+)
 def test_drawing_size(shape, size):
     assert drawing_size(shape, (512, 1600)) == size
 
@@ -81,7 +94,7 @@ def test_class_table_with_and_without_a_data_set():
     assert odd.name(0) == 'a b' and odd.name(1) == 'class 1'
     nothing = ClassTable()
     assert nothing.name(3) == 'class 3' and nothing.color(3) == generated_color(3) and nothing.isthing(3)
-    assert ClassTable(dict(classes=('cat', ), palette='random')).color(0) == generated_color(0)
+    assert ClassTable(dict(classes=('cat',), palette='random')).color(0) == generated_color(0)
 
 
 def test_instances_of_a_class_differ_and_the_first_has_its_colour():

@@ -48,7 +48,7 @@ def test_label_at_the_margin_stays_in_the_picture():
 def test_labels_of_crowded_segments_do_not_overlap():
     id_map = np.zeros((300, 400), np.int32)
     for i in range(10):  # narrower than their labels: all centres on one line would collide
-        id_map[:, 40 * i:40 * i + 40] = i + 1
+        id_map[:, 40 * i : 40 * i + 40] = i + 1
     texts = [f'number {i} 0.99' for i in range(10)]
     labels = place(id_map, texts)
     assert len(labels) == 10
@@ -90,14 +90,14 @@ def test_label_larger_than_the_picture():
 @pytest.mark.parametrize('background', [0, 128, 255])
 def test_text_has_contrast_on_any_colour(color, background):
     def luminance(rgb):
-        linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055)**2.4 for part in np.divide(rgb, 255)]
+        linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in np.divide(rgb, 255)]
         return np.dot((0.2126, 0.7152, 0.0722), linear)
 
     id_map = np.ones((100, 200), np.int32)
     labels = place_labels(id_map, ['name'], [color], FONT)
     drawn = draw_labels(np.full((100, 200, 3), background, np.uint8), labels, FONT)
     x0, y0, x1, y1 = labels[0].box
-    box = drawn[y0 + 1:y1 - 1, x0 + 1:x1 - 1].reshape(-1, 3)
+    box = drawn[y0 + 1 : y1 - 1, x0 + 1 : x1 - 1].reshape(-1, 3)
     ink, paper = box[box.sum(1).argmax()], box[box.sum(1).argmin()]
     assert (luminance(ink) + 0.05) / (luminance(paper) + 0.05) >= 7
 

@@ -55,7 +55,7 @@ def test_validation_draws_every_interval_th_image_of_each_epoch(tmp_path):
     for _ in range(2):
         hook.before_val_epoch(runner)
         for start in range(0, 7, 2):
-            hook.after_val_iter(runner, start // 2, outputs=outputs[start:start + 2])
+            hook.after_val_iter(runner, start // 2, outputs=outputs[start : start + 2])
         assert names(tmp_path / 'out') == ['0.jpg', '3.jpg', '6.jpg']
 
 
@@ -79,7 +79,11 @@ def test_without_a_folder_the_backends_get_the_pictures(tmp_path):
     hook.before_test_epoch(runner)
     hook.after_test_iter(runner, 0, outputs=outputs)
     assert sorted(file.name for file in (tmp_path / 'run').rglob('*.png')) == [
-        'test_img_1.png', 'test_img_2.png', 'val_img_1_100.png', 'val_img_2_100.png']
+        'test_img_1.png',
+        'test_img_2.png',
+        'val_img_1_100.png',
+        'val_img_2_100.png',
+    ]
 
 
 def test_draws_nothing_unless_told_to(tmp_path):

@@ -14,19 +14,20 @@ from mask2former.visualization import SegLocalVisualizer
 from mask2former.visualization.draw import drawing_size
 
 META = dict(
-    classes=('person', 'car', 'sky'), isthing=(True, True, False), palette=[(220, 20, 60), (0, 0, 142), (70, 130, 180)])
+    classes=('person', 'car', 'sky'), isthing=(True, True, False), palette=[(220, 20, 60), (0, 0, 142), (70, 130, 180)]
+)
 FIELDS = ('gt_panoptic_seg', 'gt_segments', 'pred_panoptic_seg', 'pred_instances', 'pred_sem_seg')
 
 
 def make_sample(height, width, fields=FIELDS, num_instances=2):
     """Things in a row on the lower half, sky on the upper half, void between."""
     ids = np.zeros((height, width), np.int32)
-    ids[:height // 2] = 1
+    ids[: height // 2] = 1
     infos = [dict(id=1, label=2, isthing=False)]
     masks = np.zeros((num_instances, height, width), bool)
     step = max(1, width // max(1, num_instances))
     for i in range(num_instances):
-        masks[i, height // 2 + 2:, i * step:i * step + step] = True
+        masks[i, height // 2 + 2 :, i * step : i * step + step] = True
         ids[masks[i]] = i + 2
         infos.append(dict(id=i + 2, label=i % 2, isthing=True))
     labels = torch.arange(num_instances) % 2
@@ -36,16 +37,20 @@ def make_sample(height, width, fields=FIELDS, num_instances=2):
     id_map = torch.from_numpy(ids[None])
     values = dict(
         gt_panoptic_seg=PixelData(
-            metainfo=dict(segments_info=[dict(info, iscrowd=0) for info in infos]), id_map=id_map),
+            metainfo=dict(segments_info=[dict(info, iscrowd=0) for info in infos]), id_map=id_map
+        ),
         gt_segments=InstanceData(labels=labels, masks=torch.from_numpy(masks)),
         pred_panoptic_seg=PixelData(
-            metainfo=dict(segments_info=[dict(info, score=0.97) for info in infos]), id_map=id_map),
+            metainfo=dict(segments_info=[dict(info, score=0.97) for info in infos]), id_map=id_map
+        ),
         pred_instances=InstanceData(
             labels=labels,
             scores=torch.linspace(1, 0.1, num_instances),
             bboxes=torch.zeros(num_instances, 4),
-            masks=as_rle(masks)),
-        pred_sem_seg=PixelData(sem_seg=torch.from_numpy(sem_seg[None])))
+            masks=as_rle(masks),
+        ),
+        pred_sem_seg=PixelData(sem_seg=torch.from_numpy(sem_seg[None])),
+    )
     sample = DetDataSample()
     for name in fields:
         setattr(sample, name, values[name])
@@ -104,8 +109,8 @@ def test_gray_images(visualizer, shape):
 
 
 def test_panels_have_the_colours_of_the_classes(visualizer):
-    visualizer.alpha = 1.
-    drawn = visualizer.draw_datasample(gray(600, 600), make_sample(600, 600, ('pred_sem_seg', )))
+    visualizer.alpha = 1.0
+    drawn = visualizer.draw_datasample(gray(600, 600), make_sample(600, 600, ('pred_sem_seg',)))
     panel = drawn[-600:, -600:]
     assert panel[20, 20].tolist() == list(META['palette'][2])
     assert panel[500, 20].tolist() == list(META['palette'][0])
@@ -113,16 +118,16 @@ def test_panels_have_the_colours_of_the_classes(visualizer):
 
 
 def test_instances_of_one_class_differ(visualizer):
-    visualizer.alpha = 1.
-    drawn = visualizer.draw_datasample(gray(600, 600), make_sample(600, 600, ('pred_panoptic_seg', ), 6))
+    visualizer.alpha = 1.0
+    drawn = visualizer.draw_datasample(gray(600, 600), make_sample(600, 600, ('pred_panoptic_seg',), 6))
     panel = drawn[-600:, -600:]
     assert len({tuple(panel[590, 100 * i + 10]) for i in range(6)}) == 6
 
 
 def test_low_scores_are_left_out(visualizer):
-    sample = make_sample(600, 600, ('pred_instances', ))  # scores 1.0 and 0.1
+    sample = make_sample(600, 600, ('pred_instances',))  # scores 1.0 and 0.1
     low = visualizer.draw_datasample(gray(600, 600), sample, pred_score_thr=0.3)[-600:, -600:]
-    all_ = visualizer.draw_datasample(gray(600, 600), sample, pred_score_thr=0.)[-600:, -600:]
+    all_ = visualizer.draw_datasample(gray(600, 600), sample, pred_score_thr=0.0)[-600:, -600:]
     assert low[590, 580].tolist() == [100] * 3 and all_[590, 580].tolist() != [100] * 3
 
 
@@ -139,7 +144,8 @@ def test_no_instance_crowd_unlisted_and_many(visualizer):
 def test_all_void(visualizer):
     sample = DetDataSample()
     sample.pred_panoptic_seg = PixelData(
-        metainfo=dict(segments_info=[]), id_map=torch.zeros(1, 600, 600, dtype=torch.int32))
+        metainfo=dict(segments_info=[]), id_map=torch.zeros(1, 600, 600, dtype=torch.int32)
+    )
     sample.pred_sem_seg = PixelData(sem_seg=torch.full((1, 600, 600), 255))
     drawn = visualizer.draw_datasample(gray(600, 600), sample)
     assert (drawn[-600:, -600:] < 60).all(), 'void is darker than the image'
@@ -157,10 +163,10 @@ def test_unicode_and_odd_names(visualizer, names):
 
 def test_another_size_is_refused(visualizer):
     with pytest.raises(ValueError, match=r'Panoptic.*\(30, 40\).*\(60, 80\)'):
-        visualizer.draw_datasample(gray(60, 80), make_sample(30, 40, ('pred_panoptic_seg', )))
+        visualizer.draw_datasample(gray(60, 80), make_sample(30, 40, ('pred_panoptic_seg',)))
 
 
-@pytest.mark.parametrize('options', [dict(alpha=2.), dict(panel_sides=(600, 500)), dict(panel_sides=(0, 500))])
+@pytest.mark.parametrize('options', [dict(alpha=2.0), dict(panel_sides=(600, 500)), dict(panel_sides=(0, 500))])
 def test_bad_options_are_refused(options):
     with pytest.raises(ValueError):
         SegLocalVisualizer(**options)
@@ -187,7 +193,7 @@ def test_show_opens_a_window_with_the_name(visualizer, monkeypatch):
 
 
 def test_run_lengths_and_bitmaps_are_drawn_alike(visualizer):
-    sample = make_sample(90, 120, ('pred_instances', ), 4)
+    sample = make_sample(90, 120, ('pred_instances',), 4)
     encoded = visualizer.draw_datasample(gray(90, 120), sample)
     masks = np.stack([mask_utils.decode(mask) for mask in sample.pred_instances.masks])
     sample.pred_instances.masks = torch.from_numpy(masks).bool()
@@ -196,6 +202,6 @@ def test_run_lengths_and_bitmaps_are_drawn_alike(visualizer):
 
 def test_no_instances_are_drawn_as_the_image(visualizer):
     for count, threshold in ((0, 0.3), (2, 2.0)):
-        sample = make_sample(600, 800, ('pred_instances', ), count)
+        sample = make_sample(600, 800, ('pred_instances',), count)
         drawn = visualizer.draw_datasample(gray(600, 800), sample, pred_score_thr=threshold)
         assert np.array_equal(drawn[100:600, 850:1500], drawn[100:600, 50:700])

@@ -36,8 +36,12 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--batch-size', type=int, default=1)
     parser.add_argument('--segments', type=int, default=12, help='segments of an image; default: 12')
     parser.add_argument('--queries', type=int, help="number of queries; default: the config's")
-    parser.add_argument('--outputs', nargs='+', default=['panoptic', 'instance'],
-                        help='what is predicted: some of panoptic instance semantic; default: panoptic instance')
+    parser.add_argument(
+        '--outputs',
+        nargs='+',
+        default=['panoptic', 'instance'],
+        help='what is predicted: some of panoptic instance semantic; default: panoptic instance',
+    )
     parser.add_argument('--peers', nargs='*', default=[], choices=['mmdet', 'transformers'])
     parser.add_argument('--repeats', type=int, default=5, help='steps that count; default: 5')
     parser.add_argument('--warm-up', type=int, default=2, help='steps before them; default: 2')
@@ -72,8 +76,13 @@ class Process:
     def __init__(self, name: str, folder: str) -> None:
         self.name = name
         self.log = open(Path(folder) / f'{name}.log', 'w+')
-        self.process = subprocess.Popen([sys.executable, '-m', 'mask2former.analysis.worker', name, folder],
-                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.log, text=True)
+        self.process = subprocess.Popen(
+            [sys.executable, '-m', 'mask2former.analysis.worker', name, folder],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self.log,
+            text=True,
+        )
 
     def ask(self, word: str) -> dict:
         """Have something done, and its answer."""
@@ -137,9 +146,17 @@ def measure(spec: dict, repeats: int, warm_up: int, profile: bool = False) -> li
             for process in processes:
                 process.close()
     return [
-        dict(name=name, mode=spec['mode'], size=size_name(spec['size']), batch_size=spec['batch_size'],
-             seconds_median=statistics.median(seconds[name]), seconds_min=min(seconds[name]),
-             seconds_max=max(seconds[name]), peak_mb=peaks[name]) for name in names
+        dict(
+            name=name,
+            mode=spec['mode'],
+            size=size_name(spec['size']),
+            batch_size=spec['batch_size'],
+            seconds_median=statistics.median(seconds[name]),
+            seconds_min=min(seconds[name]),
+            seconds_max=max(seconds[name]),
+            peak_mb=peaks[name],
+        )
+        for name in names
     ]
 
 
@@ -158,16 +175,20 @@ def print_results(results: list[dict], title: str) -> None:
         table.add_row(
             result['name'],
             f'{result["seconds_median"]:.3f} ({result["seconds_min"]:.3f} - {result["seconds_max"]:.3f})',
-            f'{result["peak_mb"]:.0f}', f'{results[0]["seconds_median"] / result["seconds_median"]:.2f}',
-            f'{results[0]["peak_mb"] / result["peak_mb"]:.2f}')
+            f'{result["peak_mb"]:.0f}',
+            f'{results[0]["seconds_median"] / result["seconds_median"]:.2f}',
+            f'{results[0]["peak_mb"] / result["peak_mb"]:.2f}',
+        )
     Console().print(table)
 
 
 def plot_scaling(rows: list[dict], path: str) -> None:
     """Draw seconds and memory against each quantity that was varied."""
     import matplotlib
+
     matplotlib.use('Agg')
     from matplotlib import pyplot as plt
+
     figure, axes = plt.subplots(2, len(SCALING), figsize=(4 * len(SCALING), 6), squeeze=False)
     for column, quantity in enumerate(SCALING):
         for name in dict.fromkeys(row['name'] for row in rows):
@@ -187,8 +208,11 @@ def plot_scaling(rows: list[dict], path: str) -> None:
 def main() -> None:
     args = parse_args()
     spec = dict(
-        vars(args), config=str(Path(args.config).resolve()), size=parse_size(args.size),
-        ori_size=parse_size(args.ori_size) if args.ori_size else None)
+        vars(args),
+        config=str(Path(args.config).resolve()),
+        size=parse_size(args.size),
+        ori_size=parse_size(args.ori_size) if args.ori_size else None,
+    )
     if not args.scaling:
         results = measure(spec, args.repeats, args.warm_up, args.profile)
         print_results(results, f'{args.mode}, {args.size}, batch {args.batch_size}, {args.device}')

@@ -54,7 +54,7 @@ def fit(mask: np.ndarray, height: int, width: int) -> np.ndarray:
     """Cut or fill a mask to a size."""
     result = np.zeros((height, width), dtype=np.uint8)
     part = mask[:height, :width]
-    result[:part.shape[0], :part.shape[1]] = part
+    result[: part.shape[0], : part.shape[1]] = part
     return result
 
 
@@ -73,8 +73,13 @@ def make_pools(source: COCO, rng: np.random.Generator) -> dict[int, tuple[list[d
                 mask = disturb(fit(source.annToMask(annotation), image['height'], image['width']), rng)
                 rle = mask_utils.encode(np.asfortranarray(mask))
                 if mask.any():
-                    pool.append(dict(category_id=annotation['category_id'], segmentation=rle,
-                                     bbox=mask_utils.toBbox(rle).tolist()))
+                    pool.append(
+                        dict(
+                            category_id=annotation['category_id'],
+                            segmentation=rle,
+                            bbox=mask_utils.toBbox(rle).tolist(),
+                        )
+                    )
     return pools
 
 
@@ -107,8 +112,7 @@ def make_case(ann_file: str, num_images: int, per_image: int) -> tuple[dict, lis
 
 
 def run_ours(truth: COCO, detections: list[dict], kind: str) -> list[float]:
-    result = average_precision(
-        truth, detections, kind, sorted(truth.imgs), sorted(truth.cats), (1, 10, 100), FAST)
+    result = average_precision(truth, detections, kind, sorted(truth.imgs), sorted(truth.cats), (1, 10, 100), FAST)
     return [result[name] for name in NAMES]
 
 
@@ -118,7 +122,7 @@ def run_pycocotools(truth: COCO, detections: list[dict], kind: str) -> list[floa
         evaluation.evaluate()
         evaluation.accumulate()
         evaluation.summarize()
-    return evaluation.stats[:len(NAMES)].tolist()
+    return evaluation.stats[: len(NAMES)].tolist()
 
 
 def compare(truth: dict, detections: list[dict], kind: str, repeats: int) -> dict:
@@ -145,8 +149,12 @@ def compare(truth: dict, detections: list[dict], kind: str, repeats: int) -> dic
     difference = max(abs(a - b) for a, b in zip(*results.values()))
     if difference > 1e-9:
         raise DataError(f'The two evaluators differ by {difference} for {kind}.')
-    return dict(**report, ratio=report[PLAIN]['median'] / report['ours']['median'], mAP=results['ours'][0],
-                difference=difference)
+    return dict(
+        **report,
+        ratio=report[PLAIN]['median'] / report['ours']['median'],
+        mAP=results['ours'][0],
+        difference=difference,
+    )
 
 
 def main() -> None:
@@ -162,15 +170,23 @@ def main() -> None:
         raise FileNotFoundError(f"The ground truth '{args.ann_file}' is not there: give --ann-file.")
 
     truth, detections = make_case(args.ann_file, args.images, args.detections)
-    report = dict(images=len(truth['images']), annotations=len(truth['annotations']), detections=len(detections),
-                  repeats=args.repeats)
+    report = dict(
+        images=len(truth['images']),
+        annotations=len(truth['annotations']),
+        detections=len(detections),
+        repeats=args.repeats,
+    )
     print(', '.join(f'{value} {name}' for name, value in report.items()))
     for kind in args.kinds:
         row = report[kind] = compare(truth, detections, kind, args.repeats)
-        cells = ', '.join(f'{name} {row[name]["median"]:.2f} s ({row[name]["min"]:.2f}-{row[name]["max"]:.2f})'
-                          for name in ('ours', PLAIN))
-        print(f'{kind}: {cells}, ratio {row["ratio"]:.2f}, mAP {row["mAP"]:.4f}, difference {row["difference"]:.0e}',
-              flush=True)
+        cells = ', '.join(
+            f'{name} {row[name]["median"]:.2f} s ({row[name]["min"]:.2f}-{row[name]["max"]:.2f})'
+            for name in ('ours', PLAIN)
+        )
+        print(
+            f'{kind}: {cells}, ratio {row["ratio"]:.2f}, mAP {row["mAP"]:.4f}, difference {row["difference"]:.0e}',
+            flush=True,
+        )
     if args.json:
         Path(args.json).write_text(json.dumps(report, indent=1))
 

@@ -80,10 +80,12 @@ def build(config: str, data_root: str, num_samples: int | None, plain: bool = Fa
     if jitter is None:
         raise DataError(f"The training pipeline of '{config}' has no LargeScaleJitter; give a config which has.")
     if plain:
-        longest = max(max(image['height'], image['width']) for image in
-                      json.loads((Path(data_root) / cfg.ann_file).read_text())['images'])
+        longest = max(
+            max(image['height'], image['width'])
+            for image in json.loads((Path(data_root) / cfg.ann_file).read_text())['images']
+        )
         side = -(-longest // 32) * 32  # a multiple of 32, to which the preprocessors pad
-        jitter.update(scale=(longest, longest), crop_size=(side, side), ratio_range=(1., 1.))
+        jitter.update(scale=(longest, longest), crop_size=(side, side), ratio_range=(1.0, 1.0))
     with DefaultScope.overwrite_default_scope('mask2former'):
         ours = DATASETS.build(cfg)
     preprocessor = SegDataPreprocessor()
@@ -97,7 +99,8 @@ def build(config: str, data_root: str, num_samples: int | None, plain: bool = Fa
     images = [image for image in places[0] if image in places[1]][:num_samples]
     return dict(
         ours=Side(ours, [places[0][image] for image in images], our_batch),
-        mmdet=Side(theirs, [places[1][image] for image in images], mmdet_batch))
+        mmdet=Side(theirs, [places[1][image] for image in images], mmdet_batch),
+    )
 
 
 def build_mmdet(cfg: Config, jitter: Config, metainfo: dict) -> tuple[BaseDataset, Callable]:
@@ -105,15 +108,19 @@ def build_mmdet(cfg: Config, jitter: Config, metainfo: dict) -> tuple[BaseDatase
     isthing = metainfo['isthing']
     if list(isthing) != sorted(isthing, reverse=True):
         raise DataError(f"'{cfg.ann_file}' has stuff before things, which mmdet cannot read; give another data set.")
-    things, stuff = ([name for name, thing in zip(metainfo['classes'], isthing) if thing == kind]
-                     for kind in (True, False))
+    things, stuff = (
+        [name for name, thing in zip(metainfo['classes'], isthing) if thing == kind] for kind in (True, False)
+    )
     config = Config.fromfile(str(MMDET_CONFIG))
     theirs = config.train_dataloader.dataset
     theirs.update(
-        data_root=cfg.data_root, ann_file=cfg.ann_file, data_prefix=cfg.data_prefix,
-        metainfo=dict(classes=(*things, *stuff), thing_classes=tuple(things), stuff_classes=tuple(stuff)))
+        data_root=cfg.data_root,
+        ann_file=cfg.ann_file,
+        data_prefix=cfg.data_prefix,
+        metainfo=dict(classes=(*things, *stuff), thing_classes=tuple(things), stuff_classes=tuple(stuff)),
+    )
     size = tuple(jitter.crop_size)
-    flip = next((step for step in cfg.pipeline if step.type == 'RandomFlip'), dict(prob=0.))
+    flip = next((step for step in cfg.pipeline if step.type == 'RandomFlip'), dict(prob=0.0))
     for step in theirs.pipeline:
         if step.type == 'RandomFlip':
             step.update(flip)
@@ -129,8 +136,11 @@ def build_mmdet(cfg: Config, jitter: Config, metainfo: dict) -> tuple[BaseDatase
     def batch(data: dict) -> tuple[torch.Tensor, list]:
         data = preprocessor(data, training=True)
         return data['inputs'], [
-            preprocess_panoptic_gt(s.gt_instances.labels, s.gt_instances.masks, s.gt_sem_seg.sem_seg, len(things),
-                                   len(stuff)) for s in data['data_samples']]
+            preprocess_panoptic_gt(
+                s.gt_instances.labels, s.gt_instances.masks, s.gt_sem_seg.sem_seg, len(things), len(stuff)
+            )
+            for s in data['data_samples']
+        ]
 
     return dataset, batch
 
@@ -152,14 +162,16 @@ def check_equal(sides: dict[str, Side]) -> int:
         for name, sample in dict(ours=ours, mmdet=theirs).items():
             _, [(labels, masks)] = sides[name].to_batch(pseudo_collate([sample]))
             masks = masks[:, :height, :width].bool()
-            segments.append(sorted((int(label), mask.numpy().tobytes()) for label, mask in zip(labels, masks)
-                                   if mask.any()))
+            segments.append(
+                sorted((int(label), mask.numpy().tobytes()) for label, mask in zip(labels, masks) if mask.any())
+            )
         if segments[0] != segments[1]:
             raise DataError(f"The two pipelines give different segments of '{path}'.")
         checked += 1
     if not checked:
-        raise DataError('None of the images has the longest side of the data set, so none could be checked; give more '
-                        '--samples.')
+        raise DataError(
+            'None of the images has the longest side of the data set, so none could be checked; give more --samples.'
+        )
     return checked
 
 
@@ -176,8 +188,12 @@ def run_batches(side: Side) -> int:
 def worker_run(side: Side, workers: int, batch_size: int) -> Callable[[Side], int]:
     """Load all samples through ``workers`` processes, which stay for the next run."""
     loader = DataLoader(
-        Subset(side.dataset, side.indices), batch_size, num_workers=workers, collate_fn=pseudo_collate,
-        persistent_workers=True)
+        Subset(side.dataset, side.indices),
+        batch_size,
+        num_workers=workers,
+        collate_fn=pseudo_collate,
+        persistent_workers=True,
+    )
     return lambda side: sum(len(data['inputs']) for data in loader)
 
 
@@ -252,8 +268,10 @@ def main() -> None:
         sizes = [len(pickle.dumps(sample, protocol=5)) for sample in side.samples()]
         report[f'{name}: bytes'] = sum(sizes) / len(sizes)
         report[f'{name}: ms'] = split_time(side, args.repeats)
-        print(f'{name}: {report[f"{name}: bytes"] / 2**20:.1f} MiB a sample; ms:',
-              ', '.join(f'{step} {spent:.2f}' for step, spent in report[f'{name}: ms'].items()))
+        print(
+            f'{name}: {report[f"{name}: bytes"] / 2**20:.1f} MiB a sample; ms:',
+            ', '.join(f'{step} {spent:.2f}' for step, spent in report[f'{name}: ms'].items()),
+        )
     if args.json:
         Path(args.json).write_text(json.dumps(report, indent=1))
 

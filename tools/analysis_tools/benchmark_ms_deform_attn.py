@@ -43,15 +43,24 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--device', default='cuda' if torch.cuda.is_available() else 'cpu', help='default: %(default)s')
     parser.add_argument(
-        '--sizes', nargs='+', type=parse_size, default=[(512, 512), (800, 1333), (1024, 1024)], metavar='HxW',
-        help='image sizes (default: 512 800x1333 1024)')
+        '--sizes',
+        nargs='+',
+        type=parse_size,
+        default=[(512, 512), (800, 1333), (1024, 1024)],
+        metavar='HxW',
+        help='image sizes (default: 512 800x1333 1024)',
+    )
     parser.add_argument('--backends', nargs='+', metavar='NAME', help='default: all that run on the device')
     parser.add_argument(
-        '--dtype', choices=['float32', 'bfloat16', 'float16'], default='float32',
-        help='of the values; locations and weights stay in float32, as under autocast (default: %(default)s)')
+        '--dtype',
+        choices=['float32', 'bfloat16', 'float16'],
+        default='float32',
+        help='of the values; locations and weights stay in float32, as under autocast (default: %(default)s)',
+    )
     parser.add_argument('--batch-size', type=positive, default=1, help='default: %(default)s')
     parser.add_argument(
-        '--repeats', type=positive, default=20, help='timed calls of each backend (default: %(default)s)')
+        '--repeats', type=positive, default=20, help='timed calls of each backend (default: %(default)s)'
+    )
     parser.add_argument('--warmup', type=positive, default=3, help='calls before those (default: %(default)s)')
     parser.add_argument('--json', metavar='FILE', help='write the figures there, too')
     return parser.parse_args()
@@ -65,9 +74,14 @@ def make_inputs(size: tuple[int, int], batch_size: int, dtype: torch.dtype, devi
     """
     level_shapes = [(math.ceil(size[0] / stride), math.ceil(size[1] / stride)) for stride in STRIDES]
     generator = torch.Generator().manual_seed(0)
-    centres = torch.cat([
-        torch.stack(torch.meshgrid((torch.arange(w) + 0.5) / w, (torch.arange(h) + 0.5) / h, indexing='xy'), dim=-1)
-        .flatten(0, 1) for h, w in level_shapes])  # (S, 2)
+    centres = torch.cat(
+        [
+            torch.stack(
+                torch.meshgrid((torch.arange(w) + 0.5) / w, (torch.arange(h) + 0.5) / h, indexing='xy'), dim=-1
+            ).flatten(0, 1)
+            for h, w in level_shapes
+        ]
+    )  # (S, 2)
     S, levels = len(centres), len(STRIDES)
     cells = torch.randn(batch_size, S, HEADS, levels, POINTS, 2, generator=generator) * POINTS
     level_wh = torch.tensor([(w, h) for h, w in level_shapes])[:, None]  # (L, 1, 2)
@@ -126,7 +140,8 @@ def benchmark(size: tuple[int, int], backends: list[str], args: argparse.Namespa
 def format_table(rows: list[dict]) -> str:
     cells = [COLUMNS] + [
         tuple('-' if row[c] is None else f'{row[c]:.2f}' if isinstance(row[c], float) else str(row[c]) for c in COLUMNS)
-        for row in rows]
+        for row in rows
+    ]
     widths = [max(map(len, column)) for column in zip(*cells)]
     return '\n'.join('  '.join(cell.rjust(width) for cell, width in zip(line, widths)) for line in cells)
 
@@ -141,8 +156,13 @@ def main() -> None:
         raise SystemExit(f'Error: {", ".join(missing)} cannot run on {device} here; available: {", ".join(there)}.')
     setup = dict(
         device=torch.cuda.get_device_name(device) if device.type == 'cuda' else platform.processor() or 'cpu',
-        threads=torch.get_num_threads(), torch=torch.__version__, dtype=args.dtype, batch_size=args.batch_size,
-        repeats=args.repeats, warmup=args.warmup)
+        threads=torch.get_num_threads(),
+        torch=torch.__version__,
+        dtype=args.dtype,
+        batch_size=args.batch_size,
+        repeats=args.repeats,
+        warmup=args.warmup,
+    )
     print(', '.join(f'{key} {value}' for key, value in setup.items()))
     rows = [row for size in args.sizes for row in benchmark(size, backends, args)]
     print(format_table(rows))

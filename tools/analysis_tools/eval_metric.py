@@ -26,10 +26,17 @@ def main() -> None:
     parser = config_parser('Evaluate results of tools/test.py --out.')
     parser.add_argument('results', help='file of tools/test.py --out')
     parser.add_argument('--out', metavar='F.json', help='write the metrics to this file')
-    parser.add_argument('--submission', choices=['panoptic', 'instance', 'semantic'],
-                        help='write the file for a test server; needs no annotations, evaluates nothing')
-    parser.add_argument('--submission-format', choices=['coco', 'cityscapes'], default='coco',
-                        help="whose test server, default: %(default)s; 'semantic' is Cityscapes' only")
+    parser.add_argument(
+        '--submission',
+        choices=['panoptic', 'instance', 'semantic'],
+        help='write the file for a test server; needs no annotations, evaluates nothing',
+    )
+    parser.add_argument(
+        '--submission-format',
+        choices=['coco', 'cityscapes'],
+        default='coco',
+        help="whose test server, default: %(default)s; 'semantic' is Cityscapes' only",
+    )
     parser.add_argument('--submission-dir', metavar='D', default='submission', help='folder of that file')
     parser.add_argument('--submission-name', metavar='N', default='mask2former', help='name in that file')
     args = parser.parse_args()
@@ -51,8 +58,10 @@ def main() -> None:
     place_of = {dataset.get_data_info(place)['img_id']: place for place in range(len(dataset))}
     unknown = [result['img_id'] for result in results if result['img_id'] not in place_of]
     if unknown or len(results) != len(place_of):
-        raise DataError(f"'{args.results}' has {len(results)} results, {len(unknown)} of them of images that the test "
-                        f'set of {args.config}, which has {len(place_of)}, lacks: give the config of the test.')
+        raise DataError(
+            f"'{args.results}' has {len(results)} results, {len(unknown)} of them of images that the test "
+            f'set of {args.config}, which has {len(place_of)}, lacks: give the config of the test.'
+        )
     evaluator = Evaluator(cfg.test_evaluator)
     evaluator.dataset_meta = dataset.metainfo
     for result in results:

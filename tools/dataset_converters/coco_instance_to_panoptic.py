@@ -38,9 +38,18 @@ def main() -> None:
         classes = add_class(classes, args.background, isthing=False)
     paths = [source.image for source in sources.values()]
     samples = make_samples(args, paths, args.images, list(sources.values()), [[path] for path in paths], list(sources))
-    print(write_layout(
-        samples, read_scene, CocoMeaning(stuff), with_colours(classes), args.out,
-        background=id_of(classes, args.background) if args.background else None, copy=args.copy, jobs=args.jobs))
+    print(
+        write_layout(
+            samples,
+            read_scene,
+            CocoMeaning(stuff),
+            with_colours(classes),
+            args.out,
+            background=id_of(classes, args.background) if args.background else None,
+            copy=args.copy,
+            jobs=args.jobs,
+        )
+    )
 
 
 if __name__ == '__main__':

@@ -36,10 +36,19 @@ def main() -> None:
     parser.add_argument('annotations', type=Path, help="folder of LabelMe's JSON files")
     add_layout_flags(parser)
     parser.add_argument('--stuff', nargs='+', default=[], metavar='LABEL', help='labels that are stuff')
-    parser.add_argument('--labels', metavar='TXT', help='file with the labels in the order of the classes, one a line; '
-                        'without it, all labels in alphabetical order')
-    parser.add_argument('--void', nargs='*', default=['__ignore__'], metavar='LABEL', help='labels that mean nothing '
-                        '(default: __ignore__)')
+    parser.add_argument(
+        '--labels',
+        metavar='TXT',
+        help='file with the labels in the order of the classes, one a line; '
+        'without it, all labels in alphabetical order',
+    )
+    parser.add_argument(
+        '--void',
+        nargs='*',
+        default=['__ignore__'],
+        metavar='LABEL',
+        help='labels that mean nothing (default: __ignore__)',
+    )
     parser.add_argument('--images', metavar='DIR', help='where the images are, if not where the JSON files say')
     parser.add_argument('--smaller-on-top', action='store_true', help='smaller shapes lie over larger ones')
     args = parser.parse_args()
@@ -53,10 +62,18 @@ def main() -> None:
     if args.background:
         classes = add_class(classes, args.background, isthing=False)
     files = [[file for file in (source.annotation, source.image) if file] for source in sources]
-    print(write_layout(
-        make_samples(args, names, args.annotations, sources, files), read_scene,
-        LabelMeaning(category_ids, args.smaller_on_top), with_colours(classes), args.out,
-        background=id_of(classes, args.background) if args.background else None, copy=args.copy, jobs=args.jobs))
+    print(
+        write_layout(
+            make_samples(args, names, args.annotations, sources, files),
+            read_scene,
+            LabelMeaning(category_ids, args.smaller_on_top),
+            with_colours(classes),
+            args.out,
+            background=id_of(classes, args.background) if args.background else None,
+            copy=args.copy,
+            jobs=args.jobs,
+        )
+    )
 
 
 if __name__ == '__main__':

@@ -11,7 +11,8 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--num-train', type=int, default=1600, help='training images')
     parser.add_argument('--num-val', type=int, default=200, help='validation images')
     parser.add_argument(
-        '--size', type=int, nargs='+', default=[192], metavar='PIXELS', help='side, or height and width, of the images')
+        '--size', type=int, nargs='+', default=[192], metavar='PIXELS', help='side, or height and width, of the images'
+    )
     parser.add_argument('--seed', type=int, default=0, help='other seeds give other images')
     parser.add_argument('--num-workers', type=int, default=2, help='threads that draw')
     args = parser.parse_args()
@@ -29,7 +30,8 @@ def main() -> None:
             num_val=args.num_val,
             size=(args.size[0], args.size[-1]),
             seed=args.seed,
-            num_workers=args.num_workers)
+            num_workers=args.num_workers,
+        )
     except (ValueError, FileExistsError) as error:
         raise SystemExit(f'Error: {error}') from None
 

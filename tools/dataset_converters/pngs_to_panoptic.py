@@ -39,19 +39,32 @@ def main() -> None:
     group = parser.add_mutually_exclusive_group()
     group.add_argument('--instances', metavar='DIR', help='instance-id PNG files')
     group.add_argument('--mask-dirs', metavar='DIR', help='folders of binary PNG files')
-    parser.add_argument('--classes', nargs='+', default=[], metavar='ID=NAME', help='ID=NAME for stuff, ID=NAME:thing '
-                        'for a thing, or one JSON file: a list of {"id", "name", "isthing"} and perhaps "color"')
+    parser.add_argument(
+        '--classes',
+        nargs='+',
+        default=[],
+        metavar='ID=NAME',
+        help='ID=NAME for stuff, ID=NAME:thing '
+        'for a thing, or one JSON file: a list of {"id", "name", "isthing"} and perhaps "color"',
+    )
     parser.add_argument('--thing', metavar='NAME', help='class of all instances')
     parser.add_argument('--divisor', type=int, help='the instance PNG holds class * DIVISOR + n, as 1000 in Cityscapes')
-    parser.add_argument('--void', nargs='*', type=int, metavar='ID', help='class ids that are void (default: 255, '
-                        'unless it is a class)')
+    parser.add_argument(
+        '--void', nargs='*', type=int, metavar='ID', help='class ids that are void (default: 255, unless it is a class)'
+    )
     parser.add_argument('--img-suffix', metavar='END', help='end of the names of the images, such as _leftImg8bit.png')
-    parser.add_argument('--png-suffix', metavar='END', default='.png', help='what the PNG files have in its place '
-                        '(default: %(default)s)')
+    parser.add_argument(
+        '--png-suffix',
+        metavar='END',
+        default='.png',
+        help='what the PNG files have in its place (default: %(default)s)',
+    )
     args = parser.parse_args()
     if not args.instances and not args.mask_dirs:
-        raise DataError("Class ids alone need no conversion: type='SemanticPngFormat' reads images and class-id PNG "
-                        'files (docs/datasets.md); give --instances or --mask-dirs to make a panoptic data set.')
+        raise DataError(
+            "Class ids alone need no conversion: type='SemanticPngFormat' reads images and class-id PNG "
+            'files (docs/datasets.md); give --instances or --mask-dirs to make a panoptic data set.'
+        )
     if args.thing and args.divisor:
         parser.error('--thing and --divisor both say the class of the instances: leave one out')
     if args.mask_dirs and not args.thing:
@@ -72,20 +85,31 @@ def main() -> None:
         isthing={entry['id']: bool(entry['isthing']) for entry in classes},
         thing=id_of(classes, args.thing) if args.thing else None,
         divisor=args.divisor,
-        void=tuple(args.void) if args.void is not None else tuple({255} - ids))
+        void=tuple(args.void) if args.void is not None else tuple({255} - ids),
+    )
 
     paths = find_images(args.images, args.img_suffix)
     sources, files = [], []
     for path in paths:
         semantic, instances = (
             folder and find_png(folder, path, args.images, args.img_suffix, args.png_suffix)
-            for folder in (args.semantic, args.instances))
+            for folder in (args.semantic, args.instances)
+        )
         masks = find_masks(args.mask_dirs, path, args.images, args.img_suffix) if args.mask_dirs else None
         sources.append(PngSource(path, semantic, instances, masks))
         files.append([file for file in (path, semantic, instances, *(masks or ())) if file])
-    print(write_layout(
-        make_samples(args, paths, args.images, sources, files), read_scene, meaning, with_colours(classes), args.out,
-        background=id_of(classes, args.background) if args.background else None, copy=args.copy, jobs=args.jobs))
+    print(
+        write_layout(
+            make_samples(args, paths, args.images, sources, files),
+            read_scene,
+            meaning,
+            with_colours(classes),
+            args.out,
+            background=id_of(classes, args.background) if args.background else None,
+            copy=args.copy,
+            jobs=args.jobs,
+        )
+    )
 
 
 if __name__ == '__main__':

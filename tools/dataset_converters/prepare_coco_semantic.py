@@ -27,8 +27,14 @@ def main() -> None:
     args = arguments.parse_args()
     root = Path(args.root)
     names = [f'panoptic_{split}2017' for split in args.splits]
-    triples = [(root / 'annotations' / f'{name}.json', root / 'annotations' / name,
-                root / name.replace('panoptic', 'panoptic_semseg')) for name in names]
+    triples = [
+        (
+            root / 'annotations' / f'{name}.json',
+            root / 'annotations' / name,
+            root / name.replace('panoptic', 'panoptic_semseg'),
+        )
+        for name in names
+    ]
     for json_path, png_dir, out in [args.files] if args.files else triples:
         print(*convert_coco_semantic(json_path, png_dir, out, args.jobs), sep='\n')
 

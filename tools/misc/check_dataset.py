@@ -24,14 +24,22 @@ from mask2former.data_check.text import print_report
 
 def main() -> None:
     parser = config_parser('Look for faults in the data of a config.')
-    parser.add_argument('--splits', nargs='+', choices=['train', 'val', 'test'], default=['train', 'val'],
-                        help='which to check; the first is compared with the others')
+    parser.add_argument(
+        '--splits',
+        nargs='+',
+        choices=['train', 'val', 'test'],
+        default=['train', 'val'],
+        help='which to check; the first is compared with the others',
+    )
     parser.add_argument('--headers', action='store_true', help='check JSON files and headers of files only: fast')
     parser.add_argument('--jobs', type=int, default=os.cpu_count(), help='threads')
     parser.add_argument('--html', metavar='F.html', help='write the report with pictures to this file')
     parser.add_argument('--num-pictures', type=int, default=20, help='pictures of each split in that file')
-    parser.add_argument('--fix', metavar='D', help='write clean annotations to a folder for each split below this one; '
-                        'the images stay where they are')
+    parser.add_argument(
+        '--fix',
+        metavar='D',
+        help='write clean annotations to a folder for each split below this one; the images stay where they are',
+    )
     args = parser.parse_args()
     if args.fix and args.headers:
         parser.error('--fix needs the pixels: leave out --headers')
@@ -54,8 +62,12 @@ def main() -> None:
             name, total = split.source.name, len(split.source.entries)
             settings, count = write_clean_copy(split, Path(args.fix) / name)
             used = ' '.join(f'{split.source.place}.{key}={value}' for key, value in settings.items())
-            console.print(escape(printable(f'The clean copy of {name} has {count} of {total} images. Use it: '
-                                           f'--cfg-options {used}')), soft_wrap=True)
+            console.print(
+                escape(
+                    printable(f'The clean copy of {name} has {count} of {total} images. Use it: --cfg-options {used}')
+                ),
+                soft_wrap=True,
+            )
             left = sorted({problem.kind for problem in split.problems} & STAYS)
             if left:
                 console.print(f'Still to be mended by hand in {name}: {", ".join(left)}.')

@@ -28,8 +28,11 @@ bash tools/dist_train.sh CONFIG 8
 def read_models(root: Path) -> list[dict]:
     """The models of all metafiles that ``model-index.yml`` imports, in order."""
     index = yaml.safe_load((root / 'model-index.yml').read_text(encoding='utf-8'))
-    return [model for metafile in index['Import']
-            for model in yaml.safe_load((root / metafile).read_text(encoding='utf-8'))['Models']]
+    return [
+        model
+        for metafile in index['Import']
+        for model in yaml.safe_load((root / metafile).read_text(encoding='utf-8'))['Models']
+    ]
 
 
 def make_page(root: Path) -> str:
@@ -45,16 +48,21 @@ def make_page(root: Path) -> str:
         parts += [
             f'\n## {dataset}, {task.lower()}\n\n',
             f'| config | training | {" | ".join(metrics)} | weights | alias |\n',
-            f'|---|---|{"---:|" * len(metrics)}---|---|\n']
+            f'|---|---|{"---:|" * len(metrics)}---|---|\n',
+        ]
         for model in rows:
             figures = model['Results'][0]['Metrics']
             parts.append(
-                f"| [{model['Metadata']['Backbone']}](../{model['Config']}) | {model['Metadata']['Training']} | "
-                f"{' | '.join(str(figures[metric]) for metric in metrics)} | [reference]({model['Weights']}) | "
-                f"`{model['Alias'][0]}` |\n")
+                f'| [{model["Metadata"]["Backbone"]}](../{model["Config"]}) | {model["Metadata"]["Training"]} | '
+                f'{" | ".join(str(figures[metric]) for metric in metrics)} | [reference]({model["Weights"]}) | '
+                f'`{model["Alias"][0]}` |\n'
+            )
     listed = {model['Config'] for model in models}
-    others = [path.relative_to(root).as_posix() for path in sorted((root / 'configs').rglob('*.py'))
-              if '_base_' not in path.parts]
+    others = [
+        path.relative_to(root).as_posix()
+        for path in sorted((root / 'configs').rglob('*.py'))
+        if '_base_' not in path.parts
+    ]
     parts.append('\n## Small models\n\nFor CPUs and small data; their results are in the [README](../README.md).\n\n')
     parts += [f'- [{Path(path).stem}](../{path})\n' for path in others if path not in listed]
     return ''.join(parts)

@@ -19,15 +19,21 @@ from mask2former.registry import MODELS
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description='Convert a checkpoint. The format of the source is recognised: detectron2 (.pkl, .pth), mmdet and '
-        'mmseg (.pth), transformers (.safetensors, .bin, a folder with config.json), mask2former (.pth, .safetensors).')
+        'mmseg (.pth), transformers (.safetensors, .bin, a folder with config.json), mask2former (.pth, .safetensors).'
+    )
     parser.add_argument('source', metavar='SRC', help='file or folder, address, or name of a published model')
     parser.add_argument(
-        'target', metavar='DST', help='.pth, .pkl (detectron2), .safetensors (mask2former), or a folder (transformers)')
+        'target', metavar='DST', help='.pth, .pkl (detectron2), .safetensors (mask2former), or a folder (transformers)'
+    )
     parser.add_argument('--to', required=True, choices=sorted(FORMATS), help='format to write')
-    parser.add_argument('--config', metavar='C', help='config that the weights must fit; the names of the classes are '
-                        'taken from its data set')
     parser.add_argument(
-        '--ignore-unknown', action='store_true', help='leave out weights that no Mask2Former has, instead of refusing')
+        '--config',
+        metavar='C',
+        help='config that the weights must fit; the names of the classes are taken from its data set',
+    )
+    parser.add_argument(
+        '--ignore-unknown', action='store_true', help='leave out weights that no Mask2Former has, instead of refusing'
+    )
     return parser.parse_args()
 
 
@@ -38,15 +44,18 @@ def apply_config(checkpoint: Checkpoint, config: Config, source: str) -> None:
         CheckpointError: If they do not fit.
     """
     metainfo = config.model.get('metainfo')
-    loader = next((config[f'{part}_dataloader'] for part in ('val', 'test', 'train')
-                   if config.get(f'{part}_dataloader')), None)
+    loader = next(
+        (config[f'{part}_dataloader'] for part in ('val', 'test', 'train') if config.get(f'{part}_dataloader')), None
+    )
     if metainfo is None and loader is not None:
         metainfo = dataset_metainfo(loader['dataset'])
     model = MODELS.build(dict(config.model, metainfo=metainfo))
     check_fit(model, checkpoint.state, source)
     if checkpoint.report.architecture.num_heads != config.model.head.get('num_heads', 8):
-        raise CheckpointError(f"'{source}' does not fit the model: its attention heads are "
-                              f'{checkpoint.report.architecture.num_heads}; give the config that it was trained with.')
+        raise CheckpointError(
+            f"'{source}' does not fit the model: its attention heads are "
+            f'{checkpoint.report.architecture.num_heads}; give the config that it was trained with.'
+        )
     checkpoint.meta['dataset_meta'] = dict(metainfo)
 
 

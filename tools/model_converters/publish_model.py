@@ -22,7 +22,8 @@ from mask2former.checkpoints.writing import KEPT_META, write_safetensors
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        description='Keep the weights and the classes of a checkpoint, and put the hash of the file into its name.')
+        description='Keep the weights and the classes of a checkpoint, and put the hash of the file into its name.'
+    )
     parser.add_argument('source', metavar='SRC', help='checkpoint of any format')
     parser.add_argument('target', metavar='DST', help='.pth or .safetensors; the hash is put before the ending')
     parser.add_argument('--half', action='store_true', help='save the weights in half precision')

@@ -11,7 +11,8 @@ from mmengine.config import Config
 from mmengine.structures import InstanceData, PixelData
 from torch import Tensor, nn
 
-from ..registry import MODELS, OPTIM_WRAPPER_CONSTRUCTORS
+from mask2former.registry import MODELS, OPTIM_WRAPPER_CONSTRUCTORS
+
 from .peers import build_peer, freeze_norms
 
 VOID = 255
@@ -50,8 +51,9 @@ def build_model(cfg: Config, metainfo: dict, num_queries: int | None, outputs: S
     return MODELS.build(dict(cfg, metainfo=metainfo))
 
 
-def our_contestant(model: nn.Module, cfg: Config, images: Tensor, samples: list[DetDataSample],
-                   amp: str | None) -> Contestant:
+def our_contestant(
+    model: nn.Module, cfg: Config, images: Tensor, samples: list[DetDataSample], amp: str | None
+) -> Contestant:
     """Our model with the optimizer of its config."""
     wrapper = dict(cfg.optim_wrapper, amp_dtype=amp)
     constructor = dict(type=wrapper.pop('constructor'), paramwise_cfg=wrapper.pop('paramwise_cfg', None))
@@ -73,8 +75,16 @@ def our_contestant(model: nn.Module, cfg: Config, images: Tensor, samples: list[
     return Contestant(model, train_step, predict, update, lambda: model(images, mode='tensor'))
 
 
-def peer_contestant(name: str, cfg: Config, metainfo: dict, num_queries: int, images: Tensor,
-                    samples: list[DetDataSample], outputs: Sequence[str], amp: str | None) -> Contestant:
+def peer_contestant(
+    name: str,
+    cfg: Config,
+    metainfo: dict,
+    num_queries: int,
+    images: Tensor,
+    samples: list[DetDataSample],
+    outputs: Sequence[str],
+    amp: str | None,
+) -> Contestant:
     """A peer with AdamW and clipping as its users have them."""
     model = build_peer(name, cfg, metainfo['isthing'], num_queries).to(images.device)
     make = _mmdet_calls if name == 'mmdet' else _transformers_calls
@@ -106,8 +116,9 @@ def _autocast(images: Tensor, amp: str | None) -> torch.autocast:
     return torch.autocast(images.device.type, dtype=dtype, enabled=amp is not None)
 
 
-def _mmdet_calls(model: nn.Module, images: Tensor, samples: list[DetDataSample], isthing: Sequence[bool],
-                 outputs: Sequence[str]) -> tuple[Callable, ...]:
+def _mmdet_calls(
+    model: nn.Module, images: Tensor, samples: list[DetDataSample], isthing: Sequence[bool], outputs: Sequence[str]
+) -> tuple[Callable, ...]:
     if 'semantic' in outputs:
         raise ValueError("mmdet's Mask2Former has no semantic output: use --outputs panoptic instance.")
     model.panoptic_fusion_head.test_cfg.update(panoptic_on='panoptic' in outputs, instance_on='instance' in outputs)
@@ -133,15 +144,19 @@ def _mmdet_sample(sample: DetDataSample, isthing: Sequence[bool], device: torch.
         classes[0][mask] = label
     result = DetDataSample(metainfo=sample.metainfo)
     result.gt_instances = InstanceData(
-        labels=segments.labels[thing], bboxes=torch.zeros(int(thing.sum()), 4),
-        masks=BitmapMasks(segments.masks[thing].numpy().astype(np.uint8), H, W))
+        labels=segments.labels[thing],
+        bboxes=torch.zeros(int(thing.sum()), 4),
+        masks=BitmapMasks(segments.masks[thing].numpy().astype(np.uint8), H, W),
+    )
     result.gt_sem_seg = PixelData(sem_seg=classes)
     return result.to(device)
 
 
-def _transformers_calls(model: nn.Module, images: Tensor, samples: list[DetDataSample], isthing: Sequence[bool],
-                        outputs: Sequence[str]) -> tuple[Callable, ...]:
+def _transformers_calls(
+    model: nn.Module, images: Tensor, samples: list[DetDataSample], isthing: Sequence[bool], outputs: Sequence[str]
+) -> tuple[Callable, ...]:
     from transformers import Mask2FormerImageProcessorPil
+
     processor = Mask2FormerImageProcessorPil()
     masks = [sample.gt_segments.masks.float() for sample in samples]
     labels = [sample.gt_segments.labels for sample in samples]
@@ -152,9 +167,11 @@ def _transformers_calls(model: nn.Module, images: Tensor, samples: list[DetDataS
         out = model(pixel_values=images)
         calls = dict(
             panoptic=lambda: processor.post_process_panoptic_segmentation(
-                out, threshold=0.8, label_ids_to_fuse=fused, target_sizes=sizes),
+                out, threshold=0.8, label_ids_to_fuse=fused, target_sizes=sizes
+            ),
             instance=lambda: processor.post_process_instance_segmentation(out, threshold=0.0, target_sizes=sizes),
-            semantic=lambda: processor.post_process_semantic_segmentation(out, target_sizes=sizes))
+            semantic=lambda: processor.post_process_semantic_segmentation(out, target_sizes=sizes),
+        )
         return {name: calls[name]() for name in outputs}
 
     def logits() -> tuple[Tensor, Tensor]:

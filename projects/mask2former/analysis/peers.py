@@ -9,9 +9,9 @@ from mmengine.config import Config
 from mmengine.registry import DefaultScope
 from torch import Tensor, nn
 
-from ..checkpoints.mmdet_keys import MMDET
-from ..checkpoints.transformers_keys import TRANSFORMERS
-from ..registry import MODELS
+from mask2former.checkpoints.mmdet_keys import MMDET
+from mask2former.checkpoints.transformers_keys import TRANSFORMERS
+from mask2former.registry import MODELS
 
 PEERS = ('mmdet', 'transformers')
 MMDET_CONFIGS = Path(mmdet.__file__).parent / '.mim/configs/mask2former'
@@ -75,16 +75,22 @@ def _build_mmdet(cfg: Config, isthing: list[bool], num_queries: int) -> nn.Modul
 
 def _build_transformers(cfg: Config, isthing: list[bool], num_queries: int) -> nn.Module:
     from transformers import Mask2FormerConfig, Mask2FormerForUniversalSegmentation, ResNetConfig, SwinConfig
+
     features = [f'stage{i}' for i in range(1, 5)]
     if cfg.backbone.type == 'FrozenBNResNet':
         backbone = ResNetConfig(depths=BOTTLENECKS[cfg.backbone.depth], out_features=features)
     else:
         backbone = SwinConfig(
-            embed_dim=cfg.backbone.embed_dims, depths=cfg.backbone.depths, num_heads=cfg.backbone.num_heads,
-            window_size=cfg.backbone.window_size, drop_path_rate=cfg.backbone.get('drop_path_rate', 0.0),
-            out_features=features)
+            embed_dim=cfg.backbone.embed_dims,
+            depths=cfg.backbone.depths,
+            num_heads=cfg.backbone.num_heads,
+            window_size=cfg.backbone.window_size,
+            drop_path_rate=cfg.backbone.get('drop_path_rate', 0.0),
+            out_features=features,
+        )
     return Mask2FormerForUniversalSegmentation(
-        Mask2FormerConfig(backbone_config=backbone, num_labels=len(isthing), num_queries=num_queries))
+        Mask2FormerConfig(backbone_config=backbone, num_labels=len(isthing), num_queries=num_queries)
+    )
 
 
 def freeze_norms(model: nn.Module) -> None:

@@ -7,7 +7,7 @@ import torch
 from mmdet.structures import DetDataSample
 from torch import Tensor, nn
 
-from ..models.head import HeadOutput
+from mask2former.models.head import HeadOutput
 
 
 class Clock:
@@ -40,8 +40,13 @@ def cut(tensors: list[Tensor]) -> list[Tensor]:
     return [x.detach().requires_grad_() for x in tensors]
 
 
-def profile_training(model: nn.Module, images: Tensor, samples: list[DetDataSample],
-                     synchronise: Callable[[], None], update: Callable[[], None]) -> dict[str, float]:
+def profile_training(
+    model: nn.Module,
+    images: Tensor,
+    samples: list[DetDataSample],
+    synchronise: Callable[[], None],
+    update: Callable[[], None],
+) -> dict[str, float]:
     """Seconds of the parts of a training step. The graph is cut between the parts, and each is gone through by itself.
 
     Args:
@@ -83,8 +88,9 @@ def profile_training(model: nn.Module, images: Tensor, samples: list[DetDataSamp
 
 
 @torch.no_grad()
-def profile_prediction(model: nn.Module, images: Tensor, samples: list[DetDataSample],
-                       synchronise: Callable[[], None]) -> dict[str, float]:
+def profile_prediction(
+    model: nn.Module, images: Tensor, samples: list[DetDataSample], synchronise: Callable[[], None]
+) -> dict[str, float]:
     """Seconds of the parts of a prediction; arguments as of :func:`profile_training`, the model in evaluation mode."""
     clock = Clock(synchronise)
     features = model.backbone(images)

@@ -33,7 +33,7 @@ def make_confident(model: nn.Module, images: Tensor, num_queries: int = 15) -> N
     logits = model.extract(images[:1]).class_logits[-1, 0]  # (Q, K + 1)
     lead = (logits[:, :-1].max(-1).values - logits[:, -1]).sort(descending=True).values  # (Q,)
     if num_queries < len(lead):
-        classifier.bias[-1] += lead[num_queries - 1:num_queries + 1].mean()
+        classifier.bias[-1] += lead[num_queries - 1 : num_queries + 1].mean()
 
 
 def smooth_masks(count: int, height: int, width: int, generator: torch.Generator) -> Tensor:
@@ -43,9 +43,15 @@ def smooth_masks(count: int, height: int, width: int, generator: torch.Generator
     return noise > noise.flatten(1).median(1).values[:, None, None]
 
 
-def make_batch(counts: list[int], batch_shape: tuple[int, int], img_shape: tuple[int, int],
-               ori_shape: tuple[int, int], num_classes: int, seed: int = 0,
-               dtype: torch.dtype = torch.float32) -> tuple[Tensor, list[DetDataSample]]:
+def make_batch(
+    counts: list[int],
+    batch_shape: tuple[int, int],
+    img_shape: tuple[int, int],
+    ori_shape: tuple[int, int],
+    num_classes: int,
+    seed: int = 0,
+    dtype: torch.dtype = torch.float32,
+) -> tuple[Tensor, list[DetDataSample]]:
     """Images and targets as the data preprocessor gives them.
 
     Args:
@@ -69,7 +75,8 @@ def make_batch(counts: list[int], batch_shape: tuple[int, int], img_shape: tuple
         masks = torch.zeros(count, *batch_shape, dtype=torch.bool)
         masks[:, :h, :w] = smooth_masks(count, h, w, generator)
         sample = DetDataSample(
-            metainfo=dict(img_id=b, batch_input_shape=batch_shape, img_shape=img_shape, ori_shape=ori_shape))
+            metainfo=dict(img_id=b, batch_input_shape=batch_shape, img_shape=img_shape, ori_shape=ori_shape)
+        )
         sample.gt_segments = InstanceData(labels=torch.randint(num_classes, (count,), generator=generator), masks=masks)
         samples.append(sample)
     return images, samples

@@ -18,10 +18,11 @@ from mmengine.config import Config
 from mmengine.registry import DefaultScope
 from torch import Tensor
 
-from .. import compat  # noqa: F401
-from ..allocator import keep_freed_memory
-from ..datasets.metainfo import dataset_metainfo
-from ..registry import DATASETS
+from mask2former import compat  # noqa: F401
+from mask2former.allocator import keep_freed_memory
+from mask2former.datasets.metainfo import dataset_metainfo
+from mask2former.registry import DATASETS
+
 from .contestants import Contestant, build_model, our_contestant, peer_contestant
 from .peers import freeze_norms, load_weights, peer_weights
 from .profile import profile_prediction, profile_training
@@ -96,7 +97,8 @@ class Worker:
         else:
             queries = spec['queries'] or self.cfg.model.head.num_queries
             contestant = peer_contestant(
-                self.name, self.cfg.model, self.metainfo, queries, images, samples, spec['outputs'], spec['amp'])
+                self.name, self.cfg.model, self.metainfo, queries, images, samples, spec['outputs'], spec['amp']
+            )
             load_weights(self.name, contestant.model, weights)
         contestant.model.train(spec['mode'] == 'train')
         freeze_norms(contestant.model)

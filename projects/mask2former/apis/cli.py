@@ -13,11 +13,11 @@ from mmengine.config import Config, DictAction
 from mmengine.registry import RUNNERS as MMENGINE_RUNNERS
 from mmengine.runner import Runner
 
-from ..checkpoints.loading import CheckpointError
-from ..checkpoints.names import find_config
-from ..datasets.errors import DataError
-from ..models.criterion import NonFiniteError
-from ..registry import RUNNERS
+from mask2former.checkpoints.loading import CheckpointError
+from mask2former.checkpoints.names import find_config
+from mask2former.datasets.errors import DataError
+from mask2former.models.criterion import NonFiniteError
+from mask2former.registry import RUNNERS
 
 PACKAGE = Path(__file__).resolve().parents[1]
 
@@ -72,7 +72,8 @@ def config_parser(description: str) -> argparse.ArgumentParser:
         nargs='+',
         action=DictAction,
         metavar='KEY=VALUE',
-        help='change settings of the config, e.g. train_cfg.max_iters=100 or key="[a,b]"')
+        help='change settings of the config, e.g. train_cfg.max_iters=100 or key="[a,b]"',
+    )
     return parser
 
 

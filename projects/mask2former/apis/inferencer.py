@@ -22,13 +22,14 @@ from mmengine.registry import DefaultScope
 from torch import nn
 from torch.nn.modules.utils import consume_prefix_in_state_dict_if_present
 
-from ..checkpoints.loading import CheckpointError, check_fit
-from ..checkpoints.names import find_config
-from ..checkpoints.schemes import read_any
-from ..datasets.metainfo import dataset_metainfo
-from ..datasets.transforms import LoadInstanceSegments, LoadPanopticGroundTruth, LoadPanopticSegments
-from ..registry import MODELS, TRANSFORMS
-from ..visualization import SegLocalVisualizer
+from mask2former.checkpoints.loading import CheckpointError, check_fit
+from mask2former.checkpoints.names import find_config
+from mask2former.checkpoints.schemes import read_any
+from mask2former.datasets.metainfo import dataset_metainfo
+from mask2former.datasets.transforms import LoadInstanceSegments, LoadPanopticGroundTruth, LoadPanopticSegments
+from mask2former.registry import MODELS, TRANSFORMS
+from mask2former.visualization import SegLocalVisualizer
+
 from .results import sample_to_json
 from .tta import use_tta
 
@@ -37,9 +38,11 @@ ImageInput = str | os.PathLike | np.ndarray
 _READ_ANNOTATIONS = (LoadInstanceSegments, LoadPanopticGroundTruth, LoadPanopticSegments, MMCVLoadAnnotations)
 
 
-def init_model(config: str | os.PathLike | Config,
-               checkpoint: str | os.PathLike | None = None,
-               device: str | torch.device | None = None) -> nn.Module:
+def init_model(
+    config: str | os.PathLike | Config,
+    checkpoint: str | os.PathLike | None = None,
+    device: str | torch.device | None = None,
+) -> nn.Module:
     """Build a model and load its weights, ready for inference.
 
     The classes are those that the checkpoint was trained on, or, where it does not say them, those of the config's
@@ -95,14 +98,16 @@ class SegInferencer:
         ValueError: If an option is wrong, or if the config has no test pipeline; also what :func:`init_model` raises.
     """
 
-    def __init__(self,
-                 config: str | os.PathLike | Config,
-                 checkpoint: str | os.PathLike,
-                 *,
-                 device: str | torch.device | None = None,
-                 score_thr: float = 0.3,
-                 batch_size: int = 1,
-                 tta: bool = False) -> None:
+    def __init__(
+        self,
+        config: str | os.PathLike | Config,
+        checkpoint: str | os.PathLike,
+        *,
+        device: str | torch.device | None = None,
+        score_thr: float = 0.3,
+        batch_size: int = 1,
+        tta: bool = False,
+    ) -> None:
         if not 0 <= score_thr <= 1:
             raise ValueError(f'score_thr must lie in 0 .. 1, but is {score_thr}.')
         if batch_size < 1:
@@ -162,8 +167,10 @@ class SegInferencer:
         for transform in self.transforms:
             results = transform(results)
             if results is None:
-                raise ValueError(f"The test pipeline's {type(transform).__name__} refused an image by returning None; "
-                                 'a test pipeline must keep every image.')
+                raise ValueError(
+                    f"The test pipeline's {type(transform).__name__} refused an image by returning None; "
+                    'a test pipeline must keep every image.'
+                )
         return results
 
     def _read(self, image: ImageInput) -> dict:
@@ -173,8 +180,10 @@ class SegInferencer:
                 raise FileNotFoundError(f"There is no image '{path}'.")
             return self.load(dict(img_path=path))
         if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
-            raise ValueError(f'An image must be an array (H, W, 3) uint8 in the order BGR, but it is {image.dtype} of '
-                             f'shape {image.shape}; cv2.cvtColor converts grey and RGB.')
+            raise ValueError(
+                f'An image must be an array (H, W, 3) uint8 in the order BGR, but it is {image.dtype} of '
+                f'shape {image.shape}; cv2.cvtColor converts grey and RGB.'
+            )
         return dict(img=image, img_shape=image.shape[:2], ori_shape=image.shape[:2])
 
     def visualize(self, image: ImageInput, sample: DetDataSample) -> np.ndarray:
@@ -218,8 +227,10 @@ def build_test_pipeline(config: Config) -> tuple[BaseTransform, list[BaseTransfo
     try:
         pipeline = get_test_pipeline_cfg(config)
     except (AttributeError, RuntimeError):
-        raise ValueError('The config has no test_dataloader whose dataset has a pipeline, so it is unknown how to '
-                         'prepare images; add one (it needs no existing files).') from None
+        raise ValueError(
+            'The config has no test_dataloader whose dataset has a pipeline, so it is unknown how to '
+            'prepare images; add one (it needs no existing files).'
+        ) from None
     with _scope_of(config):
         transforms = [TRANSFORMS.build(transform) for transform in pipeline]
     kept = _without_annotations(transforms)
@@ -228,14 +239,19 @@ def build_test_pipeline(config: Config) -> tuple[BaseTransform, list[BaseTransfo
             for view in transform.subroutines:
                 view.transforms = _without_annotations(view.transforms)
     if not kept or not isinstance(kept[0], LoadImageFromFile):
-        raise ValueError("The config's test pipeline must begin with dict(type='LoadImage'), but begins with "
-                         f'{type(kept[0]).__name__ if kept else "nothing"}.')
+        raise ValueError(
+            "The config's test pipeline must begin with dict(type='LoadImage'), but begins with "
+            f'{type(kept[0]).__name__ if kept else "nothing"}.'
+        )
     return kept[0], kept[1:]
 
 
 def _without_annotations(transforms: Iterable[BaseTransform]) -> list[BaseTransform]:
-    return [transform for transform in transforms
-            if not getattr(transform, 'reads_annotations', isinstance(transform, _READ_ANNOTATIONS))]
+    return [
+        transform
+        for transform in transforms
+        if not getattr(transform, 'reads_annotations', isinstance(transform, _READ_ANNOTATIONS))
+    ]
 
 
 def _scope_of(config: Config) -> AbstractContextManager:
@@ -249,8 +265,10 @@ def _find_device(device: str | torch.device | None) -> torch.device:
     except RuntimeError:
         raise ValueError(f"There is no device '{device}'; write 'cpu', 'cuda' or 'cuda:0'.") from None
     if found.type == 'cuda' and (found.index or 0) >= torch.cuda.device_count():
-        raise ValueError(f"Device '{found}' was asked for, but torch sees {torch.cuda.device_count()} GPUs; "
-                         "write 'cpu', or install a torch with CUDA.")
+        raise ValueError(
+            f"Device '{found}' was asked for, but torch sees {torch.cuda.device_count()} GPUs; "
+            "write 'cpu', or install a torch with CUDA."
+        )
     return found
 
 
@@ -277,8 +295,10 @@ def _find_metainfo(meta: Mapping, config: Config, name: str, checkpoint: str | o
             except FileNotFoundError as error:
                 reasons.append(str(error))
     if meta.get('classes') and of_config is not None and len(meta['classes']) != len(of_config['classes']):
-        raise CheckpointError(f"'{checkpoint}' has {len(meta['classes'])} classes, but the data set of {name} has "
-                              f"{len(of_config['classes'])}; give the config that it was trained with.")
+        raise CheckpointError(
+            f"'{checkpoint}' has {len(meta['classes'])} classes, but the data set of {name} has "
+            f'{len(of_config["classes"])}; give the config that it was trained with.'
+        )
     if meta.get('classes') and meta.get('isthing'):
         return dict(meta)
     if of_config is not None:
@@ -294,5 +314,7 @@ def _load_weights(model: nn.Module, weights: dict, checkpoint: str | os.PathLike
     check_fit(model, weights, os.fspath(checkpoint))
     foreign = model.load_state_dict(weights, strict=False).unexpected_keys
     if foreign:
-        raise CheckpointError(f"'{checkpoint}' does not fit the model: it has {len(foreign)} weights more, such as "
-                              f"'{foreign[0]}'; give the config that it was trained with.")
+        raise CheckpointError(
+            f"'{checkpoint}' does not fit the model: it has {len(foreign)} weights more, such as "
+            f"'{foreign[0]}'; give the config that it was trained with."
+        )

@@ -9,8 +9,8 @@ from mmdet.structures import DetDataSample
 from PIL import Image
 from pycocotools import mask as coco_mask
 
-from ..datasets.transforms.id_map import id_colours
-from ..rle import as_rle, json_rle
+from mask2former.datasets.transforms.id_map import id_colours
+from mask2former.rle import as_rle, json_rle
 
 
 def sample_to_json(sample: DetDataSample, classes: Sequence[str], *, score_thr: float = 0.0) -> dict:
@@ -41,7 +41,8 @@ def sample_to_json(sample: DetDataSample, classes: Sequence[str], *, score_thr: 
                 name=classes[info['label']],
                 isthing=bool(info['isthing']),
                 score=info['score'],
-                **_describe(coco_mask.encode(np.asfortranarray(id_map == info['id'], dtype=np.uint8))))
+                **_describe(coco_mask.encode(np.asfortranarray(id_map == info['id'], dtype=np.uint8))),
+            )
             for info in sample.pred_panoptic_seg.segments_info
         ]
     if 'pred_instances' in sample:
@@ -69,7 +70,8 @@ def _describe(rle: dict) -> dict:
     return dict(
         area=int(coco_mask.area(rle)),
         bbox=[int(x), int(y), int(x + width), int(y + height)],
-        segmentation=json_rle(rle))
+        segmentation=json_rle(rle),
+    )
 
 
 def write_id_map(sample: DetDataSample, path: str | os.PathLike) -> None:

@@ -21,11 +21,13 @@ def use_tta(cfg: Config) -> None:
     dataset = (cfg.get('test_dataloader') or {}).get('dataset', {})
     while 'pipeline' not in dataset:
         if 'dataset' not in dataset:
-            raise ValueError("Test-time augmentation: the config's test_dataloader has no dataset with a pipeline; add "
-                             'one, or test without augmentation.')
+            raise ValueError(
+                "Test-time augmentation: the config's test_dataloader has no dataset with a pipeline; add "
+                'one, or test without augmentation.'
+            )
         dataset = dataset.dataset
     kinds = [postprocessor['type'] for postprocessor in cfg.model.postprocessors.values() if postprocessor is not None]
-    scales = SEMANTIC_SCALES if all(kind == 'SemanticInference' for kind in kinds) else (1.0, )
+    scales = SEMANTIC_SCALES if all(kind == 'SemanticInference' for kind in kinds) else (1.0,)
     dataset.pipeline = cfg.get('tta_pipeline') or make_tta_pipeline(dataset.pipeline, scales)
     cfg.model = dict(cfg.get('tta_model') or dict(type='SegTTAModel'), module=cfg.model)
 
@@ -46,16 +48,18 @@ def make_tta_pipeline(pipeline: list[dict], scales: tuple[float, ...]) -> list[d
     loading = [transform for transform in pipeline if transform['type'].startswith('Load')]
     rest = [transform for transform in pipeline if not transform['type'].startswith('Load')]
     if not rest:
-        raise ValueError('Test-time augmentation: the test pipeline has no transform that packs the image, so no views '
-                         'can be made of it; write a tta_pipeline in the config.')
+        raise ValueError(
+            'Test-time augmentation: the test pipeline has no transform that packs the image, so no views '
+            'can be made of it; write a tta_pipeline in the config.'
+        )
     resize = next((i for i, transform in enumerate(rest) if transform['type'] == 'Resize'), None)
     if resize is None:
         sizes = [dict(type='Resize', scale_factor=scale, keep_ratio=True) for scale in scales]
         steps = [[step] for step in rest]
-        steps[:0] = [sizes, FLIPS] if scales != (1.0, ) else [FLIPS]
+        steps[:0] = [sizes, FLIPS] if scales != (1.0,) else [FLIPS]
     else:
         steps = [[step] for step in rest]
-        steps[resize:resize + 1] = [[_scaled(rest[resize], scale) for scale in scales], FLIPS]
+        steps[resize : resize + 1] = [[_scaled(rest[resize], scale) for scale in scales], FLIPS]
     return [*loading, dict(type='TestTimeAug', transforms=[[dict(step) for step in options] for options in steps])]
 
 

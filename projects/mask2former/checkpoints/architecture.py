@@ -17,10 +17,14 @@ MAX_WINDOW = 64
 INDEX = 'relative_position_index'
 COUNTER = 'num_batches_tracked'
 NAMES = {
-    ('resnet', (3, 4, 6, 3)): 'ResNet-50', ('resnet', (3, 4, 23, 3)): 'ResNet-101',
-    ('resnet', (3, 8, 36, 3)): 'ResNet-152', ('swin', (2, 2, 6, 2), 96): 'Swin-T',
-    ('swin', (2, 2, 18, 2), 96): 'Swin-S', ('swin', (2, 2, 18, 2), 128): 'Swin-B',
-    ('swin', (2, 2, 18, 2), 192): 'Swin-L'}
+    ('resnet', (3, 4, 6, 3)): 'ResNet-50',
+    ('resnet', (3, 4, 23, 3)): 'ResNet-101',
+    ('resnet', (3, 8, 36, 3)): 'ResNet-152',
+    ('swin', (2, 2, 6, 2), 96): 'Swin-T',
+    ('swin', (2, 2, 18, 2), 96): 'Swin-S',
+    ('swin', (2, 2, 18, 2), 128): 'Swin-B',
+    ('swin', (2, 2, 18, 2), 192): 'Swin-L',
+}
 
 
 @dataclass(frozen=True)
@@ -72,7 +76,7 @@ class Architecture:
         return 0 if rest else heads
 
     def __str__(self) -> str:
-        key = (self.backbone, self.depths) + ((self.width, ) if self.backbone == 'swin' else ())
+        key = (self.backbone, self.depths) + ((self.width,) if self.backbone == 'swin' else ())
         name = NAMES.get(key, 'another backbone' if self.backbone == 'other' else f'{self.backbone} {self.depths}')
         return f'{name}, {self.num_queries} queries, {self.num_classes} classes'
 
@@ -116,16 +120,26 @@ def infer_backbone(state: Mapping[str, Tensor], prefix: str = 'backbone.') -> di
         if window > MAX_WINDOW:
             raise CheckpointError(f'has windows of {window} tokens, which no Swin has')
         return dict(
-            backbone='swin', depths=tuple(names.count(f'{prefix}stages.{s}.blocks.') for s in stages), width=width,
-            bottleneck=0, heads=tuple(table[1] for table in tables), window=window,
-            in_channels=tuple(width * 2**s for s in stages))
+            backbone='swin',
+            depths=tuple(names.count(f'{prefix}stages.{s}.blocks.') for s in stages),
+            width=width,
+            bottleneck=0,
+            heads=tuple(table[1] for table in tables),
+            window=window,
+            in_channels=tuple(width * 2**s for s in stages),
+        )
     if any(name.startswith(f'{prefix}layer1.0.') for name in state) and f'{prefix}stem.0.weight' not in state:
         last = 'conv3' if f'{prefix}layer1.0.conv3.weight' in state else 'conv2'
         bottleneck = names.shape(f'{prefix}layer1.0.conv1.weight', 4)[0] if last == 'conv3' else 0
         return dict(
-            backbone='resnet', depths=tuple(names.count(f'{prefix}layer{s}.') for s in range(1, 5)),
-            width=names.shape(f'{prefix}conv1.weight', 4)[0], bottleneck=bottleneck, heads=(), window=0,
-            in_channels=tuple(names.shape(f'{prefix}layer{s}.0.{last}.weight', 4)[0] for s in range(1, 5)))
+            backbone='resnet',
+            depths=tuple(names.count(f'{prefix}layer{s}.') for s in range(1, 5)),
+            width=names.shape(f'{prefix}conv1.weight', 4)[0],
+            bottleneck=bottleneck,
+            heads=(),
+            window=0,
+            in_channels=tuple(names.shape(f'{prefix}layer{s}.0.{last}.weight', 4)[0] for s in range(1, 5)),
+        )
     return dict(backbone='other', depths=(), width=0, bottleneck=0, heads=(), window=0, in_channels=())
 
 
@@ -140,18 +154,23 @@ def infer(state: Mapping[str, Tensor]) -> Architecture:
     num_queries, embed_dims = names.shape('head.query_feat.weight', 2)
     levels = names.shape('pixel_decoder.level_embed', 2)[0]
     convs = [f'pixel_decoder.input_projs.{i}.0.weight' for i in range(levels)] + [
-        f'pixel_decoder.lateral_convs.{i}.0.weight' for i in range(names.count('pixel_decoder.lateral_convs.'))]
+        f'pixel_decoder.lateral_convs.{i}.0.weight' for i in range(names.count('pixel_decoder.lateral_convs.'))
+    ]
     if not backbone['in_channels']:
         backbone['in_channels'] = tuple(names.shape(name, 4)[1] for name in convs[::-1])
     return Architecture(
-        **backbone, embed_dims=embed_dims, num_levels=levels,
+        **backbone,
+        embed_dims=embed_dims,
+        num_levels=levels,
         mask_dims=names.shape('pixel_decoder.mask_proj.weight', 4)[0],
         samples=names.shape('pixel_decoder.encoder.0.self_attn.sampling_offsets.bias', 1)[0] // 2,
         encoder_layers=names.count('pixel_decoder.encoder.'),
         encoder_ffn=names.shape('pixel_decoder.encoder.0.ffn.linear1.weight', 2)[0],
         decoder_layers=names.count('head.layers.'),
         decoder_ffn=names.shape('head.layers.0.ffn.linear1.weight', 2)[0],
-        num_queries=num_queries, num_classes=names.shape('head.class_embed.weight', 2)[0] - 1)
+        num_queries=num_queries,
+        num_classes=names.shape('head.class_embed.weight', 2)[0] - 1,
+    )
 
 
 def backbone_shapes(fields: Mapping) -> Shapes:
@@ -179,16 +198,19 @@ def fill_computed(state: dict[str, Tensor], shapes: Shapes) -> dict[str, str]:
 
 
 def _linear(name: str, inputs: int, outputs: int) -> Shapes:
-    return {f'{name}.weight': (outputs, inputs), f'{name}.bias': (outputs, )}
+    return {f'{name}.weight': (outputs, inputs), f'{name}.bias': (outputs,)}
 
 
 def _norm(name: str, channels: int) -> Shapes:
-    return {f'{name}.weight': (channels, ), f'{name}.bias': (channels, )}
+    return {f'{name}.weight': (channels,), f'{name}.bias': (channels,)}
 
 
 def _batch_norm(name: str, channels: int) -> Shapes:
     return _norm(name, channels) | {
-        f'{name}.running_mean': (channels, ), f'{name}.running_var': (channels, ), f'{name}.{COUNTER}': ()}
+        f'{name}.running_mean': (channels,),
+        f'{name}.running_var': (channels,),
+        f'{name}.{COUNTER}': (),
+    }
 
 
 def _resnet(fields: Mapping) -> Shapes:
@@ -214,9 +236,9 @@ def _resnet(fields: Mapping) -> Shapes:
 
 def _swin(fields: Mapping) -> Shapes:
     embed, window = fields['width'], fields['window']
-    shapes = {'patch_embed.projection.weight': (embed, 3, 4, 4), 'patch_embed.projection.bias': (embed, )}
+    shapes = {'patch_embed.projection.weight': (embed, 3, 4, 4), 'patch_embed.projection.bias': (embed,)}
     shapes |= _norm('patch_embed.norm', embed)
-    table, tokens = (2 * window - 1)**2, window**2
+    table, tokens = (2 * window - 1) ** 2, window**2
     for s, (blocks, heads) in enumerate(zip(fields['depths'], fields['heads'])):
         width = embed * 2**s
         for i in range(blocks):
@@ -237,26 +259,31 @@ def _swin(fields: Mapping) -> Shapes:
 def _pixel_decoder(arch: Architecture) -> Shapes:
     C, coarse_to_fine = arch.embed_dims, arch.in_channels[::-1]
     shapes: Shapes = {'pixel_decoder.level_embed': (arch.num_levels, C)}
-    for i, channels in enumerate(coarse_to_fine[:arch.num_levels]):
+    for i, channels in enumerate(coarse_to_fine[: arch.num_levels]):
         name = f'pixel_decoder.input_projs.{i}'
-        shapes |= {f'{name}.0.weight': (C, channels, 1, 1), f'{name}.0.bias': (C, )} | _norm(f'{name}.1', C)
+        shapes |= {f'{name}.0.weight': (C, channels, 1, 1), f'{name}.0.bias': (C,)} | _norm(f'{name}.1', C)
     for i in range(arch.encoder_layers):
         name = f'pixel_decoder.encoder.{i}'
         shapes |= _linear(f'{name}.self_attn.sampling_offsets', C, 2 * arch.samples)
         shapes |= _linear(f'{name}.self_attn.attention_weights', C, arch.samples)
         shapes |= _linear(f'{name}.self_attn.value_proj', C, C) | _linear(f'{name}.self_attn.output_proj', C, C)
         shapes |= _norm(f'{name}.norm', C) | _ffn(f'{name}.ffn', C, arch.encoder_ffn)
-    for i, channels in enumerate(coarse_to_fine[arch.num_levels:]):
+    for i, channels in enumerate(coarse_to_fine[arch.num_levels :]):
         for part, conv in (('lateral', (C, channels, 1, 1)), ('output', (C, C, 3, 3))):
             name = f'pixel_decoder.{part}_convs.{i}'
             shapes |= {f'{name}.0.weight': conv} | _norm(f'{name}.1', C)
-    return shapes | {'pixel_decoder.mask_proj.weight': (arch.mask_dims, C, 1, 1),
-                     'pixel_decoder.mask_proj.bias': (arch.mask_dims, )}
+    return shapes | {
+        'pixel_decoder.mask_proj.weight': (arch.mask_dims, C, 1, 1),
+        'pixel_decoder.mask_proj.bias': (arch.mask_dims,),
+    }
 
 
 def _ffn(name: str, width: int, inner: int) -> Shapes:
-    return _linear(f'{name}.linear1', width, inner) | _linear(f'{name}.linear2', inner, width) | _norm(
-        f'{name}.norm', width)
+    return (
+        _linear(f'{name}.linear1', width, inner)
+        | _linear(f'{name}.linear2', inner, width)
+        | _norm(f'{name}.norm', width)
+    )
 
 
 def _head(arch: Architecture) -> Shapes:

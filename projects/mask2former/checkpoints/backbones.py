@@ -40,28 +40,38 @@ _IGNORED = {'head.{rest*}': CLASSIFIER, 'norm.{p}': FINAL_NORM, 'layers.{s}.bloc
 KINDS = {
     'layers.0.blocks.0.attn.qkv.weight': ('Swin (official, timm)', KeyMap(_alone(OFFICIAL_SWIN), _IGNORED)),
     'stages.0.blocks.0.attn.w_msa.qkv.weight': (
-        'Swin (mmpretrain, mmdet)', KeyMap([('{rest*}', '{rest*}')], {'head.{rest*}': CLASSIFIER})),
+        'Swin (mmpretrain, mmdet)',
+        KeyMap([('{rest*}', '{rest*}')], {'head.{rest*}': CLASSIFIER}),
+    ),
     'layer1.0.conv1.weight': (
         'ResNet (torchvision, timm, mmpretrain, mmdet)',
-        KeyMap([('{rest*}', '{rest*}')], {'head.{rest*}': CLASSIFIER, 'fc.{p}': CLASSIFIER})),
+        KeyMap([('{rest*}', '{rest*}')], {'head.{rest*}': CLASSIFIER, 'fc.{p}': CLASSIFIER}),
+    ),
     'stem.conv1.weight': (
         'ResNet (detectron2)',
-        KeyMap(_alone(DETECTRON2_RESNET), {'stem.fc.{p}': CLASSIFIER, 'linear.{p}': CLASSIFIER})),
+        KeyMap(_alone(DETECTRON2_RESNET), {'stem.fc.{p}': CLASSIFIER, 'linear.{p}': CLASSIFIER}),
+    ),
     '_conv_stem.weight': ('EfficientNet-Lite0 (package)', KeyMap([('{rest*}', '{rest*}')])),
     'blocks.0.0.conv_dw.weight': (
-        'EfficientNet-Lite0 (timm)', KeyMap(
-            [('stem.conv.{p}', 'conv_stem.{p}'), ('stem.bn.{p}', 'bn1.{p}'),
-             ('stages.0.{i}.depthwise.conv.{p}', 'blocks.0.{i}.conv_dw.{p}'),
-             ('stages.0.{i}.depthwise.bn.{p}', 'blocks.0.{i}.bn1.{p}'),
-             ('stages.0.{i}.project.conv.{p}', 'blocks.0.{i}.conv_pw.{p}'),
-             ('stages.0.{i}.project.bn.{p}', 'blocks.0.{i}.bn2.{p}'),
-             ('stages.{s}.{i}.expand.conv.{p}', 'blocks.{s}.{i}.conv_pw.{p}'),
-             ('stages.{s}.{i}.expand.bn.{p}', 'blocks.{s}.{i}.bn1.{p}'),
-             ('stages.{s}.{i}.depthwise.conv.{p}', 'blocks.{s}.{i}.conv_dw.{p}'),
-             ('stages.{s}.{i}.depthwise.bn.{p}', 'blocks.{s}.{i}.bn2.{p}'),
-             ('stages.{s}.{i}.project.conv.{p}', 'blocks.{s}.{i}.conv_pwl.{p}'),
-             ('stages.{s}.{i}.project.bn.{p}', 'blocks.{s}.{i}.bn3.{p}')],
-            {'conv_head.{p}': CLASSIFIER, 'bn2.{p}': CLASSIFIER, 'classifier.{p}': CLASSIFIER})),
+        'EfficientNet-Lite0 (timm)',
+        KeyMap(
+            [
+                ('stem.conv.{p}', 'conv_stem.{p}'),
+                ('stem.bn.{p}', 'bn1.{p}'),
+                ('stages.0.{i}.depthwise.conv.{p}', 'blocks.0.{i}.conv_dw.{p}'),
+                ('stages.0.{i}.depthwise.bn.{p}', 'blocks.0.{i}.bn1.{p}'),
+                ('stages.0.{i}.project.conv.{p}', 'blocks.0.{i}.conv_pw.{p}'),
+                ('stages.0.{i}.project.bn.{p}', 'blocks.0.{i}.bn2.{p}'),
+                ('stages.{s}.{i}.expand.conv.{p}', 'blocks.{s}.{i}.conv_pw.{p}'),
+                ('stages.{s}.{i}.expand.bn.{p}', 'blocks.{s}.{i}.bn1.{p}'),
+                ('stages.{s}.{i}.depthwise.conv.{p}', 'blocks.{s}.{i}.conv_dw.{p}'),
+                ('stages.{s}.{i}.depthwise.bn.{p}', 'blocks.{s}.{i}.bn2.{p}'),
+                ('stages.{s}.{i}.project.conv.{p}', 'blocks.{s}.{i}.conv_pwl.{p}'),
+                ('stages.{s}.{i}.project.bn.{p}', 'blocks.{s}.{i}.bn3.{p}'),
+            ],
+            {'conv_head.{p}': CLASSIFIER, 'bn2.{p}': CLASSIFIER, 'classifier.{p}': CLASSIFIER},
+        ),
+    ),
     'stages.0.0.depthwise.conv.weight': ('EfficientNet-Lite0 (mask2former)', KeyMap([('{rest*}', '{rest*}')])),
 }
 
@@ -108,16 +118,20 @@ def read_backbone(address: str | Path) -> tuple[dict[str, Tensor], BackboneRepor
     raw = _read(str(address))
     if recognise(raw.state):
         whole = convert_raw(raw, str(address))
-        state = {name.removeprefix('backbone.'): value for name, value in whole.state.items()
-                 if name.startswith('backbone.')}
+        state = {
+            name.removeprefix('backbone.'): value for name, value in whole.state.items() if name.startswith('backbone.')
+        }
         rest = [name for name in whole.state if not name.startswith('backbone.')]
         return state, BackboneReport(
-            f'backbone of {whole.report.architecture}', len(state), dict.fromkeys(rest, 'not of the backbone'))
+            f'backbone of {whole.report.architecture}', len(state), dict.fromkeys(rest, 'not of the backbone')
+        )
     named = rename(raw.state, [(r'^module\.', ''), (r'^backbone\.', '')])
     kind = next((key for key in KINDS if key in named), None)
     if kind is None:
-        raise CheckpointError(f"'{address}' is no backbone that is known here (its first weight is "
-                              f"'{next(iter(named))}'): give a ResNet, a Swin or an EfficientNet-Lite0.")
+        raise CheckpointError(
+            f"'{address}' is no backbone that is known here (its first weight is "
+            f"'{next(iter(named))}'): give a ResNet, a Swin or an EfficientNet-Lite0."
+        )
     title, keys = KINDS[kind]
     if 'layers.3.downsample.reduction.weight' in named:  # timm puts it before the stage, not after
         named = rename(named, [(r'^layers\.(\d)\.downsample\.', lambda m: f'layers.{int(m[1]) - 1}.downsample.')])
@@ -128,8 +142,9 @@ def read_backbone(address: str | Path) -> tuple[dict[str, Tensor], BackboneRepor
         report = BackboneReport(title, 0, converted.dropped)
         _check(converted.state, report)
     except ValueError as error:
-        raise CheckpointError(f"'{address}' {error}, which is not as in a {title}: it is damaged, incomplete or of "
-                              'another backbone.') from error
+        raise CheckpointError(
+            f"'{address}' {error}, which is not as in a {title}: it is damaged, incomplete or of another backbone."
+        ) from error
     report.loaded = len(converted.state)
     return converted.state, report
 
@@ -150,15 +165,19 @@ def load_backbone(module: nn.Module, address: str | Path) -> BackboneReport:
     """
     state, report = read_backbone(address)
     if '_conv_stem.weight' in state:
-        from ..models.backbones.efficientnet_lite import convert_lite0_keys  # it imports this folder
+        from mask2former.models.backbones.efficientnet_lite import convert_lite0_keys  # it imports this folder
+
         names, state = set(state), convert_lite0_keys(state)
         report.dropped |= dict.fromkeys((n for n in names if n.startswith(('_conv_head', '_bn1', '_fc'))), CLASSIFIER)
     own = module.state_dict()
     wrong = [name for name in own if name in state and state[name].shape != own[name].shape]
     missing = [name for name in own if name not in state and not name.endswith((INDEX, COUNTER))]
     if wrong or not any(name in state for name in own) or len(missing) > 8:
-        detail = (f"'{wrong[0]}' has the shape {tuple(state[wrong[0]].shape)} instead of {tuple(own[wrong[0]].shape)}"
-                  if wrong else f"it lacks {len(missing)} weights, such as '{missing[0]}'")
+        detail = (
+            f"'{wrong[0]}' has the shape {tuple(state[wrong[0]].shape)} instead of {tuple(own[wrong[0]].shape)}"
+            if wrong
+            else f"it lacks {len(missing)} weights, such as '{missing[0]}'"
+        )
         raise CheckpointError(f"'{address}' does not fit the {type(module).__name__}: {detail}; give another one.")
     report.dropped |= dict.fromkeys((name for name in state if name not in own), 'the backbone here has it not')
     report.missing |= dict.fromkeys(missing, 'keeps its initialisation')
@@ -217,8 +236,10 @@ def torchvision_urls() -> dict[str, str]:
     urls = mmengine.load(Path(mmengine.__file__).parent / 'hub/torchvision_0.12.json')
     urls |= {f'{name}.imagenet1k_v1': url for name, url in urls.items()}
     models = 'https://download.pytorch.org/models'
-    return urls | {'resnet50.imagenet1k_v2': f'{models}/resnet50-11ad3fa6.pth',
-                   'resnet101.imagenet1k_v2': f'{models}/resnet101-cd907fc2.pth'}
+    return urls | {
+        'resnet50.imagenet1k_v2': f'{models}/resnet50-11ad3fa6.pth',
+        'resnet101.imagenet1k_v2': f'{models}/resnet101-cd907fc2.pth',
+    }
 
 
 @CheckpointLoader.register_scheme(prefixes='torchvision://', force=True)

@@ -22,8 +22,14 @@ def plain_name(name: str) -> str:
     return re.sub(r'[\W_]+', ' ', re.split(r'[;,]', name)[0].casefold()).strip()
 
 
-def transfer_classes(state: dict[str, Tensor], own: dict[str, Tensor], theirs: Sequence[str] | None,
-                     ours: Sequence[str], *, copy_equal: bool = False) -> str | None:
+def transfer_classes(
+    state: dict[str, Tensor],
+    own: dict[str, Tensor],
+    theirs: Sequence[str] | None,
+    ours: Sequence[str],
+    *,
+    copy_equal: bool = False,
+) -> str | None:
     """Make a state dict's classifier fit a model of other classes, in place.
 
     Args:
@@ -64,8 +70,11 @@ def transfer_classes(state: dict[str, Tensor], own: dict[str, Tensor], theirs: S
 def _table(weights: int, count: int, ours: Sequence[str], rows: dict[int, int]) -> str:
     copied = [ours[row] for row in rows if row < len(ours)]
     fresh = [name for row, name in enumerate(ours) if row not in rows]
-    lines = [('weights', 'loaded'), (str(weights - len(CLASSIFIER)), 'yes'),
-             (f'classifier, {count} classes -> {len(ours)}', 'rows of equal names' if rows else 'no, from scratch')]
+    lines = [
+        ('weights', 'loaded'),
+        (str(weights - len(CLASSIFIER)), 'yes'),
+        (f'classifier, {count} classes -> {len(ours)}', 'rows of equal names' if rows else 'no, from scratch'),
+    ]
     lines += [(name, 'yes') for name in copied] + [('no-object', 'yes')] * bool(rows)
     lines += [(name, 'no, from scratch') for name in fresh] if rows else []
     width = max(len(left) for left, _ in lines)
@@ -101,9 +110,12 @@ class OtherClassesHook(Hook):
         try:
             with torch.no_grad():
                 table = transfer_classes(
-                    state, model.state_dict(), data.get('classes'), ours, copy_equal=self.copy_equal)
+                    state, model.state_dict(), data.get('classes'), ours, copy_equal=self.copy_equal
+                )
         except ValueError as error:
-            raise CheckpointError(f"'{runner._load_from}' {error}, so that their rows cannot be copied: leave out "
-                                  'load_equal_classes, or convert it with --config, which adds them.') from error
+            raise CheckpointError(
+                f"'{runner._load_from}' {error}, so that their rows cannot be copied: leave out "
+                'load_equal_classes, or convert it with --config, which adds them.'
+            ) from error
         if table is not None:
             runner.logger.warning(f"Of '{runner._load_from}' only a part is loaded: it has other classes.\n{table}")

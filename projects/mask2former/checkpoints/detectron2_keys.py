@@ -18,17 +18,18 @@ OLD_NAMES = [
     (r'^(sem_seg_head\.predictor\.)static_query\.', r'\1query_feat.'),
 ]
 
-RESNET = [
-    ('backbone.conv1.{p}', 'backbone.stem.conv1.{p}'),
-    ('backbone.bn1.{p}', 'backbone.stem.conv1.norm.{p}'),
-]
+RESNET = [('backbone.conv1.{p}', 'backbone.stem.conv1.{p}'), ('backbone.bn1.{p}', 'backbone.stem.conv1.norm.{p}')]
 for _s in range(1, 5):
     _ours, _theirs = f'backbone.layer{_s}.{{i}}.', f'backbone.res{_s + 1}.{{i}}.'
-    RESNET += [(_ours + 'downsample.0.{p}', _theirs + 'shortcut.{p}'),
-               (_ours + 'downsample.1.{p}', _theirs + 'shortcut.norm.{p}')]
+    RESNET += [
+        (_ours + 'downsample.0.{p}', _theirs + 'shortcut.{p}'),
+        (_ours + 'downsample.1.{p}', _theirs + 'shortcut.norm.{p}'),
+    ]
     for _c in range(1, 4):
-        RESNET += [(_ours + f'conv{_c}.{{p}}', _theirs + f'conv{_c}.{{p}}'),
-                   (_ours + f'bn{_c}.{{p}}', _theirs + f'conv{_c}.norm.{{p}}')]
+        RESNET += [
+            (_ours + f'conv{_c}.{{p}}', _theirs + f'conv{_c}.{{p}}'),
+            (_ours + f'bn{_c}.{{p}}', _theirs + f'conv{_c}.norm.{{p}}'),
+        ]
 
 SWIN = [
     ('backbone.patch_embed.projection.{p}', 'backbone.patch_embed.proj.{p}'),
@@ -42,7 +43,9 @@ SWIN = [
 ]
 
 DETECTRON2 = KeyMap(
-    RESNET + SWIN + [
+    RESNET
+    + SWIN
+    + [
         ('pixel_decoder.input_projs.{i}.{layer}.{p}', DECODER + 'input_proj.{i}.{layer}.{p}'),
         ('pixel_decoder.level_embed', DECODER + 'transformer.level_embed'),
         ('pixel_decoder.encoder.{i}.self_attn.{rest*}', ENCODER + 'self_attn.{rest*}'),
@@ -74,6 +77,5 @@ DETECTRON2 = KeyMap(
         'pixel_mean': "normalisation of the images, which the config's data_preprocessor says",
         'pixel_std': "normalisation of the images, which the config's data_preprocessor says",
     },
-    ours_ignored={
-        'backbone.{rest*}.num_batches_tracked': "a counter which the reference's frozen batch norm has not",
-    })
+    ours_ignored={'backbone.{rest*}.num_batches_tracked': "a counter which the reference's frozen batch norm has not"},
+)

@@ -56,7 +56,8 @@ OURS = KeyMap([('{rest*}', '{rest*}')])
 FORMATS = {
     'mask2former': Format(r'(module\.)?head\.query_feat\.weight', OURS, [(r'^module\.', '')]),
     'transformers': Format(
-        r'(module\.)?model\.transformer_module\..+', TRANSFORMERS, NAMES_ON_DISK, TO_DISK, _transformers_makes),
+        r'(module\.)?model\.transformer_module\..+', TRANSFORMERS, NAMES_ON_DISK, TO_DISK, _transformers_makes
+    ),
     'detectron2': Format(r'(module\.)?sem_seg_head\..+', DETECTRON2, OLD_NAMES, makes=_empty_weight),
     'mmdet': Format(r'(module\.)?(panoptic|decode)_head\.query_feat\.weight', MMDET, OTHER_NAMES),
 }
@@ -137,15 +138,19 @@ def convert_raw(raw: RawCheckpoint, path: str, *, ignore_unknown: bool = False) 
     source = recognise(raw.state)
     if source is None:
         first = next(iter(raw.state))
-        raise CheckpointError(f"'{path}' is no checkpoint of a Mask2Former that is known here (its first weight is "
-                              f"'{first}'): give one of detectron2, mmdet, mmseg, transformers or mask2former.")
+        raise CheckpointError(
+            f"'{path}' is no checkpoint of a Mask2Former that is known here (its first weight is "
+            f"'{first}'): give one of detectron2, mmdet, mmseg, transformers or mask2former."
+        )
     try:
         format = FORMATS[source]
         named = rename(raw.state, format.renames)
         converted = format.keys.read(named)
         if converted.unknown and not ignore_unknown:
-            raise CheckpointError(f"holds {len(converted.unknown)} weights that a Mask2Former of the format {source} "
-                                  f"has not, such as '{converted.unknown[0]}'")
+            raise CheckpointError(
+                f'holds {len(converted.unknown)} weights that a Mask2Former of the format {source} '
+                f"has not, such as '{converted.unknown[0]}'"
+            )
         arch = infer(converted.state)
         if arch.backbone == 'other' and source in ('detectron2', 'transformers'):
             raise CheckpointError('lacks a backbone that is known here, a ResNet or a Swin')
@@ -155,7 +160,8 @@ def convert_raw(raw: RawCheckpoint, path: str, *, ignore_unknown: bool = False) 
         _check(converted.state, shapes, arch, dropped if ignore_unknown else None)
     except ValueError as error:
         raise CheckpointError(
-            f"'{path}' {_as_clause(str(error))}: it is damaged, incomplete or of another model.") from error
+            f"'{path}' {_as_clause(str(error))}: it is damaged, incomplete or of another model."
+        ) from error
     report = Report(source, arch, len(raw.state), len(converted.state), dropped | raw.rest, made)
     return Checkpoint(converted.state, _meta(raw, named, report), report)
 
@@ -173,23 +179,31 @@ def to_format(checkpoint: Checkpoint, target: str) -> tuple[dict[str, Tensor], R
     format, source = FORMATS[target], checkpoint.report
     converted = format.keys.write(checkpoint.state)
     if converted.unknown:
-        raise CheckpointError(f"The weight '{converted.unknown[0]}' has no place in a checkpoint of {target}, which "
-                              'knows ResNet and Swin only: write one of mmdet or mask2former.')
+        raise CheckpointError(
+            f"The weight '{converted.unknown[0]}' has no place in a checkpoint of {target}, which "
+            'knows ResNet and Swin only: write one of mmdet or mask2former.'
+        )
     made = format.makes(source.architecture, checkpoint.meta)
     state = rename(converted.state | made, format.writes)
     added = source.made | dict.fromkeys(made, f'{target} has it, and it follows from the architecture')
     added = {name: reason for name, reason in added.items() if name not in converted.dropped}
-    return state, Report(source.source, source.architecture, source.read, len(state),
-                         source.dropped | {name: reason for name, reason in converted.dropped.items()
-                                           if name not in source.made}, added)
+    return state, Report(
+        source.source,
+        source.architecture,
+        source.read,
+        len(state),
+        source.dropped | {name: reason for name, reason in converted.dropped.items() if name not in source.made},
+        added,
+    )
 
 
 def _as_clause(text: str) -> str:
     return text if re.match(r'holds|lacks|has ', text) else f'cannot be converted, because {text}'
 
 
-def _check(state: Mapping[str, Tensor], shapes: Mapping[str, tuple], arch: Architecture,
-           dropped: dict[str, str] | None) -> None:
+def _check(
+    state: Mapping[str, Tensor], shapes: Mapping[str, tuple], arch: Architecture, dropped: dict[str, str] | None
+) -> None:
     """See that there is every weight and no other, each with its shape and a type that it can have.
 
     ``dropped`` takes those that are too many; without it they are refused.
@@ -223,7 +237,7 @@ def _meta(raw: RawCheckpoint, named: Mapping[str, Tensor], report: Report) -> di
         if all(isinstance(name, str) and not re.fullmatch(r'LABEL_\d+', name) for name in names):
             meta['dataset_meta'] = dict(classes=tuple(names))
     weight = named.get(EMPTY_WEIGHT)
-    if weight is not None and tuple(weight.shape) == (report.architecture.num_classes + 1, ):
+    if weight is not None and tuple(weight.shape) == (report.architecture.num_classes + 1,):
         meta['no_object_weight'] = weight[-1].item()
         if not torch.equal(weight[:-1], torch.ones_like(weight[:-1])):
             meta['class_weights'] = weight.tolist()

@@ -45,7 +45,8 @@ class HubModel(NamedTuple):
 def hub_model(name: str) -> HubModel | None:
     """The facts of a model on the hub by its name; None if it is none of these."""
     match = re.fullmatch(
-        rf'facebook/mask2former-({"|".join(BACKBONES)})-({"|".join(DATASETS)})-(panoptic|instance|semantic)', name)
+        rf'facebook/mask2former-({"|".join(BACKBONES)})-({"|".join(DATASETS)})-(panoptic|instance|semantic)', name
+    )
     if not match or match[3] not in DATASETS[match[2]][1]:
         return None
     dataset, classes = DATASETS[match[2]]

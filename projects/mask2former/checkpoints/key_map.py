@@ -48,15 +48,16 @@ class KeyMap:
         ours_ignored (Mapping[str, str]): The same of our names, which have no place in the other format.
     """
 
-    def __init__(self,
-                 rules: list[Rule],
-                 ignored: Mapping[str, str] | None = None,
-                 ours_ignored: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, rules: list[Rule], ignored: Mapping[str, str] | None = None, ours_ignored: Mapping[str, str] | None = None
+    ) -> None:
         rules = [(*rule, None)[:3] for rule in rules]
         self._to_ours = _Direction(
-            [(theirs, ours, change and change.to_ours) for ours, theirs, change in rules], ignored or {})
+            [(theirs, ours, change and change.to_ours) for ours, theirs, change in rules], ignored or {}
+        )
         self._to_theirs = _Direction(
-            [(ours, theirs, change and change.to_theirs) for ours, theirs, change in rules], ours_ignored or {})
+            [(ours, theirs, change and change.to_theirs) for ours, theirs, change in rules], ours_ignored or {}
+        )
 
     def read(self, state: Mapping[str, Tensor]) -> Converted:
         """Our state dict from theirs, with an account of every name.
@@ -122,10 +123,13 @@ class _Direction:
 
     def __init__(self, rules: list[tuple], ignored: Mapping[str, str]) -> None:
         self.ignored = [(_pattern(template), reason) for template, reason in ignored.items()]
-        self.rules = [(_pattern(source[0] if isinstance(source, list) else source), source, target, function)
-                      for source, target, function in rules]
+        self.rules = [
+            (_pattern(source[0] if isinstance(source, list) else source), source, target, function)
+            for source, target, function in rules
+        ]
         self.parts = [
-            (_pattern(part), source[0]) for source, _, _ in rules if isinstance(source, list) for part in source[1:]]
+            (_pattern(part), source[0]) for source, _, _ in rules if isinstance(source, list) for part in source[1:]
+        ]
 
     def convert(self, state: Mapping[str, Tensor]) -> Converted:
         result = Converted({}, {}, [])

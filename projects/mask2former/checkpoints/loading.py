@@ -35,11 +35,13 @@ def explain_unreadable(filename: str) -> Iterator[None]:
             what = next(group for group in refused.groups() if group).removesuffix(' of')
             raise CheckpointError(
                 f"'{filename}' is not loaded, because it holds more than weights and plain values ({what}) and could "
-                'run code: take it from whom you trust, and as a state dict.') from error
+                'run code: take it from whom you trust, and as a state dict.'
+            ) from error
         if isinstance(error, RuntimeError) and 'PytorchStreamReader' not in message:
             raise
         raise CheckpointError(
-            f"'{filename}' is no checkpoint or is damaged: download, copy or save it again.") from error
+            f"'{filename}' is no checkpoint or is damaged: download, copy or save it again."
+        ) from error
 
 
 def check_fit(model: nn.Module, checkpoint: dict, filename: str, *, partly: bool = False) -> str | None:
@@ -57,10 +59,16 @@ def check_fit(model: nn.Module, checkpoint: dict, filename: str, *, partly: bool
     Raises:
         CheckpointError: If the weights do not fit, or, where a part is enough, if none does.
     """
-    found = {name.removeprefix('module.'): tuple(value.shape)
-             for name, value in checkpoint.get('state_dict', checkpoint).items() if hasattr(value, 'shape')}
-    wanted = {name: tuple(value.shape) for name, value in model.state_dict().items()
-              if not name.endswith('num_batches_tracked')}
+    found = {
+        name.removeprefix('module.'): tuple(value.shape)
+        for name, value in checkpoint.get('state_dict', checkpoint).items()
+        if hasattr(value, 'shape')
+    }
+    wanted = {
+        name: tuple(value.shape)
+        for name, value in model.state_dict().items()
+        if not name.endswith('num_batches_tracked')
+    }
     wrong = [name for name, shape in wanted.items() if found.get(name) != shape]
     if not wrong:
         return None
@@ -70,9 +78,11 @@ def check_fit(model: nn.Module, checkpoint: dict, filename: str, *, partly: bool
     else:
         first = wrong[0]
         shape = f'has the shape {found[first]} instead of {wanted[first]}' if first in found else 'is absent'
-        problem = (f"{len(wrong)} of the model's {len(wanted)} weights are not in it or of another shape "
-                   f"('{first}' {shape})")
+        problem = (
+            f"{len(wrong)} of the model's {len(wanted)} weights are not in it or of another shape ('{first}' {shape})"
+        )
     if not partly or len(wrong) == len(wanted):
-        raise CheckpointError(f"'{filename}' does not fit the model: {problem}; give the config that it was trained "
-                              'with.')
+        raise CheckpointError(
+            f"'{filename}' does not fit the model: {problem}; give the config that it was trained with."
+        )
     return problem

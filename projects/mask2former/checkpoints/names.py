@@ -94,8 +94,9 @@ def find_config(name: str, root: Path | None = None) -> Path:
         return Path(name)
     model = None if str(name).endswith('.py') else resolve(str(name), root)
     if model is None:
-        raise FileNotFoundError(f"There is no config '{name}': see configs/ for those that there are."
-                                + _near(str(name), root))
+        raise FileNotFoundError(
+            f"There is no config '{name}': see configs/ for those that there are." + _near(str(name), root)
+        )
     if model.config is None or not model.config.is_file():
         raise CheckpointError(f"There is no config for '{name}' here: give the path of one beside the checkpoint.")
     return model.config
@@ -161,8 +162,11 @@ def _read_yaml(path: Path) -> dict:
 
 def _find_config(root: Path, backbone: str, dataset: str, task: str) -> Path | None:
     """The config of this backbone for this data set and task, by its name: the shortest one."""
-    fitting = [path for path in (root / 'configs').rglob(f'mask2former_{backbone}*.py')
-               if dataset in path.stem.lower() and (path.stem.endswith(task) or task in path.parent.name)]
+    fitting = [
+        path
+        for path in (root / 'configs').rglob(f'mask2former_{backbone}*.py')
+        if dataset in path.stem.lower() and (path.stem.endswith(task) or task in path.parent.name)
+    ]
     return min(fitting, key=lambda path: (len(path.name), str(path)), default=None)
 
 
@@ -206,7 +210,8 @@ def _from_hub(name: str) -> Path:
     except Exception as error:  # many kinds, and none says what to do
         raise CheckpointError(
             f"'{name}' cannot be fetched from the Hugging Face hub ({type(error).__name__}): check the name and the "
-            'network, or download its folder and give the path.') from error
+            'network, or download its folder and give the path.'
+        ) from error
     return Path(weights).parent
 
 
@@ -223,6 +228,8 @@ def _from_web(url: str) -> Path:
     try:
         torch.hub.download_url_to_file(url, str(path), digest and digest[1], progress=False)
     except (OSError, RuntimeError, ValueError) as error:
-        raise CheckpointError(f"'{url}' cannot be fetched ({str(error) or type(error).__name__}): check the address "
-                              'and the network, or download it and give the path.') from error
+        raise CheckpointError(
+            f"'{url}' cannot be fetched ({str(error) or type(error).__name__}): check the address "
+            'and the network, or download it and give the path.'
+        ) from error
     return path

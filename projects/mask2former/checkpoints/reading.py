@@ -129,8 +129,10 @@ def _read_folder(path: Path) -> RawCheckpoint:
                 raise CheckpointError(f"'{index}' names files outside of its folder: take it from whom you trust.")
             content = {name: value for part in parts for name, value in read_content(path / part).items()}
             return _split(dict(content, config=config), index)
-    raise FileNotFoundError(f"The folder '{path}' has no model.safetensors and no pytorch_model.bin: give the folder "
-                            'that save_pretrained wrote, or a file.')
+    raise FileNotFoundError(
+        f"The folder '{path}' has no model.safetensors and no pytorch_model.bin: give the folder "
+        'that save_pretrained wrote, or a file.'
+    )
 
 
 def _read_json(path: Path) -> dict:
@@ -155,11 +157,15 @@ def _split(content: dict, path: Path) -> RawCheckpoint:
         raise CheckpointError(f"'{path}' holds no weights: give a checkpoint of a model.")
     for name, value in state.items():
         if not isinstance(name, str) or not name.isprintable() or not isinstance(value, Tensor):
-            raise CheckpointError(f"'{path}' holds a {type(value).__name__} under the name {name!r} where a weight is "
-                                  'expected: give a checkpoint of a model.')
+            raise CheckpointError(
+                f"'{path}' holds a {type(value).__name__} under the name {name!r} where a weight is "
+                'expected: give a checkpoint of a model.'
+            )
         if value.layout != torch.strided or math.prod(value.shape) * value.element_size() > _bytes(value):
-            raise CheckpointError(f"'{path}' says that '{name}' has the shape {tuple(value.shape)}, but holds fewer "
-                                  'numbers: it is damaged; download, copy or save it again.')
+            raise CheckpointError(
+                f"'{path}' says that '{name}' has the shape {tuple(value.shape)}, but holds fewer "
+                'numbers: it is damaged; download, copy or save it again.'
+            )
     return RawCheckpoint(state, meta, rest)
 
 

@@ -79,6 +79,12 @@ def _with_tuples(meta: Mapping) -> dict:
     data = meta.get('dataset_meta')
     if not isinstance(data, Mapping):
         return dict(meta)
-    data = {key: [tuple(colour) for colour in value] if key == 'palette' and value else
-            tuple(value) if isinstance(value, list) else value for key, value in data.items()}
+    data = {
+        key: [tuple(colour) for colour in value]
+        if key == 'palette' and value
+        else tuple(value)
+        if isinstance(value, list)
+        else value
+        for key, value in data.items()
+    }
     return dict(meta, dataset_meta=data)

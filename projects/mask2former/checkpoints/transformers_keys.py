@@ -37,16 +37,25 @@ SWIN = [
     ('backbone.patch_embed.norm.{p}', ENCODER + 'swin.embeddings.norm.{p}'),
     ('backbone.stages.{s}.blocks.{i}.norm1.{p}', ENCODER + 'swin.encoder.layers.{s}.blocks.{i}.layernorm_before.{p}'),
     ('backbone.stages.{s}.blocks.{i}.norm2.{p}', ENCODER + 'swin.encoder.layers.{s}.blocks.{i}.layernorm_after.{p}'),
-    ('backbone.stages.{s}.blocks.{i}.attn.w_msa.qkv.{p}',
-     [ENCODER + f'swin.encoder.layers.{{s}}.blocks.{{i}}.attention.{x}_proj.{{p}}' for x in 'qkv']),
-    ('backbone.stages.{s}.blocks.{i}.attn.w_msa.proj.{p}',
-     ENCODER + 'swin.encoder.layers.{s}.blocks.{i}.attention.o_proj.{p}'),
-    ('backbone.stages.{s}.blocks.{i}.attn.w_msa.relative_position_bias_table',
-     ENCODER + 'swin.encoder.layers.{s}.blocks.{i}.attention.relative_position_bias.relative_position_bias_table'),
+    (
+        'backbone.stages.{s}.blocks.{i}.attn.w_msa.qkv.{p}',
+        [ENCODER + f'swin.encoder.layers.{{s}}.blocks.{{i}}.attention.{x}_proj.{{p}}' for x in 'qkv'],
+    ),
+    (
+        'backbone.stages.{s}.blocks.{i}.attn.w_msa.proj.{p}',
+        ENCODER + 'swin.encoder.layers.{s}.blocks.{i}.attention.o_proj.{p}',
+    ),
+    (
+        'backbone.stages.{s}.blocks.{i}.attn.w_msa.relative_position_bias_table',
+        ENCODER + 'swin.encoder.layers.{s}.blocks.{i}.attention.relative_position_bias.relative_position_bias_table',
+    ),
     ('backbone.stages.{s}.blocks.{i}.ffn.layers.0.0.{p}', ENCODER + 'swin.encoder.layers.{s}.blocks.{i}.mlp.fc1.{p}'),
     ('backbone.stages.{s}.blocks.{i}.ffn.layers.1.{p}', ENCODER + 'swin.encoder.layers.{s}.blocks.{i}.mlp.fc2.{p}'),
-    ('backbone.stages.{s}.downsample.{layer}.{p}', ENCODER + 'swin.encoder.layers.{s}.downsample.{layer}.{p}',
-     MERGE_ORDER),
+    (
+        'backbone.stages.{s}.downsample.{layer}.{p}',
+        ENCODER + 'swin.encoder.layers.{s}.downsample.{layer}.{p}',
+        MERGE_ORDER,
+    ),
     *((f'backbone.norm{s}.{{p}}', ENCODER + f'hidden_states_norms.stage{s + 1}.{{p}}') for s in range(4)),
 ]
 
@@ -56,14 +65,21 @@ RESNET = [
 ]
 for _s in range(4):
     _ours, _theirs = f'backbone.layer{_s + 1}.{{i}}.', ENCODER + f'encoder.stages.{_s}.layers.{{i}}.'
-    RESNET += [(_ours + 'downsample.0.{p}', _theirs + 'shortcut.convolution.{p}'),
-               (_ours + 'downsample.1.{p}', _theirs + 'shortcut.normalization.{p}')]
+    RESNET += [
+        (_ours + 'downsample.0.{p}', _theirs + 'shortcut.convolution.{p}'),
+        (_ours + 'downsample.1.{p}', _theirs + 'shortcut.normalization.{p}'),
+    ]
     for _c in range(3):
-        RESNET += [(_ours + f'conv{_c + 1}.{{p}}', _theirs + f'layer.{_c}.convolution.{{p}}'),
-                   (_ours + f'bn{_c + 1}.{{p}}', _theirs + f'layer.{_c}.normalization.{{p}}')]
+        RESNET += [
+            (_ours + f'conv{_c + 1}.{{p}}', _theirs + f'layer.{_c}.convolution.{{p}}'),
+            (_ours + f'bn{_c + 1}.{{p}}', _theirs + f'layer.{_c}.normalization.{{p}}'),
+        ]
 
+SWIN_BIAS = ENCODER + 'swin.encoder.layers.{s}.blocks.{i}.attention.relative_position_bias.'
 TRANSFORMERS = KeyMap(
-    SWIN + RESNET + [
+    SWIN
+    + RESNET
+    + [
         ('pixel_decoder.input_projs.{i}.{layer}.{p}', DECODER + 'input_projections.{i}.{layer}.{p}'),
         ('pixel_decoder.level_embed', DECODER + 'level_embed'),
         ('pixel_decoder.encoder.{i}.self_attn.{rest*}', DECODER + 'encoder.layers.{i}.self_attn.{rest*}'),
@@ -74,8 +90,10 @@ TRANSFORMERS = KeyMap(
         ('pixel_decoder.lateral_convs.0.{layer}.{p}', DECODER + 'adapter_1.{layer}.{p}'),
         ('pixel_decoder.output_convs.0.{layer}.{p}', DECODER + 'layer_1.{layer}.{p}'),
         ('pixel_decoder.mask_proj.{p}', DECODER + 'mask_projection.{p}'),
-        ([f'head.layers.{{i}}.cross_attn.{x}_proj.{{p}}' for x in 'qkv'],
-         TRANSFORMER + 'decoder.layers.{i}.cross_attn.in_proj_{p}'),
+        (
+            [f'head.layers.{{i}}.cross_attn.{x}_proj.{{p}}' for x in 'qkv'],
+            TRANSFORMER + 'decoder.layers.{i}.cross_attn.in_proj_{p}',
+        ),
         ('head.layers.{i}.cross_attn.out_proj.{p}', TRANSFORMER + 'decoder.layers.{i}.cross_attn.out_proj.{p}'),
         ('head.layers.{i}.self_attn.{rest*}', TRANSFORMER + 'decoder.layers.{i}.self_attn.{rest*}'),
         ('head.layers.{i}.cross_norm.{p}', TRANSFORMER + 'decoder.layers.{i}.cross_attn_layer_norm.{p}'),
@@ -88,16 +106,17 @@ TRANSFORMERS = KeyMap(
         ('head.query_feat.weight', TRANSFORMER + 'queries_features.weight'),
         ('head.level_embed.weight', TRANSFORMER + 'level_embed.weight'),
         ('head.class_embed.{p}', 'class_predictor.{p}'),
-        *((f'head.mask_embed.{2 * i}.{{p}}', TRANSFORMER + f'decoder.mask_predictor.mask_embedder.{i}.0.{{p}}')
-          for i in range(3)),
+        *(
+            (f'head.mask_embed.{2 * i}.{{p}}', TRANSFORMER + f'decoder.mask_predictor.mask_embedder.{i}.0.{{p}}')
+            for i in range(3)
+        ),
     ],
     ignored={
         'criterion.empty_weight': 'weights of the classes in the loss, which the config says',
         ENCODER + 'swin.layernorm.{p}': 'a norm that the model never applies',
-        ENCODER + 'swin.encoder.layers.{s}.blocks.{i}.attention.relative_position_bias.relative_position_index':
-            'a table that is computed anew',
+        SWIN_BIAS + 'relative_position_index': 'a table that is computed anew',
     },
     ours_ignored={
-        'backbone.stages.{s}.blocks.{i}.attn.w_msa.relative_position_index':
-            'a table that transformers computes anew',
-    })
+        'backbone.stages.{s}.blocks.{i}.attn.w_msa.relative_position_index': 'a table that transformers computes anew'
+    },
+)

@@ -99,12 +99,14 @@ ALLOWED = {
 for _builtins in ('builtins', '__builtin__'):  # Python 3 and 2
     ALLOWED |= {f'{_builtins}.bytes': _bytes, f'{_builtins}.bytearray': _bytes}
 for _core in ('numpy.core', 'numpy._core'):  # numpy 1 and 2
-    ALLOWED |= {f'{_core}.multiarray._reconstruct': _Array, f'{_core}.multiarray.scalar': _scalar,
-                f'{_core}.numeric._frombuffer': _from_buffer}
+    ALLOWED |= {
+        f'{_core}.multiarray._reconstruct': _Array,
+        f'{_core}.multiarray.scalar': _scalar,
+        f'{_core}.numeric._frombuffer': _from_buffer,
+    }
 
 
 class _Unpickler(pickle.Unpickler):
-
     def find_class(self, module: str, name: str) -> Any:
         try:
             return ALLOWED[f'{module}.{name}']

@@ -56,8 +56,10 @@ def write_checkpoint(checkpoint: Checkpoint, path: str | Path, target: str) -> R
         content = dict(model=state) if target == 'detectron2' else dict(meta=meta, state_dict=state)
         _replace(path, lambda part: torch.save(content, part))
     else:
-        raise CheckpointError(f"'{path}' is no name for a checkpoint of {target}: end it in .pth, or for detectron2 in "
-                              '.pkl, for mask2former in .safetensors.')
+        raise CheckpointError(
+            f"'{path}' is no name for a checkpoint of {target}: end it in .pth, or for detectron2 in "
+            '.pkl, for mask2former in .safetensors.'
+        )
     return report
 
 
@@ -115,18 +117,30 @@ def transformers_config(arch: Architecture, meta: Mapping) -> dict:
         CheckpointError: If transformers has no such model.
     """
     if arch.backbone == 'other' or arch.num_levels != 3 or not arch.num_heads:
-        raise CheckpointError('transformers has no such Mask2Former: it must have a ResNet or a Swin, three levels, '
-                              'and four points in the deformable attention.')
+        raise CheckpointError(
+            'transformers has no such Mask2Former: it must have a ResNet or a Swin, three levels, '
+            'and four points in the deformable attention.'
+        )
     features = [f'stage{i}' for i in range(1, 5)]
     if arch.backbone == 'swin':
         backbone = dict(
-            model_type='swin', embed_dim=arch.width, depths=list(arch.depths), num_heads=list(arch.heads),
-            window_size=arch.window, image_size=384 if arch.window == 12 else 224, drop_path_rate=0.3)
+            model_type='swin',
+            embed_dim=arch.width,
+            depths=list(arch.depths),
+            num_heads=list(arch.heads),
+            window_size=arch.window,
+            image_size=384 if arch.window == 12 else 224,
+            drop_path_rate=0.3,
+        )
     else:
         backbone = dict(
-            model_type='resnet', embedding_size=arch.width, hidden_sizes=list(arch.in_channels),
-            depths=list(arch.depths), layer_type='bottleneck' if arch.bottleneck else 'basic',
-            downsample_in_bottleneck=False)
+            model_type='resnet',
+            embedding_size=arch.width,
+            hidden_sizes=list(arch.in_channels),
+            depths=list(arch.depths),
+            layer_type='bottleneck' if arch.bottleneck else 'basic',
+            downsample_in_bottleneck=False,
+        )
     classes = (meta.get('dataset_meta') or {}).get('classes') or ()
     if len(classes) != arch.num_classes:
         classes = [f'LABEL_{i}' for i in range(arch.num_classes)]
@@ -148,4 +162,5 @@ def transformers_config(arch: Architecture, meta: Mapping) -> dict:
         pre_norm=False,
         enforce_input_projection=False,
         id2label={str(i): name for i, name in enumerate(classes)},
-        label2id={name: i for i, name in enumerate(classes)})
+        label2id={name: i for i, name in enumerate(classes)},
+    )

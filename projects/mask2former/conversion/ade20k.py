@@ -6,9 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
-from ..datasets.coco_files import instances_of, segments_of, write_id_map, write_json
-from ..datasets.errors import DataError
-from ..datasets.metainfo import known_metainfo
+from mask2former.datasets.coco_files import instances_of, segments_of, write_id_map, write_json
+from mask2former.datasets.errors import DataError
+from mask2former.datasets.metainfo import known_metainfo
+
 from .parallel import convert_all, finish
 from .trees import check_shape, image_header, need, read_array, stems
 
@@ -42,14 +43,21 @@ def convert_ade20k(root: str | Path, splits: Sequence[str], tasks: Sequence[str]
     root, written = Path(root), []
     for split in splits:
         names = stems(root / 'images' / FOLDERS[split], '.jpg', 'give the folder ADEChallengeData2016')
-        need(root / 'annotations_instance' / FOLDERS[split], 'unpack annotations_instance.tar of '
-             'http://sceneparsing.csail.mit.edu there')
+        need(
+            root / 'annotations_instance' / FOLDERS[split],
+            'unpack annotations_instance.tar of http://sceneparsing.csail.mit.edu there',
+        )
         for task in tasks:
             path = root / f'ade20k_{task}_{split}.json'
             journal = path.with_suffix('.journal')
             function = partial(dict(panoptic=_panoptic, instance=_instance)[task], root, split)
-            results = convert_all(function, dict(zip(names, names)), journal=journal,
-                                  num_workers=num_workers, description=f'ADE20K {task} {split}')
+            results = convert_all(
+                function,
+                dict(zip(names, names)),
+                journal=journal,
+                num_workers=num_workers,
+                description=f'ADE20K {task} {split}',
+            )
             write_json(path, _file(task, results.values()))
             finish(journal)
             written.append(path)
@@ -76,8 +84,10 @@ def _panoptic(root: Path, split: str, name: str) -> tuple[dict, list[dict]]:
     check_shape(path, semantic.shape, image_path, (image['height'], image['width']))
     present = np.flatnonzero(np.bincount(semantic.ravel(), minlength=256))
     if present[-1] > 150:
-        raise DataError(f"'{path}' has the value {present[-1]}, but ADE20K's classes are 1 to 150 and 0 is void; get "
-                        'the annotations of ADEChallengeData2016.')
+        raise DataError(
+            f"'{path}' has the value {present[-1]}, but ADE20K's classes are 1 to 150 and 0 is void; get "
+            'the annotations of ADEChallengeData2016.'
+        )
     id_of_value, categories = np.zeros(256, dtype=np.int32), {}
     for category in (present[present > 0] - 1).tolist():
         if not PANOPTIC['isthing'][category]:
@@ -126,7 +136,9 @@ def _instances(root: Path, split: str, name: str, image: dict, image_path: Path)
         mask = ids == id_
         found = np.unique(classes[mask]).tolist()
         if len(found) > 1 or not 1 <= found[0] <= 100:
-            raise DataError(f"Instance {id_} in '{path}' has the classes {found}, but it must have one of 1 to 100; "
-                            'get annotations_instance anew.')
+            raise DataError(
+                f"Instance {id_} in '{path}' has the classes {found}, but it must have one of 1 to 100; "
+                'get annotations_instance anew.'
+            )
         instances.append((INSTANCE['category_ids'][found[0] - 1], mask))
     return instances

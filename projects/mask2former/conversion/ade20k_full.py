@@ -9,9 +9,10 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from ..datasets import metainfo
-from ..datasets.coco_files import write_image
-from ..datasets.errors import DataError
+from mask2former.datasets import metainfo
+from mask2former.datasets.coco_files import write_image
+from mask2former.datasets.errors import DataError
+
 from .parallel import convert_all, finish
 from .trees import check_shape, image_header, link_or_copy, need, read_array
 
@@ -50,8 +51,14 @@ def convert_ade20k_full(root: str | Path, splits: Sequence[str], num_workers: in
             raise FileNotFoundError(f"'{folder}' has no image; unpack the release completely.")
         out = root / 'annotations_detectron2' / split
         journal = root / f'annotations_detectron2_{split}.journal'
-        convert_all(partial(_convert, root, split), items, journal=journal, settings=dict(side=SIDE),
-                    num_workers=num_workers, description=f'ADE20K-full {split}')
+        convert_all(
+            partial(_convert, root, split),
+            items,
+            journal=journal,
+            settings=dict(side=SIDE),
+            num_workers=num_workers,
+            description=f'ADE20K-full {split}',
+        )
         finish(journal)
         written.append(out)
     return written

@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from ..datasets.coco_files import write_bytes, write_json
-from ..datasets.errors import DataError
+from mask2former.datasets.coco_files import write_bytes, write_json
+from mask2former.datasets.errors import DataError
+
 from .parallel import convert_all, finish
 from .trees import need, read_array
 
@@ -44,8 +45,15 @@ def convert_cityscapes(root: str | Path, splits: Sequence[str], num_workers: int
         path = root / f'cityscapes_panoptic_{split}.json'
         journal = path.with_suffix('.journal')
         items = {file.name.removesuffix(SUFFIX): str(file) for file in paths}
-        results = list(convert_all(partial(_convert, split), items, journal=journal,
-                                   num_workers=num_workers, description=f'Cityscapes {split}').values())
+        results = list(
+            convert_all(
+                partial(_convert, split),
+                items,
+                journal=journal,
+                num_workers=num_workers,
+                description=f'Cityscapes {split}',
+            ).values()
+        )
         content = dict(results[0])
         for key in ('images', 'annotations'):
             content[key] = [entry for result in results for entry in result[key]]

@@ -7,9 +7,10 @@ from typing import Any
 
 from pycocotools import mask as mask_utils
 
-from ..datasets.errors import DataError
-from ..datasets.metainfo import read_json
-from ..datasets.transforms.instance_segments import encode
+from mask2former.datasets.errors import DataError
+from mask2former.datasets.metainfo import read_json
+from mask2former.datasets.transforms.instance_segments import encode
+
 from .own_files import check_mask_size, image_size
 from .scene import Layer, Scene, smaller_on_top
 
@@ -17,6 +18,7 @@ from .scene import Layer, Scene, smaller_on_top
 @dataclass(frozen=True)
 class CocoSource:
     """An image with its size as the JSON file says it, and its annotations."""
+
     image: Path
     size: tuple[int, int]
     annotations: tuple[Mapping, ...]
@@ -25,6 +27,7 @@ class CocoSource:
 @dataclass(frozen=True)
 class CocoMeaning:
     """The stuff among the category ids of the JSON file."""
+
     stuff: tuple[int, ...] = ()
 
 
@@ -49,13 +52,16 @@ def read_file(ann_file: str | Path, images: str | Path) -> tuple[list[dict], dic
     for annotation in content['annotations']:
         name = f"The annotation {annotation.get('id')} of '{ann_file}'"
         if annotation.get('image_id') not in annotations:
-            raise DataError(f"{name} has the image_id {annotation.get('image_id')!r}, which no image has; remove it.")
+            raise DataError(f'{name} has the image_id {annotation.get("image_id")!r}, which no image has; remove it.')
         if annotation.get('category_id') not in known:
-            raise DataError(f"{name} has the category_id {annotation.get('category_id')!r}, which no category has; "
-                            'add the category or correct the id.')
+            raise DataError(
+                f'{name} has the category_id {annotation.get("category_id")!r}, which no category has; '
+                'add the category or correct the id.'
+            )
         if not annotation.get('segmentation'):
-            raise DataError(f"{name} has no 'segmentation'; add its polygons or RLE (a box is not enough), or remove "
-                            'it.')
+            raise DataError(
+                f"{name} has no 'segmentation'; add its polygons or RLE (a box is not enough), or remove it."
+            )
         annotations[annotation['image_id']].append(annotation)
     sources = {}
     for image in content['images']:
@@ -63,7 +69,8 @@ def read_file(ann_file: str | Path, images: str | Path) -> tuple[list[dict], dic
             if key not in image:
                 raise DataError(f"The image {image['id']} of '{ann_file}' has no '{key}'; add it.")
         sources[image['id']] = CocoSource(
-            Path(images) / image['file_name'], (image['height'], image['width']), tuple(annotations[image['id']]))
+            Path(images) / image['file_name'], (image['height'], image['width']), tuple(annotations[image['id']])
+        )
     return content['categories'], sources
 
 
@@ -76,10 +83,14 @@ def as_classes(categories: Sequence[Mapping], stuff: Sequence[str], ann_file: st
     names = [category['name'] for category in categories]
     unknown = [name for name in stuff if name not in names]
     if unknown:
-        raise DataError(f"'{unknown[0]}' of --stuff is no category of '{ann_file}', which has {names}; correct the "
-                        'name.')
-    return [{key: value for key, value in category.items() if key in ('id', 'name', 'supercategory', 'color')} |
-            dict(isthing=int(category['name'] not in stuff)) for category in categories]
+        raise DataError(
+            f"'{unknown[0]}' of --stuff is no category of '{ann_file}', which has {names}; correct the name."
+        )
+    return [
+        {key: value for key, value in category.items() if key in ('id', 'name', 'supercategory', 'color')}
+        | dict(isthing=int(category['name'] not in stuff))
+        for category in categories
+    ]
 
 
 def read_scene(source: CocoSource, meaning: CocoMeaning) -> Scene:
@@ -95,11 +106,17 @@ def read_scene(source: CocoSource, meaning: CocoMeaning) -> Scene:
     size = image_size(source.image)
     check_mask_size(f"The entry of '{source.image.name}' in the JSON file", source.size, source.image, size)
     layers = [
-        Layer(encode(annotation['segmentation'], size, str(source.image)), annotation['category_id'], place,
-              bool(annotation.get('iscrowd'))) for place, annotation in enumerate(source.annotations)
+        Layer(
+            encode(annotation['segmentation'], size, str(source.image)),
+            annotation['category_id'],
+            place,
+            bool(annotation.get('iscrowd')),
+        )
+        for place, annotation in enumerate(source.annotations)
     ]
     instances = [
-        _instance(annotation, layer.rle) for annotation, layer in zip(source.annotations, layers)
+        _instance(annotation, layer.rle)
+        for annotation, layer in zip(source.annotations, layers)
         if annotation['category_id'] not in meaning.stuff
     ]
     return Scene(source.image, size, smaller_on_top(layers), instances)

@@ -5,10 +5,11 @@ from pathlib import Path
 
 import numpy as np
 
-from ..datasets.coco_files import write_image, write_json
-from ..datasets.errors import DataError
-from ..datasets.metainfo import read_json
-from ..datasets.transforms.id_map import read_id_map, relabel
+from mask2former.datasets.coco_files import write_image, write_json
+from mask2former.datasets.errors import DataError
+from mask2former.datasets.metainfo import read_json
+from mask2former.datasets.transforms.id_map import read_id_map, relabel
+
 from .parallel import convert_all, finish
 from .trees import need
 
@@ -45,21 +46,31 @@ def convert_coco_semantic(json_path: str | Path, png_dir: str | Path, out: str |
     for annotation in content['annotations']:
         image = images.get(annotation['image_id'])
         if image is None or 'segments_info' not in annotation:
-            raise DataError(f"An annotation of image {annotation['image_id']} in '{json_path}' has no "
-                            f"{'segments_info' if image else 'image'}; give a panoptic file in COCO's format.")
+            raise DataError(
+                f"An annotation of image {annotation['image_id']} in '{json_path}' has no "
+                f"{'segments_info' if image else 'image'}; give a panoptic file in COCO's format."
+            )
         ids = [segment['id'] for segment in annotation['segments_info']]
         unknown = {segment['category_id'] for segment in annotation['segments_info']} - class_of.keys()
         if unknown:
-            raise DataError(f"Image {image['id']} in '{json_path}' has segments of the categories {sorted(unknown)}, "
-                            "which no entry of 'categories' has; add them there.")
+            raise DataError(
+                f"Image {image['id']} in '{json_path}' has segments of the categories {sorted(unknown)}, "
+                "which no entry of 'categories' has; add them there."
+            )
         classes = [class_of[segment['category_id']] for segment in annotation['segments_info']]
         target = Path(out) / Path(image['file_name']).with_suffix('.png')
         items[str(image['id'])] = (str(Path(png_dir) / annotation['file_name']), str(target), ids, classes)
         used.append(dict(file_name=image['file_name']))
     out, void = Path(out), 255 if len(class_of) <= 255 else 65535
     journal = out.with_name(f'{out.name}.journal')
-    convert_all(partial(_convert, void), items, journal=journal, settings=dict(categories=list(class_of)),
-                num_workers=num_workers, description='class-id PNG files')
+    convert_all(
+        partial(_convert, void),
+        items,
+        journal=journal,
+        settings=dict(categories=list(class_of)),
+        num_workers=num_workers,
+        description='class-id PNG files',
+    )
     path = out.with_name(f'{out.name}.json')
     categories = [{**category, 'id': place} for place, category in enumerate(content['categories'])]
     write_json(path, dict(categories=categories, images=used))

@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 from scipy.io import loadmat
 
-from ..datasets.coco_files import write_image
-from ..datasets.errors import DataError
-from ..datasets.metainfo import known_metainfo
+from mask2former.datasets.coco_files import write_image
+from mask2former.datasets.errors import DataError
+from mask2former.datasets.metainfo import known_metainfo
+
 from .parallel import convert_all, finish
 from .trees import check_shape, image_header, link_or_copy, need
 
@@ -45,8 +46,13 @@ def convert_coco_stuff10k(root: str | Path, splits: Sequence[str], num_workers: 
         text = need(root / 'imageLists' / f'{split}.txt', 'unpack the release there').read_text(encoding='utf-8')
         names = list(filter(None, map(str.strip, text.splitlines())))
         journal = root / f'annotations_detectron2_{split}.journal'
-        convert_all(partial(_convert, root, split), dict(zip(names, names)), journal=journal,
-                    num_workers=num_workers, description=f'COCO-Stuff-10k {split}')
+        convert_all(
+            partial(_convert, root, split),
+            dict(zip(names, names)),
+            journal=journal,
+            num_workers=num_workers,
+            description=f'COCO-Stuff-10k {split}',
+        )
         finish(journal)
         written.append(root / 'annotations_detectron2' / split)
     return written
@@ -60,8 +66,10 @@ def _convert(root: Path, split: str, name: str) -> None:
     meaning = FIRST if is_first else SECOND
     unknown = np.setdiff1d(values, list(meaning))
     if unknown.size:
-        raise DataError(f"'{path}' has the values {unknown[:8].tolist()}, which are no class of COCO-Stuff-10k "
-                        f'v1.{int(not is_first)}; get the file anew.')
+        raise DataError(
+            f"'{path}' has the values {unknown[:8].tolist()}, which are no class of COCO-Stuff-10k "
+            f'v1.{int(not is_first)}; get the file anew.'
+        )
     table = np.zeros(256, dtype=np.uint8)
     table[list(meaning)] = list(meaning.values())
     link_or_copy(image_path, root / 'images_detectron2' / split / image_path.name)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from ..datasets.errors import DataError
+from mask2former.datasets.errors import DataError
 
 
 def need_space(folder: str | Path, count: int, what: str) -> None:
@@ -18,8 +18,10 @@ def need_space(folder: str | Path, count: int, what: str) -> None:
         folder = folder.parent
     free = shutil.disk_usage(folder).free
     if free < count:
-        raise DataError(f"{what} needs {readable(count)}, but the disk of '{folder}' has {readable(free)} free; free "
-                        'some or choose another --out.')
+        raise DataError(
+            f"{what} needs {readable(count)}, but the disk of '{folder}' has {readable(free)} free; free "
+            'some or choose another --out.'
+        )
 
 
 def readable(count: int) -> str:

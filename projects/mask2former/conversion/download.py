@@ -13,7 +13,8 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from ..datasets.errors import DataError
+from mask2former.datasets.errors import DataError
+
 from .disk import need_space, readable
 from .releases import RemoteFile
 from .unpack import check_archive
@@ -49,8 +50,10 @@ def fetch(file: RemoteFile, folder: str | Path, wait: float = 2.0) -> Path:
         while reason := _download_rest(file, part):
             tries, most = 0 if _size(part) > most else tries + 1, max(most, _size(part))
             if tries == TRIES:
-                raise DataError(f"The download of '{file.url}' broke off at {readable(_size(part))} ({reason}); run "
-                                'this again, it goes on from there.')
+                raise DataError(
+                    f"The download of '{file.url}' broke off at {readable(_size(part))} ({reason}); run "
+                    'this again, it goes on from there.'
+                )
             time.sleep(wait * 2**tries)
         part.replace(path)
         _validator(part).unlink(missing_ok=True)
@@ -82,8 +85,10 @@ def _download_rest(file: RemoteFile, part: Path) -> str:
             part.unlink()
             return 'what was there did not fit'
         if error.code < 500 and error.code != 429:
-            raise DataError(f"'{file.url}' cannot be downloaded ({error.code} {error.reason}); look for its present "
-                            f"address and download it to '{part.with_suffix('')}' yourself.") from None
+            raise DataError(
+                f"'{file.url}' cannot be downloaded ({error.code} {error.reason}); look for its present "
+                f"address and download it to '{part.with_suffix('')}' yourself."
+            ) from None
         return f'{error.code} {error.reason}'
     except (urllib.error.URLError, http.client.HTTPException, OSError) as error:
         if isinstance(error, OSError) and error.errno == 28:
@@ -97,8 +102,10 @@ def _receive(response: http.client.HTTPResponse, file: RemoteFile, part: Path, b
     length = response.headers.get('Content-Length')
     total = begin + int(length) if length else None
     if file.size and total and total != file.size:
-        raise DataError(f"'{file.url}' has {total} bytes, but {file.size} are published: it is another file now; see "
-                        'the homepage of the data set.')
+        raise DataError(
+            f"'{file.url}' has {total} bytes, but {file.size} are published: it is another file now; see "
+            'the homepage of the data set.'
+        )
     if total:
         need_space(part.parent, total - begin, f"'{file.name}'")
     validator = response.headers.get('ETag', '')
@@ -107,8 +114,10 @@ def _receive(response: http.client.HTTPResponse, file: RemoteFile, part: Path, b
     if validator:
         _validator(part).write_text(validator)
     # disable=None: quiet where there is no terminal
-    with part.open('ab' if begin else 'wb') as out, tqdm(
-            desc=file.name, initial=begin, total=total, unit='B', unit_scale=True, disable=None) as bar:
+    with (
+        part.open('ab' if begin else 'wb') as out,
+        tqdm(desc=file.name, initial=begin, total=total, unit='B', unit_scale=True, disable=None) as bar,
+    ):
         while chunk := response.read(CHUNK):
             out.write(chunk)
             bar.update(len(chunk))
@@ -125,12 +134,15 @@ def _verify(path: Path, file: RemoteFile) -> None:
     if published:
         if found[kind] != published:
             path.unlink()
-            raise DataError(f"'{path}' had the {kind} {found[kind]}, but {published} is published; it was deleted: run "
-                            'this again.')
+            raise DataError(
+                f"'{path}' had the {kind} {found[kind]}, but {published} is published; it was deleted: run this again."
+            )
     elif former:
         if former != found['sha256']:
-            raise DataError(f"'{path}' has the sha256 {found['sha256']}, but '{record}' says {former}; delete the file "
-                            'to download it again, or the record if the data set has changed.')
+            raise DataError(
+                f"'{path}' has the sha256 {found['sha256']}, but '{record}' says {former}; delete the file "
+                'to download it again, or the record if the data set has changed.'
+            )
     else:
         check_archive(path)
     record.write_text(f'{found["sha256"]}  {path.name}\n')
@@ -138,8 +150,10 @@ def _verify(path: Path, file: RemoteFile) -> None:
 
 def _digests(path: Path, kinds: set[str]) -> dict[str, str]:
     hashes = {kind: hashlib.new(kind) for kind in kinds}
-    with path.open('rb') as content, tqdm(
-            desc=f'checking {path.name}', total=_size(path), unit='B', unit_scale=True, disable=None) as bar:
+    with (
+        path.open('rb') as content,
+        tqdm(desc=f'checking {path.name}', total=_size(path), unit='B', unit_scale=True, disable=None) as bar,
+    ):
         while chunk := content.read(CHUNK):
             for digest in hashes.values():
                 digest.update(chunk)

@@ -14,7 +14,8 @@ from pathlib import Path, PureWindowsPath
 import numpy as np
 from PIL import Image, ImageDraw
 
-from ..datasets.errors import DataError
+from mask2former.datasets.errors import DataError
+
 from .own_files import check_mask_size, image_size
 from .scene import Layer, Scene, encode, smaller_on_top
 
@@ -24,6 +25,7 @@ NO_AREA = ('point', 'points', 'line', 'linestrip')
 @dataclass(frozen=True)
 class LabelMeSource:
     """A JSON file, and its image; None where the image is in the JSON file only."""
+
     annotation: Path
     image: Path | None
 
@@ -31,6 +33,7 @@ class LabelMeSource:
 @dataclass(frozen=True)
 class LabelMeaning:
     """The category id of each label, None for void; and whether smaller shapes lie on top, instead of later ones."""
+
     category_ids: Mapping[str, int | None]
     smaller_on_top: bool = False
 
@@ -82,14 +85,18 @@ def find_image(path: Path, content: Mapping, images: str | Path | None) -> Label
         FileNotFoundError: If it is nowhere, not even in the JSON file.
     """
     named = Path(PureWindowsPath(content['imagePath']).as_posix())  # with slashes, whatever system wrote it
-    places = [path.parent / named, *([Path(images) / named, Path(images) / named.name] if images else []),
-              path.parent / named.name]
+    places = [
+        path.parent / named,
+        *([Path(images) / named, Path(images) / named.name] if images else []),
+        path.parent / named.name,
+    ]
     for place in places:
         if place.is_file():
             return LabelMeSource(path, place)
     if not content.get('imageData'):
-        raise FileNotFoundError(f"The image '{places[0]}' of '{path}' does not exist; add it, or say by --images where "
-                                'the images are.')
+        raise FileNotFoundError(
+            f"The image '{places[0]}' of '{path}' does not exist; add it, or say by --images where the images are."
+        )
     return LabelMeSource(path, None)
 
 
@@ -109,24 +116,37 @@ def read_scene(source: LabelMeSource, meaning: LabelMeaning) -> Scene:
     content = read_annotation(source.annotation)
     image, size = _read_image(source, content)
     if content.get('imageHeight') and content.get('imageWidth'):
-        check_mask_size(f"The annotation '{source.annotation}'", (content['imageHeight'], content['imageWidth']),
-                        source.image or 'imageData', size)
+        check_mask_size(
+            f"The annotation '{source.annotation}'",
+            (content['imageHeight'], content['imageWidth']),
+            source.image or 'imageData',
+            size,
+        )
     layers, left_out = [], 0
     for place, shape in enumerate(content['shapes']):
         if shape.get('shape_type') in NO_AREA:
             left_out += 1
             continue
         if shape['label'] not in meaning.category_ids:
-            raise DataError(f"'{source.annotation}' has the label '{shape['label']}', which is no class; add it to "
-                            '--labels, or to --void if it means nothing.')
+            raise DataError(
+                f"'{source.annotation}' has the label '{shape['label']}', which is no class; add it to "
+                '--labels, or to --void if it means nothing.'
+            )
         try:
             mask = shape_mask(shape, size)
         except Exception as error:
-            raise DataError(f"The shape {place} ('{shape['label']}') of '{source.annotation}' cannot be drawn "
-                            f'({error}); correct it in LabelMe.') from error
+            raise DataError(
+                f"The shape {place} ('{shape['label']}') of '{source.annotation}' cannot be drawn "
+                f'({error}); correct it in LabelMe.'
+            ) from error
         group = shape.get('group_id')
-        layers.append(Layer(encode(mask), meaning.category_ids[shape['label']], ('shape', place) if group is None else
-                            ('group', group)))
+        layers.append(
+            Layer(
+                encode(mask),
+                meaning.category_ids[shape['label']],
+                ('shape', place) if group is None else ('group', group),
+            )
+        )
     return Scene(image, size, smaller_on_top(layers) if meaning.smaller_on_top else layers, left_out=left_out)
 
 
@@ -139,8 +159,9 @@ def _read_image(source: LabelMeSource, content: Mapping) -> tuple[Path | bytes, 
             image.load()
             return data, (image.height, image.width)
     except Exception as error:
-        raise DataError(f"The imageData of '{source.annotation}' cannot be decoded ({error}); put the image beside the "
-                        'file.') from error
+        raise DataError(
+            f"The imageData of '{source.annotation}' cannot be decoded ({error}); put the image beside the file."
+        ) from error
 
 
 def shape_mask(shape: Mapping, size: tuple[int, int]) -> np.ndarray:
@@ -188,12 +209,13 @@ def _pasted(mask: str, corner: tuple[float, float], size: tuple[int, int]) -> np
     rows = slice(max(top, 0), max(min(top + patch.shape[0], size[0]), 0))
     columns = slice(max(left, 0), max(min(left + patch.shape[1], size[1]), 0))
     result = np.zeros(size, dtype=bool)
-    result[rows, columns] = patch[rows.start - top:rows.stop - top, columns.start - left:columns.stop - left]
+    result[rows, columns] = patch[rows.start - top : rows.stop - top, columns.start - left : columns.stop - left]
     return result
 
 
-def label_classes(contents: Mapping[Path, Mapping], labels: str | Path | None, stuff: Sequence[str],
-                  void: Sequence[str]) -> list[dict]:
+def label_classes(
+    contents: Mapping[Path, Mapping], labels: str | Path | None, stuff: Sequence[str], void: Sequence[str]
+) -> list[dict]:
     """The classes of some JSON files: their labels in alphabetical order, or those of a file in its order.
 
     Args:
@@ -212,8 +234,15 @@ def label_classes(contents: Mapping[Path, Mapping], labels: str | Path | None, s
         lines = (line.strip() for line in Path(labels).read_text(encoding='utf-8').splitlines())
         names = list(dict.fromkeys(line for line in lines if line and line != '_background_' and line not in void))
     else:
-        names = sorted({shape['label'] for content in contents.values() for shape in content['shapes']
-                        if shape.get('shape_type') not in NO_AREA} - set(void))
+        names = sorted(
+            {
+                shape['label']
+                for content in contents.values()
+                for shape in content['shapes']
+                if shape.get('shape_type') not in NO_AREA
+            }
+            - set(void)
+        )
     unknown = [name for name in stuff if name not in names]
     if unknown:
         raise DataError(f"The label '{unknown[0]}' of --stuff is not among the labels {names}; correct the name.")

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
-from ..datasets.coco_files import segments_of, write_id_map, write_json
-from ..datasets.errors import DataError
-from ..datasets.metainfo import known_metainfo, read_json
+from mask2former.datasets.coco_files import segments_of, write_id_map, write_json
+from mask2former.datasets.errors import DataError
+from mask2former.datasets.metainfo import known_metainfo, read_json
+
 from .parallel import convert_all, finish
 from .trees import check_shape, image_header, need, read_array, stems
 
@@ -52,12 +53,23 @@ def prepare_mapillary(root: str | Path, splits: Sequence[str], num_workers: int)
         _check(folder, 'instances', names)
         _check_config(root)
         journal = folder / 'panoptic.journal'
-        results = convert_all(partial(_convert, folder), dict(zip(names, names)), journal=journal,
-                              num_workers=num_workers, description=f'Mapillary {split}').values()
+        results = convert_all(
+            partial(_convert, folder),
+            dict(zip(names, names)),
+            journal=journal,
+            num_workers=num_workers,
+            description=f'Mapillary {split}',
+        ).values()
         rows = zip(*(INFO[key] for key in ('category_ids', 'classes', 'isthing', 'palette')))
         categories = [dict(id=id_, name=name, isthing=int(thing), color=colour) for id_, name, thing, colour in rows]
-        write_json(path, dict(images=[image for image, _ in results], categories=categories,
-                              annotations=[annotation for _, annotation in results]))
+        write_json(
+            path,
+            dict(
+                images=[image for image, _ in results],
+                categories=categories,
+                annotations=[annotation for _, annotation in results],
+            ),
+        )
         finish(journal)
         lines.append(f'{path}: {len(names)} images, made of {folder / "instances"}.')
     return lines
@@ -67,8 +79,10 @@ def _check(folder: Path, kind: str, names: list[str]) -> None:
     """Raise ``FileNotFoundError`` where an image has no PNG file of this kind."""
     absent = sorted(set(names) - set(stems(folder / kind, '.png', 'unpack the release completely')))
     if absent:
-        raise FileNotFoundError(f"{len(absent)} of {len(names)} images have no file in '{folder / kind}', the first is "
-                                f'{absent[0]}.png; unpack the release completely.')
+        raise FileNotFoundError(
+            f"{len(absent)} of {len(names)} images have no file in '{folder / kind}', the first is "
+            f'{absent[0]}.png; unpack the release completely.'
+        )
 
 
 def _check_config(root: Path) -> None:

@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..datasets.errors import DataError
-from ..datasets.metainfo import near_names
+from mask2former.datasets.errors import DataError
+from mask2former.datasets.metainfo import near_names
+
 from .disk import need_space
 from .download import fetch
 from .releases import BY_HAND, RELEASES, RemoteFile
@@ -37,8 +38,9 @@ def prepare(name: str, out: str | Path, *, only: Sequence[str] | None = None, ke
     release = RELEASES[name]
     for part in only or ():
         if part not in [file.part for file in release.files]:
-            raise DataError(f"{release.title} has no part '{part}'; "
-                            f'{near_names(part, [file.part for file in release.files])}')
+            raise DataError(
+                f"{release.title} has no part '{part}'; {near_names(part, [file.part for file in release.files])}"
+            )
     files = [file for file in release.files if not only or file.part in only]
     todo = [file for file in files if not _stamp(out, file).is_file()]
     # An archive lies beside what was unpacked of it; most hold pictures, which do not become larger.
@@ -55,8 +57,10 @@ def prepare(name: str, out: str | Path, *, only: Sequence[str] | None = None, ke
         if not keep_archives:
             archive.unlink()
     done = ', '.join(file.part for file in todo) or 'nothing to do'
-    return (f'{release.title} ({done}) is in {out / release.files[-1].target}: {release.then}. {release.homepage} says '
-            'who may use it.')
+    return (
+        f'{release.title} ({done}) is in {out / release.files[-1].target}: {release.then}. {release.homepage} says '
+        'who may use it.'
+    )
 
 
 def list_releases() -> str:

@@ -5,8 +5,8 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..datasets.errors import DataError
-from ..datasets.metainfo import make_palette
+from mask2former.datasets.errors import DataError
+from mask2former.datasets.metainfo import make_palette
 
 
 def parse_classes(words: Sequence[str]) -> list[dict]:
@@ -45,8 +45,10 @@ def add_class(classes: Sequence[dict], name: str, isthing: bool) -> list[dict]:
     for entry in classes:
         if entry['name'] == name:
             if bool(entry['isthing']) != isthing:
-                raise DataError(f"The class '{name}' must be {'a thing' if isthing else 'stuff'}, but --classes says "
-                                'the opposite; correct it there or choose another class.')
+                raise DataError(
+                    f"The class '{name}' must be {'a thing' if isthing else 'stuff'}, but --classes says "
+                    'the opposite; correct it there or choose another class.'
+                )
             return list(classes)
     next_id = max((entry['id'] for entry in classes), default=0) + 1
     return [*classes, dict(id=next_id, name=name, isthing=int(isthing))]
@@ -67,8 +69,10 @@ def id_of(classes: Sequence[dict], name: str) -> int:
 def _parse_class(word: str) -> dict:
     found = re.fullmatch(r'(\d+)=(.+?)(:thing|:stuff)?', word)
     if not found:
-        raise DataError(f"'{word}' of --classes is no class; write ID=NAME for stuff, ID=NAME:thing for a thing, or "
-                        'give one JSON file.')
+        raise DataError(
+            f"'{word}' of --classes is no class; write ID=NAME for stuff, ID=NAME:thing for a thing, or "
+            'give one JSON file.'
+        )
     return dict(id=int(found[1]), name=found[2], isthing=int(found[3] == ':thing'))
 
 
@@ -82,8 +86,10 @@ def _read_classes(path: Path) -> list[dict]:
     if isinstance(content, dict):
         content = content.get('categories')
     if not isinstance(content, list) or not content:
-        raise DataError(f"The file of classes '{path}' must be a list of dict(id, name, isthing), or an object with "
-                        "such 'categories'; correct it.")
+        raise DataError(
+            f"The file of classes '{path}' must be a list of dict(id, name, isthing), or an object with "
+            "such 'categories'; correct it."
+        )
     for entry in content:
         lacking = [key for key in ('id', 'name', 'isthing') if not isinstance(entry, dict) or key not in entry]
         if lacking:

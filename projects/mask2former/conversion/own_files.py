@@ -9,8 +9,9 @@ from pathlib import Path
 from PIL import Image
 from PIL.ExifTags import Base
 
-from ..datasets.coco_files import write_bytes
-from ..datasets.errors import DataError
+from mask2former.datasets.coco_files import write_bytes
+from mask2former.datasets.errors import DataError
+
 from .trees import link_or_copy
 
 SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff')
@@ -27,14 +28,17 @@ def find_images(folder: str | Path, suffix: str | None = None) -> list[Path]:
         FileNotFoundError: If there is no such folder.
         DataError: If it has no image.
     """
-    folder, endings = Path(folder), (suffix, ) if suffix else SUFFIXES
+    folder, endings = Path(folder), (suffix,) if suffix else SUFFIXES
     if not folder.is_dir():
         raise FileNotFoundError(f"The folder '{folder}' does not exist; give the folder of the images.")
     files = (Path(place) / name for place, _, names in os.walk(folder, followlinks=True) for name in names)
     images = sorted(
-        path for path in files
-        if path.name.lower().endswith(tuple(ending.lower() for ending in endings)) and not path.name.startswith('.')
-        and 'masks' not in path.relative_to(folder).parts[:-1])
+        path
+        for path in files
+        if path.name.lower().endswith(tuple(ending.lower() for ending in endings))
+        and not path.name.startswith('.')
+        and 'masks' not in path.relative_to(folder).parts[:-1]
+    )
     if not images:
         raise DataError(f"The folder '{folder}' has no image ({', '.join(endings)}); give the folder of the images.")
     return images
@@ -57,8 +61,9 @@ def output_names(paths: Sequence[Path], root: Path) -> list[str]:
     return [name.as_posix() for name in names]
 
 
-def assign_splits(names: Sequence[str], *, val_share: float, seed: int, val_list: str | None,
-                  split: str | None) -> list[str]:
+def assign_splits(
+    names: Sequence[str], *, val_share: float, seed: int, val_list: str | None, split: str | None
+) -> list[str]:
     """Say of each image whether it trains or validates.
 
     A random choice hangs on the seed and the names alone, and hardly changes when images are added: the images are put
@@ -99,8 +104,9 @@ def _read_names(path: Path, names: Sequence[str]) -> list[str]:
     lines = [line.strip() for line in path.read_text(encoding='utf-8').splitlines()]
     unknown = [line for line in lines if line and line not in known]
     if unknown:
-        raise DataError(f"'{unknown[0]}' of the list '{path}' is none of the images; write the names of image files, "
-                        'one a line.')
+        raise DataError(
+            f"'{unknown[0]}' of the list '{path}' is none of the images; write the names of image files, one a line."
+        )
     return [known[line] for line in lines if line]
 
 
@@ -127,8 +133,10 @@ def check_mask_size(what: str, size: tuple[int, int], image: Path | str, image_s
     """Raise ``DataError`` where a mask, named by ``what``, has not its image's size; both are ``(H, W)``."""
     if tuple(size) != tuple(image_size):
         turned = ' (with its EXIF orientation)' if tuple(size) == tuple(image_size)[::-1] else ''
-        raise DataError(f"{what} is {size[1]} x {size[0]} (width x height), but its image '{image}' is "
-                        f'{image_size[1]} x {image_size[0]}{turned}; give each mask the size of its image.')
+        raise DataError(
+            f"{what} is {size[1]} x {size[0]} (width x height), but its image '{image}' is "
+            f'{image_size[1]} x {image_size[0]}{turned}; give each mask the size of its image.'
+        )
 
 
 def place_image(image: Path | bytes, target: Path, copy: bool) -> None:

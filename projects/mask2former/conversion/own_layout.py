@@ -15,8 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..datasets.coco_files import write_id_map, write_json
-from ..datasets.errors import DataError
+from mask2former.datasets.coco_files import write_id_map, write_json
+from mask2former.datasets.errors import DataError
+
 from .own_files import place_image
 from .parallel import convert_all, finish
 from .scene import Scene, instances_of_layers, paint
@@ -33,6 +34,7 @@ class Sample:
         source (Any): What the reader gets.
         files (tuple[Path, ...]): Those it is made of; where one has changed, the image is converted again.
     """
+
     image_id: int
     name: str
     split: str
@@ -40,15 +42,17 @@ class Sample:
     files: tuple[Path, ...]
 
 
-def write_layout(samples: Sequence[Sample],
-                 read: Callable[[Any, Any], Scene],
-                 meaning: Any,
-                 categories: Sequence[dict],
-                 out: str | Path,
-                 *,
-                 background: int | None = None,
-                 copy: bool = False,
-                 jobs: int = 1) -> str:
+def write_layout(
+    samples: Sequence[Sample],
+    read: Callable[[Any, Any], Scene],
+    meaning: Any,
+    categories: Sequence[dict],
+    out: str | Path,
+    *,
+    background: int | None = None,
+    copy: bool = False,
+    jobs: int = 1,
+) -> str:
     """Convert all images and write the JSON files, which are there only if everything is.
 
     Args:
@@ -72,29 +76,50 @@ def write_layout(samples: Sequence[Sample],
     splits = [split for split in ('train', 'val') if any(sample.split == split for sample in samples)]
     _check_other_split(out, splits, categories)
     convert = functools.partial(
-        _convert, read=read, meaning=meaning, categories={category['id']: category for category in categories},
-        out=out, background=background, copy=copy)
+        _convert,
+        read=read,
+        meaning=meaning,
+        categories={category['id']: category for category in categories},
+        out=out,
+        background=background,
+        copy=copy,
+    )
     journal = out / 'annotations' / f'.conversion_{"_".join(splits)}.jsonl'
     settings = repr((read.__qualname__, meaning, categories, background, copy))
     keys = [f'{sample.split}/{sample.name} {_version(sample, settings)}' for sample in samples]
-    results = convert_all(
-        convert, dict(zip(keys, samples)), journal=journal, num_workers=jobs, description='images')
+    results = convert_all(convert, dict(zip(keys, samples)), journal=journal, num_workers=jobs, description='images')
     lines = [
-        _write_split(out, split, categories, [(sample, results[key]) for sample, key in zip(samples, keys)
-                                              if sample.split == split]) for split in splits
+        _write_split(
+            out,
+            split,
+            categories,
+            [(sample, results[key]) for sample, key in zip(samples, keys) if sample.split == split],
+        )
+        for split in splits
     ]
     finish(journal)
-    for kind, count in (('are wholly covered by others: they are in the instance files only',
-                         sum(result['covered'] for result in results.values())),
-                        ('have no area (points, lines) and were left out',
-                         sum(result['left_out'] for result in results.values()))):
+    for kind, count in (
+        (
+            'are wholly covered by others: they are in the instance files only',
+            sum(result['covered'] for result in results.values()),
+        ),
+        ('have no area (points, lines) and were left out', sum(result['left_out'] for result in results.values())),
+    ):
         if count:
             lines.append(f'{count} annotations {kind}.')
     return '\n'.join(lines)
 
 
-def _convert(sample: Sample, *, read: Callable[[Any, Any], Scene], meaning: Any, categories: Mapping[int, dict],
-             out: Path, background: int | None, copy: bool) -> dict:
+def _convert(
+    sample: Sample,
+    *,
+    read: Callable[[Any, Any], Scene],
+    meaning: Any,
+    categories: Mapping[int, dict],
+    out: Path,
+    background: int | None,
+    copy: bool,
+) -> dict:
     """Write the PNG file and the image of a sample, and return what the JSON files say of it."""
     scene = read(sample.source, meaning)
     id_map, segments, covered = paint(scene, categories, background)
@@ -141,5 +166,6 @@ def _check_other_split(out: Path, splits: Sequence[str], categories: Sequence[di
             there = [category['name'] for category in json.loads(path.read_text(encoding='utf-8'))['categories']]
             here = [category['name'] for category in categories]
             if there != here:
-                raise DataError(f"'{path}' has the classes {there}, but this split has {here}; name all classes in "
-                                'both runs.')
+                raise DataError(
+                    f"'{path}' has the classes {there}, but this split has {here}; name all classes in both runs."
+                )

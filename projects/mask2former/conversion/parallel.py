@@ -10,16 +10,18 @@ from typing import Any
 
 from tqdm import tqdm
 
-from ..datasets.errors import DataError
+from mask2former.datasets.errors import DataError
 
 
-def convert_all(function: Callable[[Any], Any],
-                items: Mapping[str, Any],
-                *,
-                journal: str | Path,
-                num_workers: int,
-                description: str,
-                settings: Mapping[str, Any] | None = None) -> dict[str, Any]:
+def convert_all(
+    function: Callable[[Any], Any],
+    items: Mapping[str, Any],
+    *,
+    journal: str | Path,
+    num_workers: int,
+    description: str,
+    settings: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
     """Call ``function`` on every item, each result written to a journal as soon as it is there.
 
     A second call with the same settings takes the journal's results and works on the other items only. Delete the

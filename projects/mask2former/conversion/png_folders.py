@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from ..datasets.errors import DataError
-from ..datasets.transforms.semantic_segments import read_class_ids
+from mask2former.datasets.errors import DataError
+from mask2former.datasets.transforms.semantic_segments import read_class_ids
+
 from .own_files import check_mask_size, image_size
 from .scene import Layer, Scene, encode, smaller_on_top
 
@@ -16,6 +17,7 @@ from .scene import Layer, Scene, encode, smaller_on_top
 @dataclass(frozen=True)
 class PngSource:
     """The files of an image; ``masks`` has one binary PNG an instance. None where there is no such annotation."""
+
     image: Path
     semantic: Path | None = None
     instances: Path | None = None
@@ -33,6 +35,7 @@ class Meaning:
             stuff or of a group of things.
         void (tuple[int, ...]): Class ids that are void.
     """
+
     isthing: Mapping[int, bool]
     thing: int | None = None
     divisor: int | None = None
@@ -49,8 +52,9 @@ def find_png(folder: str | Path, image: Path, root: Path, img_suffix: str | None
     for path in (Path(folder) / below, Path(folder) / below.name):
         if path.is_file():
             return path
-    raise FileNotFoundError(f"The image '{image}' has no '{Path(folder) / below}'; add it, give --png-suffix, or "
-                            'remove the image.')
+    raise FileNotFoundError(
+        f"The image '{image}' has no '{Path(folder) / below}'; add it, give --png-suffix, or remove the image."
+    )
 
 
 def find_masks(folder: str | Path, image: Path, root: Path, img_suffix: str | None) -> tuple[Path, ...]:
@@ -64,8 +68,10 @@ def find_masks(folder: str | Path, image: Path, root: Path, img_suffix: str | No
     for place in (below / 'masks', below, folder / stem / 'masks', folder / stem):
         if place.is_dir():
             return tuple(sorted(place.glob('*.png')))
-    raise FileNotFoundError(f"The image '{image}' has no folder '{below}' of masks; add it (empty, if the image shows "
-                            'no thing) or remove the image.')
+    raise FileNotFoundError(
+        f"The image '{image}' has no folder '{below}' of masks; add it (empty, if the image shows "
+        'no thing) or remove the image.'
+    )
 
 
 def read_scene(source: PngSource, meaning: Meaning) -> Scene:
@@ -97,7 +103,7 @@ def read_scene(source: PngSource, meaning: Meaning) -> Scene:
 
 
 def _stem(image: Path, img_suffix: str | None) -> str:
-    return image.name[:-len(img_suffix)] if img_suffix else image.stem
+    return image.name[: -len(img_suffix)] if img_suffix else image.stem
 
 
 def _read_ids(path: Path, image: Path, size: tuple[int, int]) -> np.ndarray:
@@ -133,8 +139,10 @@ def _known(class_id: int, path: Path, meaning: Meaning) -> bool:
     if class_id in meaning.void:
         return False
     if class_id not in meaning.isthing:
-        raise DataError(f"'{path}' has pixels of the class id {class_id}, which is no class; add it to --classes, or "
-                        'to --void if it means nothing.')
+        raise DataError(
+            f"'{path}' has pixels of the class id {class_id}, which is no class; add it to --classes, or "
+            'to --void if it means nothing.'
+        )
     return True
 
 
@@ -164,11 +172,16 @@ def _layers_by_class(ids: np.ndarray, semantic: np.ndarray, source: PngSource, m
     for value in _values(ids):
         mask = ids == value
         below, counts = np.unique(semantic[mask], return_counts=True)
-        things = [(count, class_id) for count, class_id in zip(counts.tolist(), below.tolist())
-                  if meaning.isthing.get(class_id)]
+        things = [
+            (count, class_id)
+            for count, class_id in zip(counts.tolist(), below.tolist())
+            if meaning.isthing.get(class_id)
+        ]
         if things:
             layers.append(Layer(encode(mask), max(things)[1], value))
         elif not set(below.tolist()) <= set(meaning.void):
-            raise DataError(f"The instance {value} of '{source.instances}' has no pixel of a thing class in "
-                            f"'{source.semantic}'; correct one of the files, or give its class by --thing.")
+            raise DataError(
+                f"The instance {value} of '{source.instances}' has no pixel of a thing class in "
+                f"'{source.semantic}'; correct one of the files, or give its class by --thing."
+            )
     return layers

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 from pycocotools import mask as mask_utils
 
-from ..datasets.coco_files import segments_of
-from ..rle import json_rle
+from mask2former.datasets.coco_files import segments_of
+from mask2former.rle import json_rle
 
 
 @dataclass(frozen=True)
@@ -22,6 +22,7 @@ class Layer:
             are one segment, whatever it is.
         iscrowd (bool): Whether it is a group of things.
     """
+
     rle: dict
     category_id: int | None
     instance: Hashable = None
@@ -39,6 +40,7 @@ class Scene:
         instances (list[dict], optional): COCO's annotations of the things; made of the layers where None.
         left_out (int): How many shapes could not become a segment.
     """
+
     image: Path | bytes
     size: tuple[int, int]
     layers: list[Layer]
@@ -109,7 +111,9 @@ def instances_of_layers(scene: Scene, categories: Mapping[int, dict]) -> list[di
                     area=area,
                     bbox=mask_utils.toBbox(rle).tolist(),
                     iscrowd=int(layers[0].iscrowd),
-                    segmentation=json_rle(rle)))
+                    segmentation=json_rle(rle),
+                )
+            )
     return annotations
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 from PIL.ExifTags import Base
 
-from ..datasets.errors import DataError
+from mask2former.datasets.errors import DataError
 
 
 def need(path: str | Path, mend: str) -> Path:
@@ -57,8 +57,10 @@ def read_array(path: str | Path, channels: int) -> np.ndarray:
         return array
     if channels == 3 and array.ndim == 3 and array.shape[2] >= 3:
         return array[..., :3]
-    raise DataError(f"'{path}' is an array of the shape {array.shape}, but an image of {channels} channels is needed; "
-                    'get the file of the official release.')
+    raise DataError(
+        f"'{path}' is an array of the shape {array.shape}, but an image of {channels} channels is needed; "
+        'get the file of the official release.'
+    )
 
 
 def image_header(path: str | Path) -> tuple[int, int, bool]:
@@ -79,8 +81,10 @@ def image_header(path: str | Path) -> tuple[int, int, bool]:
 def check_shape(label_path: str | Path, shape: tuple[int, ...], image_path: str | Path, size: tuple[int, int]) -> None:
     """Raise ``DataError`` where an annotation has not the ``(H, W)`` of its image."""
     if shape[:2] != size:
-        raise DataError(f"'{label_path}' is {shape[0]} x {shape[1]} (H x W), but '{image_path}' is {size[0]} x "
-                        f'{size[1]}; get both from one release.')
+        raise DataError(
+            f"'{label_path}' is {shape[0]} x {shape[1]} (H x W), but '{image_path}' is {size[0]} x "
+            f'{size[1]}; get both from one release.'
+        )
 
 
 def link_or_copy(source: str | Path, target: str | Path, copy: bool = False) -> None:

@@ -12,7 +12,8 @@ from typing import BinaryIO
 
 from tqdm import tqdm
 
-from ..datasets.errors import DataError
+from mask2former.datasets.errors import DataError
+
 from .disk import need_space
 
 BROKEN = (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError)
@@ -77,8 +78,10 @@ def _zip_members(file: zipfile.ZipFile, archive: Path) -> Iterator[Member]:
     for info in file.infolist():
         _check_name(info.filename, archive)
         if stat.S_ISLNK(info.external_attr >> 16):
-            raise DataError(f"The archive '{archive}' holds the link '{info.filename}'; it is not what it should be, "
-                            'nothing was unpacked.')
+            raise DataError(
+                f"The archive '{archive}' holds the link '{info.filename}'; it is not what it should be, "
+                'nothing was unpacked.'
+            )
         if not info.is_dir() and _wanted(info.filename):
             yield info.filename, info.file_size, lambda info=info: file.open(info)
 
@@ -87,8 +90,10 @@ def _tar_members(file: tarfile.TarFile, archive: Path) -> Iterator[Member]:
     for info in file:
         _check_name(info.name, archive)
         if not (info.isfile() or info.isdir()):
-            raise DataError(f"The archive '{archive}' holds '{info.name}', a link or device; it is not what it should "
-                            'be, nothing was unpacked.')
+            raise DataError(
+                f"The archive '{archive}' holds '{info.name}', a link or device; it is not what it should "
+                'be, nothing was unpacked.'
+            )
         if info.isfile() and _wanted(info.name):
             yield info.name, info.size, lambda info=info: file.extractfile(info)
 
@@ -96,8 +101,10 @@ def _tar_members(file: tarfile.TarFile, archive: Path) -> Iterator[Member]:
 def _check_name(name: str, archive: Path) -> None:
     path = PurePosixPath(name.replace('\\', '/'))
     if path.is_absolute() or '..' in path.parts or ':' in name or '\0' in name:
-        raise DataError(f"The archive '{archive}' holds '{name}', which lies outside of the folder; it is not what it "
-                        'should be, nothing was unpacked.')
+        raise DataError(
+            f"The archive '{archive}' holds '{name}', which lies outside of the folder; it is not what it "
+            'should be, nothing was unpacked.'
+        )
 
 
 def _wanted(name: str) -> bool:

@@ -7,5 +7,13 @@ from .repair import write_clean_copy
 from .report import Report, SplitReport
 from .source import Source
 
-__all__ = ['Problem', 'Report', 'Source', 'SplitReport', 'check_splits', 'read_split', 'read_splits',
-           'write_clean_copy']
+__all__ = [
+    'Problem',
+    'Report',
+    'Source',
+    'SplitReport',
+    'check_splits',
+    'read_split',
+    'read_splits',
+    'write_clean_copy',
+]

@@ -13,13 +13,16 @@ SLACK = 1.0
 
 def is_box(box: object) -> bool:
     """Whether it is a list of four finite numbers."""
-    return isinstance(box, list) and len(box) == 4 and all(
-        isinstance(value, (int, float)) and math.isfinite(value) for value in box)
+    return (
+        isinstance(box, list)
+        and len(box) == 4
+        and all(isinstance(value, (int, float)) and math.isfinite(value) for value in box)
+    )
 
 
 def check_box(source: Source, entry: Entry, segment: dict) -> None:
     """Report a box that is malformed, empty or outside the image."""
-    box, name = segment['bbox'], f"segment {segment.get('id')}"
+    box, name = segment['bbox'], f'segment {segment.get("id")}'
     if not is_box(box):
         source.add('malformed box', entry.id, f'{name} has the box {box!r}: write [x, y, width, height]')
         return
@@ -27,7 +30,7 @@ def check_box(source: Source, entry: Entry, segment: dict) -> None:
     if box[2] <= 0 or box[3] <= 0:
         if segment.get('area') != 0:
             source.add('empty box', entry.id, f'{name} has the box {box}')
-    elif (min(box[0], box[1]) < -SLACK or box[0] + box[2] > width + SLACK or box[1] + box[3] > height + SLACK):
+    elif min(box[0], box[1]) < -SLACK or box[0] + box[2] > width + SLACK or box[1] + box[3] > height + SLACK:
         source.add('box outside', entry.id, f'{name} has the box {box} in an image of {width} x {height}')
 
 
@@ -52,8 +55,9 @@ def compare_box(entry: Entry, segment: dict, measured: np.void) -> Problem | Non
     said = (box[0], box[1], box[0] + box[2], box[1] + box[3])
     if any(max(abs(one - two) for one, two in zip(said, corners)) <= SLACK for corners in found):
         return None
-    return Problem('wrong box', entry.id, f"segment {segment.get('id')} has the box {box}, its mask "
-                   f'{[x, y, width, height]}')
+    return Problem(
+        'wrong box', entry.id, f'segment {segment.get("id")} has the box {box}, its mask {[x, y, width, height]}'
+    )
 
 
 def _corners(polygons: list[list[float]], size: tuple[int, int]) -> tuple[float, ...]:

@@ -17,8 +17,11 @@ def read_rows(source: Source, content: Any) -> list[dict]:
             continue
         rows.append(row)
         if source.form == 'panoptic' and 'isthing' in row and row['isthing'] not in (0, 1):
-            source.add('isthing missing', None,
-                       f"category {row['id']} '{row['name']}' has isthing {row['isthing']!r}: write 1 or 0")
+            source.add(
+                'isthing missing',
+                None,
+                f"category {row['id']} '{row['name']}' has isthing {row['isthing']!r}: write 1 or 0",
+            )
     for key, kind in (('id', 'category id twice'), ('name', 'category name twice')):
         for value, count in Counter(row[key] for row in rows).items():
             if count > 1:
@@ -30,23 +33,38 @@ def explain_refusal(source: Source, rows: list[dict], error: Exception) -> None:
     """Report why the data set cannot be built: categories without ``isthing``, or else its own words."""
     lacking = [row for row in rows if row.get('isthing') is None] if source.form == 'panoptic' else []
     for row in lacking:
-        source.add('isthing missing', None, f"category {row['id']} '{row['name']}' has no 'isthing': add 1 for a thing "
-                   'or 0 for stuff; CocoPanopticFormat refuses the file')
+        source.add(
+            'isthing missing',
+            None,
+            f"category {row['id']} '{row['name']}' has no 'isthing': add 1 for a thing "
+            'or 0 for stuff; CocoPanopticFormat refuses the file',
+        )
     if not lacking and not any(problem.kind == 'malformed category' for problem in source.problems):
         source.add('classes unusable', None, str(error))
 
 
 def compare_classes(first: Source, other: Source) -> None:
     """Report to ``other`` where its classes are not those of ``first``."""
-    classes = [[(row.get('name'), bool(row.get('isthing'))) for id_, row in source.categories.items()
-                if id_ in source.learnt] for source in (first, other)]
+    classes = [
+        [(row.get('name'), bool(row.get('isthing'))) for id_, row in source.categories.items() if id_ in source.learnt]
+        for source in (first, other)
+    ]
     if classes[0] != classes[1]:
-        place, pair = next(((place, pair) for place, pair in enumerate(zip(*classes)) if pair[0] != pair[1]),
-                           (min(map(len, classes)), None))
-        told = 'the counts differ' if pair is None else ' there and '.join(
-            f"'{name}' ({'thing' if isthing else 'stuff'})" for name, isthing in pair) + ' here'
-        other.add('classes differ', None, f'{first.name} has {len(classes[0])} classes, {other.name} '
-                  f'{len(classes[1])}; at place {place}: {told}. Set the same metainfo=dict(classes=[...]) for both')
+        place, pair = next(
+            ((place, pair) for place, pair in enumerate(zip(*classes)) if pair[0] != pair[1]),
+            (min(map(len, classes)), None),
+        )
+        told = (
+            'the counts differ'
+            if pair is None
+            else ' there and '.join(f"'{name}' ({'thing' if isthing else 'stuff'})" for name, isthing in pair) + ' here'
+        )
+        other.add(
+            'classes differ',
+            None,
+            f'{first.name} has {len(classes[0])} classes, {other.name} '
+            f'{len(classes[1])}; at place {place}: {told}. Set the same metainfo=dict(classes=[...]) for both',
+        )
     elif _encoding(first) != _encoding(other):
         other.add('category ids differ', None, f'{first.name} and {other.name} number the same classes differently')
 

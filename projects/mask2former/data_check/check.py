@@ -20,7 +20,7 @@ MIN_EDGES = 24
 
 
 def check_splits(
-    sources: Sequence[Source], headers_only: bool, jobs: int, progress: Callable[[Sequence, str], Any] | None = None,
+    sources: Sequence[Source], headers_only: bool, jobs: int, progress: Callable[[Sequence, str], Any] | None = None
 ) -> Report:
     """Check splits; those of the first one's split are compared with each of the others.
 
@@ -57,18 +57,27 @@ def _compare(report: Report, first: SplitReport, other: SplitReport) -> None:
     for image_id, finding in other.findings.items():
         if finding.digest in files:
             _add_same(report, first, files[finding.digest], other, image_id, exact=True)
-        elif finding.look is not None and len(ids) and MIN_EDGES <= int(
-                np.bitwise_count(finding.look).sum()) <= 256 - MIN_EDGES:
+        elif (
+            finding.look is not None
+            and len(ids)
+            and MIN_EDGES <= int(np.bitwise_count(finding.look).sum()) <= 256 - MIN_EDGES
+        ):
             differing = np.bitwise_count(looks ^ finding.look).sum(axis=1)  # (images of first,)
             nearest = int(differing.argmin())
             if differing[nearest] <= SAME_LOOK:
                 _add_same(report, first, ids[nearest], other, image_id, exact=False)
 
 
-def _add_same(report: Report, first: SplitReport, first_id: Any, other: SplitReport, other_id: Any, *,
-              exact: bool) -> None:
+def _add_same(
+    report: Report, first: SplitReport, first_id: Any, other: SplitReport, other_id: Any, *, exact: bool
+) -> None:
     report.same.append((first_id, other.source.name, other_id, exact))
     kind = 'in train and val' if exact else 'looks like one of val'
-    first.problems.append(Problem(
-        kind, first_id, f'{first.source.entries[first_id].path} {"is" if exact else "looks like"} '
-        f'{other.source.entries[other_id].path} of the {other.source.name} set'))
+    first.problems.append(
+        Problem(
+            kind,
+            first_id,
+            f'{first.source.entries[first_id].path} {"is" if exact else "looks like"} '
+            f'{other.source.entries[other_id].path} of the {other.source.name} set',
+        )
+    )

@@ -11,8 +11,18 @@ from .problem import Problem
 
 # category: place in Source.categories, -1 if unknown; area in pixels; x to height: the box of the mask;
 # pieces: 8-connected components.
-SEGMENT = np.dtype([('category', 'i4'), ('area', 'i4'), ('x', 'i4'), ('y', 'i4'), ('width', 'i4'), ('height', 'i4'),
-                    ('pieces', 'i4'), ('crowd', '?')])
+SEGMENT = np.dtype(
+    [
+        ('category', 'i4'),
+        ('area', 'i4'),
+        ('x', 'i4'),
+        ('y', 'i4'),
+        ('width', 'i4'),
+        ('height', 'i4'),
+        ('pieces', 'i4'),
+        ('crowd', '?'),
+    ]
+)
 
 
 @dataclass
@@ -30,6 +40,7 @@ class Finding:
         digest (bytes, optional): Hash of the image file.
         look (np.ndarray, optional): ``(32,)`` uint8, a perceptual hash of 256 bits.
     """
+
     problems: list[Problem] = field(default_factory=list)
     size: tuple[int, int] | None = None
     segments: np.ndarray = field(default_factory=lambda: np.zeros(0, SEGMENT))
@@ -54,7 +65,7 @@ def measure_map(seg_map: np.ndarray, count: int) -> np.ndarray:
     measured = np.zeros(count, SEGMENT)
     for place, box in enumerate(ndimage.find_objects(seg_map, count)):
         if box is not None:
-            _measure(measured[place:place + 1], seg_map[box] == place + 1, box[1].start, box[0].start)
+            _measure(measured[place : place + 1], seg_map[box] == place + 1, box[1].start, box[0].start)
     return measured
 
 
@@ -62,7 +73,7 @@ def measure_mask(mask: np.ndarray, box: tuple[int, int, int, int]) -> np.ndarray
     """Measure one mask ``(H, W)`` uint8 with its box xywh: ``(1,)`` of the dtype ``SEGMENT``."""
     x, y, width, height = box
     measured = np.zeros(1, SEGMENT)
-    _measure(measured, mask[y:y + height, x:x + width] > 0, x, y)
+    _measure(measured, mask[y : y + height, x : x + width] > 0, x, y)
     return measured
 
 

@@ -74,12 +74,17 @@ def _check_size(image: Image.Image, entry: Entry, source: Source, finding: Findi
     turned = f', turned by its EXIF orientation {orientation}' if orientation in range(2, 9) else ''
     if entry.size is not None and finding.size != entry.size:
         mend = ": save it upright, or load it with color_type='color_ignore_orientation'" if turned else ''
-        finding.problems.append(Problem(
-            'wrong size', entry.id, f'{entry.path} is {_by(finding.size)}{turned}, the JSON file says '
-            f'{_by(entry.size)}{mend}'))
+        finding.problems.append(
+            Problem(
+                'wrong size',
+                entry.id,
+                f'{entry.path} is {_by(finding.size)}{turned}, the JSON file says {_by(entry.size)}{mend}',
+            )
+        )
     elif turned:
-        finding.problems.append(Problem(
-            'turned by EXIF', entry.id, f'{entry.path} is loaded{turned}: see that its annotation is, too'))
+        finding.problems.append(
+            Problem('turned by EXIF', entry.id, f'{entry.path} is loaded{turned}: see that its annotation is, too')
+        )
 
 
 def _inspect_map_header(entry: Entry, source: Source, finding: Finding) -> bool:
@@ -91,15 +96,24 @@ def _inspect_map_header(entry: Entry, source: Source, finding: Finding) -> bool:
         expected = entry.size or finding.size
         if expected is not None and image.size != expected:
             than = 'the JSON file says' if entry.size else 'its image is'
-            finding.problems.append(Problem(
-                'wrong size', entry.id, f'{entry.map_path} is {_by(image.size)}, {than} {_by(expected)}'))
+            finding.problems.append(
+                Problem('wrong size', entry.id, f'{entry.map_path} is {_by(image.size)}, {than} {_by(expected)}')
+            )
         if image.format == 'JPEG':
-            finding.problems.append(Problem(
-                'lossy map', entry.id, f'{entry.map_path} is a JPEG file, which does not keep ids: make it a PNG'))
+            finding.problems.append(
+                Problem(
+                    'lossy map', entry.id, f'{entry.map_path} is a JPEG file, which does not keep ids: make it a PNG'
+                )
+            )
         if source.form == 'semantic' and image.mode not in ('1', 'L', 'P', 'I', 'I;16', 'I;16L', 'I;16B'):
-            finding.problems.append(Problem(
-                NO_CLASS_IDS, entry.id, f'{entry.map_path} is of mode {image.mode}: it must have one channel (or a '
-                'palette) whose values are class ids'))
+            finding.problems.append(
+                Problem(
+                    NO_CLASS_IDS,
+                    entry.id,
+                    f'{entry.map_path} is of mode {image.mode}: it must have one channel (or a '
+                    'palette) whose values are class ids',
+                )
+            )
             return False
     return True
 

@@ -25,8 +25,11 @@ def to_rle(segmentation: Any, height: int, width: int) -> dict:
     if isinstance(segmentation, list):
         # Under three points nothing is enclosed, and pycocotools takes four numbers for a box.
         polygons = [polygon for polygon in segmentation if len(polygon) >= 6] or [[0.0] * 6]
-        if not all(isinstance(value, (int, float)) and math.isfinite(value) and abs(value) < FARTHEST
-                   for polygon in polygons for value in polygon):
+        if not all(
+            isinstance(value, (int, float)) and math.isfinite(value) and abs(value) < FARTHEST
+            for polygon in polygons
+            for value in polygon
+        ):
             raise ValueError('a polygon has values that are no coordinates')
         return mask_utils.merge(mask_utils.frPyObjects(polygons, height, width))
     counts = segmentation['counts']
@@ -64,6 +67,7 @@ def run_lengths(counts: str | bytes) -> np.ndarray:
 
 def inspect_masks(entry: Entry, source: Source, finding: Finding) -> None:
     """Compare sizes, areas and boxes, and measure the instances and how they overlap."""
+
     def report(kind: str, text: str) -> None:
         finding.problems.append(Problem(kind, entry.id, text))
 
@@ -73,13 +77,16 @@ def inspect_masks(entry: Entry, source: Source, finding: Finding) -> None:
     any_mask = np.zeros((height, width), dtype=bool)
     rows = []
     for segment in entry.segments:
-        segmentation, name = segment.get('segmentation'), f"segment {segment.get('id')}"
+        segmentation, name = segment.get('segmentation'), f'segment {segment.get("id")}'
         if not segmentation:
             continue
         try:
             if isinstance(segmentation, dict) and list(segmentation['size']) != [height, width]:
-                report('wrong mask size', f"the RLE of {name} is of size {segmentation['size']}, its image of "
-                       f'{[height, width]} (height, width)')
+                report(
+                    'wrong mask size',
+                    f'the RLE of {name} is of size {segmentation["size"]}, its image of '
+                    f'{[height, width]} (height, width)',
+                )
                 continue
             rle = to_rle(segmentation, height, width)
             mask = mask_utils.decode(rle)  # (H, W) uint8
@@ -116,4 +123,4 @@ def _compare_area(segment: dict, name: str, row: np.void, report: Any) -> None:
         return
     slack = int(row['width'] + row['height']) + 0.1 * row['area'] if isinstance(segment['segmentation'], list) else 0.5
     if not isinstance(area, (int, float)) or not abs(area - row['area']) <= slack:
-        report('wrong area', f"{name} has {row['area']} pixels, the JSON file says {area!r}")
+        report('wrong area', f'{name} has {row["area"]} pixels, the JSON file says {area!r}')

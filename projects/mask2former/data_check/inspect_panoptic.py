@@ -23,6 +23,7 @@ def read_ids(path: str) -> np.ndarray:
 
 def inspect_panoptic_map(entry: Entry, source: Source, finding: Finding) -> None:
     """Compare ids, areas and boxes, and measure the segments."""
+
     def report(kind: str, text: str) -> None:
         finding.problems.append(Problem(kind, entry.id, text))
 
@@ -56,15 +57,18 @@ def inspect_panoptic_map(entry: Entry, source: Source, finding: Finding) -> None
                 report('id not in PNG', f'segment {id_} has no pixel in {entry.map_path}')
             continue
         if 'area' in segment and segment['area'] != row['area']:
-            report('wrong area', f"segment {id_} has {row['area']} pixels, the JSON file says {segment['area']}")
+            report('wrong area', f'segment {id_} has {row["area"]} pixels, the JSON file says {segment["area"]}')
         box_problem = compare_box(entry, segment, row)
         if box_problem is not None:
             finding.problems.append(box_problem)
-    foreign = [(value, count) for value, count, place in zip(values.tolist(), pixels.tolist(), place_of)
-               if value and not place]
+    foreign = [
+        (value, count) for value, count, place in zip(values.tolist(), pixels.tolist(), place_of) if value and not place
+    ]
     if foreign:
         shown = ', '.join(f'{value} ({count} pixels)' for value, count in foreign[:SHOWN])
-        report('id not in JSON', f'{entry.map_path} has ids which no segment has: {shown}'
-               f'{" ..." if len(foreign) > SHOWN else ""}')
+        report(
+            'id not in JSON',
+            f'{entry.map_path} has ids which no segment has: {shown}{" ..." if len(foreign) > SHOWN else ""}',
+        )
     finding.segments = measured[measured['area'] > 0]
     finding.void = float((seg_map == 0).mean())

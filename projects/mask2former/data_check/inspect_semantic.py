@@ -2,8 +2,9 @@
 
 import numpy as np
 
-from ..datasets.errors import DataError
-from ..datasets.transforms.semantic_segments import read_class_ids
+from mask2former.datasets.errors import DataError
+from mask2former.datasets.transforms.semantic_segments import read_class_ids
+
 from .finding import Finding, measure_map
 from .problem import Problem
 from .source import Entry, Source
@@ -20,6 +21,7 @@ def read_labels(values: np.ndarray, label_table: np.ndarray) -> np.ndarray:
 
 def inspect_class_ids(entry: Entry, source: Source, finding: Finding) -> None:
     """Report values without a meaning and images without a class, and measure each class as one segment."""
+
     def report(kind: str, text: str) -> None:
         finding.problems.append(Problem(kind, entry.id, text))
 
@@ -33,8 +35,11 @@ def inspect_class_ids(entry: Entry, source: Source, finding: Finding) -> None:
     if unknown.any():
         finding.unknown.update(dict(zip(*(part.tolist() for part in np.unique(values[unknown], return_counts=True)))))
         shown = ', '.join(f'{value} ({count} pixels)' for value, count in finding.unknown.most_common(SHOWN))
-        report('unknown value', f'{entry.map_path} has values that are neither a class nor ignore_index: {shown}'
-               f'{" ..." if len(finding.unknown) > SHOWN else ""}')
+        report(
+            'unknown value',
+            f'{entry.map_path} has values that are neither a class nor ignore_index: {shown}'
+            f'{" ..." if len(finding.unknown) > SHOWN else ""}',
+        )
     seg_map = np.maximum(labels + 1, 0)
     measured = measure_map(seg_map, len(source.categories))
     measured['category'] = np.arange(len(measured))

@@ -6,10 +6,11 @@ from typing import Any
 from mmengine.config import Config
 from mmengine.dataset import BaseDataset
 
-from ..datasets.coco_json import CocoJson
-from ..datasets.errors import DataError
-from ..datasets.semantic_png import SemanticPngFormat
-from ..registry import DATASETS
+from mask2former.datasets.coco_json import CocoJson
+from mask2former.datasets.errors import DataError
+from mask2former.datasets.semantic_png import SemanticPngFormat
+from mask2former.registry import DATASETS
+
 from .source import Source
 from .source_coco import read_coco
 from .source_semantic import read_semantic
@@ -29,8 +30,10 @@ def read_split(split: str, dataset: BaseDataset, refusal: DataError | None = Non
         return read_coco(split, dataset, refusal)
     if isinstance(dataset, SemanticPngFormat):
         return read_semantic(split, dataset)
-    raise DataError(f'The {split} set is a {type(dataset).__name__}: only CocoPanopticFormat, CocoInstanceFormat, '
-                    'SemanticPngFormat and those made of them can be checked.')
+    raise DataError(
+        f'The {split} set is a {type(dataset).__name__}: only CocoPanopticFormat, CocoInstanceFormat, '
+        'SemanticPngFormat and those made of them can be checked.'
+    )
 
 
 def read_splits(cfg: Config, split: str) -> list[Source]:

@@ -75,11 +75,17 @@ def write_page(report: Report, path: str | Path, num_pictures: int) -> None:
         key = 'pixels' if split.pixels else 'segments'
         most = max((row[key] for row in classes), default=0) or 1
         classes = [{**row, 'name': printable(row['name']), 'bar': 100 * row[key] / most} for row in classes]
-        splits.append(dict(
-            name=split.source.name, title=printable(split.source.title), classes=classes,
-            counted=[*counts_of(split), 'pixels'], kinds=kinds_of(split, EXAMPLES),
-            facts={name: printable(value) for name, value in facts_of(split)},
-            pictures=pictures_of(split, num_pictures)))
+        splits.append(
+            dict(
+                name=split.source.name,
+                title=printable(split.source.title),
+                classes=classes,
+                counted=[*counts_of(split), 'pixels'],
+                kinds=kinds_of(split, EXAMPLES),
+                facts={name: printable(value) for name, value in facts_of(split)},
+                pictures=pictures_of(split, num_pictures),
+            )
+        )
     names = dict.fromkeys(name for split in splits for name in split['facts'])
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     Path(path).write_text(PAGE.render(errors=report.num_errors, splits=splits, facts=names), encoding='utf-8')

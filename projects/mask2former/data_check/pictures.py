@@ -7,8 +7,9 @@ import numpy as np
 from mmdet.structures import DetDataSample
 from mmengine.structures import InstanceData, PixelData
 
-from ..datasets.transforms.semantic_segments import read_class_ids
-from ..visualization import SegLocalVisualizer
+from mask2former.datasets.transforms.semantic_segments import read_class_ids
+from mask2former.visualization import SegLocalVisualizer
+
 from .inspect_instances import to_rle
 from .inspect_panoptic import read_ids
 from .inspect_semantic import read_labels
@@ -51,7 +52,8 @@ def _draw(entry: Entry, source: Source) -> np.ndarray | None:
     visualizer = SegLocalVisualizer(panel_sides=(320, 640))
     visualizer.dataset_meta = dict(
         classes=(*(printable(row.get('name')) for row in source.categories.values()), 'value without a meaning'),
-        isthing=(*(bool(row.get('isthing')) for row in source.categories.values()), False))
+        isthing=(*(bool(row.get('isthing')) for row in source.categories.values()), False),
+    )
     try:
         return visualizer.draw_datasample(image, _sample(entry, source, image.shape[:2]))
     except Exception:  # such an annotation is among the problems already; the picture then shows the image alone
@@ -73,7 +75,8 @@ def _sample(entry: Entry, source: Source, shape: tuple[int, int]) -> DetDataSamp
         known = [segment for segment in known if segment.get('segmentation')]
         sample.gt_segments = InstanceData(
             labels=np.array([labels[segment['category_id']] for segment in known], dtype=np.int64),
-            masks=[to_rle(segment['segmentation'], *shape) for segment in known])
+            masks=[to_rle(segment['segmentation'], *shape) for segment in known],
+        )
     elif entry.map_path is not None:
         if source.form == 'semantic':
             id_map = read_labels(read_class_ids(entry.map_path), source.label_table) + 1  # (H, W)
@@ -81,12 +84,20 @@ def _sample(entry: Entry, source: Source, shape: tuple[int, int]) -> DetDataSamp
             infos = [dict(id=label + 1, label=label, iscrowd=0) for label in range(len(labels) + 1)]
         else:
             id_map = read_ids(entry.map_path)  # (H, W)
-            infos = [dict(id=segment['id'], label=labels[segment['category_id']], iscrowd=segment.get('iscrowd', 0))
-                     for segment in known]
+            infos = [
+                dict(id=segment['id'], label=labels[segment['category_id']], iscrowd=segment.get('iscrowd', 0))
+                for segment in known
+            ]
         present = set(np.unique(id_map).tolist())
         isthing = [bool(row.get('isthing')) for row in source.categories.values()]
-        sample.gt_panoptic_seg = PixelData(metainfo=dict(segments_info=[
-            dict(info, isthing=source.form == 'panoptic' and isthing[info['label']])
-            for info in infos if info['id'] in present]))
+        sample.gt_panoptic_seg = PixelData(
+            metainfo=dict(
+                segments_info=[
+                    dict(info, isthing=source.form == 'panoptic' and isthing[info['label']])
+                    for info in infos
+                    if info['id'] in present
+                ]
+            )
+        )
         sample.gt_panoptic_seg.id_map = id_map[None]  # (1, H, W)
     return sample

@@ -5,16 +5,39 @@ from typing import Any
 
 # What a training cannot work with, or what makes its results wrong. All other kinds are warnings.
 ERRORS = {
-    'missing image', 'missing map', 'corrupt image', 'corrupt map', 'lossy map', 'no class ids', 'wrong size',
-    'wrong mask size', 'unknown value', 'id not in JSON', 'id not in PNG', 'unknown category', 'image id twice',
-    'segment id twice', 'segment id 0', 'no such image', 'no segmentation', 'empty mask', 'two annotations',
-    'malformed entry', 'malformed category', 'category id twice', 'isthing missing', 'classes unusable',
-    'classes differ', 'in train and val'}
+    'missing image',
+    'missing map',
+    'corrupt image',
+    'corrupt map',
+    'lossy map',
+    'no class ids',
+    'wrong size',
+    'wrong mask size',
+    'unknown value',
+    'id not in JSON',
+    'id not in PNG',
+    'unknown category',
+    'image id twice',
+    'segment id twice',
+    'segment id 0',
+    'no such image',
+    'no segmentation',
+    'empty mask',
+    'two annotations',
+    'malformed entry',
+    'malformed category',
+    'category id twice',
+    'isthing missing',
+    'classes unusable',
+    'classes differ',
+    'in train and val',
+}
 
 
 @dataclass(frozen=True)
 class Problem:
     """One thing that is wrong: of which kind, in which image, and in words what to mend."""
+
     kind: str
     image: Any  # id, None where no image is to blame
     text: str

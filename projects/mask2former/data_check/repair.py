@@ -8,7 +8,8 @@ import numpy as np
 from PIL import Image
 from pycocotools import mask as mask_utils
 
-from ..datasets.transforms.id_map import id_colours
+from mask2former.datasets.transforms.id_map import id_colours
+
 from .inspect_instances import to_rle
 from .inspect_panoptic import read_ids
 from .repair_semantic import write_clean_maps
@@ -16,11 +17,25 @@ from .report import SplitReport
 from .source import Entry, Source, is_id
 
 # An image with one of these has no annotation that can be trusted, or is shown to the training though it is tested on.
-DROPS_IMAGE = {'missing image', 'missing map', 'corrupt image', 'corrupt map', 'lossy map', 'no class ids',
-               'wrong size', 'in train and val'}
+DROPS_IMAGE = {
+    'missing image',
+    'missing map',
+    'corrupt image',
+    'corrupt map',
+    'lossy map',
+    'no class ids',
+    'wrong size',
+    'in train and val',
+}
 # What only a person can decide.
-STAYS = {'malformed category', 'category name twice', 'isthing missing', 'classes unusable', 'classes differ',
-         'category ids differ'}
+STAYS = {
+    'malformed category',
+    'category name twice',
+    'isthing missing',
+    'classes unusable',
+    'classes differ',
+    'category ids differ',
+}
 
 
 def write_clean_copy(split: SplitReport, folder: str | Path) -> tuple[dict[str, str], int]:
@@ -46,8 +61,11 @@ def write_clean_copy(split: SplitReport, folder: str | Path) -> tuple[dict[str, 
     """
     source, folder = split.source, Path(folder).absolute()
     dropped = {problem.image for problem in split.problems if problem.kind in DROPS_IMAGE}
-    entries = [entry for image_id, entry in source.entries.items()
-               if image_id not in dropped and (source.form != 'panoptic' or entry.map_path is not None)]
+    entries = [
+        entry
+        for image_id, entry in source.entries.items()
+        if image_id not in dropped and (source.form != 'panoptic' or entry.map_path is not None)
+    ]
     path = folder / (Path(source.ann_file).name or f'{source.name}.txt')
     maps = folder / f'{path.stem}_maps'
     if source.ann_file and path.resolve() == Path(source.ann_file).resolve():
@@ -123,6 +141,13 @@ def _clean_masks(entry: Entry, source: Source, count: int) -> list[dict[str, Any
             continue
         if isinstance(segmentation, list):
             segmentation = [polygon for polygon in segmentation if len(polygon) >= 6 and len(polygon) % 2 == 0]
-        annotations.append({**segment, 'id': count + len(annotations) + 1, 'segmentation': segmentation, 'area': area,
-                            'bbox': mask_utils.toBbox(rle).tolist()})
+        annotations.append(
+            {
+                **segment,
+                'id': count + len(annotations) + 1,
+                'segmentation': segmentation,
+                'area': area,
+                'bbox': mask_utils.toBbox(rle).tolist(),
+            }
+        )
     return annotations

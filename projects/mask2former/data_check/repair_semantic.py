@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from ..datasets.transforms.semantic_segments import read_class_ids
+from mask2former.datasets.transforms.semantic_segments import read_class_ids
+
 from .inspect_semantic import read_labels
 from .source import Entry, Source
 

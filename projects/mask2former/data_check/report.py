@@ -32,6 +32,7 @@ class SplitReport:
         voids (dict[Any, float]): Image id to the share of its pixels without a segment.
         unknown (Counter): Pixels of each value of class-id PNG files that has no meaning.
     """
+
     source: Source
     findings: dict[Any, Finding]
     problems: list[Problem] = field(default_factory=list)
@@ -55,8 +56,13 @@ class SplitReport:
             if finding.void is not None:
                 split.voids[image_id] = finding.void
                 if finding.void == 1 and source.form != 'instance':
-                    split.problems.append(Problem('all void', image_id, f'{source.entries[image_id].path} has no pixel '
-                                                  'of a class: nothing is learnt from it'))
+                    split.problems.append(
+                        Problem(
+                            'all void',
+                            image_id,
+                            f'{source.entries[image_id].path} has no pixel of a class: nothing is learnt from it',
+                        )
+                    )
             split.pixels.update(dict(_sums(finding, ids)))
             split._count(image_id, finding, ids)
         if split.findings:
@@ -83,9 +89,14 @@ class SplitReport:
         source, queries = self.source, self.source.num_queries
         for image_id, load in sorted(self.loads.items(), key=lambda item: -item[1]):
             if queries is not None and load > queries:
-                self.problems.append(Problem(
-                    'more segments than queries', image_id, f'{source.entries[image_id].path} has {load} segments, the '
-                    f'model {queries} queries: raise model.head.num_queries, or crop'))
+                self.problems.append(
+                    Problem(
+                        'more segments than queries',
+                        image_id,
+                        f'{source.entries[image_id].path} has {load} segments, the '
+                        f'model {queries} queries: raise model.head.num_queries, or crop',
+                    )
+                )
         # Without maps, or without annotations, as test sets may be, nothing says which classes there are.
         if not (self.voids if source.form == 'semantic' else 'annotations' in source.raw):
             return
@@ -99,6 +110,7 @@ class SplitReport:
 @dataclass
 class Report:
     """The reports of the splits; ``same`` has ``(train id, other split, its id, whether the files are equal)``."""
+
     splits: list[SplitReport]
     same: list[tuple[Any, str, Any, bool]] = field(default_factory=list)
 

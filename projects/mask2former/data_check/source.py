@@ -19,6 +19,7 @@ class Entry:
         map_path (str, optional): The PNG of a panoptic or semantic annotation.
         segments (list[dict]): ``segments_info`` of a panoptic file, annotations of an instance file.
     """
+
     image: dict
     path: str
     map_path: str | None = None
@@ -55,6 +56,7 @@ class Source:
         entries (dict[Any, Entry]): By image id.
         problems (list[Problem]): What is wrong in the annotation file itself.
     """
+
     split: str
     form: str
     name: str = ''
@@ -79,12 +81,16 @@ class Source:
 
     @property
     def title(self) -> str:
-        return f"{self.name}: {self.ann_file or Path(self.folders['img'])}"
+        return f'{self.name}: {self.ann_file or Path(self.folders["img"])}'
 
     def learns(self, segment: dict) -> bool:
         """Whether a training learns a segment of a COCO file: no crowd, a class of the data set, not without pixels."""
-        return (not segment.get('iscrowd') and is_id(segment.get('category_id'))
-                and segment['category_id'] in self.learnt and segment.get('area') != 0)
+        return (
+            not segment.get('iscrowd')
+            and is_id(segment.get('category_id'))
+            and segment['category_id'] in self.learnt
+            and segment.get('area') != 0
+        )
 
 
 def is_id(value: Any) -> bool:

@@ -5,9 +5,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ..datasets.coco_json import CocoJson
-from ..datasets.errors import DataError
-from ..datasets.metainfo import read_json
+from mask2former.datasets.coco_json import CocoJson
+from mask2former.datasets.errors import DataError
+from mask2former.datasets.metainfo import read_json
+
 from .boxes import check_box
 from .categories import explain_refusal, read_rows
 from .source import Entry, Source, is_id
@@ -26,14 +27,21 @@ def read_coco(split: str, dataset: CocoJson, refusal: DataError | None = None) -
         DataError: It is no JSON object.
     """
     raw = read_json(dataset.ann_file)
-    source = Source(split, 'panoptic' if 'seg' in dataset.default_prefix else 'instance', ann_file=dataset.ann_file,
-                    folders=dict(dataset.data_prefix), raw=raw)
+    source = Source(
+        split,
+        'panoptic' if 'seg' in dataset.default_prefix else 'instance',
+        ann_file=dataset.ann_file,
+        folders=dict(dataset.data_prefix),
+        raw=raw,
+    )
     rows = read_rows(source, raw.get('categories'))
     source.categories = {row['id']: {**row, 'isthing': row.get('isthing', source.form == 'instance')} for row in rows}
     if refusal is None:
         info = dataset.metainfo
-        own = {id_: dict(name=name, isthing=isthing) for id_, name, isthing in zip(
-            info['category_ids'], info['classes'], info['isthing'])}
+        own = {
+            id_: dict(name=name, isthing=isthing)
+            for id_, name, isthing in zip(info['category_ids'], info['classes'], info['isthing'])
+        }
         # In the order of the labels; what the metainfo leaves out comes after.
         source.categories = {**own, **{id_: row for id_, row in source.categories.items() if id_ not in own}}
         source.learnt = frozenset(own)
@@ -71,8 +79,11 @@ def _read_images(source: Source, path_of: Callable[[dict], str]) -> None:
         except (KeyError, TypeError, AttributeError):
             wrong.append('name of the file')
         if wrong:
-            source.add('malformed entry', str(image.get('id')),
-                       f"an entry of 'images' lacks {', '.join(wrong)}, or it is malformed")
+            source.add(
+                'malformed entry',
+                str(image.get('id')),
+                f"an entry of 'images' lacks {', '.join(wrong)}, or it is malformed",
+            )
         elif image['id'] in source.entries:
             source.add('image id twice', image['id'], f'{entry.path} has the id of another image')
         else:
@@ -88,8 +99,9 @@ def _read_annotations(source: Source) -> None:
         image_id = annotation.get('image_id')
         entry = source.entries.get(image_id) if is_id(image_id) else None
         if entry is None:
-            source.add('no such image', str(image_id),
-                       "an annotation's image_id is no image: remove it or add the image")
+            source.add(
+                'no such image', str(image_id), "an annotation's image_id is no image: remove it or add the image"
+            )
             continue
         if source.form == 'panoptic':
             segments = annotation.get('segments_info')
@@ -131,8 +143,11 @@ def _check_segment(source: Source, entry: Entry, segment: dict, seen: set[Any]) 
     elif isinstance(segment['segmentation'], list):
         for polygon in segment['segmentation']:
             if isinstance(polygon, list) and (len(polygon) < 6 or len(polygon) % 2):
-                source.add('bad polygon', entry.id, f'{name} has a polygon of {len(polygon)} numbers: it takes pairs '
-                           'x, y of at least 3 points')
+                source.add(
+                    'bad polygon',
+                    entry.id,
+                    f'{name} has a polygon of {len(polygon)} numbers: it takes pairs x, y of at least 3 points',
+                )
     if segment.get('area') == 0:
         source.add('area 0', entry.id, f'{name} has the area 0')
     if segment.get('bbox') is not None:

@@ -4,8 +4,9 @@ import os
 from collections import Counter
 from pathlib import Path
 
-from ..datasets.metainfo import read_json
-from ..datasets.semantic_png import SemanticPngFormat, files_below
+from mask2former.datasets.metainfo import read_json
+from mask2former.datasets.semantic_png import SemanticPngFormat, files_below
+
 from .source import Entry, Source
 
 
@@ -18,11 +19,18 @@ def read_semantic(split: str, dataset: SemanticPngFormat) -> Source:
     """
     info, folders = dataset.metainfo, dict(dataset.data_prefix)
     source = Source(
-        split, 'semantic', ann_file=dataset.ann_file, folders=folders,
+        split,
+        'semantic',
+        ann_file=dataset.ann_file,
+        folders=folders,
         raw=read_json(dataset.ann_file) if dataset.ann_file.endswith('.json') else {},
-        categories={label: dict(name=name, isthing=isthing) for label, (name, isthing) in enumerate(
-            zip(info['classes'], info['isthing']))},
-        learnt=frozenset(range(len(info['classes']))), label_table=dataset.label_table)
+        categories={
+            label: dict(name=name, isthing=isthing)
+            for label, (name, isthing) in enumerate(zip(info['classes'], info['isthing']))
+        },
+        learnt=frozenset(range(len(info['classes']))),
+        label_table=dataset.label_table,
+    )
     suffix, listing = dataset.seg_map_suffix, dataset._listing
     images = list(dataset._listed() if listing else dataset._found(folders['img']))
     for stem, count in Counter(stem for stem, _ in images).items():
@@ -30,18 +38,21 @@ def read_semantic(split: str, dataset: SemanticPngFormat) -> Source:
             source.add('file listed twice', stem, f'{count} images are called {stem}: only the last is used')
     maps = set(files_below(folders['seg'])) if os.path.isdir(folders['seg']) else None
     if maps is None and not dataset.test_mode:
-        raise FileNotFoundError(
-            f"Folder '{folders['seg']}' does not exist; check data_root and data_prefix['seg'].")
+        raise FileNotFoundError(f"Folder '{folders['seg']}' does not exist; check data_root and data_prefix['seg'].")
     for stem, end in dict(images).items():
         entry = Entry(dict(id=stem, file_name=stem + end), str(Path(folders['img']) / (stem + end)))
         if maps is not None:
             entry.map_path = str(Path(folders['seg']) / (stem + suffix))
         source.entries[stem] = entry
     if not source.entries:
-        source.add('malformed entry', None, f"{folders['img']} has no image that ends with "
-                   f"{' or '.join(dataset.img_suffix)}: check data_prefix['img'] and img_suffix")
+        source.add(
+            'malformed entry',
+            None,
+            f'{folders["img"]} has no image that ends with '
+            f"{' or '.join(dataset.img_suffix)}: check data_prefix['img'] and img_suffix",
+        )
     # A list chooses images on purpose; then a map more than images is no fault.
     for name in sorted(maps or ()) if not listing else ():
         if name.endswith(suffix) and name.removesuffix(suffix) not in source.entries:
-            source.add('map without image', None, f"{Path(folders['seg']) / name} belongs to no image")
+            source.add('map without image', None, f'{Path(folders["seg"]) / name} belongs to no image')
     return source

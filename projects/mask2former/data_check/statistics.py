@@ -18,16 +18,29 @@ def facts_of(split: SplitReport) -> list[tuple[str, str]]:
     facts += _size_facts(split)
     if not semantic:
         left_out = sum(count for category, count in split.segments.items() if category not in source.learnt)
-        facts.append(('segments', f'{sum(split.segments.values())} ({split.crowds} crowd'
-                      + (f', {left_out} of classes that are not learnt)' if left_out else ')')))
+        facts.append(
+            (
+                'segments',
+                f'{sum(split.segments.values())} ({split.crowds} crowd'
+                + (f', {left_out} of classes that are not learnt)' if left_out else ')'),
+            )
+        )
     if split.loads:
         loads = np.array(list(split.loads.values()))
         most = list(split.loads)[int(loads.argmax())]
-        facts.append((f'{things} an image: least, median, most',
-                      f'{loads.min()}, {np.median(loads):g}, {loads.max()} (image {most})'))
+        facts.append(
+            (
+                f'{things} an image: least, median, most',
+                f'{loads.min()}, {np.median(loads):g}, {loads.max()} (image {most})',
+            )
+        )
         if source.num_queries is not None:
-            facts.append((f'images with more {things} than queries',
-                          f'{int((loads > source.num_queries).sum())} ({source.num_queries} queries)'))
+            facts.append(
+                (
+                    f'images with more {things} than queries',
+                    f'{int((loads > source.num_queries).sum())} ({source.num_queries} queries)',
+                )
+            )
     if len(measured):
         names = ', '.join(f'{quantile} %' if quantile != 50 else 'median' for quantile in QUANTILES)
         for key, name in (('area', 'mask pixels'), ('width', 'box width'), ('height', 'box height')):
@@ -35,9 +48,15 @@ def facts_of(split: SplitReport) -> list[tuple[str, str]]:
             facts.append((f'{name}: {names}', ', '.join(f'{value:.0f}' for value in values)))
         areas, pieces = measured['area'], measured['pieces']
         facts += [
-            ('small (< 32²), medium, large (≥ 96²)', ', '.join(_percent(part.mean()) for part in (
-                areas < 32 ** 2, (areas >= 32 ** 2) & (areas < 96 ** 2), areas >= 96 ** 2))),
-            ('masks of several pieces', f'{_percent((pieces > 1).mean())} (at most {pieces.max()} pieces)')]
+            (
+                'small (< 32²), medium, large (≥ 96²)',
+                ', '.join(
+                    _percent(part.mean())
+                    for part in (areas < 32**2, (areas >= 32**2) & (areas < 96**2), areas >= 96**2)
+                ),
+            ),
+            ('masks of several pieces', f'{_percent((pieces > 1).mean())} (at most {pieces.max()} pieces)'),
+        ]
     if split.voids:
         shares = list(split.voids.values())
         facts.append(('void: mean, most', f'{_percent(np.mean(shares))}, {_percent(max(shares))}'))
@@ -46,8 +65,12 @@ def facts_of(split: SplitReport) -> list[tuple[str, str]]:
         overlapped = sum(finding.overlapped for finding in split.findings.values())
         facts.append(('of the covered pixels in several instances', _percent(overlapped / max(1, covered))))
     if split.unknown:
-        facts.append(('values without a meaning', ', '.join(
-            f'{value} ({count} pixels)' for value, count in split.unknown.most_common(8))))
+        facts.append(
+            (
+                'values without a meaning',
+                ', '.join(f'{value} ({count} pixels)' for value, count in split.unknown.most_common(8)),
+            )
+        )
     return facts
 
 
@@ -56,8 +79,9 @@ def _size_facts(split: SplitReport) -> list[tuple[str, str]]:
     if not sizes:
         return []
     sizes = np.array(sizes)  # (n, 2) of width, height
-    facts = [(f'image {name}: least, median, most', _spread(sizes[:, axis]))
-             for axis, name in enumerate(('width', 'height'))]
+    facts = [
+        (f'image {name}: least, median, most', _spread(sizes[:, axis])) for axis, name in enumerate(('width', 'height'))
+    ]
     crop = split.source.crop_size
     if crop:
         count = int((sizes < np.array(crop)).any(axis=1).sum())
@@ -79,8 +103,16 @@ def classes_of(split: SplitReport) -> list[dict]:
     ``share`` is that of the pixels of all classes, None where no pixel was read.
     """
     total = sum(split.pixels.values())
-    rows = [dict(name=str(row.get('name')), isthing=bool(row.get('isthing')), learnt=category in split.source.learnt,
-                 segments=split.segments[category], images=split.images[category], pixels=split.pixels[category],
-                 share=split.pixels[category] / total if total else None)
-            for category, row in split.source.categories.items()]
+    rows = [
+        dict(
+            name=str(row.get('name')),
+            isthing=bool(row.get('isthing')),
+            learnt=category in split.source.learnt,
+            segments=split.segments[category],
+            images=split.images[category],
+            pixels=split.pixels[category],
+            share=split.pixels[category] / total if total else None,
+        )
+        for category, row in split.source.categories.items()
+    ]
     return sorted(rows, key=lambda row: (-row['pixels'], -row['segments']))

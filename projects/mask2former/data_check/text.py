@@ -62,7 +62,7 @@ def _print_classes(split: SplitReport, console: Console) -> None:
     table = Table('class', *counted, 'pixels', title=f'Classes of {split.source.name}', title_justify='left')
     most = max((row['share'] or 0) for row in rows) or 1
     for row in rows[:CLASSES]:
-        share = '' if row['share'] is None else f"{100 * row['share']:5.1f} % {'█' * round(BAR * row['share'] / most)}"
+        share = '' if row['share'] is None else f'{100 * row["share"]:5.1f} % {"█" * round(BAR * row["share"] / most)}'
         table.add_row(escape(printable(row['name'])), *(str(row[key]) for key in counted), share)
     console.print(table)
     if len(rows) > CLASSES:

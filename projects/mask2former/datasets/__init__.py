@@ -13,7 +13,22 @@ from .metainfo import dataset_metainfo, make_palette
 from .semantic_png import SemanticPngFormat
 
 __all__ = [
-    'ADE20KFull', 'ADE20KInstance', 'ADE20KPanoptic', 'ADE20KSemantic', 'CityscapesPanoptic', 'CityscapesSemantic',
-    'CocoInstance', 'CocoInstanceFormat', 'CocoPanoptic', 'CocoPanopticFormat', 'CocoStuff10k', 'DataError',
-    'LVISInstance', 'MapillaryPanoptic', 'MapillarySemantic', 'SemanticPngFormat', 'dataset_metainfo', 'make_palette'
+    'ADE20KFull',
+    'ADE20KInstance',
+    'ADE20KPanoptic',
+    'ADE20KSemantic',
+    'CityscapesPanoptic',
+    'CityscapesSemantic',
+    'CocoInstance',
+    'CocoInstanceFormat',
+    'CocoPanoptic',
+    'CocoPanopticFormat',
+    'CocoStuff10k',
+    'DataError',
+    'LVISInstance',
+    'MapillaryPanoptic',
+    'MapillarySemantic',
+    'SemanticPngFormat',
+    'dataset_metainfo',
+    'make_palette',
 ]

@@ -21,7 +21,7 @@ class CityscapesPanoptic(CocoPanopticFormat):
     name_key = 'id'
 
     def _image_file(self, image: dict) -> str:
-        return f"{image['id'].split('_')[0]}/{image['id']}_leftImg8bit.png"
+        return f'{image["id"].split("_")[0]}/{image["id"]}_leftImg8bit.png'
 
 
 @DATASETS.register_module()

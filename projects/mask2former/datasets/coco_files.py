@@ -11,7 +11,8 @@ import numpy as np
 from pycocotools import mask as mask_utils
 from scipy import ndimage
 
-from ..rle import json_rle
+from mask2former.rle import json_rle
+
 from .transforms.id_map import id_colours
 
 
@@ -62,8 +63,10 @@ def segments_of(id_map: np.ndarray, category_ids: Mapping[int, int], crowd: Sequ
             category_id=category_ids[segment_id],
             area=area,
             bbox=[columns.start, rows.start, columns.stop - columns.start, rows.stop - rows.start],
-            iscrowd=int(segment_id in crowd))
-        for segment_id, area, (rows, columns) in zip(ids.tolist(), areas.tolist(), boxes) if segment_id
+            iscrowd=int(segment_id in crowd),
+        )
+        for segment_id, area, (rows, columns) in zip(ids.tolist(), areas.tolist(), boxes)
+        if segment_id
     ]
 
 
@@ -80,11 +83,7 @@ def instances_of(masks: np.ndarray, category_ids: Sequence[int]) -> list[dict]:
     # One by one: pycocotools 2.0.11 fails at the areas of more than 255.
     areas, boxes = [int(mask_utils.area(rle)) for rle in rles], mask_utils.toBbox(rles).tolist()
     return [
-        dict(
-            category_id=category_id,
-            area=area,
-            bbox=box,
-            iscrowd=0,
-            segmentation=json_rle(rle))
-        for category_id, rle, area, box in zip(category_ids, rles, areas, boxes) if area
+        dict(category_id=category_id, area=area, bbox=box, iscrowd=0, segmentation=json_rle(rle))
+        for category_id, rle, area, box in zip(category_ids, rles, areas, boxes)
+        if area
     ]

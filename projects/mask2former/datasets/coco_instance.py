@@ -34,21 +34,26 @@ class CocoInstanceFormat(CocoJson):
         for annotation in annotations:
             item = self._item_of(annotation, items)
             if 'segments_info' in annotation:
-                raise DataError(f"'{self.ann_file}' is a panoptic file (it has 'segments_info'); use "
-                                "type='CocoPanopticFormat'.")
+                raise DataError(
+                    f"'{self.ann_file}' is a panoptic file (it has 'segments_info'); use type='CocoPanopticFormat'."
+                )
             label = self._label(annotation.get('category_id'), item['img_id'])
             if label is None:
                 continue
             if not annotation.get('segmentation'):
-                raise DataError(f"Annotation {annotation.get('id')} of image {item['img_id']} in '{self.ann_file}' has "
-                                "no 'segmentation'; add its polygons or RLE (a box is not enough), or remove it.")
+                raise DataError(
+                    f"Annotation {annotation.get('id')} of image {item['img_id']} in '{self.ann_file}' has "
+                    "no 'segmentation'; add its polygons or RLE (a box is not enough), or remove it."
+                )
             item['instances'].append(
                 dict(
                     segmentation=annotation['segmentation'],
                     label=label,
                     iscrowd=int(annotation.get('iscrowd', 0)),
                     bbox=annotation.get('bbox'),
-                    category_id=annotation['category_id']))
+                    category_id=annotation['category_id'],
+                )
+            )
         return list(items.values())
 
     def _labels_of(self, item: dict) -> list[int]:

@@ -36,20 +36,22 @@ class CocoJson(BaseDataset):
     default_prefix: Mapping[str, str] = dict(img='')
     name_key = 'file_name'  # where an entry of 'images' names its file
 
-    def __init__(self,
-                 ann_file: str = '',
-                 metainfo: Mapping | None = None,
-                 data_root: str = '',
-                 data_prefix: Mapping[str, str] | None = None,
-                 filter_cfg: Mapping | None = None,
-                 indices: int | Sequence[int] | None = None,
-                 serialize_data: bool = True,
-                 pipeline: Sequence[dict | Callable] = (),
-                 test_mode: bool = False,
-                 lazy_init: bool = False,
-                 max_refetch: int = 1000) -> None:
+    def __init__(
+        self,
+        ann_file: str = '',
+        metainfo: Mapping | None = None,
+        data_root: str = '',
+        data_prefix: Mapping[str, str] | None = None,
+        filter_cfg: Mapping | None = None,
+        indices: int | Sequence[int] | None = None,
+        serialize_data: bool = True,
+        pipeline: Sequence[dict | Callable] = (),
+        test_mode: bool = False,
+        lazy_init: bool = False,
+        max_refetch: int = 1000,
+    ) -> None:
         check_keys(type(self).__name__, 'data_prefix', data_prefix, self.default_prefix)
-        check_keys(type(self).__name__, 'filter_cfg', filter_cfg, ('filter_empty_gt', ))
+        check_keys(type(self).__name__, 'filter_cfg', filter_cfg, ('filter_empty_gt',))
         super().__init__(
             ann_file=ann_file,
             metainfo=None,
@@ -61,7 +63,8 @@ class CocoJson(BaseDataset):
             pipeline=pipeline,
             test_mode=test_mode,
             lazy_init=True,  # the metainfo comes first: labels follow from it
-            max_refetch=max_refetch)
+            max_refetch=max_refetch,
+        )
         self._metainfo = resolve_metainfo(metainfo, self.METAINFO, self.ann_file, default_isthing=self.default_isthing)
         self._ids_from_class = 'category_ids' in self.METAINFO and 'category_ids' not in (metainfo or {})
         if not lazy_init:
@@ -73,8 +76,10 @@ class CocoJson(BaseDataset):
             return self.data_list
         kept = [item for item in self.data_list if self._labels_of(item)]
         if not kept:
-            raise DataError(f"No image of '{self.ann_file}' has a segment of the {len(self._metainfo['classes'])} "
-                            'classes; check metainfo, or leave out filter_empty_gt.')
+            raise DataError(
+                f"No image of '{self.ann_file}' has a segment of the {len(self._metainfo['classes'])} "
+                'classes; check metainfo, or leave out filter_empty_gt.'
+            )
         return kept
 
     def get_cat_ids(self, idx: int) -> list[int]:
@@ -91,10 +96,12 @@ class CocoJson(BaseDataset):
             tuple: ``{img_id: dict(img_path, img_id, height, width)}`` and the file's annotations.
         """
         raw = read_json(self.ann_file)
-        for key in ('images', ) if self.test_mode else ('images', 'annotations'):
+        for key in ('images',) if self.test_mode else ('images', 'annotations'):
             if key not in raw:
-                raise DataError(f"Annotation file '{self.ann_file}' has no '{key}'; give a COCO file of the kind that "
-                                f'{type(self).__name__} reads.')
+                raise DataError(
+                    f"Annotation file '{self.ann_file}' has no '{key}'; give a COCO file of the kind that "
+                    f'{type(self).__name__} reads.'
+                )
         self._check_categories(raw.get('categories', []))
 
         items = {}
@@ -108,7 +115,8 @@ class CocoJson(BaseDataset):
                 img_path=join_path(self.data_prefix['img'], self._image_file(image)),
                 img_id=image['id'],
                 height=image['height'],
-                width=image['width'])
+                width=image['width'],
+            )
         return items, raw.get('annotations', [])
 
     def _image_file(self, image: dict) -> str:
@@ -122,22 +130,27 @@ class CocoJson(BaseDataset):
             if own.get(category['id']) != category['name'].strip():
                 raise DataError(
                     f"Category {category['id']} of '{self.ann_file}' is '{category['name']}', but "
-                    f"{type(self).__name__} has {own.get(category['id'], 'none')!r} there; use "
+                    f'{type(self).__name__} has {own.get(category["id"], "none")!r} there; use '
                     f"type='Coco{'Instance' if self.default_isthing else 'Panoptic'}Format', which takes the file's "
-                    'own.')
+                    'own.'
+                )
         self._file_ids = {category['id'] for category in categories} | set(self._metainfo['category_ids'])
         self._label_of_id = {id_: label for label, id_ in enumerate(self._metainfo['category_ids'])}
 
     def _item_of(self, annotation: dict, items: dict[int, dict]) -> dict:
         item = items.get(annotation.get('image_id'))
         if item is None:
-            raise DataError(f"An annotation in '{self.ann_file}' has image_id {annotation.get('image_id')!r}, which no "
-                            "entry of 'images' has; add the image or remove the annotation.")
+            raise DataError(
+                f"An annotation in '{self.ann_file}' has image_id {annotation.get('image_id')!r}, which no "
+                "entry of 'images' has; add the image or remove the annotation."
+            )
         return item
 
     def _label(self, category_id: int | None, img_id: int) -> int | None:
         """The label of a category id, None where ``metainfo`` leaves the category out."""
         if category_id not in self._file_ids:
-            raise DataError(f"Image {img_id} in '{self.ann_file}' has a segment with category_id {category_id!r}, "
-                            "which no entry of 'categories' has; add the category or correct the id.")
+            raise DataError(
+                f"Image {img_id} in '{self.ann_file}' has a segment with category_id {category_id!r}, "
+                "which no entry of 'categories' has; add the category or correct the id."
+            )
         return self._label_of_id.get(category_id)

@@ -33,12 +33,14 @@ class CocoPanopticFormat(CocoJson):
         for annotation in annotations:
             item = self._item_of(annotation, items)
             if 'segments_info' in item:
-                raise DataError(f"Image {item['img_id']} in '{self.ann_file}' has two annotations; put all its "
-                                'segments into one.')
+                raise DataError(
+                    f"Image {item['img_id']} in '{self.ann_file}' has two annotations; put all its segments into one."
+                )
             if 'segments_info' not in annotation or 'file_name' not in annotation:
                 raise DataError(
                     f"The annotation of image {item['img_id']} in '{self.ann_file}' needs 'segments_info' and the "
-                    "PNG's 'file_name'; for an instance file (with 'segmentation') use type='CocoInstanceFormat'.")
+                    "PNG's 'file_name'; for an instance file (with 'segmentation') use type='CocoInstanceFormat'."
+                )
             item['seg_map_path'] = join_path(self.data_prefix['seg'], annotation['file_name'])
             self._add_segments(item, annotation['segments_info'])
         for item in items.values():
@@ -51,8 +53,10 @@ class CocoPanopticFormat(CocoJson):
         item['segments_info'], item['void_ids'], seen = [], [], {0}  # 0 is void
         for segment in segments:
             if segment.get('id', 0) in seen:
-                raise DataError(f"Image {item['img_id']} in '{self.ann_file}' has a segment whose id is "
-                                f"{segment.get('id')!r}; ids must be over 0 and differ within an image.")
+                raise DataError(
+                    f"Image {item['img_id']} in '{self.ann_file}' has a segment whose id is "
+                    f'{segment.get("id")!r}; ids must be over 0 and differ within an image.'
+                )
             seen.add(segment['id'])
             label = self._label(segment.get('category_id'), item['img_id'])
             if label is None:
@@ -64,7 +68,9 @@ class CocoPanopticFormat(CocoJson):
                         label=label,
                         isthing=isthing[label],
                         iscrowd=int(segment.get('iscrowd', 0)),
-                        category_id=segment['category_id']))
+                        category_id=segment['category_id'],
+                    )
+                )
 
     def _labels_of(self, item: dict) -> list[int]:
         return [segment['label'] for segment in item['segments_info'] if not segment['iscrowd']]

@@ -55,7 +55,8 @@ def known_metainfo(name: str) -> dict:
     info = dict(
         classes=tuple(table['classes']),
         isthing=tuple(bool(flag) for flag in table['isthing']),
-        category_ids=tuple(table['category_ids']))
+        category_ids=tuple(table['category_ids']),
+    )
     if 'palette' in table:
         info['palette'] = [tuple(colour) for colour in table['palette']]
     return info
@@ -85,8 +86,10 @@ def read_json(path: str) -> dict:
         except ValueError as error:
             raise DataError(f"Annotation file '{path}' is not valid JSON ({error}); get it anew.") from None
     if not isinstance(content, dict):
-        raise DataError(f"Annotation file '{path}' holds a {type(content).__name__}, but a COCO file is an object with "
-                        "'images', 'annotations' and 'categories'; give such a file.")
+        raise DataError(
+            f"Annotation file '{path}' holds a {type(content).__name__}, but a COCO file is an object with "
+            "'images', 'annotations' and 'categories'; give such a file."
+        )
     return content
 
 
@@ -100,8 +103,10 @@ def read_categories(path: str) -> list[dict]:
 def _read_categories(path: str, version: tuple | None) -> list[dict]:
     categories = read_json(path).get('categories')
     if not categories:
-        raise DataError(f"Annotation file '{path}' has no 'categories'; add a list of dict(id, name, isthing), or give "
-                        f'metainfo=dict({", ".join(f"{key}=..." for key in KEYS)}).')
+        raise DataError(
+            f"Annotation file '{path}' has no 'categories'; add a list of dict(id, name, isthing), or give "
+            f'metainfo=dict({", ".join(f"{key}=..." for key in KEYS)}).'
+        )
     for category in categories:
         if 'id' not in category or 'name' not in category:
             raise DataError(f"Category {category} in '{path}' needs an 'id' and a 'name'.")
@@ -125,11 +130,9 @@ def label_map_metainfo(label_map: Mapping[int, str] | None, defaults: Mapping) -
     return dict(classes=tuple(first), category_ids=tuple(first.values()))
 
 
-def resolve_metainfo(given: Mapping | None,
-                     defaults: Mapping,
-                     ann_file: str,
-                     *,
-                     default_isthing: bool | None = None) -> dict:
+def resolve_metainfo(
+    given: Mapping | None, defaults: Mapping, ann_file: str, *, default_isthing: bool | None = None
+) -> dict:
     """Put the metainfo of a data set together: ``given`` before ``defaults`` before the file's categories.
 
     ``given['classes']`` may name a part of the categories, in any order; the position in it is then the label.
@@ -168,15 +171,17 @@ def resolve_metainfo(given: Mapping | None,
         if key not in given:
             info[key] = [row.get(row_key) for row in rows]
         elif len(given[key]) != len(rows):
-            raise DataError(f'metainfo gives {len(given[key])} {key} for the {len(rows)} classes of {source}; '
-                            'give one for each.')
+            raise DataError(
+                f'metainfo gives {len(given[key])} {key} for the {len(rows)} classes of {source}; give one for each.'
+            )
     if default_isthing is not None:
         info['isthing'] = [default_isthing or bool(thing) for thing in info['isthing']]
     for name, category_id, isthing in zip(info['classes'], info['category_ids'], info['isthing']):
         if isthing is None:
             raise DataError(
                 f"Category '{name}' (id {category_id}) in {source} has no 'isthing'; add \"isthing\": 1 for a thing or "
-                '0 for stuff to each category, or give metainfo=dict(isthing=...) with a bool for each class.')
+                '0 for stuff to each category, or give metainfo=dict(isthing=...) with a bool for each class.'
+            )
     if any(colour is None for colour in info['palette']):
         info['palette'] = make_palette(len(rows))
     info['isthing'] = tuple(bool(flag) for flag in info['isthing'])
@@ -203,16 +208,19 @@ def dataset_metainfo(cfg: Mapping) -> dict:
         for info in infos[1:]:
             if info['classes'] != infos[0]['classes']:
                 odd = sorted(set(info['classes']) ^ set(infos[0]['classes']))[:5]
-                raise DataError('The joined data sets differ in their classes or the order of them '
-                                f'(in one only: {odd}); give each the same metainfo=dict(classes=...).')
+                raise DataError(
+                    'The joined data sets differ in their classes or the order of them '
+                    f'(in one only: {odd}); give each the same metainfo=dict(classes=...).'
+                )
         return infos[0]
     if 'dataset' in cfg:
         return dataset_metainfo(cfg['dataset'])
 
     cls = DATASETS.get(cfg['type']) if isinstance(cfg['type'], str) else cfg['type']
     if cls is None:
-        raise DataError(f"Data set type '{cfg['type']}' is not registered; "
-                        f"{near_names(cfg['type'], DATASETS.module_dict)}")
+        raise DataError(
+            f"Data set type '{cfg['type']}' is not registered; {near_names(cfg['type'], DATASETS.module_dict)}"
+        )
     ann_file, data_root = cfg.get('ann_file') or '', cfg.get('data_root') or ''
     if ann_file and data_root and not is_abs(ann_file):
         ann_file = os.path.join(data_root, ann_file)
@@ -222,8 +230,10 @@ def dataset_metainfo(cfg: Mapping) -> dict:
     lacking = [key for key in needed if key not in {**defaults, **given}]
     if lacking and not ann_file.endswith('.json'):
         # Some other kind of data set: nothing can be read that would say it, and things are not guessed.
-        raise DataError(f"The metainfo of data set type '{cls.__name__}' lacks {', '.join(lacking)}; give "
-                        f"metainfo=dict({', '.join(f'{key}=(...)' for key in lacking)}), one value for each class.")
+        raise DataError(
+            f"The metainfo of data set type '{cls.__name__}' lacks {', '.join(lacking)}; give "
+            f'metainfo=dict({", ".join(f"{key}=(...)" for key in lacking)}), one value for each class.'
+        )
     info = resolve_metainfo(given, defaults, ann_file, default_isthing=default_isthing)
     return {key: info[key] for key in KEYS}
 
@@ -231,14 +241,17 @@ def dataset_metainfo(cfg: Mapping) -> dict:
 def _rows_of_metainfo(info: Mapping) -> list[dict]:
     colours = info.get('palette') or [None] * len(info['classes'])
     things = info.get('isthing') or [None] * len(info['classes'])
-    return [dict(name=n, isthing=t, color=c, id=i)
-            for n, t, c, i in zip(info['classes'], things, colours, info['category_ids'])]
+    return [
+        dict(name=n, isthing=t, color=c, id=i)
+        for n, t, c, i in zip(info['classes'], things, colours, info['category_ids'])
+    ]
 
 
 def _check_names(names: Sequence[str]) -> Sequence[str]:
     if isinstance(names, str) or not names:
-        raise DataError('metainfo classes must be a sequence of names, or the path of a text file of them, '
-                        f'not {names!r}.')
+        raise DataError(
+            f'metainfo classes must be a sequence of names, or the path of a text file of them, not {names!r}.'
+        )
     twice = sorted({name for name in names if list(names).count(name) > 1})
     if twice:
         raise DataError(f'metainfo classes name {twice} more than once; name each class once.')

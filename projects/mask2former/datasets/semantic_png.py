@@ -55,21 +55,23 @@ class SemanticPngFormat(BaseDataset):
     default_isthing = False
     default_prefix: Mapping[str, str] = dict(img='images/', seg='annotations/')
 
-    def __init__(self,
-                 ann_file: str = '',
-                 metainfo: Mapping | None = None,
-                 data_root: str = '',
-                 data_prefix: Mapping[str, str] | None = None,
-                 img_suffix: str | Sequence[str] = '.jpg',
-                 seg_map_suffix: str = '.png',
-                 label_map: Mapping[int, str] | None = None,
-                 ignore_index: int | Sequence[int] | None = 255,
-                 indices: int | Sequence[int] | None = None,
-                 serialize_data: bool = True,
-                 pipeline: Sequence[dict | Callable] = (),
-                 test_mode: bool = False,
-                 lazy_init: bool = False,
-                 max_refetch: int = 1000) -> None:
+    def __init__(
+        self,
+        ann_file: str = '',
+        metainfo: Mapping | None = None,
+        data_root: str = '',
+        data_prefix: Mapping[str, str] | None = None,
+        img_suffix: str | Sequence[str] = '.jpg',
+        seg_map_suffix: str = '.png',
+        label_map: Mapping[int, str] | None = None,
+        ignore_index: int | Sequence[int] | None = 255,
+        indices: int | Sequence[int] | None = None,
+        serialize_data: bool = True,
+        pipeline: Sequence[dict | Callable] = (),
+        test_mode: bool = False,
+        lazy_init: bool = False,
+        max_refetch: int = 1000,
+    ) -> None:
         check_keys(type(self).__name__, 'data_prefix', data_prefix, self.default_prefix)
         super().__init__(
             ann_file=ann_file,
@@ -81,7 +83,8 @@ class SemanticPngFormat(BaseDataset):
             pipeline=pipeline,
             test_mode=test_mode,
             lazy_init=True,  # the metainfo comes first: labels follow from it
-            max_refetch=max_refetch)
+            max_refetch=max_refetch,
+        )
         self.img_suffix = (img_suffix,) if isinstance(img_suffix, str) else tuple(img_suffix)
         self.seg_map_suffix = seg_map_suffix
         given = {**label_map_metainfo(label_map, self.METAINFO), **(metainfo or {})}
@@ -104,8 +107,10 @@ class SemanticPngFormat(BaseDataset):
         img_dir, seg_dir = self.data_prefix['img'], self.data_prefix['seg']
         stems = dict(self._listed() if self._listing else self._found(img_dir))
         if not stems:
-            raise DataError(f"'{img_dir}' has no image that ends with {' or '.join(self.img_suffix)}; check "
-                            "data_prefix['img'] and img_suffix.")
+            raise DataError(
+                f"'{img_dir}' has no image that ends with {' or '.join(self.img_suffix)}; check "
+                "data_prefix['img'] and img_suffix."
+            )
         with_seg = os.path.isdir(seg_dir)
         if not with_seg and not self.test_mode:
             raise FileNotFoundError(f"Folder '{seg_dir}' does not exist; check data_root and data_prefix['seg'].")
@@ -116,8 +121,10 @@ class SemanticPngFormat(BaseDataset):
             if with_seg:
                 item['seg_map_path'] = join_path(seg_dir, stem + self.seg_map_suffix)
                 if stem + self.seg_map_suffix not in known:
-                    raise DataError(f"The image '{item['img_path']}' has no '{item['seg_map_path']}'; add it, check "
-                                    'seg_map_suffix, or leave the image out.')
+                    raise DataError(
+                        f"The image '{item['img_path']}' has no '{item['seg_map_path']}'; add it, check "
+                        'seg_map_suffix, or leave the image out.'
+                    )
             items.append(item)
         return items
 
@@ -154,8 +161,10 @@ class SemanticPngFormat(BaseDataset):
             label_of = {}
             for value, name in label_map.items():
                 if name not in classes:
-                    raise DataError(f"label_map gives the value {value} the class '{name}', which is no class of the "
-                                    f'data set; {near_names(name, classes)} Void values belong into ignore_index.')
+                    raise DataError(
+                        f"label_map gives the value {value} the class '{name}', which is no class of the "
+                        f'data set; {near_names(name, classes)} Void values belong into ignore_index.'
+                    )
                 label_of[int(value)] = classes.index(name)
             left_out = set()
         else:
@@ -165,8 +174,10 @@ class SemanticPngFormat(BaseDataset):
         ignored = {ignore_index} if isinstance(ignore_index, int) else set(ignore_index or ())
         both = sorted(ignored & label_of.keys())
         if both:
-            raise DataError(f"The value {both[0]} is in ignore_index, but it is the class "
-                            f"'{classes[label_of[both[0]]]}', too; correct ignore_index or the ids of the classes.")
+            raise DataError(
+                f'The value {both[0]} is in ignore_index, but it is the class '
+                f"'{classes[label_of[both[0]]]}', too; correct ignore_index or the ids of the classes."
+            )
         table = np.full(max(*label_of, *ignored, *left_out, 0) + 1, UNKNOWN, dtype=np.int32)
         table[sorted(ignored | left_out)] = IGNORED
         table[list(label_of)] = list(label_of.values())

@@ -11,7 +11,8 @@ import numpy as np
 from pycocotools import mask as mask_utils
 from tqdm import tqdm
 
-from ..rle import json_rle
+from mask2former.rle import json_rle
+
 from .coco_files import write_id_map, write_image, write_json
 from .shapes_scene import CATEGORIES, Scene, draw_scene
 
@@ -23,13 +24,15 @@ _VERSION = 1  # raised when the same parameters give other files
 _BY_ID = {category['id']: category for category in CATEGORIES}
 
 
-def generate_shapes(out_dir: 'str | os.PathLike[str]',
-                    *,
-                    num_train: int,
-                    num_val: int,
-                    size: tuple[int, int] = (128, 128),
-                    seed: int = 0,
-                    num_workers: int = 1) -> bool:
+def generate_shapes(
+    out_dir: 'str | os.PathLike[str]',
+    *,
+    num_train: int,
+    num_val: int,
+    size: tuple[int, int] = (128, 128),
+    seed: int = 0,
+    num_workers: int = 1,
+) -> bool:
     """Write the `shapes` data set.
 
     Below `out_dir`, for each split: the pictures `SPLIT/000000.jpg`, the panoptic annotation
@@ -62,8 +65,10 @@ def generate_shapes(out_dir: 'str | os.PathLike[str]',
     found = _read_stamp(out_dir / _STAMP)
     if found:
         if found != stamp:
-            raise FileExistsError(f'{out_dir} holds a shapes data set with other parameters ({found} instead of '
-                                  f'{stamp}); choose another folder, or delete this one.')
+            raise FileExistsError(
+                f'{out_dir} holds a shapes data set with other parameters ({found} instead of '
+                f'{stamp}); choose another folder, or delete this one.'
+            )
         if all(path.is_file() for path in _expected_files(out_dir, counts)):
             print(f'{out_dir} is complete: nothing to do.')
             return False
@@ -131,14 +136,21 @@ def _write_split(out_dir: Path, split: str, count: int, size: tuple[int, int], s
         images.append(dict(id=image_id, file_name=picture.name, height=size[0], width=size[1]))
         keys = ('id', 'category_id', 'area', 'bbox', 'iscrowd')
         panoptic.append(
-            dict(image_id=image_id, file_name=png.name, segments_info=[{key: info[key] for key in keys}
-                                                                       for info in infos]))
+            dict(
+                image_id=image_id,
+                file_name=png.name,
+                segments_info=[{key: info[key] for key in keys} for info in infos],
+            )
+        )
         for info in infos:
             if _BY_ID[info['category_id']]['isthing']:
                 instances.append({**info, 'id': len(instances) + 1, 'image_id': image_id})
     head = dict(info=dict(description=f'shapes {split}, seed {seed}'), licenses=[], images=images)
-    things = [{key: value for key, value in category.items() if key in ('id', 'name', 'supercategory')}
-              for category in CATEGORIES if category['isthing']]
+    things = [
+        {key: value for key, value in category.items() if key in ('id', 'name', 'supercategory')}
+        for category in CATEGORIES
+        if category['isthing']
+    ]
     write_json(_json_path(out_dir, 'panoptic', split), {**head, 'annotations': panoptic, 'categories': CATEGORIES})
     write_json(_json_path(out_dir, 'instances', split), {**head, 'annotations': instances, 'categories': things})
 
@@ -175,6 +187,7 @@ def _write_scene(scene: Scene, ids: list[int], picture: Path, png: Path) -> list
             area=int(area),
             bbox=[int(value) for value in box],
             iscrowd=0,
-            segmentation=json_rle(rle))
+            segmentation=json_rle(rle),
+        )
         for segment_id, category_id, area, box, rle in zip(ids, scene.category_ids, areas, boxes, rles)
     ]

@@ -63,7 +63,8 @@ def draw_scene(rng: np.random.Generator, size: tuple[int, int] = (128, 128)) -> 
     return Scene(
         image=np.clip(noisy * 255 + 0.5, 0, 255).astype(np.uint8),
         segment_map=compact.reshape(size).astype(np.int32),
-        category_ids=tuple(canvas.category_ids[index] for index in present))
+        category_ids=tuple(canvas.category_ids[index] for index in present),
+    )
 
 
 class _Canvas:
@@ -93,8 +94,9 @@ class _Canvas:
         lost = self.lost(window, footprint)
         return not np.any((lost > 0) & (self.visible - lost < self.needed))
 
-    def add(self, window: tuple[slice, slice], footprint: np.ndarray, category_id: int, needed: float,
-            centre: np.ndarray) -> None:
+    def add(
+        self, window: tuple[slice, slice], footprint: np.ndarray, category_id: int, needed: float, centre: np.ndarray
+    ) -> None:
         """Note a thing that has been painted on top of all others."""
         self.visible = np.append(self.visible - self.lost(window, footprint), footprint.sum())
         self.needed = np.append(self.needed, needed)
@@ -141,7 +143,8 @@ def _texture(rng: np.random.Generator, name: str, x: np.ndarray, y: np.ndarray) 
     column = np.floor(shifted)
     edge = np.minimum(
         np.minimum(across / height - row, row + 1 - across / height) * height,
-        np.minimum(shifted - column, column + 1 - shifted) * width)
+        np.minimum(shifted - column, column + 1 - shifted) * width,
+    )
     tones = rng.uniform(0.82, 1.18, 1024).astype(np.float32)
     brick = base * tones[(row * 37 + column).astype(np.int64) % 1024][..., None]
     mortar = _colour(hue, 0.08, rng.uniform(0.75, 0.95))
@@ -156,7 +159,7 @@ def _draw_grounds(rng: np.random.Generator, size: tuple[int, int]) -> tuple[np.n
         tuple: the picture (H, W, 3) float32 BGR, the segment map (H, W) int32 and the category id of each segment.
     """
     unit = min(size)
-    y, x = (axis.astype(np.float32) / unit + 0.5 / unit for axis in np.mgrid[:size[0], :size[1]])
+    y, x = (axis.astype(np.float32) / unit + 0.5 / unit for axis in np.mgrid[: size[0], : size[1]])
     count = rng.choice([2, 3, 4], p=[0.45, 0.4, 0.15])
     names = [str(name) for name in rng.permutation(list(_HUES))[:count]]
     image = _texture(rng, names[0], x, y).astype(np.float32)
@@ -179,16 +182,21 @@ def _outline(name: str, radius: float, turn: float) -> list[np.ndarray]:
     """Closed contours, each (n, 2) xy around 0, of a thing about as large as a circle of `radius`; the second one,
     where there is one, is a hole."""
     corners, scales, pull = dict(
-        circle=(64, (1.0,), 1.0), square=(4, (1.22,), 1.0), triangle=(3, (1.4,), 1.0), star=(10, (1.45,), 0.45),
-        ring=(64, (1.12, 0.58), 1.0))[name]
+        circle=(64, (1.0,), 1.0),
+        square=(4, (1.22,), 1.0),
+        triangle=(3, (1.4,), 1.0),
+        star=(10, (1.45,), 0.45),
+        ring=(64, (1.12, 0.58), 1.0),
+    )[name]
     angles = turn + np.arange(corners) * 2 * np.pi / corners
     distances = np.where(np.arange(corners) % 2, pull, 1.0) * radius
     points = np.stack([np.cos(angles), np.sin(angles)], 1) * distances[:, None]
     return [points * scale for scale in scales]
 
 
-def _cover(contours: list[np.ndarray], box: tuple[int, int, int, int],
-           rim: float | None = None) -> tuple[np.ndarray, np.ndarray | None]:
+def _cover(
+    contours: list[np.ndarray], box: tuple[int, int, int, int], rim: float | None = None
+) -> tuple[np.ndarray, np.ndarray | None]:
     """How much of every pixel of `box` (left, top, right, bottom) lies inside the contours, (h, w) float32 in [0, 1];
     and, where `rim` is given, how much lies inside and at most `rim` pixels away from a contour."""
     left, top, right, bottom = box

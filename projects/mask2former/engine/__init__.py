@@ -8,6 +8,10 @@ from .runner import SegRunner
 from .visualization_hook import SegVisualizationHook
 
 __all__ = [
-    'SegCheckpointHook', 'SegIterTrainLoop', 'SegOptimWrapper', 'SegOptimWrapperConstructor', 'SegRunner',
-    'SegVisualizationHook'
+    'SegCheckpointHook',
+    'SegIterTrainLoop',
+    'SegOptimWrapper',
+    'SegOptimWrapperConstructor',
+    'SegRunner',
+    'SegVisualizationHook',
 ]

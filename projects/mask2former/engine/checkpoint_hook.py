@@ -10,7 +10,7 @@ from mmengine.hooks import CheckpointHook
 from mmengine.logging import print_log
 from mmengine.runner import Runner
 
-from ..registry import HOOKS
+from mask2former.registry import HOOKS
 
 
 @HOOKS.register_module()
@@ -47,8 +47,12 @@ class SegCheckpointHook(CheckpointHook):
         if self._received is None or not is_main_process():
             return
         self._save_checkpoint(runner)
-        print_log(f'{self._received.name} came: iteration {runner.iter + 1} is saved in {self.last_ckpt}; go on from '
-                  'there with --resume.', 'current', logging.WARNING)
+        print_log(
+            f'{self._received.name} came: iteration {runner.iter + 1} is saved in {self.last_ckpt}; go on from '
+            'there with --resume.',
+            'current',
+            logging.WARNING,
+        )
         raise SystemExit(128 + self._received)
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
@@ -56,8 +60,12 @@ class SegCheckpointHook(CheckpointHook):
         if self._received is not None and not is_distributed():
             raise KeyboardInterrupt
         self._received = signal.Signals(number)
-        print_log(f'{self._received.name} came: a checkpoint is saved after this iteration (a second signal ends the '
-                  'training at once).', 'current', logging.WARNING)
+        print_log(
+            f'{self._received.name} came: a checkpoint is saved after this iteration (a second signal ends the '
+            'training at once).',
+            'current',
+            logging.WARNING,
+        )
 
     def stop_listening(self) -> None:
         """Give the signals back; ``SegRunner`` does so when the training ends by an error, too."""

@@ -12,8 +12,8 @@ from mmengine.runner.utils import calc_dynamic_intervals
 from torch import nn
 from torch.utils.data import BatchSampler, DataLoader
 
-from ..allocator import keep_freed_memory
-from ..registry import LOOPS
+from mask2former.allocator import keep_freed_memory
+from mask2former.registry import LOOPS
 
 
 @LOOPS.register_module()
@@ -32,13 +32,15 @@ class SegIterTrainLoop(IterBasedTrainLoop):
         dynamic_intervals (list[tuple[int, int]], optional): Pairs of an iteration and the interval from there on.
     """
 
-    def __init__(self,
-                 runner: Runner,
-                 dataloader: DataLoader | dict,
-                 max_iters: int,
-                 val_begin: int = 1,
-                 val_interval: int = 1000,
-                 dynamic_intervals: list[tuple[int, int]] | None = None) -> None:
+    def __init__(
+        self,
+        runner: Runner,
+        dataloader: DataLoader | dict,
+        max_iters: int,
+        val_begin: int = 1,
+        val_interval: int = 1000,
+        dynamic_intervals: list[tuple[int, int]] | None = None,
+    ) -> None:
         # The parent's constructor is passed over: it starts the workers on the first images, before a checkpoint says
         # which images come first.
         super(IterBasedTrainLoop, self).__init__(runner, dataloader)
@@ -60,16 +62,23 @@ class SegIterTrainLoop(IterBasedTrainLoop):
         self.runner.call_hook('before_train')
         self.runner.call_hook('before_train_epoch')
         if self._iter >= self._max_iters:
-            print_log(f'Iteration {self._iter} is reached already, and max_iters is {self._max_iters}: nothing is left '
-                      'to train.', 'current', logging.WARNING)
+            print_log(
+                f'Iteration {self._iter} is reached already, and max_iters is {self._max_iters}: nothing is left '
+                'to train.',
+                'current',
+                logging.WARNING,
+            )
         else:
             self.dataloader_iterator = self._batches_from(self._iter)
         while self._iter < self._max_iters and not self.stop_training:
             self.runner.model.train()
             self.run_iter(next(self.dataloader_iterator))
             self._decide_current_val_interval()
-            if (self.runner.val_loop is not None and self._iter >= self.val_begin
-                    and (self._iter % self.val_interval == 0 or self._iter == self._max_iters)):
+            if (
+                self.runner.val_loop is not None
+                and self._iter >= self.val_begin
+                and (self._iter % self.val_interval == 0 or self._iter == self._max_iters)
+            ):
                 self.runner.val_loop.run()
         self.runner.call_hook('after_train_epoch')
         self.runner.call_hook('after_train')
@@ -88,8 +97,12 @@ class SegIterTrainLoop(IterBasedTrainLoop):
         if type(batch_sampler) is BatchSampler and isinstance(sampler, InfiniteSampler):
             next(islice(sampler.indices, iteration * batch_sampler.batch_size - 1, None))
             return _InfiniteDataloaderIterator(self.dataloader)
-        print_log(f'{iteration} batches are loaded again to get past the images that were trained on before, which may '
-                  "take long: use sampler=dict(type='InfiniteSampler') to skip them.", 'current', logging.WARNING)
+        print_log(
+            f'{iteration} batches are loaded again to get past the images that were trained on before, which may '
+            "take long: use sampler=dict(type='InfiniteSampler') to skip them.",
+            'current',
+            logging.WARNING,
+        )
         batches = _InfiniteDataloaderIterator(self.dataloader)
         for _ in range(iteration):
             next(batches)

@@ -3,7 +3,7 @@
 from mmengine.optim import OptimWrapper
 from torch import nn
 
-from ..registry import OPTIM_WRAPPER_CONSTRUCTORS, OPTIM_WRAPPERS, OPTIMIZERS
+from mask2former.registry import OPTIM_WRAPPER_CONSTRUCTORS, OPTIM_WRAPPERS, OPTIMIZERS
 
 NO_DECAY_MODULES = (nn.modules.batchnorm._NormBase, nn.GroupNorm, nn.LayerNorm, nn.Embedding)
 NO_DECAY_NAMES = ('relative_position_bias_table', 'absolute_pos_embed')

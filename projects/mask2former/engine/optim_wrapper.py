@@ -10,8 +10,8 @@ from mmengine.optim import OptimWrapper
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from ..models.criterion import NonFiniteError
-from ..registry import OPTIM_WRAPPERS
+from mask2former.models.criterion import NonFiniteError
+from mask2former.registry import OPTIM_WRAPPERS
 
 
 @OPTIM_WRAPPERS.register_module()
@@ -26,12 +26,14 @@ class SegOptimWrapper(OptimWrapper):
         max_skipped (int): So many skipped steps in a row end the training. Defaults to 20.
     """
 
-    def __init__(self,
-                 optimizer: Optimizer,
-                 accumulative_counts: int = 1,
-                 clip_grad: dict | None = None,
-                 amp_dtype: str | None = None,
-                 max_skipped: int = 20) -> None:
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        accumulative_counts: int = 1,
+        clip_grad: dict | None = None,
+        amp_dtype: str | None = None,
+        max_skipped: int = 20,
+    ) -> None:
         if clip_grad is not None and 'max_norm' not in clip_grad:
             raise ValueError(f'clip_grad needs max_norm, e.g. dict(max_norm=0.01), not {dict(clip_grad)}')
         super().__init__(optimizer, accumulative_counts, clip_grad)
@@ -73,8 +75,10 @@ class SegOptimWrapper(OptimWrapper):
         iteration = self.message_hub.get_info('iter', 'unknown')
         message = f'The gradient is NaN or infinite at iteration {iteration}: '
         if self.skipped >= self.max_skipped:
-            raise NonFiniteError(f'{message}{self.skipped} steps in a row were left out, so training stops. Resume '
-                                 'from the last checkpoint with a lower learning rate, or in bfloat16 or float32.')
+            raise NonFiniteError(
+                f'{message}{self.skipped} steps in a row were left out, so training stops. Resume '
+                'from the last checkpoint with a lower learning rate, or in bfloat16 or float32.'
+            )
         print_log(f'{message}this step is left out ({self.skipped} in a row).', 'current', logging.WARNING)
 
     def state_dict(self) -> dict:

@@ -10,11 +10,12 @@ from mmengine.runner.utils import set_random_seed
 from torch import nn
 from torch.utils.data import DataLoader
 
-from ..checkpoints.class_transfer import OtherClassesHook
-from ..checkpoints.loading import CheckpointError, check_fit, explain_unreadable
-from ..checkpoints.schemes import loadable
-from ..datasets.metainfo import dataset_metainfo
-from ..registry import RUNNERS
+from mask2former.checkpoints.class_transfer import OtherClassesHook
+from mask2former.checkpoints.loading import CheckpointError, check_fit, explain_unreadable
+from mask2former.checkpoints.schemes import loadable
+from mask2former.datasets.metainfo import dataset_metainfo
+from mask2former.registry import RUNNERS
+
 from .checkpoint_hook import SegCheckpointHook
 from .random_state import get_random_state, set_random_state
 
@@ -66,8 +67,10 @@ class SegRunner(Runner):
                 return dataset_metainfo(dataloader['dataset'])
             except FileNotFoundError as error:
                 reasons.append(str(error))
-        raise FileNotFoundError('No data set of the config can be read, so the classes are unknown: ' +
-                                (' '.join(reasons) or 'it has no dataloader at all.'))
+        raise FileNotFoundError(
+            'No data set of the config can be read, so the classes are unknown: '
+            + (' '.join(reasons) or 'it has no dataloader at all.')
+        )
 
     def build_dataloader(self, dataloader: DataLoader | dict, *args, **kwargs) -> DataLoader:
         """Build a dataloader and see that its classes are the model's."""
@@ -79,12 +82,14 @@ class SegRunner(Runner):
         classes = getattr(dataloader.dataset, 'metainfo', {}).get('classes')
         if expected is not None and classes is not None and tuple(classes) != tuple(expected):
             differing = next((pair for pair in zip(classes, expected) if pair[0] != pair[1]), None)
-            detail = (f"'{differing[0]}' stands where the model has '{differing[1]}'"
-                      if differing else 'the counts differ')
+            detail = (
+                f"'{differing[0]}' stands where the model has '{differing[1]}'" if differing else 'the counts differ'
+            )
             raise ValueError(
                 f'The data set {getattr(dataloader.dataset, "ann_file", dataloader.dataset)} has {len(classes)} '
                 f'classes, the model {len(expected)}, and {detail}: train, val and test must share one list of classes '
-                '(set metainfo=dict(classes=[...]) in each dataset).')
+                '(set metainfo=dict(classes=[...]) in each dataset).'
+            )
         return dataloader
 
     def build_param_scheduler(self, scheduler: dict | list) -> list:
@@ -165,8 +170,10 @@ class SegRunner(Runner):
         if rest is not None:
             self.logger.warning(f"Of '{filename}' only a part is loaded: {rest}. The rest starts from scratch.")
         if self._resume and not {'meta', 'message_hub', 'optimizer'} <= set(checkpoint):
-            raise CheckpointError(f"'{filename}' holds weights but no state of a training, so it cannot be resumed: "
-                                  'start from it with load_from.')
+            raise CheckpointError(
+                f"'{filename}' holds weights but no state of a training, so it cannot be resumed: "
+                'start from it with load_from.'
+            )
         self._meta = checkpoint.get('meta', {})
         classes = (self._meta.get('dataset_meta') or {}).get('classes')
         expected = getattr(model, 'classes', None)
@@ -192,8 +199,7 @@ class SegRunner(Runner):
 
     def save_checkpoint(self, out_dir: str, filename: str, *args, meta: dict | None = None, **kwargs) -> None:
         """Save a checkpoint with the random state; see :meth:`mmengine.runner.Runner.save_checkpoint`."""
-        meta = dict(
-            meta or {}, random_state=get_random_state(), sampler_seed=getattr(self._sampler(), 'seed', None))
+        meta = dict(meta or {}, random_state=get_random_state(), sampler_seed=getattr(self._sampler(), 'seed', None))
         super().save_checkpoint(out_dir, filename, *args, meta=meta, **kwargs)
 
     def _sampler(self):

@@ -35,16 +35,18 @@ class SegVisualizationHook(Hook):
         backend_args (dict, optional): How to read image files, as MMEngine's file clients have it.
     """
 
-    def __init__(self,
-                 draw: bool = False,
-                 interval: int = 50,
-                 score_thr: float = 0.3,
-                 show: bool = False,
-                 wait_time: float = 0.,
-                 out_dir: str | None = None,
-                 draw_gt: bool = True,
-                 max_images: int | None = None,
-                 backend_args: dict | None = None) -> None:
+    def __init__(
+        self,
+        draw: bool = False,
+        interval: int = 50,
+        score_thr: float = 0.3,
+        show: bool = False,
+        wait_time: float = 0.0,
+        out_dir: str | None = None,
+        draw_gt: bool = True,
+        max_images: int | None = None,
+        backend_args: dict | None = None,
+    ) -> None:
         if interval < 1:
             raise ValueError(f'interval must be 1 or more, but is {interval}.')
         self.draw = draw
@@ -68,7 +70,8 @@ class SegVisualizationHook(Hook):
         if self.draw and type(runner.visualizer).add_datasample is Visualizer.add_datasample:
             raise TypeError(
                 f'SegVisualizationHook draws with the visualizer, but {type(runner.visualizer).__name__} draws no '
-                "samples: write visualizer=dict(type='SegLocalVisualizer') in the config.")
+                "samples: write visualizer=dict(type='SegLocalVisualizer') in the config."
+            )
 
     def before_val_epoch(self, runner: Runner) -> None:
         """Count from the first image."""
@@ -78,24 +81,29 @@ class SegVisualizationHook(Hook):
         """Count from the first image."""
         self._start()
 
-    def after_val_iter(self,
-                       runner: Runner,
-                       batch_idx: int,
-                       data_batch: dict | None = None,
-                       outputs: Sequence[DetDataSample] | None = None) -> None:
+    def after_val_iter(
+        self,
+        runner: Runner,
+        batch_idx: int,
+        data_batch: dict | None = None,
+        outputs: Sequence[DetDataSample] | None = None,
+    ) -> None:
         """Draw every ``interval``-th image; see :class:`mmengine.hooks.Hook` for the arguments."""
         self._draw(runner, outputs, self.interval, 'val_img', runner.iter)
 
-    def after_test_iter(self,
-                        runner: Runner,
-                        batch_idx: int,
-                        data_batch: dict | None = None,
-                        outputs: Sequence[DetDataSample] | None = None) -> None:
+    def after_test_iter(
+        self,
+        runner: Runner,
+        batch_idx: int,
+        data_batch: dict | None = None,
+        outputs: Sequence[DetDataSample] | None = None,
+    ) -> None:
         """Draw every image; see :class:`mmengine.hooks.Hook` for the arguments."""
         self._draw(runner, outputs, 1, 'test_img', None)
 
-    def _draw(self, runner: Runner, samples: Sequence[DetDataSample] | None, interval: int, name: str,
-              step: int | None) -> None:
+    def _draw(
+        self, runner: Runner, samples: Sequence[DetDataSample] | None, interval: int, name: str, step: int | None
+    ) -> None:
         """Draw those of a batch whose turn it is; without a ``step`` of training they are numbered."""
         if not self.draw:
             return
@@ -115,7 +123,8 @@ class SegVisualizationHook(Hook):
                 wait_time=self.wait_time,
                 out_file=self._out_file(sample.img_path),
                 pred_score_thr=self.score_thr,
-                step=self._num_drawn if step is None else step)
+                step=self._num_drawn if step is None else step,
+            )
 
     def _out_file(self, img_path: str) -> str | None:
         if self.out_dir is None:

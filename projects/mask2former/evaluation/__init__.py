@@ -9,6 +9,12 @@ from .semantic_iou import SemanticIoU
 from .semantic_panoptic_quality import SemanticPanopticQuality
 
 __all__ = [
-    'CityscapesInstanceAP', 'ClassCounts', 'DumpSegResults', 'InstanceAP', 'PanopticQuality', 'SemanticIoU',
-    'SemanticPanopticQuality', 'match_segments'
+    'CityscapesInstanceAP',
+    'ClassCounts',
+    'DumpSegResults',
+    'InstanceAP',
+    'PanopticQuality',
+    'SemanticIoU',
+    'SemanticPanopticQuality',
+    'match_segments',
 ]

@@ -8,7 +8,8 @@ import numpy as np
 from faster_coco_eval import COCOeval_faster
 from pycocotools import mask as mask_utils
 
-from ..rle import decode_mask
+from mask2former.rle import decode_mask
+
 from .label_boundary import DILATION_RATIO
 
 Edge = tuple[int, int, np.ndarray, int]  # left and top px of a crop (h, w) bool, and the number of pixels in it
@@ -26,8 +27,9 @@ class BoundaryEvaluation(COCOeval_faster):
         ious = super().computeIoU(imgId, catId)
         if len(ious) == 0:
             return ious
-        truth, found = (dataset.get_instances([imgId], [catId], True)[0][0]
-                        for dataset in (self.gt_dataset, self.dt_dataset))
+        truth, found = (
+            dataset.get_instances([imgId], [catId], True)[0][0] for dataset in (self.gt_dataset, self.dt_dataset)
+        )
         found = sorted(found, key=lambda d: -d['score'])  # the rows: equal scores stay in order
         edge_of_row, edge_of_column = _edges(found), _edges(truth)
         for row, column in zip(*np.nonzero(ious >= min(self.params.iouThrs) - 1e-6)):
@@ -45,11 +47,12 @@ def _edges(instances: list[dict]) -> Callable[[int], Edge]:
         if place not in known:
             rle = instances[place]['rle']
             x, y, width, height = mask_utils.toBbox(rle).astype(int)
-            mask = decode_mask(rle)[y:y + height, x:x + width].view(np.uint8)
+            mask = decode_mask(rle)[y : y + height, x : x + width].view(np.uint8)
             # Outside of the crop is background, as it is in the image and beyond.
             rounds = max(1, round(DILATION_RATIO * math.hypot(*rle['size'])))
-            inner = cv2.erode(mask, np.ones((3, 3), np.uint8), iterations=rounds,
-                              borderType=cv2.BORDER_CONSTANT, borderValue=0)
+            inner = cv2.erode(
+                mask, np.ones((3, 3), np.uint8), iterations=rounds, borderType=cv2.BORDER_CONSTANT, borderValue=0
+            )
             boundary = mask != inner
             known[place] = x, y, boundary, np.count_nonzero(boundary)
         return known[place]
@@ -61,6 +64,6 @@ def _edge_iou(first: Edge, second: Edge) -> float:
     """IoU of two boundaries, each with at least a pixel."""
     left, top = max(first[0], second[0]), max(first[1], second[1])
     right, bottom = (min(edge[axis] + edge[2].shape[1 - axis] for edge in (first, second)) for axis in (0, 1))
-    crops = [edge[2][top - edge[1]:bottom - edge[1], left - edge[0]:right - edge[0]] for edge in (first, second)]
+    crops = [edge[2][top - edge[1] : bottom - edge[1], left - edge[0] : right - edge[0]] for edge in (first, second)]
     shared = np.count_nonzero(crops[0] & crops[1])
     return shared / (first[3] + second[3] - shared)

@@ -11,8 +11,9 @@ import numpy as np
 from mmengine.evaluator import BaseMetric
 from pycocotools import mask as mask_utils
 
-from ..registry import METRICS
-from ..rle import as_rle, decode_mask
+from mask2former.registry import METRICS
+from mask2former.rle import as_rle, decode_mask
+
 from .cityscapes_names import frame_of, instance_ids_path
 from .class_table import log_class_table
 from .sample_fields import check_same_size, require_field, require_meta
@@ -41,8 +42,14 @@ class CityscapesInstanceAP(BaseMetric):
 
     default_prefix = 'cityscapes'
 
-    def __init__(self, *, gt_dir: str | None = None, classwise: bool = False, collect_device: str = 'cpu',
-                 prefix: str | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        gt_dir: str | None = None,
+        classwise: bool = False,
+        collect_device: str = 'cpu',
+        prefix: str | None = None,
+    ) -> None:
         super().__init__(collect_device=collect_device, prefix=prefix)
         if gt_dir is not None and not Path(gt_dir).is_dir():
             raise FileNotFoundError(f"The folder '{gt_dir}' is not there: mend CityscapesInstanceAP's gt_dir.")
@@ -64,15 +71,19 @@ class CityscapesInstanceAP(BaseMetric):
         """
         classes = require_meta(self.dataset_meta, 'classes')
         if not set(classes) & set(self.label_ids):
-            raise ValueError('No class of the data set is one of '
-                             f"Cityscapes' instance classes, {', '.join(self.label_ids)}: mend the metainfo's classes.")
+            raise ValueError(
+                'No class of the data set is one of '
+                f"Cityscapes' instance classes, {', '.join(self.label_ids)}: mend the metainfo's classes."
+            )
         for sample in data_samples:
             instances = require_field(
-                sample, 'pred_instances', "add the instance postprocessor to the model's postprocessors")
+                sample, 'pred_instances', "add the instance postprocessor to the model's postprocessors"
+            )
             truth = read_instance_ids(instance_ids_path(sample['img_path'], self.gt_dir))  # (H, W)
             detections = []
             for label, score, mask in zip(
-                    instances['labels'].tolist(), instances['scores'].tolist(), as_rle(instances['masks'])):
+                instances['labels'].tolist(), instances['scores'].tolist(), as_rle(instances['masks'])
+            ):
                 check_same_size(mask['size'], truth.shape, sample)
                 if classes[label] in self.label_ids:
                     detections.append((classes[label], score, mask))
@@ -87,8 +98,9 @@ class CityscapesInstanceAP(BaseMetric):
             name = name_of.get(number if number < 1000 else number // 1000)  # below 1000 it is a group
             if name is not None:
                 # No distances are known: -1 and 0 are cityscapesscripts' values then.
-                instances[name].append(dict(
-                    instID=number, pixelCount=int(areas[number]), medDist=-1, distConf=0.0, matchedPred=[]))
+                instances[name].append(
+                    dict(instID=number, pixelCount=int(areas[number]), medDist=-1, distConf=0.0, matchedPred=[])
+                )
         predictions = {name: [] for name in self.label_ids}
         for name, score, mask in detections:
             x, y, width, height = mask_utils.toBbox(mask).astype(int)
@@ -101,13 +113,15 @@ class CityscapesInstanceAP(BaseMetric):
             for instance in instances[name]:
                 count = int(shared[instance['instID']])
                 if count:
-                    matched.append(dict(
-                        {key: instance[key] for key in ('instID', 'pixelCount', 'medDist', 'distConf')},
-                        intersection=count))
+                    matched.append(
+                        dict(
+                            {key: instance[key] for key in ('instID', 'pixelCount', 'medDist', 'distConf')},
+                            intersection=count,
+                        )
+                    )
                     instance['matchedPred'].append(dict(pixelCount=area, confidence=score, intersection=count))
             void = sum(int(shared[number]) for number in self.void_ids if number < len(shared))
-            predictions[name].append(dict(
-                pixelCount=area, confidence=score, voidIntersection=void, matchedGt=matched))
+            predictions[name].append(dict(pixelCount=area, confidence=score, voidIntersection=void, matchedGt=matched))
         return dict(groundTruth=instances, prediction=predictions)
 
     def compute_metrics(self, results: list) -> dict[str, float]:
@@ -125,8 +139,9 @@ class CityscapesInstanceAP(BaseMetric):
         averages = self.official.computeAverages(scores, self.official_args)
         if self.classwise:
             rows = [averages['classes'][name] for name in self.label_ids]
-            columns = dict(AP=np.array([100 * row['ap'] for row in rows]),
-                           AP50=np.array([100 * row['ap50%'] for row in rows]))
+            columns = dict(
+                AP=np.array([100 * row['ap'] for row in rows]), AP50=np.array([100 * row['ap50%'] for row in rows])
+            )
             log_class_table("Cityscapes' AP of each class", tuple(self.label_ids), columns, ~np.isnan(columns['AP']))
         return dict(AP=float(averages['allAp']), AP50=float(averages['allAp50%']))
 
@@ -139,8 +154,10 @@ def read_instance_ids(path: str) -> np.ndarray:
         ValueError: It is no image of one channel.
     """
     if not Path(path).is_file():
-        raise FileNotFoundError(f"Cityscapes' ground truth '{path}' is not there: unpack gtFine beside leftImg8bit, or "
-                                'mend the gt_dir of CityscapesInstanceAP.')
+        raise FileNotFoundError(
+            f"Cityscapes' ground truth '{path}' is not there: unpack gtFine beside leftImg8bit, or "
+            'mend the gt_dir of CityscapesInstanceAP.'
+        )
     ids = cv2.imdecode(np.fromfile(path, dtype=np.uint8), cv2.IMREAD_UNCHANGED)
     if ids is None or ids.ndim != 2:
         raise ValueError(f"'{path}' is no PNG of one channel: get it anew from gtFine.")
@@ -156,6 +173,8 @@ def official_evaluation() -> ModuleType:
     try:
         from cityscapesscripts.evaluation import evalInstanceLevelSemanticLabeling
     except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(f'CityscapesInstanceAP needs the package cityscapesscripts ({error}): '
-                                  'pip install --no-deps cityscapesscripts pyquaternion') from error
+        raise ModuleNotFoundError(
+            f'CityscapesInstanceAP needs the package cityscapesscripts ({error}): '
+            'pip install --no-deps cityscapesscripts pyquaternion'
+        ) from error
     return evalInstanceLevelSemanticLabeling

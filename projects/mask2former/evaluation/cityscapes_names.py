@@ -14,8 +14,10 @@ def frame_of(img_path: str | Path) -> str:
     """
     found = _FRAME.match(Path(img_path).stem)
     if found is None:
-        raise ValueError(f"'{img_path}' is not named as Cityscapes' images are, city_123456_123456_leftImg8bit.png: "
-                         'give the images their official names.')
+        raise ValueError(
+            f"'{img_path}' is not named as Cityscapes' images are, city_123456_123456_leftImg8bit.png: "
+            'give the images their official names.'
+        )
     return found.group()
 
 
@@ -33,10 +35,12 @@ def instance_ids_path(img_path: str, gt_dir: str | None = None) -> str:
     if gt_dir is None:
         parts = list(Path(img_path).parent.parts)
         if 'leftImg8bit' not in parts:
-            raise ValueError(f"'{img_path}' lies in no folder 'leftImg8bit', so its ground truth in 'gtFine' cannot be "
-                             'found: use the official folders, or give CityscapesInstanceAP a gt_dir.')
+            raise ValueError(
+                f"'{img_path}' lies in no folder 'leftImg8bit', so its ground truth in 'gtFine' cannot be "
+                'found: use the official folders, or give CityscapesInstanceAP a gt_dir.'
+            )
         place = len(parts) - 1 - parts[::-1].index('leftImg8bit')
-        folder = Path(*parts[:place], 'gtFine', *parts[place + 1:])
+        folder = Path(*parts[:place], 'gtFine', *parts[place + 1 :])
     else:
         folder = Path(gt_dir, frame.split('_')[0])
     return str(folder / f'{frame}_gtFine_instanceIds.png')

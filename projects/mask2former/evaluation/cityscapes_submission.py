@@ -7,13 +7,14 @@ from pathlib import Path
 
 import numpy as np
 
-from ..rle import decode_mask
+from mask2former.rle import decode_mask
+
 from .cityscapes_names import frame_of
 from .submission import add_png, panoptic_colours, require_predictions, segments_info
 
 
 def write_cityscapes_submission(
-    results: Sequence[dict], metainfo: Mapping, task: str, folder: str | Path, name: str, split: str = 'test',
+    results: Sequence[dict], metainfo: Mapping, task: str, folder: str | Path, name: str, split: str = 'test'
 ) -> Path:
     """Write ``cityscapes_{task}_{split}_{name}.zip``.
 
@@ -49,8 +50,13 @@ def write_cityscapes_submission(
             else:
                 file_name = f'{frame}_panoptic.png'
                 add_png(archive, f'cityscapes_panoptic_{split}/{file_name}', panoptic_colours(result))
-                annotations.append(dict(image_id=frame, file_name=file_name,
-                                        segments_info=segments_info(result, metainfo['category_ids'])))
+                annotations.append(
+                    dict(
+                        image_id=frame,
+                        file_name=file_name,
+                        segments_info=segments_info(result, metainfo['category_ids']),
+                    )
+                )
         if task == 'panoptic':
             archive.writestr(f'cityscapes_panoptic_{split}.json', json.dumps(dict(annotations=annotations)))
     return path
@@ -69,6 +75,6 @@ def _add_instances(archive: zipfile.ZipFile, frame: str, instances: dict, metain
     lines = []
     for place, (label, score, mask) in enumerate(zip(instances['labels'], instances['scores'], instances['masks'])):
         if metainfo['isthing'][int(label)]:
-            lines.append(f"masks/{frame}_{place}.png {metainfo['category_ids'][int(label)]} {float(score)!r}\n")
+            lines.append(f'masks/{frame}_{place}.png {metainfo["category_ids"][int(label)]} {float(score)!r}\n')
             add_png(archive, f'masks/{frame}_{place}.png', np.where(decode_mask(mask), np.uint8(255), np.uint8(0)))
     archive.writestr(f'{frame}.txt', ''.join(lines))

@@ -19,8 +19,9 @@ def log_class_table(title: str, classes: Sequence[str], columns: dict[str, np.nd
     rows = [['class', *columns]]
     for label in np.flatnonzero(shown):
         values = [column[label] for column in columns.values()]
-        rows.append([
-            classes[label], *(str(value) if isinstance(value, np.integer) else f'{value:.2f}' for value in values)])
+        rows.append(
+            [classes[label], *(str(value) if isinstance(value, np.integer) else f'{value:.2f}' for value in values)]
+        )
     left_out = len(classes) - int(np.sum(shown))
     note = f' ({left_out} classes without a value are left out)' if left_out else ''
     print_log(f'{title}{note}\n{AsciiTable(rows).table}', logger='current')

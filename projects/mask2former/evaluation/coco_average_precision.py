@@ -52,8 +52,10 @@ def read_coco(ann_file: str) -> COCO:
         FileNotFoundError: The file is not there.
     """
     if not Path(ann_file).is_file():
-        raise FileNotFoundError(f"The instance annotations '{ann_file}' are not there: mend InstanceAP's ann_file, or "
-                                'leave it out to take the ground truth from gt_panoptic_seg.')
+        raise FileNotFoundError(
+            f"The instance annotations '{ann_file}' are not there: mend InstanceAP's ann_file, or "
+            'leave it out to take the ground truth from gt_panoptic_seg.'
+        )
     with redirect_stdout(io.StringIO()):
         dataset = COCO(ann_file).dataset
     return coco_from(dataset['images'], dataset.get('annotations', []), dataset['categories'])
@@ -119,11 +121,23 @@ def average_precision(
         values = values[values > -1]
         return float(values.mean()) if values.size else -1.0
 
-    groups = {f'mAP_{name}': mean(None, 'all', categories)
-              for name, categories in zip(params.imgCountLbl, evaluation.freq_groups)} if lvis else {}
+    groups = (
+        {
+            f'mAP_{name}': mean(None, 'all', categories)
+            for name, categories in zip(params.imgCountLbl, evaluation.freq_groups)
+        }
+        if lvis
+        else {}
+    )
     return dict(
-        mAP=mean(None, 'all'), mAP_50=mean(0.5, 'all'), mAP_75=mean(0.75, 'all'),
-        mAP_s=mean(None, 'small'), mAP_m=mean(None, 'medium'), mAP_l=mean(None, 'large'), **groups)
+        mAP=mean(None, 'all'),
+        mAP_50=mean(0.5, 'all'),
+        mAP_75=mean(0.75, 'all'),
+        mAP_s=mean(None, 'small'),
+        mAP_m=mean(None, 'medium'),
+        mAP_l=mean(None, 'large'),
+        **groups,
+    )
 
 
 @contextmanager
@@ -139,7 +153,7 @@ def _no_garbage_collection() -> Iterator[None]:
 
 
 def _set_up(
-    truth: COCO, detections: Sequence[dict], kind: str, image_ids: list, limit: int, backend: str, lvis: bool,
+    truth: COCO, detections: Sequence[dict], kind: str, image_ids: list, limit: int, backend: str, lvis: bool
 ) -> Any:
     """Return the evaluator of the backend; ``limit`` is how many detections of an image count with ``lvis``."""
     if kind == 'bbox':
@@ -180,16 +194,27 @@ def _fast_evaluation(truth: COCO, detections: Sequence[dict], kind: str, image_i
     if kind != 'bbox':
         # No IoU is asked of a detection where the image has no object of its category: its mask need not be decoded.
         pairs = {(a['image_id'], a['category_id']) for a in truth.dataset['annotations']}
-        detections = [d if (d['image_id'], d['category_id']) in pairs else dict(d, segmentation=_NO_MASK)
-                      for d in detections]
+        detections = [
+            d if (d['image_id'], d['category_id']) in pairs else dict(d, segmentation=_NO_MASK) for d in detections
+        ]
     sides = []
     for annotations in (truth.dataset['annotations'], detections):
         chosen = [annotation for annotation in annotations if annotation['image_id'] in place]
-        sides.append(FastCOCO(dict(images=images, categories=truth.dataset['categories'], annotations=[
-            dict(annotation, id=number, image_id=place[annotation['image_id']])
-            for number, annotation in enumerate(chosen, start=1)])))
+        sides.append(
+            FastCOCO(
+                dict(
+                    images=images,
+                    categories=truth.dataset['categories'],
+                    annotations=[
+                        dict(annotation, id=number, image_id=place[annotation['image_id']])
+                        for number, annotation in enumerate(chosen, start=1)
+                    ],
+                )
+            )
+        )
     if kind == 'boundary':
         from .boundary_evaluation import BoundaryEvaluation
+
         evaluation = BoundaryEvaluation(*sides, iouType='segm', lvis_style=lvis)
     else:
         evaluation = COCOeval_faster(*sides, iouType=kind, lvis_style=lvis)

@@ -6,8 +6,8 @@ from typing import Any
 import torch
 from mmengine.evaluator import DumpResults
 
-from ..registry import METRICS
-from ..rle import as_rle, encode_masks
+from mask2former.registry import METRICS
+from mask2former.rle import as_rle, encode_masks
 
 
 @METRICS.register_module()

@@ -8,13 +8,18 @@ import torch
 from mmdet.structures import DetDataSample
 from mmengine.structures import InstanceData, PixelData
 
-from ..rle import decode_mask
+from mask2former.rle import decode_mask
 
 # What pickle needs for arrays and bytes; a file that names anything else is not ours and could run code.
-_ALLOWED = {('numpy', 'ndarray'), ('numpy', 'dtype'), ('_codecs', 'encode')} | {
-    (module, name) for module in ('numpy._core.multiarray', 'numpy.core.multiarray')
-    for name in ('_reconstruct', 'scalar')} | {
-    (module, '_frombuffer') for module in ('numpy._core.numeric', 'numpy.core.numeric')}
+_ALLOWED = (
+    {('numpy', 'ndarray'), ('numpy', 'dtype'), ('_codecs', 'encode')}
+    | {
+        (module, name)
+        for module in ('numpy._core.multiarray', 'numpy.core.multiarray')
+        for name in ('_reconstruct', 'scalar')
+    }
+    | {(module, '_frombuffer') for module in ('numpy._core.numeric', 'numpy.core.numeric')}
+)
 
 
 class _ArrayUnpickler(pickle.Unpickler):
@@ -51,7 +56,8 @@ def as_sample(result: dict) -> DetDataSample:
         found = result['instances']
         sample.pred_instances = InstanceData(
             **{key: torch.from_numpy(np.asarray(found[key])) for key in ('labels', 'scores', 'bboxes')},
-            masks=found['masks'])
+            masks=found['masks'],
+        )
     if 'panoptic' in result:
         infos = [{key: value for key, value in segment.items() if key != 'mask'} for segment in result['panoptic']]
         id_map = _map_of(result['panoptic'], 'id', shape, np.int32)

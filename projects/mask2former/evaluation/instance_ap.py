@@ -9,8 +9,9 @@ from mmengine.logging import print_log
 from pycocotools import mask as mask_utils
 from pycocotools.coco import COCO
 
-from ..registry import METRICS
-from ..rle import as_rle
+from mask2former.registry import METRICS
+from mask2former.rle import as_rle
+
 from .coco_average_precision import FAST, average_precision, choose_backend, coco_from, read_coco
 from .sample_fields import check_same_size, image_name, plane, require_field, require_meta
 
@@ -69,8 +70,10 @@ class InstanceAP(BaseMetric):
         if not self.max_dets or self.max_dets[0] < 1:
             raise ValueError(f"InstanceAP's max_dets is {max_dets!r}: give positive integers such as (1, 10, 100).")
         if lvis and (ann_file is None or self.backend != FAST):
-            raise ValueError(f"InstanceAP with lvis=True needs the ann_file of LVIS and the package '{FAST}' "
-                             f"(the backend is '{self.backend}'): give the one and install the other.")
+            raise ValueError(
+                f"InstanceAP with lvis=True needs the ann_file of LVIS and the package '{FAST}' "
+                f"(the backend is '{self.backend}'): give the one and install the other."
+            )
         self.lvis = lvis
         self.ann_file = ann_file
         # Read now, so that a wrong path shows before the training and not after its first epoch.
@@ -92,8 +95,10 @@ class InstanceAP(BaseMetric):
             elif image_id in self.truth.imgs:
                 image = self.truth.imgs[image_id]
             else:
-                raise ValueError(f"{image_name(sample)} has the img_id {image_id}, which is no image of "
-                                 f"'{self.ann_file}': give the annotation file of the split that is evaluated.")
+                raise ValueError(
+                    f'{image_name(sample)} has the img_id {image_id}, which is no image of '
+                    f"'{self.ann_file}': give the annotation file of the split that is evaluated."
+                )
             detections = self._detections(sample, category_of, (image['height'], image['width']))
             self.results.append(dict(image=image, detections=detections, annotations=annotations))
 
@@ -105,19 +110,23 @@ class InstanceAP(BaseMetric):
         """
         image_ids = [result['image']['id'] for result in results]
         if len(set(image_ids)) < len(image_ids):
-            raise ValueError('InstanceAP got an image twice: give every image its own img_id, and use a sampler that '
-                             'shows each image once.')
+            raise ValueError(
+                'InstanceAP got an image twice: give every image its own img_id, and use a sampler that '
+                'shows each image once.'
+            )
         category_of = self._category_of_label()
         truth = self._truth(results, category_of)
         if len(image_ids) < len(truth.imgs):
-            print_log(f'InstanceAP evaluates the {len(image_ids)} images seen, of {len(truth.imgs)} in '
-                      f"'{self.ann_file}'.", logger='current')
+            print_log(
+                f"InstanceAP evaluates the {len(image_ids)} images seen, of {len(truth.imgs)} in '{self.ann_file}'.",
+                logger='current',
+            )
         detections = [detection for result in results for detection in result['detections']]
         metrics = {}
         for kind in self.kinds:
             scores = average_precision(
-                truth, detections, kind, image_ids, sorted(category_of.values()), self.max_dets,
-                self.backend, self.lvis)
+                truth, detections, kind, image_ids, sorted(category_of.values()), self.max_dets, self.backend, self.lvis
+            )
             metrics.update({f'{kind}_{name}': value for name, value in scores.items()})
         return metrics
 
@@ -128,33 +137,45 @@ class InstanceAP(BaseMetric):
             is_thing = require_meta(self.dataset_meta, 'isthing')
             return {label: label for label, thing in enumerate(is_thing) if thing}
         if self.dataset_meta.get('category_ids') is not None:
-            mapping = {label: category for label, category in enumerate(self.dataset_meta['category_ids'])
-                       if category in self.truth.cats}
+            mapping = {
+                label: category
+                for label, category in enumerate(self.dataset_meta['category_ids'])
+                if category in self.truth.cats
+            }
         else:
             id_of_name = {category['name']: category['id'] for category in self.truth.cats.values()}
             mapping = {label: id_of_name[name] for label, name in enumerate(classes) if name in id_of_name}
         if not mapping:
-            raise ValueError(f"No category of '{self.ann_file}' is a class of the data set: give the annotation file "
-                             "of this data set, or mend the metainfo's category_ids.")
+            raise ValueError(
+                f"No category of '{self.ann_file}' is a class of the data set: give the annotation file "
+                "of this data set, or mend the metainfo's category_ids."
+            )
         return mapping
 
     def _truth(self, results: Sequence[dict], category_of: dict[int, int]) -> COCO:
         """Return the ground truth: the file's, or one made of the annotations of ``results``."""
         if self.truth is not None:
             return self.truth
-        categories = [dict(id=category, name=self.dataset_meta['classes'][label])
-                      for label, category in category_of.items()]
-        return coco_from([result['image'] for result in results],
-                         [annotation for result in results for annotation in result['annotations']], categories)
+        categories = [
+            dict(id=category, name=self.dataset_meta['classes'][label]) for label, category in category_of.items()
+        ]
+        return coco_from(
+            [result['image'] for result in results],
+            [annotation for result in results for annotation in result['annotations']],
+            categories,
+        )
 
     def _detections(self, sample: dict, category_of: dict[int, int], size: tuple[int, int]) -> list[dict]:
         """Return the predicted instances of one image ``size`` = (H, W) in COCO's format."""
         instances = require_field(
-            sample, 'pred_instances', "add the instance postprocessor to the model's postprocessors")
+            sample, 'pred_instances', "add the instance postprocessor to the model's postprocessors"
+        )
         labels, scores = instances['labels'].tolist(), instances['scores'].tolist()
         kept = [place for place, label in enumerate(labels) if label in category_of]
-        detections = [dict(image_id=sample['img_id'], category_id=category_of[labels[place]], score=scores[place])
-                      for place in kept]
+        detections = [
+            dict(image_id=sample['img_id'], category_id=category_of[labels[place]], score=scores[place])
+            for place in kept
+        ]
         if self.kinds != ('bbox',):
             masks = as_rle(instances['masks'])
             for detection, place in zip(detections, kept):
@@ -162,7 +183,7 @@ class InstanceAP(BaseMetric):
                 detection['segmentation'] = masks[place]
         if 'bbox' in self.kinds:
             boxes = instances['bboxes'].cpu().numpy().astype(np.float64)[kept]  # (n, 4) xyxy
-            boxes[:, 2:] -= boxes[:, :2]                                        # xywh
+            boxes[:, 2:] -= boxes[:, :2]  # xywh
             for detection, box in zip(detections, boxes.tolist()):
                 detection['bbox'] = box
         return detections
@@ -171,8 +192,10 @@ class InstanceAP(BaseMetric):
 def _panoptic_truth(sample: dict, category_of: dict[int, int]) -> tuple[dict, list[dict]]:
     """Return the image and the annotations in COCO's format of the things in ``gt_panoptic_seg``."""
     element = require_field(
-        sample, 'gt_panoptic_seg',
-        "add dict(type='LoadPanopticGroundTruth') to the test pipeline, or give InstanceAP an ann_file")
+        sample,
+        'gt_panoptic_seg',
+        "add dict(type='LoadPanopticGroundTruth') to the test pipeline, or give InstanceAP an ann_file",
+    )
     id_map = plane(element, 'id_map', sample)  # (H, W)
     image = dict(id=sample['img_id'], height=id_map.shape[0], width=id_map.shape[1])
     annotations = []
@@ -180,7 +203,14 @@ def _panoptic_truth(sample: dict, category_of: dict[int, int]) -> tuple[dict, li
         if segment['label'] not in category_of:
             continue
         mask = mask_utils.encode(np.asfortranarray(id_map == segment['id'], dtype=np.uint8))
-        annotations.append(dict(
-            image_id=image['id'], category_id=category_of[segment['label']], iscrowd=int(segment['iscrowd']),
-            segmentation=mask, area=float(mask_utils.area(mask)), bbox=mask_utils.toBbox(mask).tolist()))
+        annotations.append(
+            dict(
+                image_id=image['id'],
+                category_id=category_of[segment['label']],
+                iscrowd=int(segment['iscrowd']),
+                segmentation=mask,
+                area=float(mask_utils.area(mask)),
+                bbox=mask_utils.toBbox(mask).tolist(),
+            )
+        )
     return image, annotations

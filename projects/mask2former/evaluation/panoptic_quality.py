@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from mmengine.evaluator import BaseMetric
 
-from ..registry import METRICS
+from mask2former.registry import METRICS
+
 from .class_table import log_class_table
 from .sample_fields import check_same_size, image_name, plane, require_field, require_meta
 from .segment_matching import ClassCounts, match_segments
@@ -47,14 +48,17 @@ class PanopticQuality(BaseMetric):
         num_classes = len(require_meta(self.dataset_meta, 'classes'))
         for sample in data_samples:
             truth = require_field(
-                sample, 'gt_panoptic_seg', "add dict(type='LoadPanopticGroundTruth') to the test pipeline")
+                sample, 'gt_panoptic_seg', "add dict(type='LoadPanopticGroundTruth') to the test pipeline"
+            )
             prediction = require_field(
-                sample, 'pred_panoptic_seg', "add the panoptic postprocessor to the model's postprocessors")
+                sample, 'pred_panoptic_seg', "add the panoptic postprocessor to the model's postprocessors"
+            )
             gt_map, pred_map = plane(truth, 'id_map', sample), plane(prediction, 'id_map', sample)  # (H, W) each
             check_same_size(pred_map.shape, gt_map.shape, sample)
             try:
                 counts = match_segments(
-                    gt_map, truth['segments_info'], pred_map, prediction['segments_info'], num_classes)
+                    gt_map, truth['segments_info'], pred_map, prediction['segments_info'], num_classes
+                )
             except ValueError as error:
                 raise ValueError(f'{image_name(sample)}: {error}') from error
             # A plain tuple: mmengine rebuilds tuples when it moves results to the CPU, which a NamedTuple breaks.

@@ -29,8 +29,10 @@ def require_meta(dataset_meta: dict | None, key: str) -> tuple:
         ValueError: The metainfo is not there or lacks the entry.
     """
     if not dataset_meta or dataset_meta.get(key) is None:
-        raise ValueError(f"The metric has no '{key}' of the data set: set metric.dataset_meta to a metainfo with it "
-                         '(a runner sets it from dataset.metainfo).')
+        raise ValueError(
+            f"The metric has no '{key}' of the data set: set metric.dataset_meta to a metainfo with it "
+            '(a runner sets it from dataset.metainfo).'
+        )
     return tuple(dataset_meta[key])
 
 
@@ -57,11 +59,13 @@ def plane(element: dict, key: str, sample: dict) -> np.ndarray:
 def check_same_size(prediction: tuple, ground_truth: tuple, sample: dict) -> None:
     """Raise ``ValueError`` where the prediction's ``(H, W)`` is not the ground truth's."""
     if tuple(prediction) != tuple(ground_truth):
-        raise ValueError(f'The prediction of {image_name(sample)} is {tuple(prediction)} (H, W) but its ground truth '
-                         f'{tuple(ground_truth)}: predict at the original size (ori_shape) and load the ground truth '
-                         'without resizing it.')
+        raise ValueError(
+            f'The prediction of {image_name(sample)} is {tuple(prediction)} (H, W) but its ground truth '
+            f'{tuple(ground_truth)}: predict at the original size (ori_shape) and load the ground truth '
+            'without resizing it.'
+        )
 
 
 def image_name(sample: dict) -> Any:
     """Return what names the image of the sample in a message: its path, else its id."""
-    return sample.get('img_path') or f"image {sample.get('img_id', 'without img_path and img_id')}"
+    return sample.get('img_path') or f'image {sample.get("img_id", "without img_path and img_id")}'

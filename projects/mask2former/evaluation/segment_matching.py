@@ -13,11 +13,11 @@ import numpy as np
 class ClassCounts(NamedTuple):
     """Counts of one image for the classes that occur in it; C is the number of them."""
 
-    labels: np.ndarray   # (C,) int64, ascending
+    labels: np.ndarray  # (C,) int64, ascending
     iou_sum: np.ndarray  # (C,) float64, IoU summed over the matched pairs
-    tp: np.ndarray       # (C,) int64, matched pairs
-    fp: np.ndarray       # (C,) int64, unmatched predictions
-    fn: np.ndarray       # (C,) int64, unmatched ground truth
+    tp: np.ndarray  # (C,) int64, matched pairs
+    fp: np.ndarray  # (C,) int64, unmatched predictions
+    fn: np.ndarray  # (C,) int64, unmatched ground truth
 
 
 def match_segments(
@@ -49,8 +49,10 @@ def match_segments(
             ``pred_segments`` do not list the same segments.
     """
     if gt_map.shape != pred_map.shape:
-        raise ValueError(f'The predicted map is {pred_map.shape}, the ground truth map {gt_map.shape}: both must '
-                         'have the same (H, W).')
+        raise ValueError(
+            f'The predicted map is {pred_map.shape}, the ground truth map {gt_map.shape}: both must '
+            'have the same (H, W).'
+        )
     gt_rows, gt_labels = _index_segments(gt_segments, num_classes, 'ground truth')  # labels: (G,)
     pred_cols, pred_labels = _index_segments(pred_segments, num_classes, 'predicted')  # labels: (N,)
     num_gt = len(gt_labels)
@@ -59,15 +61,15 @@ def match_segments(
     combined = gt_map.astype(np.int64) << 32 | pred_map.astype(np.int64)  # (H, W)
     pairs, pixels = np.unique(combined, return_counts=True)
     overlap = np.zeros((num_gt + 2, len(pred_labels) + 1), dtype=np.int64)  # row and column 0: void; last row: unlisted
-    for gt_id, pred_id, count in zip((pairs >> 32).tolist(), (pairs & 0xffffffff).tolist(), pixels.tolist()):
+    for gt_id, pred_id, count in zip((pairs >> 32).tolist(), (pairs & 0xFFFFFFFF).tolist(), pixels.tolist()):
         if pred_id not in pred_cols:
             raise ValueError(f'The predicted map has the id {pred_id}, which its segments_info does not list.')
         overlap[gt_rows.get(gt_id, num_gt + 1), pred_cols[pred_id]] += count
 
-    gt_area = overlap.sum(axis=1)[1:num_gt + 1]   # (G,)
-    pred_area = overlap.sum(axis=0)[1:]           # (N,)
-    on_void = overlap[0, 1:]                      # (N,)
-    shared = overlap[1:num_gt + 1, 1:]            # (G, N)
+    gt_area = overlap.sum(axis=1)[1 : num_gt + 1]  # (G,)
+    pred_area = overlap.sum(axis=0)[1:]  # (N,)
+    on_void = overlap[0, 1:]  # (N,)
+    shared = overlap[1 : num_gt + 1, 1:]  # (G, N)
     if (pred_area == 0).any():
         empty = pred_segments[int(np.argmin(pred_area))]['id']
         raise ValueError(f'The predicted segments_info lists the id {empty}, which has no pixel in the map.')
@@ -100,11 +102,15 @@ def _index_segments(segments: Sequence[dict], num_classes: int, side: str) -> tu
     """Return the place of each id (void at 0, segment i at i + 1) and the labels ``(len(segments),)`` int64."""
     places = {0: 0}
     for place, segment in enumerate(segments, start=1):
-        if not 0 < segment['id'] < 2 ** 31 or segment['id'] in places:
-            raise ValueError(f"The {side} segments_info has the id {segment['id']}: ids must be unique, from 1 to "
-                             '2**31 - 1 (0 is void).')
+        if not 0 < segment['id'] < 2**31 or segment['id'] in places:
+            raise ValueError(
+                f'The {side} segments_info has the id {segment["id"]}: ids must be unique, from 1 to '
+                '2**31 - 1 (0 is void).'
+            )
         if not 0 <= segment['label'] < num_classes:
-            raise ValueError(f"The {side} segment {segment['id']} has the label {segment['label']}, but the data set "
-                             f'has {num_classes} classes.')
+            raise ValueError(
+                f'The {side} segment {segment["id"]} has the label {segment["label"]}, but the data set '
+                f'has {num_classes} classes.'
+            )
         places[int(segment['id'])] = place
     return places, np.array([segment['label'] for segment in segments], dtype=np.int64)

@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 from mmengine.evaluator import BaseMetric
 
-from ..registry import METRICS
+from mask2former.registry import METRICS
+
 from .class_table import log_class_table
 from .label_boundary import label_boundary
 from .sample_fields import check_same_size, image_name, plane, require_field, require_meta
@@ -41,8 +42,9 @@ class SemanticIoU(BaseMetric):
 
     default_prefix = ''  # plain keys; with None mmengine would warn of it
 
-    def __init__(self, *, boundary: bool = False, classwise: bool = False, collect_device: str = 'cpu',
-                 prefix: str | None = None) -> None:
+    def __init__(
+        self, *, boundary: bool = False, classwise: bool = False, collect_device: str = 'cpu', prefix: str | None = None
+    ) -> None:
         super().__init__(collect_device=collect_device, prefix=prefix)
         self.boundary = boundary
         self.classwise = classwise
@@ -58,20 +60,23 @@ class SemanticIoU(BaseMetric):
         num_classes = len(require_meta(self.dataset_meta, 'classes'))
         for sample in data_samples:
             prediction = require_field(
-                sample, 'pred_sem_seg', "add the semantic postprocessor to the model's postprocessors")
+                sample, 'pred_sem_seg', "add the semantic postprocessor to the model's postprocessors"
+            )
             pred = plane(prediction, 'sem_seg', sample)  # (H, W)
-            truth, counted = semantic_truth(sample)      # (H, W) each
+            truth, counted = semantic_truth(sample)  # (H, W) each
             check_same_size(pred.shape, truth.shape, sample)
             inner_pred, inner_truth = pred[counted], truth[counted]  # (pixels,) each
             for side, labels in (('predicted', inner_pred), ('ground truth', inner_truth)):
                 if labels.size and not (0 <= labels.min() and labels.max() < num_classes):
-                    raise ValueError(f'{image_name(sample)}: a {side} label is out of range (they go from '
-                                     f'{labels.min()} to {labels.max()}), but the data set has {num_classes} classes.')
+                    raise ValueError(
+                        f'{image_name(sample)}: a {side} label is out of range (they go from '
+                        f'{labels.min()} to {labels.max()}), but the data set has {num_classes} classes.'
+                    )
             counts = [inner_truth[inner_truth == inner_pred], inner_pred, inner_truth]
             if self.boundary:
                 # Void is one more label: the mask of a class ends there.
                 edge_truth = label_boundary(np.where(counted, truth, num_classes))[counted]  # (pixels,)
-                edge_pred = label_boundary(np.clip(pred, 0, num_classes))[counted]           # (pixels,)
+                edge_pred = label_boundary(np.clip(pred, 0, num_classes))[counted]  # (pixels,)
                 both = edge_truth & edge_pred & (inner_truth == inner_pred)
                 counts += [inner_truth[both], inner_pred[edge_pred], inner_truth[edge_truth]]
             self.results.append(np.stack([np.bincount(labels, minlength=num_classes) for labels in counts]))
@@ -121,8 +126,10 @@ def semantic_truth(sample: dict) -> tuple[np.ndarray, np.ndarray]:
         truth = plane(element, 'sem_seg', sample).astype(np.int64)
         return truth, truth != element.get('ignore_index', DEFAULT_IGNORE_INDEX)
     element = require_field(
-        sample, 'gt_panoptic_seg',
-        "add dict(type='LoadPanopticGroundTruth') to the test pipeline, or a transform that sets 'gt_sem_seg'")
+        sample,
+        'gt_panoptic_seg',
+        "add dict(type='LoadPanopticGroundTruth') to the test pipeline, or a transform that sets 'gt_sem_seg'",
+    )
     id_map = plane(element, 'id_map', sample)
     label_of = {int(segment['id']): segment['label'] for segment in element['segments_info']}
     ids, place = np.unique(id_map, return_inverse=True)

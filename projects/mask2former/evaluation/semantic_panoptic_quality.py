@@ -7,7 +7,8 @@ import numpy as np
 from mmengine.evaluator import BaseMetric
 from scipy.ndimage import label as connected_components
 
-from ..registry import METRICS
+from mask2former.registry import METRICS
+
 from .panoptic_quality import PanopticQuality
 from .sample_fields import check_same_size, image_name, plane, require_field, require_meta
 from .segment_matching import match_segments
@@ -34,8 +35,14 @@ class SemanticPanopticQuality(BaseMetric):
 
     default_prefix = 'sem'
 
-    def __init__(self, *, segments: str = 'classes', classwise: bool = False, collect_device: str = 'cpu',
-                 prefix: str | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        segments: str = 'classes',
+        classwise: bool = False,
+        collect_device: str = 'cpu',
+        prefix: str | None = None,
+    ) -> None:
         super().__init__(collect_device=collect_device, prefix=prefix)
         if segments not in WAYS:
             raise ValueError(f"SemanticPanopticQuality's segments is {segments!r}: give 'classes' or 'components'.")
@@ -52,7 +59,8 @@ class SemanticPanopticQuality(BaseMetric):
         is_thing = require_meta(self.dataset_meta, 'isthing')
         for sample in data_samples:
             prediction = require_field(
-                sample, 'pred_sem_seg', "add the semantic postprocessor to the model's postprocessors")
+                sample, 'pred_sem_seg', "add the semantic postprocessor to the model's postprocessors"
+            )
             pred = plane(prediction, 'sem_seg', sample)  # (H, W)
             if self.segments == 'classes':
                 labels, counted = semantic_truth(sample)  # (H, W) each
@@ -61,8 +69,11 @@ class SemanticPanopticQuality(BaseMetric):
                 pred_map, pred_segments = _class_segments(pred, ())
             else:
                 truth = require_field(
-                    sample, 'gt_panoptic_seg', "add dict(type='LoadPanopticGroundTruth') to the test pipeline, or "
-                    "give SemanticPanopticQuality segments='classes'")
+                    sample,
+                    'gt_panoptic_seg',
+                    "add dict(type='LoadPanopticGroundTruth') to the test pipeline, or "
+                    "give SemanticPanopticQuality segments='classes'",
+                )
                 gt_map, gt_segments = plane(truth, 'id_map', sample), truth['segments_info']  # (H, W)
                 pred_map, pred_segments = _class_segments(pred, [k for k, thing in enumerate(is_thing) if thing])
             check_same_size(pred.shape, gt_map.shape, sample)

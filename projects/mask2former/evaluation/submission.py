@@ -9,14 +9,18 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from ..rle import decode_mask, json_rle
+from mask2former.rle import decode_mask, json_rle
 
 METHOD_TASKS = dict(panoptic='panoptic', instance='detections')
 _KEYS = dict(panoptic='panoptic', instance='instances', semantic='semantic')  # in a result
 
 
 def write_submission(
-    results: Sequence[dict], category_ids: Sequence[int], task: str, folder: str | Path, name: str,
+    results: Sequence[dict],
+    category_ids: Sequence[int],
+    task: str,
+    folder: str | Path,
+    name: str,
     split: str = 'test-dev2017',
 ) -> Path:
     """Write the zip file that the server takes.
@@ -53,14 +57,20 @@ def write_submission(
 
 def _detections(result: dict, category_ids: Sequence[int]) -> list[dict]:
     found = result['instances']
-    return [dict(image_id=result['img_id'], category_id=category_ids[int(label)], score=float(score),
-                 segmentation=json_rle(mask))
-            for label, score, mask in zip(found['labels'], found['scores'], found['masks'])]
+    return [
+        dict(
+            image_id=result['img_id'],
+            category_id=category_ids[int(label)],
+            score=float(score),
+            segmentation=json_rle(mask),
+        )
+        for label, score, mask in zip(found['labels'], found['scores'], found['masks'])
+    ]
 
 
 def _add_panoptic(archive: zipfile.ZipFile, stem: str, result: dict, category_ids: Sequence[int]) -> dict:
     """Write the PNG of an image and return its annotation."""
-    file_name = f"{Path(str(result['img_path'])).stem}.png"
+    file_name = f'{Path(str(result["img_path"])).stem}.png'
     add_png(archive, f'{stem}/{file_name}', panoptic_colours(result))
     return dict(image_id=result['img_id'], file_name=file_name, segments_info=segments_info(result, category_ids))
 
@@ -69,8 +79,10 @@ def require_predictions(results: Sequence[dict], task: str) -> None:
     """Raise ``ValueError`` where a result lacks the predictions of ``'panoptic'``, ``'instance'`` or ``'semantic'``."""
     for result in results:
         if _KEYS[task] not in result:
-            raise ValueError(f"The result of image {result['img_id']} has no '{_KEYS[task]}': test with the {task} "
-                             'postprocessor in the config.')
+            raise ValueError(
+                f"The result of image {result['img_id']} has no '{_KEYS[task]}': test with the {task} "
+                'postprocessor in the config.'
+            )
 
 
 def panoptic_colours(result: dict) -> np.ndarray:
@@ -83,8 +95,9 @@ def panoptic_colours(result: dict) -> np.ndarray:
 
 def segments_info(result: dict, category_ids: Sequence[int]) -> list[dict]:
     """Return the ``segments_info`` of a panoptic result, as COCO's format has it."""
-    return [dict(id=int(segment['id']), category_id=category_ids[int(segment['label'])])
-            for segment in result['panoptic']]
+    return [
+        dict(id=int(segment['id']), category_id=category_ids[int(segment['label'])]) for segment in result['panoptic']
+    ]
 
 
 def add_png(archive: zipfile.ZipFile, name: str, pixels: np.ndarray) -> None:

@@ -9,7 +9,7 @@ from mmdet.structures import DetDataSample
 from mmengine.model import BaseDataPreprocessor
 from torch import Tensor
 
-from ..registry import MODELS
+from mask2former.registry import MODELS
 
 
 @MODELS.register_module()
@@ -25,11 +25,13 @@ class SegDataPreprocessor(BaseDataPreprocessor):
         size_divisor (int): Height and width of a batch are multiples of it. Defaults to 32.
     """
 
-    def __init__(self,
-                 mean: Sequence[float] = (123.675, 116.28, 103.53),
-                 std: Sequence[float] = (58.395, 57.12, 57.375),
-                 bgr_to_rgb: bool = True,
-                 size_divisor: int = 32) -> None:
+    def __init__(
+        self,
+        mean: Sequence[float] = (123.675, 116.28, 103.53),
+        std: Sequence[float] = (58.395, 57.12, 57.375),
+        bgr_to_rgb: bool = True,
+        size_divisor: int = 32,
+    ) -> None:
         super().__init__()
         self.register_buffer('mean', torch.tensor(mean, dtype=torch.float32).view(-1, 1, 1), persistent=False)
         self.register_buffer('std', torch.tensor(std, dtype=torch.float32).view(-1, 1, 1), persistent=False)
@@ -52,8 +54,8 @@ class SegDataPreprocessor(BaseDataPreprocessor):
         images: list[Tensor] = data['inputs']
         samples = data.get('data_samples')
         H, W = (
-            math.ceil(max(image.shape[i] for image in images) / self.size_divisor) * self.size_divisor
-            for i in (-2, -1))
+            math.ceil(max(image.shape[i] for image in images) / self.size_divisor) * self.size_divisor for i in (-2, -1)
+        )
         batch = images[0].new_zeros((len(images), 3, H, W), dtype=self.mean.dtype)
         for image, slot in zip(images, batch):
             h, w = image.shape[-2:]

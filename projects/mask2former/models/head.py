@@ -7,8 +7,9 @@ import torch.nn.functional as F
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
-from ..ops.linear import Linear, products
-from ..registry import MODELS
+from mask2former.ops.linear import Linear, products
+from mask2former.registry import MODELS
+
 from .layers import FFN, MLP, Attention, run, sine_position
 
 
@@ -89,17 +90,19 @@ class MaskedAttentionHead(BaseModule):
         init_cfg (dict, optional): mmengine's initialisation config.
     """
 
-    def __init__(self,
-                 num_classes: int,
-                 embed_dims: int = 256,
-                 mask_dims: int = 256,
-                 num_queries: int = 100,
-                 num_layers: int = 9,
-                 num_levels: int = 3,
-                 num_heads: int = 8,
-                 ffn_dims: int = 2048,
-                 with_cp: bool = False,
-                 init_cfg: dict | None = None) -> None:
+    def __init__(
+        self,
+        num_classes: int,
+        embed_dims: int = 256,
+        mask_dims: int = 256,
+        num_queries: int = 100,
+        num_layers: int = 9,
+        num_levels: int = 3,
+        num_heads: int = 8,
+        ffn_dims: int = 2048,
+        with_cp: bool = False,
+        init_cfg: dict | None = None,
+    ) -> None:
         super().__init__(init_cfg)
         self.num_classes = num_classes
         self.num_levels = num_levels
@@ -107,8 +110,7 @@ class MaskedAttentionHead(BaseModule):
         self.query_feat = nn.Embedding(num_queries, embed_dims)
         self.query_embed = nn.Embedding(num_queries, embed_dims)
         self.level_embed = nn.Embedding(num_levels, embed_dims)
-        self.layers = nn.ModuleList(
-            MaskedAttentionLayer(embed_dims, num_heads, ffn_dims) for _ in range(num_layers))
+        self.layers = nn.ModuleList(MaskedAttentionLayer(embed_dims, num_heads, ffn_dims) for _ in range(num_layers))
         self.norm = nn.LayerNorm(embed_dims)
         self.class_embed = Linear(embed_dims, num_classes + 1)
         self.mask_embed = MLP(embed_dims, embed_dims, mask_dims, num_layers=3)

@@ -7,8 +7,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from ..ops.feed_forward import feed_forward
-from ..ops.linear import Linear
+from mask2former.ops.feed_forward import feed_forward
+from mask2former.ops.linear import Linear
 
 
 def run(module: nn.Module, *inputs: object, recompute: bool) -> Tensor:
@@ -89,7 +89,8 @@ class Attention(nn.Module):
         """
         q, k, v = (
             proj(x).unflatten(-1, (self.num_heads, -1)).transpose(1, 2)  # (B, heads, Q or S, C/heads)
-            for proj, x in ((self.q_proj, query), (self.k_proj, key), (self.v_proj, value)))
+            for proj, x in ((self.q_proj, query), (self.k_proj, key), (self.v_proj, value))
+        )
         out = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
         return self.out_proj(out.transpose(1, 2).flatten(2))
 

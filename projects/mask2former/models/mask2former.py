@@ -8,8 +8,9 @@ from mmengine.logging import MessageHub
 from mmengine.model import BaseModel
 from torch import Tensor
 
-from ..ops.linear import use_onednn
-from ..registry import MODELS, TASK_UTILS
+from mask2former.ops.linear import use_onednn
+from mask2former.registry import MODELS, TASK_UTILS
+
 from .head import HeadOutput
 from .postprocess import LazyMasks, View, merge, takes_views
 from .sliding_window import SlidingWindow
@@ -38,19 +39,23 @@ class Mask2Former(BaseModel):
         init_cfg (dict, optional): mmengine's initialisation config.
     """
 
-    def __init__(self,
-                 backbone: dict,
-                 pixel_decoder: dict,
-                 head: dict,
-                 criterion: dict,
-                 postprocessors: Mapping[str, dict | None],
-                 metainfo: Mapping | None = None,
-                 sliding_window: dict | None = None,
-                 data_preprocessor: dict | None = None,
-                 init_cfg: dict | None = None) -> None:
+    def __init__(
+        self,
+        backbone: dict,
+        pixel_decoder: dict,
+        head: dict,
+        criterion: dict,
+        postprocessors: Mapping[str, dict | None],
+        metainfo: Mapping | None = None,
+        sliding_window: dict | None = None,
+        data_preprocessor: dict | None = None,
+        init_cfg: dict | None = None,
+    ) -> None:
         if metainfo is None:
-            raise ValueError('Mask2Former needs the classes of the data set: build it through SegRunner or '
-                             'mask2former.apis, or give metainfo=dict(classes=[...], isthing=[...]).')
+            raise ValueError(
+                'Mask2Former needs the classes of the data set: build it through SegRunner or '
+                'mask2former.apis, or give metainfo=dict(classes=[...], isthing=[...]).'
+            )
         super().__init__(MODELS.build(data_preprocessor or dict(type='SegDataPreprocessor')), init_cfg)
         isthing = tuple(bool(x) for x in metainfo['isthing'])
         num_classes = len(metainfo['classes'])
@@ -69,14 +74,15 @@ class Mask2Former(BaseModel):
         self.sliding_window = None if sliding_window is None else SlidingWindow(**sliding_window)
         wrong = [type(x).__name__ for x in self.postprocessors if not takes_views(x)]
         if self.sliding_window is not None and wrong:
-            raise ValueError(f'sliding_window is for semantic results only, not for {", ".join(wrong)}: an object that '
-                             'lies in two windows would be two. Set model.postprocessors to dict(panoptic=None, '
-                             'instance=None), or leave sliding_window out.')
+            raise ValueError(
+                f'sliding_window is for semantic results only, not for {", ".join(wrong)}: an object that '
+                'lies in two windows would be two. Set model.postprocessors to dict(panoptic=None, '
+                'instance=None), or leave sliding_window out.'
+            )
 
-    def forward(self,
-                inputs: Tensor,
-                data_samples: list[DetDataSample] | None = None,
-                mode: str = 'tensor') -> dict[str, Tensor] | list[DetDataSample] | tuple[Tensor, Tensor]:
+    def forward(
+        self, inputs: Tensor, data_samples: list[DetDataSample] | None = None, mode: str = 'tensor'
+    ) -> dict[str, Tensor] | list[DetDataSample] | tuple[Tensor, Tensor]:
         """Run the model.
 
         Args:
@@ -127,18 +133,28 @@ class Mask2Former(BaseModel):
             dict(
                 img_shape=tuple(sample.img_shape[:2]),
                 ori_shape=tuple(sample.ori_shape[:2]),
-                flips=FLIPS[sample.flip_direction] if sample.get('flip') else (False, False))
-            for sample in data_samples]
+                flips=FLIPS[sample.flip_direction] if sample.get('flip') else (False, False),
+            )
+            for sample in data_samples
+        ]
         if self.sliding_window is None:
             output = self.extract(inputs).full_precision()
-            return [[
-                View(output.class_logits[-1, b],
-                     LazyMasks(output.mask_embed[-1, b], output.mask_features[b], tuple(inputs.shape[-2:]), **sizes[b]))
-            ] for b in range(len(data_samples))]
+            return [
+                [
+                    View(
+                        output.class_logits[-1, b],
+                        LazyMasks(
+                            output.mask_embed[-1, b], output.mask_features[b], tuple(inputs.shape[-2:]), **sizes[b]
+                        ),
+                    )
+                ]
+                for b in range(len(data_samples))
+            ]
         device = inputs.device.type
         # Windows are run among the postprocessing, which goes without autocast.
         autocast = torch.autocast(
-            device, enabled=torch.is_autocast_enabled(device), dtype=torch.get_autocast_dtype(device))
+            device, enabled=torch.is_autocast_enabled(device), dtype=torch.get_autocast_dtype(device)
+        )
 
         def extract(window: Tensor) -> HeadOutput:
             with autocast:
@@ -146,8 +162,9 @@ class Mask2Former(BaseModel):
 
         divisor = getattr(self.data_preprocessor, 'size_divisor', 32)
         return [
-            self.sliding_window.views(extract, image[:, :size['img_shape'][0], :size['img_shape'][1]], size, divisor)
-            for image, size in zip(inputs, sizes)]
+            self.sliding_window.views(extract, image[:, : size['img_shape'][0], : size['img_shape'][1]], size, divisor)
+            for image, size in zip(inputs, sizes)
+        ]
 
     def postprocess(self, views: Iterable[View], sample: DetDataSample, min_iou: float = 0.5) -> None:
         """Set an image's results on its data sample; see :func:`mask2former.models.postprocess.merge`."""

@@ -23,11 +23,14 @@ class SlidingWindow:
     def __init__(self, crop_size: tuple[int, int], stride: tuple[int, int]) -> None:
         for name, values in (('crop_size', crop_size), ('stride', stride)):
             if len(values) != 2 or any(value != int(value) or value < 1 for value in values):
-                raise ValueError(f'sliding_window: {name} must be two whole numbers from 1 on, (height, width), but is '
-                                 f'{values}.')
+                raise ValueError(
+                    f'sliding_window: {name} must be two whole numbers from 1 on, (height, width), but is {values}.'
+                )
         if any(step > size for step, size in zip(stride, crop_size)):
-            raise ValueError(f'sliding_window: stride {tuple(stride)} is larger than crop_size {tuple(crop_size)}, '
-                             'which leaves gaps between the windows; choose a smaller one.')
+            raise ValueError(
+                f'sliding_window: stride {tuple(stride)} is larger than crop_size {tuple(crop_size)}, '
+                'which leaves gaps between the windows; choose a smaller one.'
+            )
         self.crop_size = tuple(int(size) for size in crop_size)
         self.stride = tuple(int(step) for step in stride)
 
@@ -37,8 +40,9 @@ class SlidingWindow:
         starts = [min(i * stride, size - crop) for i in range(math.ceil((size - crop) / stride) + 1)]
         return [(start, start + crop) for start in starts]
 
-    def views(self, extract: Callable[[Tensor], HeadOutput], image: Tensor, sizes: dict,
-              divisor: int) -> Iterator[View]:
+    def views(
+        self, extract: Callable[[Tensor], HeadOutput], image: Tensor, sizes: dict, divisor: int
+    ) -> Iterator[View]:
         """Run the model on one window after the other; their weights sum to 1 at each pixel.
 
         Args:
@@ -64,7 +68,8 @@ class SlidingWindow:
                     mask_features=output.mask_features[0],
                     batch_shape=tuple(part.shape[-2:]),
                     window=((top, bottom), (left, right)),
-                    **sizes)
+                    **sizes,
+                )
                 yield View(output.class_logits[-1, 0], masks, shares)
 
     @staticmethod

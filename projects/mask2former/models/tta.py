@@ -8,7 +8,8 @@ from mmdet.structures import DetDataSample
 from mmengine.model import BaseTTAModel
 from torch import nn
 
-from ..registry import MODELS
+from mask2former.registry import MODELS
+
 from .postprocess import View
 
 
@@ -47,16 +48,19 @@ class SegTTAModel(BaseTTAModel):
             list[DetDataSample]: The data samples of the first view, with predictions at the images' original sizes.
         """
         if not isinstance(data['inputs'][0], (list, tuple)):
-            raise ValueError("SegTTAModel needs several views of an image: tta_pipeline must end with "
-                             "dict(type='TestTimeAug', transforms=[...]).")
+            raise ValueError(
+                'SegTTAModel needs several views of an image: tta_pipeline must end with '
+                "dict(type='TestTimeAug', transforms=[...])."
+            )
         predictions = []
         for inputs, samples in zip(data['inputs'], data['data_samples']):
             batch = self.module.data_preprocessor(dict(inputs=inputs, data_samples=samples), False)
             predictions.append(list(zip(batch['data_samples'], self.module.views(**batch))))
         return self.merge_preds(list(zip(*predictions)))
 
-    def merge_preds(self, data_samples_list: list[tuple[tuple[DetDataSample, Iterable[View]], ...]]
-                    ) -> list[DetDataSample]:
+    def merge_preds(
+        self, data_samples_list: list[tuple[tuple[DetDataSample, Iterable[View]], ...]]
+    ) -> list[DetDataSample]:
         """One result of each image from the data samples and predictions of its views."""
         results = []
         for predictions in data_samples_list:

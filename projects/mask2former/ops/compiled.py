@@ -10,7 +10,8 @@ from functools import cache
 import torch
 from torch import Tensor
 
-from ..compat import provide_mmcv_ext
+from mask2former.compat import provide_mmcv_ext
+
 from .level_tables import level_tables
 from .triton_kernel import is_available as has_triton
 
@@ -35,6 +36,7 @@ def _mmcv_has_cuda() -> bool:
         return False
     try:
         from mmcv.ops import get_compiling_cuda_version
+
         return get_compiling_cuda_version() != 'not available'
     except Exception:  # a build for another PyTorch fails in ways of its own
         return False
@@ -46,7 +48,8 @@ def can_run_mmcv(value: Tensor) -> bool:
 
 
 def ms_deform_attn_mmcv(
-        value: Tensor, level_shapes: list[tuple[int, int]], locations: Tensor, weights: Tensor) -> Tensor:
+    value: Tensor, level_shapes: list[tuple[int, int]], locations: Tensor, weights: Tensor
+) -> Tensor:
     """``ms_deform_attn`` by full mmcv's CUDA operator, in float32 (float64 for float64 values)."""
     from mmcv.ops.multi_scale_deform_attn import MultiScaleDeformableAttnFunction
 
@@ -63,6 +66,7 @@ def ms_deform_attn_mmcv(
 def _torch_ms_deform_attn_devices() -> tuple[str, ...]:
     try:
         from torch_ms_deform_attn import _C
+
         return ('cpu', 'cuda') if _C.with_cuda else ('cpu',)
     except Exception:  # not installed, or built for another PyTorch
         return ()
@@ -74,7 +78,8 @@ def can_run_torch_ms_deform_attn(value: Tensor) -> bool:
 
 
 def ms_deform_attn_torch_ms_deform_attn(
-        value: Tensor, level_shapes: list[tuple[int, int]], locations: Tensor, weights: Tensor) -> Tensor:
+    value: Tensor, level_shapes: list[tuple[int, int]], locations: Tensor, weights: Tensor
+) -> Tensor:
     """``ms_deform_attn`` by the package torch-ms-deform-attn, in float32 (float64 for float64 values)."""
     from torch_ms_deform_attn import ms_deform_attn
 
@@ -89,7 +94,8 @@ def can_run_deformops(value: Tensor) -> bool:
 
 
 def ms_deform_attn_deformops(
-        value: Tensor, level_shapes: list[tuple[int, int]], locations: Tensor, weights: Tensor) -> Tensor:
+    value: Tensor, level_shapes: list[tuple[int, int]], locations: Tensor, weights: Tensor
+) -> Tensor:
     """``ms_deform_attn`` by the package deformops (3.0 and newer), which chooses one of its kernels.
 
     It computes in the type of ``value``, half precision included, and takes the weights in that type.

@@ -75,7 +75,7 @@ def level_views(table: Tensor, level_shapes: list[tuple[int, int]], dy: int = 0,
     views, start = [], 0
     for (h, w), cells in zip(level_shapes, level_cells(level_shapes)):
         first = (BORDER - dy) * (w + BORDER) + BORDER - dx
-        level = table[:, :, start + first:start + first + h * (w + BORDER)]
+        level = table[:, :, start + first : start + first + h * (w + BORDER)]
         views.append(level.unflatten(2, (h, w + BORDER))[:, :, :, :w])
         start += cells
     return views
@@ -102,9 +102,12 @@ def make_layout(level_shapes: tuple[tuple[int, int], ...], M: int, R: int, dtype
 
     head = torch.arange(M, dtype=torch.int32).repeat_interleave(len(level_shapes) * R)
     return Layout(
-        width=per_sample([w for _, w in level_shapes], dtype), height=per_sample([h for h, _ in level_shapes], dtype),
+        width=per_sample([w for _, w in level_shapes], dtype),
+        height=per_sample([h for h, _ in level_shapes], dtype),
         pitch=per_sample([w + BORDER for _, w in level_shapes], torch.int32),
-        first=per_sample(starts, torch.int32) + head * sum(cells), cells=M * sum(cells))
+        first=per_sample(starts, torch.int32) + head * sum(cells),
+        cells=M * sum(cells),
+    )
 
 
 def locate(locations: Tensor, layout: Layout) -> Samples:
@@ -153,14 +156,16 @@ def forward(value: Tensor, level_shapes: list[tuple[int, int]], locations: Tenso
         corners, offsets = corner_cells(samples, layout, M)
         factors = torch.empty(corners.shape, dtype=value.dtype)  # (n, M*L*R, 4)
         corner_weights(weights[:, part].reshape(len(corners), -1), samples.fx, samples.fy, factors.unbind(-1))
-        rows = torch.embedding_bag(table, corners.flatten(), offsets, mode=0, per_sample_weights=factors.flatten(),
-                                   include_last_offset=True)[0]  # (n*M, C/M)
+        rows = torch.embedding_bag(
+            table, corners.flatten(), offsets, mode=0, per_sample_weights=factors.flatten(), include_last_offset=True
+        )[0]  # (n*M, C/M)
         out[:, part] = rows.view(B, -1, out.shape[-1])
     return out.to(dtype)
 
 
-def backward(grad: Tensor, value: Tensor, level_shapes: list[tuple[int, int]], locations: Tensor,
-             weights: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def backward(
+    grad: Tensor, value: Tensor, level_shapes: list[tuple[int, int]], locations: Tensor, weights: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
     """The gradients of value, locations and weights from that of the result, ``grad`` (B, T, C)."""
     B, T, M, _, R, _ = locations.shape
     inputs = (value, locations, weights)
@@ -200,12 +205,14 @@ def corner_cells(samples: Samples, layout: Layout, M: int) -> tuple[Tensor, Tens
     return corners, torch.arange(0, corners.numel() + 1, per_head, dtype=torch.int32)
 
 
-def backward_samples(grad: Tensor, table: Tensor, layout: Layout, samples: Samples,
-                     weights: Tensor) -> tuple[Tensor, Tensor]:
+def backward_samples(
+    grad: Tensor, table: Tensor, layout: Layout, samples: Samples, weights: Tensor
+) -> tuple[Tensor, Tensor]:
     """The gradients (n, M*L*R, 2) of the locations and (n, M*L*R) of the weights, from ``grad`` (n*M, C/M)."""
     corners, offsets = corner_cells(samples, layout, len(grad) // len(weights))
     pattern = torch.sparse_csr_tensor(
-        offsets, corners.flatten(), grad.new_zeros(corners.numel()), (len(grad), len(table)), check_invariants=False)
+        offsets, corners.flatten(), grad.new_zeros(corners.numel()), (len(grad), len(table)), check_invariants=False
+    )
     # The products of grad with the values at the corners.
     products = torch.sparse.sampled_addmm(pattern, grad, table.T, beta=0.0).values()
     upper_left, upper_right, lower_left, lower_right = products.view(*samples.cell.shape, 4).unbind(-1)
@@ -221,8 +228,13 @@ def backward_samples(grad: Tensor, table: Tensor, layout: Layout, samples: Sampl
     return grad_locations, grad_weights
 
 
-def backward_value(grad: Tensor, level_shapes: list[tuple[int, int]], samples: Samples, weights: Tensor,
-                   batch_and_heads: tuple[int, int]) -> Tensor:
+def backward_value(
+    grad: Tensor,
+    level_shapes: list[tuple[int, int]],
+    samples: Samples,
+    weights: Tensor,
+    batch_and_heads: tuple[int, int],
+) -> Tensor:
     """The gradient (B, S, M, C/M) of the values: sort the samples by cell, then sum over each cell's samples."""
     B, M = batch_and_heads
     cells = sum(level_cells(level_shapes))
@@ -237,8 +249,9 @@ def backward_value(grad: Tensor, level_shapes: list[tuple[int, int]], samples: S
     corner_weights(*in_order, factors)
     levels = None
     for (dy, dx), factor in zip(CORNERS, factors):
-        table = torch.embedding_bag(
-            grad, source, offsets, mode=0, per_sample_weights=factor, include_last_offset=True)[0]
+        table = torch.embedding_bag(grad, source, offsets, mode=0, per_sample_weights=factor, include_last_offset=True)[
+            0
+        ]
         # A corner's sum is kept at the upper left cell of its samples: move it to where the corner is.
         moved = level_views(table.view(B, M, cells, -1), level_shapes, dy, dx)
         levels = moved if levels is None else [x + y for x, y in zip(levels, moved)]

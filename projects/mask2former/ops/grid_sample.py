@@ -6,8 +6,9 @@ from torch import Tensor
 from .cpu_kernel import full_precision
 
 
-def ms_deform_attn_grid_sample(value: Tensor, level_shapes: list[tuple[int, int]], locations: Tensor,
-                               weights: Tensor) -> Tensor:
+def ms_deform_attn_grid_sample(
+    value: Tensor, level_shapes: list[tuple[int, int]], locations: Tensor, weights: Tensor
+) -> Tensor:
     """See :func:`mask2former.ops.ms_deform_attn`; half precision is computed in float32."""
     B, _, M, Cm = value.shape
     dtype = value.dtype

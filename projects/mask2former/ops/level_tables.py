@@ -13,8 +13,10 @@ def _make(level_shapes: tuple[tuple[int, int], ...], device: torch.device) -> tu
         starts.append(starts[-1] + h * w)
     # A tensor made in inference mode could not be saved for the backward of a later training step.
     with torch.inference_mode(False):
-        return (torch.tensor(level_shapes, dtype=torch.int64, device=device),
-                torch.tensor(starts, dtype=torch.int64, device=device))
+        return (
+            torch.tensor(level_shapes, dtype=torch.int64, device=device),
+            torch.tensor(starts, dtype=torch.int64, device=device),
+        )
 
 
 def level_tables(level_shapes: list[tuple[int, int]], tokens: int, device: torch.device) -> tuple[Tensor, Tensor]:
@@ -32,8 +34,10 @@ def level_tables(level_shapes: list[tuple[int, int]], tokens: int, device: torch
     """
     shapes = tuple((int(h), int(w)) for h, w in level_shapes)
     if any(h < 1 or w < 1 for h, w in shapes) or sum(h * w for h, w in shapes) != tokens:
-        raise ValueError(f'The levels {list(shapes)} do not add up to the {tokens} tokens of value; '
-                         'give the (h, w) of each level in the order of its tokens.')
+        raise ValueError(
+            f'The levels {list(shapes)} do not add up to the {tokens} tokens of value; '
+            'give the (h, w) of each level in the order of its tokens.'
+        )
     # While a graph is traced tensors are stand-ins, which must not outlive the tracing.
     make = _make.__wrapped__ if torch.compiler.is_compiling() else _make
     return make(shapes, device)

@@ -14,8 +14,9 @@ from torch.autograd.function import once_differentiable
 HAS_ONEDNN = torch.backends.mkldnn.is_available()
 
 
-def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None, *, add: Tensor | None = None,
-           relu: bool = False) -> Tensor:
+def linear(
+    x: Tensor, weight: Tensor, bias: Tensor | None = None, *, add: Tensor | None = None, relu: bool = False
+) -> Tensor:
     """``torch.nn.functional.linear`` and, by option, what often follows it.
 
     Args:
@@ -40,8 +41,15 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None, *, add: Tensor
     return function(x.reshape(-1, x.shape[-1]), weight, bias, add, relu).view(shape)
 
 
-def pointwise_conv(x: Tensor, weight: Tensor, bias: Tensor | None = None, stride: int = 1, *,
-                   add: Tensor | None = None, relu: bool = False) -> Tensor:
+def pointwise_conv(
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: int = 1,
+    *,
+    add: Tensor | None = None,
+    relu: bool = False,
+) -> Tensor:
     """A convolution of size 1 and, by option, what often follows it.
 
     Args:
@@ -106,16 +114,26 @@ def takes_onednn(x: Tensor, weight: Tensor) -> bool:
     """Whether :func:`product` can and should multiply these."""
     # What comes after the first test is not for a compiler to trace.
     return (
-        not torch.compiler.is_compiling() and x.device.type == 'cpu' and x.dtype == weight.dtype == torch.float32
-        and x.numel() > 0 and weight.numel() > 0 and torch.backends.mkldnn.is_available()
-        and not torch.is_autocast_enabled('cpu'))
+        not torch.compiler.is_compiling()
+        and x.device.type == 'cpu'
+        and x.dtype == weight.dtype == torch.float32
+        and x.numel() > 0
+        and weight.numel() > 0
+        and torch.backends.mkldnn.is_available()
+        and not torch.is_autocast_enabled('cpu')
+    )
 
 
 def _is_traced_for_cpu(x: Tensor, weight: Tensor) -> bool:
     """Whether torch.compile, and not an export, traces a map that :func:`traced_linear` can and should compute."""
     return (
-        torch.compiler.is_compiling() and not torch.compiler.is_exporting() and HAS_ONEDNN and x.device.type == 'cpu'
-        and x.dtype == weight.dtype == torch.float32 and not torch.is_autocast_enabled('cpu'))
+        torch.compiler.is_compiling()
+        and not torch.compiler.is_exporting()
+        and HAS_ONEDNN
+        and x.device.type == 'cpu'
+        and x.dtype == weight.dtype == torch.float32
+        and not torch.is_autocast_enabled('cpu')
+    )
 
 
 def product(a: Tensor, b: Tensor, bias: Tensor | None = None, activation: str = 'none') -> Tensor:

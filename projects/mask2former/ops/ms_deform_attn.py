@@ -28,11 +28,9 @@ BACKENDS: dict[str, tuple[Callable[..., Tensor], Callable[[Tensor], bool]]] = {
 }
 
 
-def ms_deform_attn(value: Tensor,
-                   level_shapes: list[tuple[int, int]],
-                   locations: Tensor,
-                   weights: Tensor,
-                   backend: str = 'auto') -> Tensor:
+def ms_deform_attn(
+    value: Tensor, level_shapes: list[tuple[int, int]], locations: Tensor, weights: Tensor, backend: str = 'auto'
+) -> Tensor:
     """Weighted sum of bilinear samples of several feature levels.
 
     M is the number of heads, R the number of sampling points of a head in a level, T the number of tokens that look,
@@ -58,8 +56,10 @@ def ms_deform_attn(value: Tensor,
         if backend != 'native' and not torch.compiler.is_compiling():
             _log_choice(backend, value.device.type)
     elif backend not in BACKENDS or not BACKENDS[backend][1](value):
-        raise ValueError(f"The deformable attention backend '{backend}' cannot run on {value.device.type} here: "
-                         f"use 'auto' or one of {available_backends(value)}.")
+        raise ValueError(
+            f"The deformable attention backend '{backend}' cannot run on {value.device.type} here: "
+            f"use 'auto' or one of {available_backends(value)}."
+        )
     return BACKENDS[backend][0](value, level_shapes, locations, weights)
 
 
@@ -76,11 +76,15 @@ def _check_shapes(value: Tensor, level_shapes: list[tuple[int, int]], locations:
     if not fits or any(h < 1 or w < 1 for h, w in level_shapes) or sum(h * w for h, w in level_shapes) != S:
         raise ValueError(
             f'value {tuple(value.shape)}, levels {list(level_shapes)}, locations {tuple(locations.shape)} and weights '
-            f'{tuple(weights.shape)} do not fit each other: see the shapes that ms_deform_attn asks for.')
+            f'{tuple(weights.shape)} do not fit each other: see the shapes that ms_deform_attn asks for.'
+        )
 
 
 @functools.cache
 def _log_choice(backend: str, device: str) -> None:
     if device == 'cuda':
-        print_log(f"Deformable attention runs through '{backend}': with Triton installed it would use a kernel of its "
-                  'own on CUDA.', logger='current')
+        print_log(
+            f"Deformable attention runs through '{backend}': with Triton installed it would use a kernel of its "
+            'own on CUDA.',
+            logger='current',
+        )

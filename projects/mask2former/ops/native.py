@@ -22,6 +22,7 @@ def kernels(device: torch.device):
     """The module with the functions ``forward`` and ``backward`` for tensors on a device."""
     if device.type == 'cuda':
         from . import triton_kernel  # not before it is needed: it takes Triton a second to start
+
         return triton_kernel
     return cpu_kernel
 
@@ -38,8 +39,9 @@ def attend(value: Tensor, level_shapes: list[int], locations: Tensor, weights: T
 
 
 @torch.library.custom_op('mask2former::ms_deform_attn_backward', mutates_args=(), device_types=('cpu', 'cuda'))
-def attend_backward(grad: Tensor, value: Tensor, level_shapes: list[int], locations: Tensor,
-                    weights: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def attend_backward(
+    grad: Tensor, value: Tensor, level_shapes: list[int], locations: Tensor, weights: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
     """The gradients of ``value``, ``locations`` and ``weights`` from that of the result."""
     return kernels(value.device).backward(grad, value, pairs(level_shapes), locations, weights)
 
@@ -50,8 +52,9 @@ def _(value: Tensor, level_shapes: list[int], locations: Tensor, weights: Tensor
 
 
 @attend_backward.register_fake
-def _(grad: Tensor, value: Tensor, level_shapes: list[int], locations: Tensor,
-      weights: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def _(
+    grad: Tensor, value: Tensor, level_shapes: list[int], locations: Tensor, weights: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
     return tuple(torch.empty_like(x, memory_format=torch.contiguous_format) for x in (value, locations, weights))
 
 
@@ -69,7 +72,8 @@ def _backward(ctx, grad: Tensor) -> tuple:
 attend.register_autograd(_backward, setup_context=_setup_context)
 
 
-def ms_deform_attn_native(value: Tensor, level_shapes: list[tuple[int, int]], locations: Tensor,
-                          weights: Tensor) -> Tensor:
+def ms_deform_attn_native(
+    value: Tensor, level_shapes: list[tuple[int, int]], locations: Tensor, weights: Tensor
+) -> Tensor:
     """The operator with the signature of :func:`mask2former.ops.ms_deform_attn`."""
     return attend(value, [size for shape in level_shapes for size in shape], locations, weights)

@@ -23,6 +23,6 @@ class _Softmax(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx, grad: Tensor) -> Tensor:
-        out, = ctx.saved_tensors
+        (out,) = ctx.saved_tensors
         product = out * grad
         return product.addcmul_(out, product.sum(-1, keepdim=True), value=-1)

@@ -49,8 +49,23 @@ def _corner(x0, y0, inside, dx: tl.constexpr, dy: tl.constexpr, start, h, w):
 
 
 @triton.jit(do_not_specialize=['S', 'T'])
-def forward_kernel(value, shapes, starts, locations, weights, out, S, T, M: tl.constexpr, L: tl.constexpr,
-                   R: tl.constexpr, D: tl.constexpr, TILE: tl.constexpr, COLUMNS: tl.constexpr, KIND: tl.constexpr):
+def forward_kernel(
+    value,
+    shapes,
+    starts,
+    locations,
+    weights,
+    out,
+    S,
+    T,
+    M: tl.constexpr,
+    L: tl.constexpr,
+    R: tl.constexpr,
+    D: tl.constexpr,
+    TILE: tl.constexpr,
+    COLUMNS: tl.constexpr,
+    KIND: tl.constexpr,
+):
     """Sum the samples into ``out`` (B, T, M, D), in the precision KIND."""
     b, m, t = _tile(T, M, TILE)
     d = tl.arange(0, COLUMNS)
@@ -76,9 +91,26 @@ def forward_kernel(value, shapes, starts, locations, weights, out, S, T, M: tl.c
 
 
 @triton.jit(do_not_specialize=['S', 'T'])
-def backward_kernel(grad_out, value, shapes, starts, locations, weights, grad_value, grad_locations, grad_weights, S, T,
-                    M: tl.constexpr, L: tl.constexpr, R: tl.constexpr, D: tl.constexpr, TILE: tl.constexpr,
-                    COLUMNS: tl.constexpr, KIND: tl.constexpr):
+def backward_kernel(
+    grad_out,
+    value,
+    shapes,
+    starts,
+    locations,
+    weights,
+    grad_value,
+    grad_locations,
+    grad_weights,
+    S,
+    T,
+    M: tl.constexpr,
+    L: tl.constexpr,
+    R: tl.constexpr,
+    D: tl.constexpr,
+    TILE: tl.constexpr,
+    COLUMNS: tl.constexpr,
+    KIND: tl.constexpr,
+):
     """Add to ``grad_value`` (B, S, M, D), of type KIND, and write ``grad_locations`` and ``grad_weights``."""
     b, m, t = _tile(T, M, TILE)
     d = tl.arange(0, COLUMNS)

@@ -31,10 +31,13 @@ def _check(value: Tensor, level_shapes: list[tuple[int, int]], locations: Tensor
         raise ValueError(
             f'The shapes of value {tuple(value.shape)}, {len(level_shapes)} levels, locations {tuple(locations.shape)} '
             f'and weights {tuple(weights.shape)} do not agree; they must be (B, S, M, C/M), (B, T, M, L, R, 2) and '
-            '(B, T, M, L, R).')
+            '(B, T, M, L, R).'
+        )
     if not value.device == locations.device == weights.device:
-        raise ValueError(f'value is on {value.device}, locations are on {locations.device} and weights on '
-                         f'{weights.device}; move them to one device.')
+        raise ValueError(
+            f'value is on {value.device}, locations are on {locations.device} and weights on '
+            f'{weights.device}; move them to one device.'
+        )
 
 
 def _launch(kernel_name: str, tensors: list[Tensor], value: Tensor, weights: Tensor) -> None:
@@ -55,7 +58,8 @@ def _launch(kernel_name: str, tensors: list[Tensor], value: Tensor, weights: Ten
     # Triton launches on the current device, which may be another one.
     with torch.cuda.device_of(value):
         getattr(triton_jit, kernel_name)[grid](
-            *tensors, S, T, M=M, L=L, R=R, D=D, TILE=tile, COLUMNS=columns, KIND=kind, num_warps=warps)
+            *tensors, S, T, M=M, L=L, R=R, D=D, TILE=tile, COLUMNS=columns, KIND=kind, num_warps=warps
+        )
 
 
 def forward(value: Tensor, level_shapes: list[tuple[int, int]], locations: Tensor, weights: Tensor) -> Tensor:
@@ -86,8 +90,9 @@ def forward(value: Tensor, level_shapes: list[tuple[int, int]], locations: Tenso
     return out
 
 
-def backward(grad_out: Tensor, value: Tensor, level_shapes: list[tuple[int, int]], locations: Tensor,
-             weights: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def backward(
+    grad_out: Tensor, value: Tensor, level_shapes: list[tuple[int, int]], locations: Tensor, weights: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
     """Compute the gradients of ``forward``'s result with regard to ``value``, ``locations`` and ``weights``.
 
     Where samples share a cell, the order in which its gradient is summed differs from run to run.
@@ -108,8 +113,10 @@ def backward(grad_out: Tensor, value: Tensor, level_shapes: list[tuple[int, int]
     _check(value, level_shapes, locations, weights)
     B, _, M, D = value.shape
     if tuple(grad_out.shape) != (B, locations.shape[1], M * D):
-        raise ValueError(f'The gradient has the shape {tuple(grad_out.shape)}, the result '
-                         f'{(B, locations.shape[1], M * D)}; give the gradient of the result.')
+        raise ValueError(
+            f'The gradient has the shape {tuple(grad_out.shape)}, the result '
+            f'{(B, locations.shape[1], M * D)}; give the gradient of the result.'
+        )
     shapes, starts = level_tables(level_shapes, value.shape[1], value.device)
     grad_out, value = grad_out.contiguous(), value.contiguous()
     locations, weights = locations.contiguous(), weights.contiguous()

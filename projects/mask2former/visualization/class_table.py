@@ -55,7 +55,7 @@ class ClassTable:
         name = ' '.join(str(self.classes[label]).split()) if 0 <= label < len(self.classes) else ''
         if not name:
             return f'class {label}'
-        return name if len(name) <= MAX_NAME_LENGTH else name[:MAX_NAME_LENGTH - 1] + '…'
+        return name if len(name) <= MAX_NAME_LENGTH else name[: MAX_NAME_LENGTH - 1] + '…'
 
     def color(self, label: int) -> RGB:
         """The palette's colour, or a generated one."""

@@ -25,7 +25,8 @@ def as_rgb(image: np.ndarray) -> np.ndarray:
     if image.dtype != np.uint8 or image.ndim not in (2, 3) or image.shape[2:] not in ((), (1,), (3,)) or not image.size:
         raise ValueError(
             f'An image to draw on must be uint8 of shape (H, W) or (H, W, 3), but it is {image.dtype} of shape '
-            f'{image.shape}; convert it first.')
+            f'{image.shape}; convert it first.'
+        )
     if image.ndim == 2 or image.shape[2] == 1:
         return cv2.cvtColor(image.reshape(image.shape[:2]), cv2.COLOR_GRAY2RGB)
     return image
@@ -63,8 +64,9 @@ def resize_map(id_map: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return cv2.resize(values, size[::-1], interpolation=cv2.INTER_NEAREST_EXACT).astype(id_map.dtype)
 
 
-def fill_segments(image: np.ndarray, id_map: np.ndarray, colors: Sequence[RGB], alpha: float,
-                  dim_void: bool) -> np.ndarray:
+def fill_segments(
+    image: np.ndarray, id_map: np.ndarray, colors: Sequence[RGB], alpha: float, dim_void: bool
+) -> np.ndarray:
     """Blend the segments' colours with the image.
 
     Args:
@@ -132,5 +134,5 @@ def tile_panels(panels: Sequence[np.ndarray], gap: int) -> np.ndarray:
     joined = np.full(size, BACKGROUND, np.uint8)
     for index, panel in enumerate(panels):
         top, left = index // columns * (height + gap), index % columns * (width + gap)
-        joined[top:top + height, left:left + width] = panel
+        joined[top : top + height, left : left + width] = panel
     return joined

@@ -21,6 +21,7 @@ BOX_SHADE = 0.33
 @dataclass
 class Label:
     """A placed label: its text, the (x, y) point inside the segment that it names, and its box (x0, y0, x1, y1)."""
+
     text: str
     color: RGB
     anchor: tuple[int, int]
@@ -53,8 +54,9 @@ def _box_size(text: str, font: ImageFont.FreeTypeFont) -> tuple[int, int]:
     return int(np.ceil(font.getlength(text))) + 2 * padding, ascent + descent + padding // 2
 
 
-def _find_place(depth: np.ndarray, offset: tuple[int, int], size: tuple[int, int], shape: tuple[int, int],
-                taken: Sequence[Box]) -> tuple[tuple[int, int], Box] | None:
+def _find_place(
+    depth: np.ndarray, offset: tuple[int, int], size: tuple[int, int], shape: tuple[int, int], taken: Sequence[Box]
+) -> tuple[tuple[int, int], Box] | None:
     """Find a deep point whose label box is free: of those nearly as deep as the deepest, the one next to the middle.
 
     Args:
@@ -76,21 +78,22 @@ def _find_place(depth: np.ndarray, offset: tuple[int, int], size: tuple[int, int
         columns = np.flatnonzero((lefts < x1) & (lefts + size[0] > x0))
         rows = np.flatnonzero((tops < y1) & (tops + size[1] > y0))
         if len(columns) and len(rows):  # both are runs, for lefts and tops rise
-            free[rows[0]:rows[-1] + 1, columns[0]:columns[-1] + 1] = 0
+            free[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1] = 0
     deepest = free.max()
     if deepest <= 0:
         return None
     moments = cv2.moments(depth)
     middle = moments['m01'] / moments['m00'], moments['m10'] / moments['m00']
     rows, columns = np.nonzero(free >= 0.8 * deepest)
-    nearest = np.argmin((rows - middle[0])**2 + (columns - middle[1])**2)
+    nearest = np.argmin((rows - middle[0]) ** 2 + (columns - middle[1]) ** 2)
     y, x = rows[nearest], columns[nearest]
     left, top = int(lefts[x]), int(tops[y])
     return (int(xs[x]), int(ys[y])), (left, top, left + size[0], top + size[1])
 
 
-def place_labels(id_map: np.ndarray, texts: Sequence[str], colors: Sequence[RGB],
-                 font: ImageFont.FreeTypeFont) -> list[Label]:
+def place_labels(
+    id_map: np.ndarray, texts: Sequence[str], colors: Sequence[RGB], font: ImageFont.FreeTypeFont
+) -> list[Label]:
     """Place a label deep inside each segment that has room for one, the largest segments first.
 
     Args:
@@ -114,7 +117,7 @@ def place_labels(id_map: np.ndarray, texts: Sequence[str], colors: Sequence[RGB]
         mask = (id_map == number).astype(np.uint8)
         x, y, w, h = cv2.boundingRect(mask)
         # A frame of zeros: the border of the image is a border of the segment.
-        inside = cv2.copyMakeBorder(mask[y:y + h, x:x + w], 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0)
+        inside = cv2.copyMakeBorder(mask[y : y + h, x : x + w], 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0)
         depth = cv2.distanceTransform(inside, cv2.DIST_L2, cv2.DIST_MASK_3)[1:-1, 1:-1]
         if 2 * depth.max() < 0.4 * height:
             continue

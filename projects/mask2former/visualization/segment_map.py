@@ -24,6 +24,7 @@ class SegmentMap:
         masks (list[dict]): Run-length dict of each segment where segments may overlap, else empty.
         dim_void (bool): Whether pixels of no segment are drawn darker: everything was meant to be segmented.
     """
+
     id_map: np.ndarray
     colors: list[RGB] = field(default_factory=list)
     texts: list[str] = field(default_factory=list)
@@ -80,7 +81,7 @@ def from_panoptic(data: PixelData, table: ClassTable) -> SegmentMap:
     return panel
 
 
-def from_instances(data: InstanceData, table: ClassTable, shape: tuple[int, int], score_thr: float = 0.) -> SegmentMap:
+def from_instances(data: InstanceData, table: ClassTable, shape: tuple[int, int], score_thr: float = 0.0) -> SegmentMap:
     """Make a panel of ``pred_instances`` or ``gt_segments``. Smaller segments lie on top of larger ones.
 
     Args:

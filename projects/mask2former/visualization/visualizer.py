@@ -43,14 +43,16 @@ class SegLocalVisualizer(Visualizer):
         font_file (str, optional): A TrueType font for class names in scripts that DejaVu Sans lacks, such as Chinese.
     """
 
-    def __init__(self,
-                 name: str = 'visualizer',
-                 image: np.ndarray | None = None,
-                 vis_backends: list[dict | BaseVisBackend] | dict | BaseVisBackend | None = None,
-                 save_dir: str | None = None,
-                 alpha: float = 0.55,
-                 panel_sides: tuple[int, int] = (512, 1600),
-                 font_file: str | None = None) -> None:
+    def __init__(
+        self,
+        name: str = 'visualizer',
+        image: np.ndarray | None = None,
+        vis_backends: list[dict | BaseVisBackend] | dict | BaseVisBackend | None = None,
+        save_dir: str | None = None,
+        alpha: float = 0.55,
+        panel_sides: tuple[int, int] = (512, 1600),
+        font_file: str | None = None,
+    ) -> None:
         super().__init__(name=name, image=image, vis_backends=vis_backends, save_dir=save_dir)
         if not 0 <= alpha <= 1:
             raise ValueError(f'alpha must lie in 0 .. 1, but is {alpha}.')
@@ -61,17 +63,19 @@ class SegLocalVisualizer(Visualizer):
         self.font_file = font_file
 
     @master_only
-    def add_datasample(self,
-                       name: str,
-                       image: np.ndarray,
-                       data_sample: DetDataSample | None = None,
-                       draw_gt: bool = True,
-                       draw_pred: bool = True,
-                       show: bool = False,
-                       wait_time: float = 0,
-                       out_file: str | None = None,
-                       pred_score_thr: float = 0.3,
-                       step: int = 0) -> None:
+    def add_datasample(
+        self,
+        name: str,
+        image: np.ndarray,
+        data_sample: DetDataSample | None = None,
+        draw_gt: bool = True,
+        draw_pred: bool = True,
+        show: bool = False,
+        wait_time: float = 0,
+        out_file: str | None = None,
+        pred_score_thr: float = 0.3,
+        step: int = 0,
+    ) -> None:
         """Draw a sample, and show it, if wished; write it to ``out_file`` or else hand it to the backends.
 
         Args:
@@ -100,12 +104,14 @@ class SegLocalVisualizer(Visualizer):
         # `get_image()` gives the last drawing, as with other visualizers.
         self.set_image(drawn)
 
-    def draw_datasample(self,
-                        image: np.ndarray,
-                        data_sample: DetDataSample | None = None,
-                        draw_gt: bool = True,
-                        draw_pred: bool = True,
-                        pred_score_thr: float = 0.3) -> np.ndarray:
+    def draw_datasample(
+        self,
+        image: np.ndarray,
+        data_sample: DetDataSample | None = None,
+        draw_gt: bool = True,
+        draw_pred: bool = True,
+        pred_score_thr: float = 0.3,
+    ) -> np.ndarray:
         """Draw a sample; arguments and errors as of :meth:`add_datasample`.
 
         Returns:
@@ -117,7 +123,8 @@ class SegLocalVisualizer(Visualizer):
             if panel.shape != image.shape[:2]:
                 raise ValueError(
                     f"'{title}' is of size {panel.shape}, but the image of size {image.shape[:2]} (height, width): "
-                    'draw on the image that the segments belong to.')
+                    'draw on the image that the segments belong to.'
+                )
         size = drawing_size(image.shape[:2], self.panel_sides)
         font = load_font(max(12, round(max(size) / 40)), self.font_file)
         base = resize_image(image, size)
@@ -125,8 +132,9 @@ class SegLocalVisualizer(Visualizer):
         drawings += [add_caption(self._draw_panel(base, panel, font), title, font) for title, panel in panels]
         return tile_panels(drawings, gap=max(4, max(size) // 128))
 
-    def _collect(self, sample: DetDataSample | None, shape: tuple[int, int], draw_gt: bool, draw_pred: bool,
-                 score_thr: float) -> list[tuple[str, SegmentMap]]:
+    def _collect(
+        self, sample: DetDataSample | None, shape: tuple[int, int], draw_gt: bool, draw_pred: bool, score_thr: float
+    ) -> list[tuple[str, SegmentMap]]:
         """The panels beside the image of size ``shape``, as (title, segments)."""
         if sample is None:
             return []

@@ -9,6 +9,13 @@ from .resize import Resize
 from .semantic_segments import LoadSemanticGroundTruth, LoadSemanticSegments
 
 __all__ = [
-    'LargeScaleJitter', 'LoadImage', 'LoadInstanceSegments', 'LoadPanopticGroundTruth', 'LoadPanopticSegments',
-    'LoadSemanticGroundTruth', 'LoadSemanticSegments', 'PackSegInputs', 'Resize'
+    'LargeScaleJitter',
+    'LoadImage',
+    'LoadInstanceSegments',
+    'LoadPanopticGroundTruth',
+    'LoadPanopticSegments',
+    'LoadSemanticGroundTruth',
+    'LoadSemanticSegments',
+    'PackSegInputs',
+    'Resize',
 ]

@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 
-from ..errors import DataError
+from mask2former.datasets.errors import DataError
 
 
 def read_id_map(path: str) -> np.ndarray:
@@ -20,7 +20,8 @@ def read_id_map(path: str) -> np.ndarray:
         content = np.fromfile(path, dtype=np.uint8)
     except FileNotFoundError:
         raise FileNotFoundError(
-            f"Panoptic PNG '{path}' does not exist; check data_root and data_prefix['seg'].") from None
+            f"Panoptic PNG '{path}' does not exist; check data_root and data_prefix['seg']."
+        ) from None
     bgr = cv2.imdecode(content, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION) if content.size else None
     if bgr is None:
         raise DataError(f"Panoptic PNG '{path}' cannot be read as an image; replace it.")
@@ -63,8 +64,10 @@ def relabel(id_map: np.ndarray, ids: list[int], values: np.ndarray, path: str) -
     unknown = np.unique(runs[ids[place] != runs])
     if unknown.size:
         shown = f'{unknown[:8].tolist()}{" ..." if unknown.size > 8 else ""}'
-        raise DataError(f"Panoptic PNG '{path}' has the ids {shown}, which its segments_info lacks; add them there or "
-                        'make the pixels 0 (void); the file must be RGB with id = R + 256 G + 65536 B.')
+        raise DataError(
+            f"Panoptic PNG '{path}' has the ids {shown}, which its segments_info lacks; add them there or "
+            'make the pixels 0 (void); the file must be RGB with id = R + 256 G + 65536 B.'
+        )
     seen = np.zeros(len(ids), dtype=bool)
     seen[place] = True
     lengths = np.diff(starts, append=flat.size)

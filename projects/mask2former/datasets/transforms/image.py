@@ -2,9 +2,8 @@
 
 from mmcv.transforms import LoadImageFromFile
 
+from mask2former.datasets.errors import DataError
 from mask2former.registry import TRANSFORMS
-
-from ..errors import DataError
 
 
 @TRANSFORMS.register_module()
@@ -26,7 +25,8 @@ class LoadImage(LoadImageFromFile):
             return super().transform(results)
         except FileNotFoundError:
             raise FileNotFoundError(
-                f"Image file '{path}' does not exist; check data_root and data_prefix['img'].") from None
+                f"Image file '{path}' does not exist; check data_root and data_prefix['img']."
+            ) from None
         except Exception as error:  # the decoders raise what they like
             reason = ' '.join(str(error).split())[:120]
             raise DataError(f"Image file '{path}' cannot be decoded ({reason}); replace it.") from error
@@ -46,7 +46,12 @@ def check_size(what: str, size: tuple[int, int], img_path: str, img_size: tuple[
     """
     if tuple(size) != tuple(img_size):
         turned = tuple(size) == tuple(img_size)[::-1]
-        mend = ("the image may be turned by its EXIF tag, which color_type='color_ignore_orientation' leaves alone"
-                if turned else 'they must be equal, and segments are loaded before anything resizes the image')
-        raise DataError(f"{what} is {size[0]} x {size[1]} (H x W), but the image '{img_path}' is "
-                        f'{img_size[0]} x {img_size[1]}; {mend}.')
+        mend = (
+            "the image may be turned by its EXIF tag, which color_type='color_ignore_orientation' leaves alone"
+            if turned
+            else 'they must be equal, and segments are loaded before anything resizes the image'
+        )
+        raise DataError(
+            f"{what} is {size[0]} x {size[1]} (H x W), but the image '{img_path}' is "
+            f'{img_size[0]} x {img_size[1]}; {mend}.'
+        )

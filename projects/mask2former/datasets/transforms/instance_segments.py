@@ -4,9 +4,9 @@ import numpy as np
 from mmcv.transforms import BaseTransform
 from pycocotools import mask as coco_mask
 
+from mask2former.datasets.errors import DataError
 from mask2former.registry import TRANSFORMS
 
-from ..errors import DataError
 from .id_map import seg_map_dtype
 from .image import check_size
 
@@ -54,10 +54,13 @@ class LoadInstanceSegments(BaseTransform):
             labels.append(instance['label'])
             layer[box][mask] = len(labels)
         if len(layers) > MAX_LAYERS:
-            raise DataError(f"Over {MAX_LAYERS} instances lie over one another in the image '{results['img_path']}'; "
-                            'remove the doubled ones from the annotation file.')
+            raise DataError(
+                f"Over {MAX_LAYERS} instances lie over one another in the image '{results['img_path']}'; "
+                'remove the doubled ones from the annotation file.'
+            )
         results['gt_seg_map'] = (
-            np.stack(layers, axis=-1) if len(layers) > 1 else layers[0] if layers else np.zeros(size, dtype=dtype))
+            np.stack(layers, axis=-1) if len(layers) > 1 else layers[0] if layers else np.zeros(size, dtype=dtype)
+        )
         results['gt_seg_labels'] = np.array(labels, dtype=np.int64)
         return results
 
@@ -93,4 +96,5 @@ def encode(segmentation: list | dict, size: tuple[int, int], img_path: str) -> d
     except Exception as error:
         raise DataError(
             f"An instance of the image '{img_path}' has a segmentation that is neither polygons "
-            f'[[x0, y0, x1, y1, x2, y2, ...], ...] nor RLE dict(size, counts) ({error}); correct it.') from error
+            f'[[x0, y0, x1, y1, x2, y2, ...], ...] nor RLE dict(size, counts) ({error}); correct it.'
+        ) from error

@@ -37,11 +37,13 @@ class LargeScaleJitter(BaseTransform):
             default ImageNet's mean in BGR, which is near zero after normalisation.
     """
 
-    def __init__(self,
-                 crop_size: Sequence[int],
-                 scale: Sequence[int] | None = None,
-                 ratio_range: Sequence[float] = (0.1, 2.0),
-                 pad_val: Sequence[int] = (104, 116, 124)) -> None:
+    def __init__(
+        self,
+        crop_size: Sequence[int],
+        scale: Sequence[int] | None = None,
+        ratio_range: Sequence[float] = (0.1, 2.0),
+        pad_val: Sequence[int] = (104, 116, 124),
+    ) -> None:
         low, high = ratio_range
         if not 0 < low <= high:
             raise ValueError(f'LargeScaleJitter: ratio_range is {ratio_range}; give (least, largest), both over 0.')
@@ -70,7 +72,8 @@ class LargeScaleJitter(BaseTransform):
         starts = self._draw_offset(tuple(max(size - side, 0) for size, side in zip(sizes, crop)))
         rows, columns = (
             Span(source, size, start, min(size - start, side))
-            for source, size, start, side in zip((height, width), sizes, starts, crop))
+            for source, size, start, side in zip((height, width), sizes, starts, crop)
+        )
 
         image = resize_crop(image, rows, columns)
         below, beside = crop[0] - rows.length, crop[1] - columns.length
@@ -79,15 +82,16 @@ class LargeScaleJitter(BaseTransform):
         results['img'] = image
         if seg_map is not None:
             padded = np.zeros((*crop, *seg_map.shape[2:]), dtype=seg_map.dtype)
-            padded[:rows.length, :columns.length] = take_nearest(seg_map, rows.nearest(), columns.nearest())
+            padded[: rows.length, : columns.length] = take_nearest(seg_map, rows.nearest(), columns.nearest())
             results['gt_seg_map'] = padded
-        results.update(
-            img_shape=crop, scale=scale, scale_factor=(sizes[1] / width, sizes[0] / height), keep_ratio=True)
+        results.update(img_shape=crop, scale=scale, scale_factor=(sizes[1] / width, sizes[0] / height), keep_ratio=True)
         return results
 
     def __repr__(self) -> str:
-        return (f'{type(self).__name__}(crop_size={self.crop_size}, scale={self.scale}, '
-                f'ratio_range={self.ratio_range}, pad_val={self.pad_val})')
+        return (
+            f'{type(self).__name__}(crop_size={self.crop_size}, scale={self.scale}, '
+            f'ratio_range={self.ratio_range}, pad_val={self.pad_val})'
+        )
 
 
 class Span:
@@ -126,13 +130,13 @@ def resize_crop(image: np.ndarray, rows: Span, columns: Span) -> np.ndarray:
     """Resize bilinearly and crop: ``(rows.length, columns.length, C)``, of ``image`` ``(H, W, C)``."""
     if rows.length == rows.size and columns.length == columns.size:
         return cv2.resize(image, (columns.size, rows.size), interpolation=cv2.INTER_LINEAR)
-    part = image[rows.first:rows.last, columns.first:columns.last]
+    part = image[rows.first : rows.last, columns.first : columns.last]
     part = cv2.resize(part, None, fx=1 / columns.step, fy=1 / rows.step, interpolation=cv2.INTER_LINEAR)
-    return part[rows.lead:rows.lead + rows.length, columns.lead:columns.lead + columns.length]
+    return part[rows.lead : rows.lead + rows.length, columns.lead : columns.lead + columns.length]
 
 
 def take_nearest(seg_map: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
     """``seg_map[rows][:, columns]``, the axis which leaves fewer pixels first."""
     if len(rows) * seg_map.shape[1] < len(columns) * (rows[-1] + 1 - rows[0]):
         return seg_map.take(rows, axis=0).take(columns, axis=1)
-    return seg_map[rows[0]:rows[-1] + 1].take(columns, axis=1).take(rows - rows[0], axis=0)
+    return seg_map[rows[0] : rows[-1] + 1].take(columns, axis=1).take(rows - rows[0], axis=0)

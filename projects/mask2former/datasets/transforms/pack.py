@@ -27,10 +27,19 @@ class PackSegInputs(BaseTransform):
         min_area (int): Pixels which a segment must have to be kept.
     """
 
-    def __init__(self,
-                 meta_keys: Sequence[str] = ('img_path', 'img_id', 'ori_shape', 'img_shape', 'scale_factor', 'flip',
-                                             'flip_direction'),
-                 min_area: int = 1) -> None:
+    def __init__(
+        self,
+        meta_keys: Sequence[str] = (
+            'img_path',
+            'img_id',
+            'ori_shape',
+            'img_shape',
+            'scale_factor',
+            'flip',
+            'flip_direction',
+        ),
+        min_area: int = 1,
+    ) -> None:
         if min_area < 1:
             raise ValueError(f'PackSegInputs: min_area is {min_area}; give 1 or more, empty masks cannot be learnt.')
         self.meta_keys = tuple(meta_keys)
@@ -49,7 +58,8 @@ class PackSegInputs(BaseTransform):
             layers, kept = pack_seg_map(results['gt_seg_map'], len(results['gt_seg_labels']), self.min_area)
             sample.gt_segments = InstanceData(
                 labels=torch.from_numpy(results['gt_seg_labels'][kept]),
-                ids=torch.from_numpy((kept + 1).astype(layers.dtype)))
+                ids=torch.from_numpy((kept + 1).astype(layers.dtype)),
+            )
             sample.gt_seg_map = PixelData(id_map=torch.from_numpy(layers))
         for truth in {'gt_panoptic_seg', 'gt_sem_seg'} & results.keys():
             setattr(sample, truth, results[truth])

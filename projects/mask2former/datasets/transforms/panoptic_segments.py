@@ -5,9 +5,9 @@ import torch
 from mmcv.transforms import BaseTransform
 from mmengine.structures import PixelData
 
+from mask2former.datasets.errors import DataError
 from mask2former.registry import TRANSFORMS
 
-from ..errors import DataError
 from .id_map import read_id_map, relabel, seg_map_dtype
 from .image import check_size
 
@@ -70,7 +70,8 @@ class LoadPanopticGroundTruth(BaseTransform):
         keys = ('id', 'label', 'isthing', 'iscrowd')
         results['gt_panoptic_seg'] = PixelData(
             id_map=torch.from_numpy(id_map)[None],
-            metainfo=dict(segments_info=[{key: segment[key] for key in keys} for segment in segments]))
+            metainfo=dict(segments_info=[{key: segment[key] for key in keys} for segment in segments]),
+        )
         return results
 
 
@@ -86,6 +87,8 @@ def _read(results: dict, size: tuple[int, int], values: np.ndarray) -> np.ndarra
     seg_map, seen = relabel(id_map, [*ids, *void_ids], values, path)
     absent = [id_ for id_, found in zip(ids, seen) if not found]
     if absent:
-        raise DataError(f"The segments_info of image {results.get('img_id')} has the ids {absent[:8]}, which no pixel "
-                        f"of the panoptic PNG '{path}' has; remove them from the JSON (or write their \"area\": 0).")
+        raise DataError(
+            f'The segments_info of image {results.get("img_id")} has the ids {absent[:8]}, which no pixel '
+            f'of the panoptic PNG \'{path}\' has; remove them from the JSON (or write their "area": 0).'
+        )
     return seg_map

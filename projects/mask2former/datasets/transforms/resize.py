@@ -20,4 +20,5 @@ class Resize(MMDetResize):
             return
         height, width = results['img_shape'][:2]
         results['gt_seg_map'] = cv2.resize(
-            results['gt_seg_map'], (width, height), interpolation=cv2.INTER_NEAREST_EXACT)
+            results['gt_seg_map'], (width, height), interpolation=cv2.INTER_NEAREST_EXACT
+        )

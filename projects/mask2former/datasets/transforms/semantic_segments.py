@@ -6,9 +6,9 @@ from mmcv.transforms import BaseTransform
 from mmengine.structures import PixelData
 from PIL import Image
 
+from mask2former.datasets.errors import DataError
 from mask2former.registry import TRANSFORMS
 
-from ..errors import DataError
 from .id_map import seg_map_dtype
 from .image import check_size
 
@@ -77,12 +77,15 @@ def read_class_ids(path: str) -> np.ndarray:
             values = np.asarray(image)
     except FileNotFoundError:
         raise FileNotFoundError(
-            f"Class-id PNG '{path}' does not exist; check data_root and data_prefix['seg'].") from None
+            f"Class-id PNG '{path}' does not exist; check data_root and data_prefix['seg']."
+        ) from None
     except Exception as error:  # the decoders raise what they like
         raise DataError(f"Class-id PNG '{path}' cannot be read as an image ({error}); replace it.") from error
     if values.ndim != 2:
-        raise DataError(f"Class-id PNG '{path}' has {values.shape[2]} channels; it must have one (or a palette) whose "
-                        "values are class ids. COCO's panoptic PNG files are read by type='CocoPanopticFormat'.")
+        raise DataError(
+            f"Class-id PNG '{path}' has {values.shape[2]} channels; it must have one (or a palette) whose "
+            "values are class ids. COCO's panoptic PNG files are read by type='CocoPanopticFormat'."
+        )
     return values.astype(np.uint8) if values.dtype == bool else values
 
 
@@ -97,6 +100,8 @@ def _read(results: dict, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]
     unknown = present[table[present] < -1]
     if unknown.size:
         shown = f'{unknown[:8].tolist()}{" ..." if unknown.size > 8 else ""}'
-        raise DataError(f"Class-id PNG '{path}' has the values {shown}, which no class has; add them to label_map or "
-                        '(if they are void) to ignore_index, or correct the file.')
+        raise DataError(
+            f"Class-id PNG '{path}' has the values {shown}, which no class has; add them to label_map or "
+            '(if they are void) to ignore_index, or correct the file.'
+        )
     return values, table

@@ -29,8 +29,9 @@ FEATURE_STAGES = (1, 2, 4, 6)
 FEATURE_STRIDES = (4, 8, 16, 32)
 
 
-def conv_bn(in_channels: int, out_channels: int, kernel_size: int, stride: int = 1, groups: int = 1,
-            act: bool = True) -> ConvModule:
+def conv_bn(
+    in_channels: int, out_channels: int, kernel_size: int, stride: int = 1, groups: int = 1, act: bool = True
+) -> ConvModule:
     """A convolution with TensorFlow's SAME padding, batch norm and ReLU6.
 
     At stride 1 SAME padding is ``kernel_size // 2`` on each side; at stride 2 it depends on the size of the input and
@@ -47,7 +48,8 @@ def conv_bn(in_channels: int, out_channels: int, kernel_size: int, stride: int =
         conv_cfg=None if same else dict(type='Conv2dAdaptivePadding'),
         # TensorFlow's decay of 0.99 is PyTorch's momentum of 0.01.
         norm_cfg=dict(type='BN', eps=1e-3, momentum=0.01),
-        act_cfg=dict(type='ReLU6') if act else None)
+        act_cfg=dict(type='ReLU6') if act else None,
+    )
 
 
 class InvertedResidual(BaseModule):
@@ -90,8 +92,13 @@ def convert_lite0_keys(state_dict: dict[str, Tensor]) -> dict[str, Tensor]:
     """
     places = [(stage, block) for stage, row in enumerate(STAGES) for block in range(row[-1])]
     parts = dict(
-        _expand_conv='expand.conv', _bn0='expand.bn', _depthwise_conv='depthwise.conv', _bn1='depthwise.bn',
-        _project_conv='project.conv', _bn2='project.bn')
+        _expand_conv='expand.conv',
+        _bn0='expand.bn',
+        _depthwise_conv='depthwise.conv',
+        _bn1='depthwise.bn',
+        _project_conv='project.conv',
+        _bn2='project.bn',
+    )
     stem = dict(_conv_stem='stem.conv', _bn0='stem.bn')
     converted = {}
     for name, value in state_dict.items():
@@ -105,7 +112,8 @@ def convert_lite0_keys(state_dict: dict[str, Tensor]) -> dict[str, Tensor]:
         part, _, leaf = rest.partition('.')
         if owner != '_blocks' or part not in parts or not number.isdigit() or int(number) >= len(places):
             raise KeyError(
-                f"'{name}' is no weight of EfficientNet-Lite0; give the file efficientnet-lite0-57934424.pth.")
+                f"'{name}' is no weight of EfficientNet-Lite0; give the file efficientnet-lite0-57934424.pth."
+            )
         stage, block = places[int(number)]
         converted[f'stages.{stage}.{block}.{parts[part]}.{leaf}'] = value
     return converted
@@ -141,16 +149,15 @@ class EfficientNetLite(BaseModule):
         strides (tuple[int]): Stride of each returned feature.
     """
 
-    def __init__(self,
-                 out_indices: Sequence[int] = (0, 1, 2, 3),
-                 frozen_stages: int = -1,
-                 norm_eval: bool = False,
-                 init_cfg: dict | list[dict] | None = None) -> None:
+    def __init__(
+        self,
+        out_indices: Sequence[int] = (0, 1, 2, 3),
+        frozen_stages: int = -1,
+        norm_eval: bool = False,
+        init_cfg: dict | list[dict] | None = None,
+    ) -> None:
         if init_cfg is None:
-            init_cfg = [
-                dict(type='Kaiming', layer='Conv2d'),
-                dict(type='Constant', val=1, layer='_BatchNorm')
-            ]
+            init_cfg = [dict(type='Kaiming', layer='Conv2d'), dict(type='Constant', val=1, layer='_BatchNorm')]
         super().__init__(init_cfg=init_cfg)
         out_indices = tuple(out_indices)
         if not out_indices or out_indices != tuple(sorted(set(out_indices) & {0, 1, 2, 3})):
@@ -171,14 +178,15 @@ class EfficientNetLite(BaseModule):
             blocks = []
             for block in range(num_blocks):
                 blocks.append(
-                    InvertedResidual(channels, out_channels, kernel_size, stride if block == 0 else 1, expansion))
+                    InvertedResidual(channels, out_channels, kernel_size, stride if block == 0 else 1, expansion)
+                )
                 channels = out_channels
             self.stages.append(Sequential(*blocks))
         for part in self._frozen_parts():
             part.requires_grad_(False)
 
     def _frozen_parts(self) -> list[nn.Module]:
-        return [self.stem, *self.stages][:self.frozen_stages + 1]
+        return [self.stem, *self.stages][: self.frozen_stages + 1]
 
     def init_weights(self) -> None:
         """Initialise as ``init_cfg`` says; a ``Pretrained`` checkpoint must fill every weight of this backbone.

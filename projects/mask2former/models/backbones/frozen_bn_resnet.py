@@ -8,8 +8,8 @@ from mmdet.models.backbones import ResNet
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from ...ops.linear import pointwise_conv
-from ...registry import MODELS
+from mask2former.ops.linear import pointwise_conv
+from mask2former.registry import MODELS
 
 
 @MODELS.register_module()
@@ -31,18 +31,29 @@ class FrozenBNResNet(ResNet):
         init_cfg (dict, optional): mmengine's initialisation config.
     """
 
-    def __init__(self,
-                 depth: int,
-                 num_stages: int = 4,
-                 out_indices: Sequence[int] = (0, 1, 2, 3),
-                 frozen_stages: int = -1,
-                 style: str = 'pytorch',
-                 with_cp: bool = False,
-                 init_cfg: dict | None = None) -> None:
+    def __init__(
+        self,
+        depth: int,
+        num_stages: int = 4,
+        out_indices: Sequence[int] = (0, 1, 2, 3),
+        frozen_stages: int = -1,
+        style: str = 'pytorch',
+        with_cp: bool = False,
+        init_cfg: dict | None = None,
+    ) -> None:
         super().__init__(
-            depth, num_stages=num_stages, strides=(1, 2, 2, 2)[:num_stages], dilations=(1, ) * num_stages,
-            out_indices=out_indices, frozen_stages=frozen_stages, style=style, with_cp=with_cp,
-            norm_cfg=dict(type='BN', requires_grad=False), norm_eval=True, init_cfg=init_cfg)
+            depth,
+            num_stages=num_stages,
+            strides=(1, 2, 2, 2)[:num_stages],
+            dilations=(1,) * num_stages,
+            out_indices=out_indices,
+            frozen_stages=frozen_stages,
+            style=style,
+            with_cp=with_cp,
+            norm_cfg=dict(type='BN', requires_grad=False),
+            norm_eval=True,
+            init_cfg=init_cfg,
+        )
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """Features (B, channels, H/stride, W/stride) of images (B, 3, H, W), fine to coarse."""

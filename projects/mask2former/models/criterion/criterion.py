@@ -7,9 +7,10 @@ from mmengine.model import BaseModule
 from mmengine.structures import InstanceData
 from torch import Tensor
 
-from ...ops.linear import linear
-from ...registry import MODELS, TASK_UTILS
-from ..head import HeadOutput
+from mask2former.models.head import HeadOutput
+from mask2former.ops.linear import linear
+from mask2former.registry import MODELS, TASK_UTILS
+
 from . import point_sampling
 from .losses import dice_loss, mask_loss
 
@@ -32,16 +33,18 @@ class PointSampledCriterion(BaseModule):
         no_object_weight (float): Weight of the class no-object in the cross-entropy. Defaults to 0.1.
     """
 
-    def __init__(self,
-                 num_classes: int,
-                 matcher: dict,
-                 num_points: int = 12544,
-                 oversample_ratio: float = 3.0,
-                 importance_ratio: float = 0.75,
-                 class_weight: float = 2.0,
-                 mask_weight: float = 5.0,
-                 dice_weight: float = 5.0,
-                 no_object_weight: float = 0.1) -> None:
+    def __init__(
+        self,
+        num_classes: int,
+        matcher: dict,
+        num_points: int = 12544,
+        oversample_ratio: float = 3.0,
+        importance_ratio: float = 0.75,
+        class_weight: float = 2.0,
+        mask_weight: float = 5.0,
+        dice_weight: float = 5.0,
+        no_object_weight: float = 0.1,
+    ) -> None:
         super().__init__()
         self.num_classes = num_classes
         self.matcher = TASK_UTILS.build(matcher, default_args=dict(num_points=num_points))
@@ -71,8 +74,9 @@ class PointSampledCriterion(BaseModule):
         total = sum(losses.values())  # (D,)
         return dict(**{f'loss_{name}': loss[-1] for name, loss in losses.items()}, loss_aux=total[:-1].sum())
 
-    def layer_losses(self, output: HeadOutput, targets: list[InstanceData],
-                     matches: list[tuple[Tensor, Tensor]]) -> dict[str, Tensor]:
+    def layer_losses(
+        self, output: HeadOutput, targets: list[InstanceData], matches: list[tuple[Tensor, Tensor]]
+    ) -> dict[str, Tensor]:
         """The weighted losses of every decoder output under given matches: ``class``, ``mask`` and ``dice``, each (D,).
 
         The class loss is a weighted mean over queries; the others are summed over segments and divided by the number
@@ -83,14 +87,12 @@ class PointSampledCriterion(BaseModule):
         label_weights = output.class_logits.new_ones(self.num_classes + 1)
         label_weights[-1] = self.no_object_weight
         cross_entropy = F.cross_entropy(
-            output.class_logits.flatten(0, 2), labels.flatten(), label_weights, reduction='none').view(D, -1)
+            output.class_logits.flatten(0, 2), labels.flatten(), label_weights, reduction='none'
+        ).view(D, -1)
 
         num_segments = sum(len(target.labels) for target in targets)
         # The sum of label weights is the same in every decoder output: each matches min(N, Q) queries.
-        denominators = torch.stack((
-            label_weights[labels[0]].sum(),
-            label_weights.new_tensor(float(num_segments)),
-        ))
+        denominators = torch.stack((label_weights[labels[0]].sum(), label_weights.new_tensor(float(num_segments))))
         all_reduce(denominators, op='mean')
         # At least one segment on all ranks together, which a mean of 1 / ranks stands for.
         weight_sum, num_segments = denominators[0], denominators[1].clamp(min=1 / get_world_size())
@@ -103,17 +105,20 @@ class PointSampledCriterion(BaseModule):
             'dice': self.dice_weight * zeros.index_add(0, layer, dice_loss(mask_logits, mask_targets)) / num_segments,
         }
 
-    def class_targets(self, output: HeadOutput, targets: list[InstanceData],
-                      matches: list[tuple[Tensor, Tensor]]) -> Tensor:
+    def class_targets(
+        self, output: HeadOutput, targets: list[InstanceData], matches: list[tuple[Tensor, Tensor]]
+    ) -> Tensor:
         """The label (D, B, Q) of every query, K where it is matched with nothing."""
         labels = torch.full(
-            output.class_logits.shape[:3], self.num_classes, device=output.class_logits.device, dtype=torch.long)
+            output.class_logits.shape[:3], self.num_classes, device=output.class_logits.device, dtype=torch.long
+        )
         for b, (queries, segments) in enumerate(matches):
             labels[:, b].scatter_(1, queries, targets[b].labels[segments])
         return labels
 
-    def sample(self, output: HeadOutput, targets: list[InstanceData],
-               matches: list[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor, Tensor]:
+    def sample(
+        self, output: HeadOutput, targets: list[InstanceData], matches: list[tuple[Tensor, Tensor]]
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """Form the masks of the M matched queries of all outputs and images, and sample them and their targets.
 
         Returns:
@@ -127,12 +132,17 @@ class PointSampledCriterion(BaseModule):
             logits.append(linear(embed, features[b]))
             layers.append(layer)
         logits = torch.cat(logits).unflatten(-1, output.mask_features.shape[-2:])  # (M, h, w)
-        points = point_sampling.uncertain_points(logits.detach(), self.num_points, self.oversample_ratio,
-                                                 self.importance_ratio)  # (M, P, 2)
+        points = point_sampling.uncertain_points(
+            logits.detach(), self.num_points, self.oversample_ratio, self.importance_ratio
+        )  # (M, P, 2)
         mask_logits = point_sampling.sample_maps(logits[:, None], points)[:, 0]
         with torch.no_grad():
-            mask_targets = torch.cat([
-                point_sampling.sample_matched_masks(target.masks, segments, own_points)
-                for target, (_, segments), own_points in zip(targets, matches, points.split([len(x) for x in layers]))
-            ])
+            mask_targets = torch.cat(
+                [
+                    point_sampling.sample_matched_masks(target.masks, segments, own_points)
+                    for target, (_, segments), own_points in zip(
+                        targets, matches, points.split([len(x) for x in layers])
+                    )
+                ]
+            )
         return torch.cat(layers), mask_logits, mask_targets

@@ -3,7 +3,7 @@
 import torch.nn.functional as F
 from torch import Tensor
 
-from ...ops.linear import linear
+from mask2former.ops.linear import linear
 
 
 def mask_loss(logits: Tensor, targets: Tensor) -> Tensor:

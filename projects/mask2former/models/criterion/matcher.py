@@ -9,9 +9,10 @@ from mmengine.structures import InstanceData
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
-from ...ops.linear import linear
-from ...registry import TASK_UTILS
-from ..head import HeadOutput
+from mask2former.models.head import HeadOutput
+from mask2former.ops.linear import linear
+from mask2former.registry import TASK_UTILS
+
 from . import point_sampling
 from .losses import pairwise_dice_cost, pairwise_mask_cost
 
@@ -39,12 +40,14 @@ class HungarianMatcher:
             wrapper (``SegOptimWrapper``) leaves the step out. Defaults to 'raise'.
     """
 
-    def __init__(self,
-                 class_cost: float = 2.0,
-                 mask_cost: float = 5.0,
-                 dice_cost: float = 5.0,
-                 num_points: int = 12544,
-                 on_nonfinite: str = 'raise') -> None:
+    def __init__(
+        self,
+        class_cost: float = 2.0,
+        mask_cost: float = 5.0,
+        dice_cost: float = 5.0,
+        num_points: int = 12544,
+        on_nonfinite: str = 'raise',
+    ) -> None:
         if on_nonfinite not in ('raise', 'skip'):
             raise ValueError(f"on_nonfinite must be 'raise' or 'skip', not '{on_nonfinite}'")
         self.class_cost, self.mask_cost, self.dice_cost = class_cost, mask_cost, dice_cost
@@ -52,8 +55,7 @@ class HungarianMatcher:
         self.on_nonfinite = on_nonfinite
 
     @torch.no_grad()
-    def __call__(self, output: HeadOutput, targets: list[InstanceData],
-                 where: str = '') -> list[tuple[Tensor, Tensor]]:
+    def __call__(self, output: HeadOutput, targets: list[InstanceData], where: str = '') -> list[tuple[Tensor, Tensor]]:
         """Match.
 
         Args:
@@ -90,16 +92,20 @@ class HungarianMatcher:
         # Few queries at a time, so that their logits at all points stay small.
         for embed in output.mask_embed[:, b].flatten(0, 1).split(max(1, LOGITS // self.num_points)):
             mask_logits = linear(embed, features)  # (n, P)
-            mask_costs.append(self.mask_cost * pairwise_mask_cost(mask_logits, mask_targets) +
-                              self.dice_cost * pairwise_dice_cost(mask_logits, mask_targets))
+            mask_costs.append(
+                self.mask_cost * pairwise_mask_cost(mask_logits, mask_targets)
+                + self.dice_cost * pairwise_dice_cost(mask_logits, mask_targets)
+            )
         return (self.class_cost * class_cost + torch.cat(mask_costs)).view(D, Q, -1)
 
     def _handle_nonfinite(self, output: HeadOutput, where: str) -> None:
         finite = output.class_logits.isfinite().all(-1) & output.mask_embed.isfinite().all(-1)  # (D, B, Q)
         layers = (~finite).flatten(1).any(1).nonzero().flatten().tolist()
         which = f'decoder outputs {layers}' if layers else 'the mask features'
-        message = (f'NaN or infinite predictions in {which}{where}: lower the learning rate, check the images and '
-                   'masks named here, or use bfloat16 instead of float16.')
+        message = (
+            f'NaN or infinite predictions in {which}{where}: lower the learning rate, check the images and '
+            'masks named here, or use bfloat16 instead of float16.'
+        )
         if self.on_nonfinite == 'raise':
             raise NonFiniteError(message)
         print_log(message, 'current', logging.WARNING)

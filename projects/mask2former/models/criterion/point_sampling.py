@@ -47,8 +47,8 @@ def sample_features(features: Tensor, points: Tensor) -> Tensor:
             cells.append(cy.clamp(0, h - 1) * w + cx.clamp(0, w - 1))
     rows = features.flatten(1).T  # (h*w, C)
     return F.embedding_bag(
-        torch.stack(cells, dim=1).long(), rows.contiguous(), mode='sum',
-        per_sample_weights=torch.stack(weights, dim=1))
+        torch.stack(cells, dim=1).long(), rows.contiguous(), mode='sum', per_sample_weights=torch.stack(weights, dim=1)
+    )
 
 
 def sample_masks(masks: Tensor, points: Tensor) -> Tensor:
@@ -82,7 +82,7 @@ def sample_matched_masks(masks: Tensor, segments: Tensor, points: Tensor) -> Ten
     rows.scatter_(0, segments.T, torch.arange(D * n, device=masks.device).view(D, n).T)  # (n, D) into (N, D)
     start = 0
     for part in few_masks(masks):
-        own = rows[start:start + len(part)]  # (N', D)
+        own = rows[start : start + len(part)]  # (N', D)
         own_points = points[own.clamp(max=D * n - 1)].flatten(1, 2)  # (N', D*P, 2)
         values = sample_maps(part[:, None].to(points.dtype), own_points)  # (N', 1, D*P)
         out[own] = values.view(*own.shape, -1)
@@ -108,14 +108,15 @@ def uncertain_points(mask_logits: Tensor, num_points: int, oversample_ratio: flo
     Returns:
         Tensor: (n, P, 2), x and y from 0 to 1.
     """
-    return torch.cat([
-        _uncertain_points(part, num_points, oversample_ratio, importance_ratio)
-        for part in mask_logits.split(max(1, CANDIDATES // max(1, int(num_points * oversample_ratio))))
-    ])
+    return torch.cat(
+        [
+            _uncertain_points(part, num_points, oversample_ratio, importance_ratio)
+            for part in mask_logits.split(max(1, CANDIDATES // max(1, int(num_points * oversample_ratio))))
+        ]
+    )
 
 
-def _uncertain_points(mask_logits: Tensor, num_points: int, oversample_ratio: float,
-                      importance_ratio: float) -> Tensor:
+def _uncertain_points(mask_logits: Tensor, num_points: int, oversample_ratio: float, importance_ratio: float) -> Tensor:
     n = len(mask_logits)
     candidates = random_points(n, int(num_points * oversample_ratio), mask_logits)
     uncertainty = -sample_maps(mask_logits[:, None], candidates)[:, 0].abs()  # (n, candidates)

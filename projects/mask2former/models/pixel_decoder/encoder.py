@@ -5,10 +5,10 @@ import math
 import torch
 from torch import Tensor, nn
 
-from ...ops import ms_deform_attn
-from ...ops.linear import Linear
-from ...ops.softmax import softmax_of_few
-from ..layers import FFN
+from mask2former.models.layers import FFN
+from mask2former.ops import ms_deform_attn
+from mask2former.ops.linear import Linear
+from mask2former.ops.softmax import softmax_of_few
 
 
 class MSDeformAttn(nn.Module):
@@ -22,8 +22,9 @@ class MSDeformAttn(nn.Module):
         backend (str): Which implementation samples, see :func:`mask2former.ops.ms_deform_attn`. Defaults to 'auto'.
     """
 
-    def __init__(self, embed_dims: int, num_heads: int, num_levels: int, num_points: int,
-                 backend: str = 'auto') -> None:
+    def __init__(
+        self, embed_dims: int, num_heads: int, num_levels: int, num_points: int, backend: str = 'auto'
+    ) -> None:
         super().__init__()
         self.num_heads, self.num_levels, self.num_points = num_heads, num_levels, num_points
         self.backend = backend
@@ -48,8 +49,9 @@ class MSDeformAttn(nn.Module):
             nn.init.xavier_uniform_(proj.weight)
             nn.init.zeros_(proj.bias)
 
-    def forward(self, query: Tensor, value: Tensor, reference_points: Tensor,
-                level_shapes: list[tuple[int, int]]) -> Tensor:
+    def forward(
+        self, query: Tensor, value: Tensor, reference_points: Tensor, level_shapes: list[tuple[int, int]]
+    ) -> Tensor:
         """Attend.
 
         Args:
@@ -85,15 +87,23 @@ class MSDeformAttnEncoderLayer(nn.Module):
         attention_backend (str): Which implementation samples. Defaults to 'auto'.
     """
 
-    def __init__(self, embed_dims: int, num_heads: int, num_levels: int, num_points: int, ffn_dims: int,
-                 attention_backend: str = 'auto') -> None:
+    def __init__(
+        self,
+        embed_dims: int,
+        num_heads: int,
+        num_levels: int,
+        num_points: int,
+        ffn_dims: int,
+        attention_backend: str = 'auto',
+    ) -> None:
         super().__init__()
         self.self_attn = MSDeformAttn(embed_dims, num_heads, num_levels, num_points, attention_backend)
         self.norm = nn.LayerNorm(embed_dims)
         self.ffn = FFN(embed_dims, ffn_dims)
 
-    def forward(self, tokens: Tensor, position: Tensor, reference_points: Tensor,
-                level_shapes: list[tuple[int, int]]) -> Tensor:
+    def forward(
+        self, tokens: Tensor, position: Tensor, reference_points: Tensor, level_shapes: list[tuple[int, int]]
+    ) -> Tensor:
         """Map tokens (B, S, C) to (B, S, C); ``position`` is (S, C), ``reference_points`` (S, 2)."""
         attended = self.self_attn(tokens + position, tokens, reference_points, level_shapes)
         return self.ffn(self.norm(tokens + attended))

@@ -7,10 +7,11 @@ import torch.nn.functional as F
 from mmengine.model import BaseModule, caffe2_xavier_init
 from torch import Tensor, nn
 
-from ...ops.linear import PointwiseConv
-from ...ops.ms_deform_attn import BACKENDS
-from ...registry import MODELS
-from ..layers import position_dtype, run, sine_position
+from mask2former.models.layers import position_dtype, run, sine_position
+from mask2former.ops.linear import PointwiseConv
+from mask2former.ops.ms_deform_attn import BACKENDS
+from mask2former.registry import MODELS
+
 from .encoder import MSDeformAttnEncoderLayer
 
 
@@ -26,8 +27,9 @@ class ConvNorm(nn.Sequential):
         relu (bool): Whether a ReLU follows.
     """
 
-    def __init__(self, in_channels: int, out_channels: int, kernel_size: int, num_groups: int, *, bias: bool,
-                 relu: bool) -> None:
+    def __init__(
+        self, in_channels: int, out_channels: int, kernel_size: int, num_groups: int, *, bias: bool, relu: bool
+    ) -> None:
         if kernel_size == 1:
             conv = PointwiseConv(in_channels, out_channels, bias=bias)
         else:
@@ -60,20 +62,22 @@ class MSDeformAttnPixelDecoder(BaseModule):
         ValueError: If there is no such backend, or features and settings do not fit each other.
     """
 
-    def __init__(self,
-                 in_channels: Sequence[int],
-                 strides: Sequence[int] = (4, 8, 16, 32),
-                 embed_dims: int = 256,
-                 mask_dims: int = 256,
-                 num_levels: int = 3,
-                 num_layers: int = 6,
-                 num_heads: int = 8,
-                 num_points: int = 4,
-                 ffn_dims: int = 1024,
-                 num_groups: int = 32,
-                 attention_backend: str = 'auto',
-                 with_cp: bool = False,
-                 init_cfg: dict | None = None) -> None:
+    def __init__(
+        self,
+        in_channels: Sequence[int],
+        strides: Sequence[int] = (4, 8, 16, 32),
+        embed_dims: int = 256,
+        mask_dims: int = 256,
+        num_levels: int = 3,
+        num_layers: int = 6,
+        num_heads: int = 8,
+        num_points: int = 4,
+        ffn_dims: int = 1024,
+        num_groups: int = 32,
+        attention_backend: str = 'auto',
+        with_cp: bool = False,
+        init_cfg: dict | None = None,
+    ) -> None:
         super().__init__(init_cfg)
         if attention_backend != 'auto' and attention_backend not in BACKENDS:
             raise ValueError(f"attention_backend must be 'auto' or one of {list(BACKENDS)}, not '{attention_backend}'")
@@ -89,15 +93,19 @@ class MSDeformAttnPixelDecoder(BaseModule):
         coarse_to_fine = list(in_channels)[::-1]
         encoder_channels, fpn_channels = coarse_to_fine[:num_levels], coarse_to_fine[num_levels:]
         self.input_projs = nn.ModuleList(
-            ConvNorm(channels, embed_dims, 1, num_groups, bias=True, relu=False) for channels in encoder_channels)
+            ConvNorm(channels, embed_dims, 1, num_groups, bias=True, relu=False) for channels in encoder_channels
+        )
         self.level_embed = nn.Parameter(torch.empty(num_levels, embed_dims))
         self.encoder = nn.ModuleList(
             MSDeformAttnEncoderLayer(embed_dims, num_heads, num_levels, num_points, ffn_dims, attention_backend)
-            for _ in range(num_layers))
+            for _ in range(num_layers)
+        )
         self.lateral_convs = nn.ModuleList(
-            ConvNorm(channels, embed_dims, 1, num_groups, bias=False, relu=False) for channels in fpn_channels)
+            ConvNorm(channels, embed_dims, 1, num_groups, bias=False, relu=False) for channels in fpn_channels
+        )
         self.output_convs = nn.ModuleList(
-            ConvNorm(embed_dims, embed_dims, 3, num_groups, bias=False, relu=True) for _ in fpn_channels)
+            ConvNorm(embed_dims, embed_dims, 3, num_groups, bias=False, relu=True) for _ in fpn_channels
+        )
         self.mask_proj = PointwiseConv(embed_dims, mask_dims)
         nn.init.normal_(self.level_embed)
 
@@ -138,10 +146,9 @@ class MSDeformAttnPixelDecoder(BaseModule):
             for x, shape in zip(tokens.split([h * w for h, w in level_shapes], dim=1), level_shapes)
         ]
         fine = memory[-1]
-        for lateral, output, x in zip(self.lateral_convs, self.output_convs, coarse_to_fine[self.num_levels:]):
+        for lateral, output, x in zip(self.lateral_convs, self.output_convs, coarse_to_fine[self.num_levels :]):
             # In one expression: none of these maps, the largest of all, lives longer than it must.
-            fine = output(
-                lateral(x).add_(F.interpolate(fine, size=x.shape[-2:], mode='bilinear', align_corners=False)))
+            fine = output(lateral(x).add_(F.interpolate(fine, size=x.shape[-2:], mode='bilinear', align_corners=False)))
         return self.mask_proj(fine), memory
 
     def encode_positions(self, level_shapes: list[tuple[int, int]], like: Tensor) -> tuple[Tensor, Tensor]:

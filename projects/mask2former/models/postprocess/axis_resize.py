@@ -31,19 +31,21 @@ class AxisResize:
         covers (slice): The outputs: all of the original size, or those whose centres lie in the window.
     """
 
-    def __init__(self,
-                 small: int,
-                 batch: int,
-                 image: int,
-                 original: int,
-                 like: Tensor,
-                 flip: bool = False,
-                 window: tuple[int, int] | None = None) -> None:
+    def __init__(
+        self,
+        small: int,
+        batch: int,
+        image: int,
+        original: int,
+        like: Tensor,
+        flip: bool = False,
+        window: tuple[int, int] | None = None,
+    ) -> None:
         self.small, self.batch, self.image, self.original = small, batch, image, original
         self.flip = flip
         self.window = first, last = window or (0, image)
         weights = torch.eye(small, dtype=like.dtype, device=like.device)[None]  # (1, small, small)
-        weights = F.interpolate(weights, size=batch, mode='linear', align_corners=False)[..., :last - first]
+        weights = F.interpolate(weights, size=batch, mode='linear', align_corners=False)[..., : last - first]
         if image != original:
             weights = F.pad(weights, (first, image - last), mode='replicate')  # (1, small, image)
             weights = F.interpolate(weights, size=original, mode='linear', align_corners=False)
@@ -66,13 +68,15 @@ class AxisResize:
     def _sources(first: int, last: int, outputs: int, inputs: int) -> tuple[int, int]:
         """First and last input of some outputs of one step."""
         # The sources lie at these places, in exact arithmetic; the float's may lie beyond the next integer.
-        return (max(floor((first + 0.5) * inputs / outputs - 0.5) - 1, 0),
-                min(floor((last + 0.5) * inputs / outputs - 0.5) + 2, inputs - 1))
+        return (
+            max(floor((first + 0.5) * inputs / outputs - 0.5) - 1, 0),
+            min(floor((last + 0.5) * inputs / outputs - 0.5) + 2, inputs - 1),
+        )
 
     def columns(self, start: int, stop: int) -> tuple[slice, Tensor]:
         """The inputs of the outputs from ``start`` to before ``stop``, and their weights (inputs, outputs)."""
         inputs = self.inputs(start, stop)
-        return inputs, self.weights[inputs, start - self.covers.start:stop - self.covers.start]
+        return inputs, self.weights[inputs, start - self.covers.start : stop - self.covers.start]
 
     def last_axis(self, x: Tensor) -> Tensor:
         """All outputs along the last axis, (m, outputs), of inputs (m, small)."""
@@ -81,7 +85,7 @@ class AxisResize:
         for start in range(offset, self.covers.stop, BLOCK):
             stop = min(start + BLOCK, self.covers.stop)
             inputs, weights = self.columns(start, stop)
-            torch.mm(x[:, inputs], weights, out=out[:, start - offset:stop - offset])
+            torch.mm(x[:, inputs], weights, out=out[:, start - offset : stop - offset])
         return out
 
 

@@ -7,7 +7,8 @@ from mmdet.structures import DetDataSample
 from mmengine.structures import InstanceData
 from torch import Tensor
 
-from ...registry import TASK_UTILS
+from mask2former.registry import TASK_UTILS
+
 from .lazy_masks import LazyMasks
 from .run_lengths import RunLengthEncoder
 
@@ -61,4 +62,5 @@ class InstanceTopK:
             labels=labels[kept],
             scores=scores[kept],
             bboxes=boxes.to(scores.device)[inverse],
-            masks=[dict(rles[i]) for i in inverse.tolist()])
+            masks=[dict(rles[i]) for i in inverse.tolist()],
+        )

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from ...ops.linear import linear
+from mask2former.ops.linear import linear
+
 from .axis_resize import AxisResize, covered
 
 
@@ -92,8 +93,14 @@ class LazyMasks:
 
     def _resize(self, axis: int) -> AxisResize:
         return AxisResize(
-            self.mask_features.shape[axis + 1], self.batch_shape[axis], self.img_shape[axis], self.ori_shape[axis],
-            like=self.mask_features, flip=self.flips[axis], window=self.window and self.window[axis])
+            self.mask_features.shape[axis + 1],
+            self.batch_shape[axis],
+            self.img_shape[axis],
+            self.ori_shape[axis],
+            like=self.mask_features,
+            flip=self.flips[axis],
+            window=self.window and self.window[axis],
+        )
 
 
 @dataclass

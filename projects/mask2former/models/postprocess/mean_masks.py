@@ -7,7 +7,8 @@ import torch
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
-from ...ops.linear import linear
+from mask2former.ops.linear import linear
+
 from .lazy_masks import LazyMasks, MaskLines
 from .view import View
 
@@ -66,6 +67,7 @@ class MeanMasks:
 @dataclass
 class _Part:
     """A view's masks (m) of those that are asked for (n), the places of these among those, and the reverse."""
+
     lines: MaskLines
     members: Tensor  # (m,)
     positions: Tensor  # (n,), -1 where the view has none

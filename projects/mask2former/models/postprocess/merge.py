@@ -8,11 +8,13 @@ from .mean_masks import match_views
 from .view import View
 
 
-def merge(postprocessors: Sequence[Callable],
-          views: Iterable[View],
-          isthing: Sequence[bool],
-          sample: DetDataSample,
-          min_iou: float = 0.5) -> None:
+def merge(
+    postprocessors: Sequence[Callable],
+    views: Iterable[View],
+    isthing: Sequence[bool],
+    sample: DetDataSample,
+    min_iou: float = 0.5,
+) -> None:
     """Run the postprocessors on the views of an image.
 
     A postprocessor that has a method ``merge_views(views, sample)`` gets all the views. The others get one set of

@@ -7,7 +7,8 @@ from mmdet.structures import DetDataSample
 from mmengine.structures import PixelData
 from torch import Tensor
 
-from ...registry import TASK_UTILS
+from mask2former.registry import TASK_UTILS
+
 from .argmax import argmax_of_middle_
 from .lazy_masks import LazyMasks
 
@@ -46,8 +47,10 @@ class PanopticFusion:
         ids = torch.stack((torch.zeros_like(segment_ids), segment_ids), dim=1).flatten()  # (2n,)
         id_map = ids.index_select(0, owners.flatten()).view(masks.ori_shape) if len(kept) else owners
         found = torch.stack((segment_ids.to(scores), labels.to(scores), scores), dim=1)[is_first].tolist()
-        segments_info = [dict(id=int(number), label=int(label), isthing=isthing[int(label)], score=score)
-                         for number, label, score in found]
+        segments_info = [
+            dict(id=int(number), label=int(label), isthing=isthing[int(label)], score=score)
+            for number, label, score in found
+        ]
         sample.pred_panoptic_seg = PixelData(id_map=id_map[None], metainfo=dict(segments_info=segments_info))
 
     @staticmethod

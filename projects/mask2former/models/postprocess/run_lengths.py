@@ -35,7 +35,7 @@ class RunLengthEncoder:
         lines, n, H = inside.shape
         stride = -(-(H + 1) // WORD) * WORD
         padded = inside.new_zeros(lines, n, stride + 1)
-        padded[..., 1:H + 1] = inside
+        padded[..., 1 : H + 1] = inside
         edges = _flat_nonzero(padded[..., 1:] != padded[..., :-1])  # in (lines, n, stride)
         line, y = np.divmod(edges, stride)
         x, place = np.divmod(line, n)

@@ -8,8 +8,9 @@ from mmdet.structures import DetDataSample
 from mmengine.structures import PixelData
 from torch import Tensor
 
-from ...ops.linear import linear
-from ...registry import TASK_UTILS
+from mask2former.ops.linear import linear
+from mask2former.registry import TASK_UTILS
+
 from .argmax import argmax_of_middle_
 from .axis_resize import AxisResize
 from .lazy_masks import LazyMasks, MaskLines
@@ -74,7 +75,7 @@ class SemanticInference:
                     continue
                 if total is None:
                     total = scores.new_zeros(len(scores), band.stop - band.start, W)
-                total[:, rows.start - band.start:rows.stop - band.start, view.columns].add_(scores)
+                total[:, rows.start - band.start : rows.stop - band.start, view.columns].add_(scores)
             sem_seg[band] = argmax_of_middle_(total.flatten(1)[None]).view(-1, W)
         sample.pred_sem_seg = PixelData(sem_seg=sem_seg[None])
 
@@ -112,9 +113,17 @@ class _ResizedScoreLines(_ScoreLines):
         window = masks.window or ((0, masks.img_shape[0]), (0, masks.img_shape[1]))
         self.first = window[0][0]
         self.down, self.across = (
-            AxisResize(end - start, end - start, masks.img_shape[axis], masks.ori_shape[axis],
-                       like=masks.mask_features, flip=masks.flips[axis], window=(start, end))
-            for axis, (start, end) in enumerate(window))
+            AxisResize(
+                end - start,
+                end - start,
+                masks.img_shape[axis],
+                masks.ori_shape[axis],
+                like=masks.mask_features,
+                flip=masks.flips[axis],
+                window=(start, end),
+            )
+            for axis, (start, end) in enumerate(window)
+        )
         self.at = slice(0, 0)  # rows of the window whose scores are kept, for bands share the rows at their edges
         self.kept: Tensor | None = None  # (K, those rows, columns)
         return super()._lines(replace(masks, ori_shape=masks.img_shape, flips=(False, False)))
@@ -124,8 +133,11 @@ class _ResizedScoreLines(_ScoreLines):
         # Bands go down the image as it came, so up the input where that is flipped.
         start, stop = max(inputs.start, self.at.start), min(inputs.stop, self.at.stop)
         if start < stop:
-            parts = [self._across(inputs.start, start), self.kept[:, start - self.at.start:stop - self.at.start],
-                     self._across(stop, inputs.stop)]
+            parts = [
+                self._across(inputs.start, start),
+                self.kept[:, start - self.at.start : stop - self.at.start],
+                self._across(stop, inputs.stop),
+            ]
             self.kept = torch.cat([part for part in parts if part is not None], dim=1)
         else:
             self.kept = self._across(inputs.start, inputs.stop)
