@@ -1,6 +1,5 @@
 """Segment images: python demo/image_demo.py IMAGE_OR_DIR CONFIG CHECKPOINT [--out-dir D] [--score-thr T] ..."""
 
-import mask2former.compat  # noqa: F401, I001  (before anything that imports mmdet)
 import argparse
 import json
 from pathlib import Path
@@ -8,9 +7,10 @@ from pathlib import Path
 from PIL import Image
 from tqdm import tqdm
 
+import mask2former.compat  # noqa: F401, I001  (before anything that imports mmdet)
 from mask2former.apis import SegInferencer, list_images, summarize, write_id_map
 from mask2former.apis.cli import run_tool
-from mask2former.datasets import DataError
+from mask2former.errors import DataError
 
 
 def parse_args() -> argparse.Namespace:

@@ -46,7 +46,7 @@ def test_placeholder_stands_in_for_the_missing_extension(tmp_path):
 
 def test_placeholder_names_the_op_and_the_mend():
     extension = compat._MissingExtension('mmcv._ext')
-    with pytest.raises(RuntimeError, match=r"compiled op 'nms' was called.*pip install mmcv"):
+    with pytest.raises(ModuleNotFoundError, match=r"compiled op 'nms' was called.*pip install mmcv"):
         extension.nms(1, 2)
 
 

@@ -1,10 +1,11 @@
 """Train a model: python tools/train.py CONFIG [--resume [auto|PATH]] [--amp [float16]] [--compile] ..."""
 
-import mask2former.compat  # noqa: F401, I001  (before anything that imports mmdet)
 import sys
 from pathlib import Path
 
+import mask2former.compat  # noqa: F401, I001  (before anything that imports mmdet)
 from mask2former.apis.cli import build_runner, load_run_config, run_parser, run_tool
+from mask2former.errors import MissingFileError
 
 AMP_DTYPES = ('bfloat16', 'float16')
 
@@ -36,7 +37,7 @@ def main() -> None:
         ]
     )
     if args.resume not in (None, 'auto') and '://' not in args.resume and not Path(args.resume).is_file():
-        raise FileNotFoundError(
+        raise MissingFileError(
             f"There is no checkpoint '{args.resume}' to resume: check the path, or give --resume "
             'alone for the last one of the work directory.'
         )

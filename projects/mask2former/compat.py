@@ -23,7 +23,9 @@ class _MissingExtension(ModuleType):
             raise AttributeError(name)
 
         def missing_op(*args, **kwargs):
-            raise RuntimeError(
+            from mask2former.errors import MissingPackageError
+
+            raise MissingPackageError(
                 f"mmcv's compiled op '{name}' was called, but this environment has mmcv-lite, which carries none. "
                 'Install the full mmcv (pip install mmcv) to use it; nothing in mask2former needs it.'
             )
@@ -98,7 +100,9 @@ def provide_config_scope() -> None:
     def get_installed_path(package: str) -> str:
         spec = find_package(package)
         if spec is None or spec.origin is None:
-            raise ModuleNotFoundError(
+            from mask2former.errors import MissingPackageError
+
+            raise MissingPackageError(
                 f"A config names a file of '{package}', which is not installed here: pip install {package}."
             )
         return osp.dirname(spec.origin)

@@ -16,10 +16,9 @@ from pycocotools import mask as coco_mask
 from mask2former.apis import SegInferencer, init_model, list_images, sample_to_json, write_id_map
 from mask2former.apis.cli import build_runner
 from mask2former.apis.tta import use_tta
-from mask2former.checkpoints.loading import CheckpointError
-from mask2former.datasets import DataError
 from mask2former.datasets.metainfo import KEYS
 from mask2former.datasets.transforms.id_map import read_id_map
+from mask2former.errors import CheckpointError, DataError
 from mask2former.registry import TRANSFORMS
 from mask2former.rle import decode_mask
 from tests.tiny_run import make_tiny_run

@@ -16,8 +16,8 @@ from mask2former.analysis.synthetic import randomise
 from mask2former.checkpoints import backbones
 from mask2former.checkpoints.backbones import load_backbone, read_backbone, torchvision_urls
 from mask2former.checkpoints.formats import read_checkpoint
-from mask2former.checkpoints.loading import CheckpointError
 from mask2former.checkpoints.writing import write_checkpoint
+from mask2former.errors import CheckpointError
 from mask2former.models.backbones.efficientnet_lite import EfficientNetLite
 
 from .small import build_small

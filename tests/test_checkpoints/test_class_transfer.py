@@ -6,9 +6,9 @@ from mmengine.config import Config
 
 from mask2former.checkpoints.class_transfer import CLASSIFIER, transfer_classes
 from mask2former.checkpoints.formats import read_checkpoint
-from mask2former.checkpoints.loading import CheckpointError
 from mask2former.checkpoints.writing import write_checkpoint
 from mask2former.engine import SegRunner
+from mask2former.errors import CheckpointError
 from tests.tiny_run import make_tiny_run
 
 THEIRS, OURS = ('cat', 'dog', 'sky'), ('sky', 'bird', 'cat', 'fish')

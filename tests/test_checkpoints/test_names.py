@@ -11,10 +11,10 @@ import pytest
 import torch
 
 from mask2former.checkpoints.hub_models import HubModel, hub_model
-from mask2former.checkpoints.loading import CheckpointError
 from mask2former.checkpoints.names import find_checkpoint, find_config, locate, model_zoo, package_root, resolve
 from mask2former.checkpoints.schemes import PREFIX, loadable, read_any
 from mask2former.checkpoints.writing import write_checkpoint
+from mask2former.errors import CheckpointError
 
 from .small import build_small
 

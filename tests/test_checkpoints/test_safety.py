@@ -17,10 +17,10 @@ import pytest
 import torch
 
 from mask2former.checkpoints.formats import read_checkpoint
-from mask2former.checkpoints.loading import CheckpointError
 from mask2former.checkpoints.reading import read_raw
 from mask2former.checkpoints.unpickle import load_pickle
 from mask2former.checkpoints.writing import write_checkpoint
+from mask2former.errors import CheckpointError
 
 from .small import build_small
 

@@ -8,8 +8,8 @@ from PIL import Image
 from pycocotools import mask as mask_utils
 
 from mask2former.conversion import ade20k
-from mask2former.datasets import DataError
 from mask2former.datasets.metainfo import known_metainfo
+from mask2former.errors import DataError
 
 from .official import blocks, load, run, save
 

@@ -9,8 +9,9 @@ import pytest
 from PIL import Image
 
 from mask2former.conversion import ade20k_full
-from mask2former.datasets import DataError, metainfo
+from mask2former.datasets import metainfo
 from mask2former.datasets.metainfo import known_metainfo
+from mask2former.errors import DataError
 
 from .official import blocks, load, run, save
 

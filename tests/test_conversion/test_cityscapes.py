@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from mask2former.conversion import cityscapes
-from mask2former.datasets import DataError
+from mask2former.errors import DataError
 
 from .official import blocks, load, run, save
 

@@ -8,8 +8,8 @@ from PIL import Image
 from scipy.io import loadmat, savemat
 
 from mask2former.conversion import coco_stuff10k
-from mask2former.datasets import DataError
 from mask2former.datasets.metainfo import known_metainfo
+from mask2former.errors import DataError
 
 from .official import blocks, load, run, save
 

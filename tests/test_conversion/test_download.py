@@ -17,7 +17,7 @@ from mask2former.conversion import disk, official
 from mask2former.conversion.download import TRIES, fetch
 from mask2former.conversion.releases import BY_HAND, RELEASES, Release, RemoteFile
 from mask2former.conversion.unpack import unpack
-from mask2former.datasets import DataError
+from mask2former.errors import DataError
 
 from .own import failure, run
 

@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 
 from mask2former.conversion import mapillary
-from mask2former.datasets import DataError
 from mask2former.datasets.metainfo import known_metainfo
+from mask2former.errors import DataError
 
 from .official import blocks, load, run, save
 

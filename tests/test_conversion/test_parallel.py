@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from mask2former.conversion.parallel import convert_all, finish
-from mask2former.datasets import DataError
+from mask2former.errors import DataError
 
 
 def square(value: int) -> int:

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from mask2former.conversion import cli, trees
-from mask2former.datasets import DataError
+from mask2former.errors import DataError
 
 
 @pytest.mark.parametrize('with_links', [True, False])

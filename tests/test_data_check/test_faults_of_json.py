@@ -10,7 +10,7 @@ from pycocotools import mask as mask_utils
 
 from mask2former.data_check import read_splits
 from mask2former.data_check.inspect_instances import run_lengths, to_rle
-from mask2former.datasets import DataError
+from mask2former.errors import DataError
 
 from .conftest import kinds
 

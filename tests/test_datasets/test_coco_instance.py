@@ -4,7 +4,8 @@ import cv2
 import numpy as np
 import pytest
 
-from mask2former.datasets import CocoInstance, DataError
+from mask2former.datasets import CocoInstance
+from mask2former.errors import DataError
 from mask2former.registry import DATASETS
 
 

@@ -1,6 +1,7 @@
 import pytest
 
-from mask2former.datasets import CocoPanoptic, CocoPanopticFormat, DataError
+from mask2former.datasets import CocoPanoptic, CocoPanopticFormat
+from mask2former.errors import DataError
 from mask2former.registry import DATASETS
 
 

@@ -19,13 +19,13 @@ from mask2former.datasets import (
     CityscapesPanoptic,
     CityscapesSemantic,
     CocoStuff10k,
-    DataError,
     LVISInstance,
     MapillaryPanoptic,
     MapillarySemantic,
     dataset_metainfo,
 )
 from mask2former.datasets.transforms import LoadImage, LoadPanopticSegments, LoadSemanticSegments
+from mask2former.errors import DataError
 
 ROOT = Path(__file__).resolve().parents[2]
 # Number of classes and of things (MODEL_ZOO.md and register_*.py of facebookresearch/Mask2Former; LVIS v1).

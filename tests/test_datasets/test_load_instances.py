@@ -3,8 +3,9 @@ import pytest
 import torch
 from pycocotools import mask as coco_mask
 
-from mask2former.datasets import CocoInstance, DataError
+from mask2former.datasets import CocoInstance
 from mask2former.datasets.transforms import LoadImage, LoadInstanceSegments, PackSegInputs
+from mask2former.errors import DataError
 from mask2former.models.data_preprocessor import form_masks
 
 SQUARE = [[2, 2, 10, 2, 10, 10, 2, 10]]

@@ -3,7 +3,8 @@ import json
 import numpy as np
 import pytest
 
-from mask2former.datasets import CocoInstance, CocoPanoptic, DataError, dataset_metainfo, make_palette
+from mask2former.datasets import CocoInstance, CocoPanoptic, dataset_metainfo, make_palette
+from mask2former.errors import DataError
 from mask2former.registry import DATASETS
 
 

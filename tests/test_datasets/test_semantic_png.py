@@ -5,8 +5,9 @@ import pytest
 from mmcv.transforms import Compose
 from PIL import Image
 
-from mask2former.datasets import DataError, SemanticPngFormat, dataset_metainfo
+from mask2former.datasets import SemanticPngFormat, dataset_metainfo
 from mask2former.datasets.transforms import LoadImage, LoadSemanticGroundTruth, LoadSemanticSegments, PackSegInputs
+from mask2former.errors import DataError
 from mask2former.evaluation.semantic_iou import SemanticIoU
 from mask2former.models.data_preprocessor import form_masks
 from mask2former.registry import DATASETS

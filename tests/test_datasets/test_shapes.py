@@ -165,7 +165,7 @@ def test_interrupted_run_leaves_no_stamp(tmp_path, monkeypatch):
 def test_other_parameters_are_refused(tmp_path):
     generate_shapes(tmp_path, num_train=1, num_val=0, size=(32, 32))
     before = contents(tmp_path)
-    with pytest.raises(FileExistsError, match='other parameters'):
+    with pytest.raises(ValueError, match='other parameters'):
         generate_shapes(tmp_path, num_train=1, num_val=0, size=(32, 32), seed=1)
     assert contents(tmp_path) == before
 

@@ -16,7 +16,8 @@ from mask2former.analysis.peers import MMDET_CONFIGS
 from mask2former.analysis.synthetic import smooth_masks
 from mask2former.checkpoints.mmdet_keys import MMDET
 from mask2former.engine import SegOptimWrapper, SegOptimWrapperConstructor, SegRunner, optim_wrapper
-from mask2former.models.criterion import NonFiniteError, PointSampledCriterion
+from mask2former.errors import NonFiniteError
+from mask2former.models.criterion import PointSampledCriterion
 from tests.test_models.peers import BACKBONES, ROOT, build_mmdet, build_ours
 from tests.test_models.tiny import build_tiny, random_images, sample_of
 

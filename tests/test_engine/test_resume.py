@@ -10,9 +10,9 @@ import pytest
 import torch
 from mmengine.runner import IterBasedTrainLoop
 
-from mask2former.checkpoints.loading import CheckpointError
 from mask2former.engine import SegIterTrainLoop, SegRunner
 from mask2former.engine.random_state import get_random_state, set_random_state
+from mask2former.errors import CheckpointError
 from mask2former.registry import DATASETS
 
 from .tiny import train

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from mask2former.datasets import DataError
+from mask2former.errors import DataError
 
 SCRIPT = Path(__file__).parents[2] / 'tools' / 'analysis_tools' / 'benchmark_ap.py'
 pytest.importorskip('faster_coco_eval')

@@ -5,7 +5,8 @@ import torch
 from mmengine.logging import MessageHub
 
 from mask2former.analysis.synthetic import smooth_masks
-from mask2former.models.criterion import NonFiniteError, point_sampling
+from mask2former.errors import NonFiniteError
+from mask2former.models.criterion import point_sampling
 
 from .tiny import CLASSES, build_tiny, random_images, sample_of
 

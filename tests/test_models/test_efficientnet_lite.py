@@ -6,6 +6,7 @@ import torch.nn.functional as F
 from mmengine.runner import CheckpointLoader
 from torch import nn
 
+from mask2former.errors import CheckpointError, ConfigError
 from mask2former.models.backbones.efficientnet_lite import EfficientNetLite, convert_lite0_keys
 from mask2former.registry import MODELS
 
@@ -141,7 +142,7 @@ def test_conversion_uses_every_weight_once(source):
 
 @pytest.mark.parametrize('name', ['_blocks.16._bn0.weight', '_blocks.1._se_reduce.weight', 'layer1.weight'])
 def test_conversion_refuses_unknown_weights(name):
-    with pytest.raises(KeyError, match='EfficientNet-Lite0'):
+    with pytest.raises(ConfigError, match='EfficientNet-Lite0'):
         convert_lite0_keys({name: torch.zeros(1)})
 
 
@@ -149,7 +150,7 @@ def test_incomplete_checkpoint_is_refused(tmp_path, source):
     file = str(tmp_path / 'cut.pth')
     torch.save({name: value for name, value in source.items() if not name.startswith('_blocks.3')}, file)
     backbone = EfficientNetLite(init_cfg=dict(type='Pretrained', checkpoint=file))
-    with pytest.raises(RuntimeError, match=r'cut\.pth(.|\n)*stages\.2\.0'):
+    with pytest.raises(CheckpointError, match=r'cut\.pth(.|\n)*stages\.2\.0'):
         backbone.init_weights()
 
 

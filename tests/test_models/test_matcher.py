@@ -10,8 +10,9 @@ from mmengine.structures import InstanceData
 from scipy.optimize import linear_sum_assignment
 
 from mask2former.analysis.synthetic import smooth_masks
+from mask2former.errors import NonFiniteError
 from mask2former.models import HeadOutput
-from mask2former.models.criterion import HungarianMatcher, NonFiniteError, matcher, point_sampling
+from mask2former.models.criterion import HungarianMatcher, matcher, point_sampling
 
 D, B, Q, K, C, P = 3, 2, 6, 5, 8, 300
 COUNTS = [4, 9]  # the second image has more segments than there are queries

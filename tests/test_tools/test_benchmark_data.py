@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from mask2former.datasets import DataError
 from mask2former.datasets.shapes import generate_shapes
+from mask2former.errors import DataError
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = ROOT / 'tools' / 'analysis_tools' / 'benchmark_data.py'

@@ -94,7 +94,7 @@ def test_draws_nothing_unless_told_to(tmp_path):
 
 
 def test_a_visualizer_that_draws_nothing_is_refused():
-    with pytest.raises(TypeError, match='SegLocalVisualizer'):
+    with pytest.raises(ValueError, match='SegLocalVisualizer'):
         make_hook(draw=True).before_run(make_runner(Visualizer()))
 
 

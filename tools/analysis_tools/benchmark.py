@@ -19,6 +19,8 @@ from mmengine.config import DictAction
 from rich.console import Console
 from rich.table import Table
 
+from mask2former.errors import ConfigError
+
 OURS = 'mask2former'
 # Of the largest logit. Rounding may move a logit across zero, and a query then looks at one place more: some logits
 # differ more than by rounding, but not many and not much.
@@ -61,7 +63,7 @@ def parse_size(text: str) -> list[int]:
     """[H, W] from '512' or '800x1333'."""
     sizes = [int(x) for x in text.split('x')]
     if len(sizes) > 2 or min(sizes) < 32:
-        raise ValueError(f"'{text}' is no size: give one number or HxW, of at least 32 pixels.")
+        raise ConfigError(f"'{text}' is no size: give one number or HxW, of at least 32 pixels.")
     return sizes * 2 if len(sizes) == 1 else sizes
 
 

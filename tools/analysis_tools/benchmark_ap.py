@@ -9,7 +9,6 @@ way, loadRes, evaluate, accumulate, summarize. They take turns, and it is checke
 detections overlap more than those of a detector with non-maximum suppression, and so do these.
 """
 
-import mask2former.compat  # noqa: F401, I001  (before anything that imports mmdet)
 import argparse
 import copy
 import gc
@@ -27,8 +26,9 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 import mask2former  # noqa: F401
+import mask2former.compat  # noqa: F401, I001  (before anything that imports mmdet)
 from mask2former.apis.cli import run_tool
-from mask2former.datasets import DataError
+from mask2former.errors import DataError, MissingFileError
 from mask2former.evaluation.coco_average_precision import FAST, PLAIN, average_precision, coco_from
 
 ANN_FILE = 'data/coco_panoptic_200/annotations/instances_train2017.json'
@@ -167,7 +167,7 @@ def main() -> None:
     parser.add_argument('--json', help='write the figures into this file')
     args = parser.parse_args()
     if not Path(args.ann_file).is_file():
-        raise FileNotFoundError(f"The ground truth '{args.ann_file}' is not there: give --ann-file.")
+        raise MissingFileError(f"The ground truth '{args.ann_file}' is not there: give --ann-file.")
 
     truth, detections = make_case(args.ann_file, args.images, args.detections)
     report = dict(

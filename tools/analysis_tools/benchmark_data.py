@@ -11,7 +11,6 @@ one thread in a process. First it is checked, on unresized images, that both giv
 and boolean masks of all segments, things and stuff, formed by the data preprocessor (and by mmdet's head) on the CPU.
 """
 
-import mask2former.compat  # noqa: F401, I001  (before anything that imports mmdet)
 import argparse
 import json
 import pickle
@@ -34,8 +33,9 @@ from mmengine.registry import DefaultScope
 from torch.utils.data import DataLoader, Subset
 
 import mask2former  # noqa: F401
+import mask2former.compat  # noqa: F401, I001  (before anything that imports mmdet)
 from mask2former.apis.cli import run_tool
-from mask2former.datasets import DataError
+from mask2former.errors import DataError
 from mask2former.models import SegDataPreprocessor
 from mask2former.registry import DATASETS
 

@@ -1,13 +1,13 @@
 """See what the model is fed after augmentation: python tools/analysis_tools/browse_dataset.py CONFIG [--split train]"""
 
-import mask2former.compat  # noqa: F401, I001  (before anything that imports mmdet)
 from pathlib import Path
 
 from mmengine.registry import init_default_scope
 from mmengine.runner import set_random_seed
 
+import mask2former.compat  # noqa: F401, I001  (before anything that imports mmdet)
 from mask2former.apis.cli import config_parser, load_config, run_tool
-from mask2former.datasets import DataError
+from mask2former.errors import DataError
 from mask2former.models.data_preprocessor import form_masks
 from mask2former.registry import DATASETS, VISUALIZERS
 

@@ -7,15 +7,16 @@ With --submission it writes the file for the test server of COCO or Cityscapes i
     python tools/analysis_tools/eval_metric.py CONFIG all.pkl --submission instance --submission-format cityscapes
 """
 
-import mask2former.compat  # noqa: F401, I001  (before anything that imports mmdet)
 import json
 from pathlib import Path
 
 from mmengine.evaluator import Evaluator
 from mmengine.registry import init_default_scope
 
+import mask2former.compat  # noqa: F401, I001  (before anything that imports mmdet)
 from mask2former.apis.cli import config_parser, load_config, run_tool
-from mask2former.datasets import DataError, dataset_metainfo
+from mask2former.datasets import dataset_metainfo
+from mask2former.errors import DataError
 from mask2former.evaluation.cityscapes_submission import write_cityscapes_submission
 from mask2former.evaluation.dumped_results import as_sample, read_results
 from mask2former.evaluation.submission import write_submission

@@ -2,6 +2,7 @@
 
 import argparse
 
+from mask2former.apis.cli import run_tool
 from mask2former.datasets.shapes import generate_shapes
 
 
@@ -23,18 +24,15 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
-    try:
-        generate_shapes(
-            args.out_dir,
-            num_train=args.num_train,
-            num_val=args.num_val,
-            size=(args.size[0], args.size[-1]),
-            seed=args.seed,
-            num_workers=args.num_workers,
-        )
-    except (ValueError, FileExistsError) as error:
-        raise SystemExit(f'Error: {error}') from None
+    generate_shapes(
+        args.out_dir,
+        num_train=args.num_train,
+        num_val=args.num_val,
+        size=(args.size[0], args.size[-1]),
+        seed=args.seed,
+        num_workers=args.num_workers,
+    )
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

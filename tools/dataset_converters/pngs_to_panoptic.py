@@ -28,7 +28,7 @@ from mask2former.conversion.own_cli import add_layout_flags, make_samples
 from mask2former.conversion.own_files import find_images
 from mask2former.conversion.own_layout import write_layout
 from mask2former.conversion.png_folders import Meaning, PngSource, find_masks, find_png, read_scene
-from mask2former.datasets import DataError
+from mask2former.errors import DataError
 
 
 def main() -> None:

@@ -1,18 +1,19 @@
 """Convert a checkpoint between formats:
 python tools/model_converters/convert.py SRC DST --to {mask2former,transformers,detectron2,mmdet} [--config C]"""
 
-import mask2former.compat  # noqa: F401, I001  (before anything that imports mmdet)
 import argparse
 from pathlib import Path
 
 from mmengine.config import Config
 
+import mask2former.compat  # noqa: F401, I001  (before anything that imports mmdet)
 from mask2former.apis.cli import run_tool
 from mask2former.checkpoints.formats import FORMATS, Checkpoint, read_checkpoint
-from mask2former.checkpoints.loading import CheckpointError, check_fit
+from mask2former.checkpoints.loading import check_fit
 from mask2former.checkpoints.names import find_checkpoint
 from mask2former.checkpoints.writing import write_checkpoint
 from mask2former.datasets.metainfo import dataset_metainfo
+from mask2former.errors import CheckpointError, MissingFileError
 from mask2former.registry import MODELS
 
 
@@ -67,7 +68,7 @@ def main() -> None:
     checkpoint = read_checkpoint(source, ignore_unknown=args.ignore_unknown)
     if args.config is not None:
         if not Path(args.config).is_file():
-            raise FileNotFoundError(f"There is no config '{args.config}': see configs/ for those that there are.")
+            raise MissingFileError(f"There is no config '{args.config}': see configs/ for those that there are.")
         apply_config(checkpoint, Config.fromfile(args.config), str(source))
     print(write_checkpoint(checkpoint, args.target, args.to))
     print(f'Written to {args.target}.')

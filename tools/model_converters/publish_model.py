@@ -4,7 +4,6 @@ Only the weights and the classes stay. The first eight digits of the SHA-256 of 
 ``name-1a2b3c4d.pth``, which mmengine and torch.hub check when they download it.
 """
 
-import mask2former.compat  # noqa: F401, I001  (before anything that imports mmdet)
 import argparse
 import hashlib
 import os
@@ -13,11 +12,12 @@ from pathlib import Path
 
 import torch
 
+import mask2former.compat  # noqa: F401, I001  (before anything that imports mmdet)
 from mask2former.apis.cli import run_tool
-from mask2former.checkpoints.loading import CheckpointError
 from mask2former.checkpoints.names import find_checkpoint
 from mask2former.checkpoints.schemes import read_any
 from mask2former.checkpoints.writing import KEPT_META, write_safetensors
+from mask2former.errors import CheckpointError
 
 
 def parse_args() -> argparse.Namespace:

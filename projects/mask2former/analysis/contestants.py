@@ -11,6 +11,7 @@ from mmengine.config import Config
 from mmengine.structures import InstanceData, PixelData
 from torch import Tensor, nn
 
+from mask2former.errors import ConfigError
 from mask2former.registry import MODELS, OPTIM_WRAPPER_CONSTRUCTORS
 
 from .peers import build_peer, freeze_norms
@@ -45,7 +46,7 @@ def build_model(cfg: Config, metainfo: dict, num_queries: int | None, outputs: S
         cfg.head.num_queries = num_queries
     unknown = set(outputs) - set(cfg.postprocessors)
     if unknown:
-        raise ValueError(f'The config has no output {sorted(unknown)}: use some of {sorted(cfg.postprocessors)}.')
+        raise ConfigError(f'The config has no output {sorted(unknown)}: use some of {sorted(cfg.postprocessors)}.')
     for name in set(cfg.postprocessors) - set(outputs):
         cfg.postprocessors[name] = None
     return MODELS.build(dict(cfg, metainfo=metainfo))
@@ -120,7 +121,7 @@ def _mmdet_calls(
     model: nn.Module, images: Tensor, samples: list[DetDataSample], isthing: Sequence[bool], outputs: Sequence[str]
 ) -> tuple[Callable, ...]:
     if 'semantic' in outputs:
-        raise ValueError("mmdet's Mask2Former has no semantic output: use --outputs panoptic instance.")
+        raise ConfigError("mmdet's Mask2Former has no semantic output: use --outputs panoptic instance.")
     model.panoptic_fusion_head.test_cfg.update(panoptic_on='panoptic' in outputs, instance_on='instance' in outputs)
     samples = [_mmdet_sample(sample, isthing, images.device) for sample in samples]
 

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from mask2former.checkpoints.mmdet_keys import MMDET
 from mask2former.checkpoints.transformers_keys import TRANSFORMERS
+from mask2former.errors import ConfigError
 from mask2former.registry import MODELS
 
 PEERS = ('mmdet', 'transformers')
@@ -33,7 +34,7 @@ def load_weights(name: str, peer: nn.Module, weights: dict[str, Tensor]) -> None
     missing, unexpected = peer.load_state_dict(weights, strict=False)
     missing = [key for key in missing if key != 'criterion.empty_weight' and 'swin.layernorm' not in key]
     if missing or unexpected:
-        raise ValueError(f"transformers' model lacks weights {missing} and does not know {unexpected}.")
+        raise ConfigError(f"transformers' model lacks weights {missing} and does not know {unexpected}.")
 
 
 def build_peer(name: str, cfg: Config, isthing: list[bool], num_queries: int) -> nn.Module:
@@ -46,12 +47,12 @@ def build_peer(name: str, cfg: Config, isthing: list[bool], num_queries: int) ->
         num_queries (int): Q.
 
     Raises:
-        ValueError: If there is no such peer, or it has no such backbone.
+        ConfigError: If there is no such peer, or it has no such backbone.
     """
     if name not in PEERS:
-        raise ValueError(f"There is no peer '{name}' to compare with: use {' or '.join(PEERS)}.")
+        raise ConfigError(f"There is no peer '{name}' to compare with: use {' or '.join(PEERS)}.")
     if cfg.backbone.type not in ('FrozenBNResNet', 'SwinTransformer'):
-        raise ValueError(f"The peers have no backbone '{cfg.backbone.type}': compare a config with a ResNet or Swin.")
+        raise ConfigError(f"The peers have no backbone '{cfg.backbone.type}': compare a config with a ResNet or Swin.")
     build = _build_mmdet if name == 'mmdet' else _build_transformers
     return build(cfg, isthing, num_queries).eval()
 

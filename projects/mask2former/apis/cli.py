@@ -4,7 +4,6 @@ import argparse
 import gc
 import os
 import sys
-import traceback
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,13 +12,9 @@ from mmengine.config import Config, DictAction
 from mmengine.registry import RUNNERS as MMENGINE_RUNNERS
 from mmengine.runner import Runner
 
-from mask2former.checkpoints.loading import CheckpointError
 from mask2former.checkpoints.names import find_config
-from mask2former.datasets.errors import DataError
-from mask2former.models.criterion import NonFiniteError
+from mask2former.errors import user_sentence
 from mask2former.registry import RUNNERS
-
-PACKAGE = Path(__file__).resolve().parents[1]
 
 
 def run_tool(main: Callable[[], None]) -> None:
@@ -30,9 +25,10 @@ def run_tool(main: Callable[[], None]) -> None:
     except KeyboardInterrupt:
         sys.exit('Interrupted.')
     except Exception as error:
-        if not _is_explained(error):
+        sentence = user_sentence(error)
+        if sentence is None:
             raise
-        sys.exit(f'Error: {_sentence(error)}')
+        sys.exit(f'Error: {sentence}')
 
 
 def leave_distributed() -> None:
@@ -45,22 +41,6 @@ def leave_distributed() -> None:
         gc.collect()  # a model in a cycle of references would keep its group, and the threads, alive
         torch.distributed.barrier()
         torch.distributed.destroy_process_group()
-
-
-def _is_explained(error: Exception) -> bool:
-    """Whether the message is meant for the user: by its type, or because a ``raise`` of this package made it."""
-    if isinstance(error, (FileNotFoundError, CheckpointError, DataError, NonFiniteError)):
-        return True
-    origin = traceback.extract_tb(error.__traceback__)[-1]
-    return PACKAGE in Path(origin.filename).resolve().parents and (origin.line or '').startswith('raise ')
-
-
-def _sentence(error: Exception) -> str:
-    message = str(error)
-    if message.startswith('Caught ') and ' in DataLoader worker process ' in message:
-        # torch puts the worker's traceback here; its last line is `module.Type: message`.
-        message = message.rstrip().splitlines()[-1].partition(': ')[2]
-    return message
 
 
 def config_parser(description: str) -> argparse.ArgumentParser:
@@ -90,7 +70,7 @@ def load_config(args: argparse.Namespace) -> Config:
     """The config that the command line names, with its changes; in its place the name of a published model may stand.
 
     Raises:
-        FileNotFoundError: If there is no such config.
+        MissingFileError: If there is no such config.
     """
     cfg = Config.fromfile(find_config(args.config))
     if args.cfg_options is not None:

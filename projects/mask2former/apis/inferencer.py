@@ -22,11 +22,12 @@ from mmengine.registry import DefaultScope
 from torch import nn
 from torch.nn.modules.utils import consume_prefix_in_state_dict_if_present
 
-from mask2former.checkpoints.loading import CheckpointError, check_fit
+from mask2former.checkpoints.loading import check_fit
 from mask2former.checkpoints.names import find_config
 from mask2former.checkpoints.schemes import read_any
 from mask2former.datasets.metainfo import dataset_metainfo
 from mask2former.datasets.transforms import LoadInstanceSegments, LoadPanopticGroundTruth, LoadPanopticSegments
+from mask2former.errors import CheckpointError, ConfigError, MissingFileError
 from mask2former.registry import MODELS, TRANSFORMS
 from mask2former.visualization import SegLocalVisualizer
 
@@ -60,9 +61,9 @@ def init_model(
         ``cfg``.
 
     Raises:
-        FileNotFoundError: If there is no such config or checkpoint.
+        MissingFileError: If there is no such config or checkpoint.
         CheckpointError: If the checkpoint cannot be read or does not fit the config.
-        ValueError: If nothing says the classes, or if there is no such device.
+        ConfigError: If nothing says the classes, or if there is no such device.
     """
     device = _find_device(device)
     config, name = _read_config(config)
@@ -95,7 +96,7 @@ class SegInferencer:
         dataset_meta (dict): ``classes``, ``isthing``, ``palette`` and ``category_ids`` of the model.
 
     Raises:
-        ValueError: If an option is wrong, or if the config has no test pipeline; also what :func:`init_model` raises.
+        ConfigError: If an option is wrong, or if the config has no test pipeline; also what :func:`init_model` raises.
     """
 
     def __init__(
@@ -109,9 +110,9 @@ class SegInferencer:
         tta: bool = False,
     ) -> None:
         if not 0 <= score_thr <= 1:
-            raise ValueError(f'score_thr must lie in 0 .. 1, but is {score_thr}.')
+            raise ConfigError(f'score_thr must lie in 0 .. 1, but is {score_thr}.')
         if batch_size < 1:
-            raise ValueError(f'batch_size must be 1 or more, but is {batch_size}.')
+            raise ConfigError(f'batch_size must be 1 or more, but is {batch_size}.')
         self.model = init_model(config, checkpoint, device)
         self.score_thr = score_thr
         self.batch_size = batch_size
@@ -139,8 +140,8 @@ class SegInferencer:
             for the next one, so that any number of images fits into memory.
 
         Raises:
-            FileNotFoundError: If there is no such file.
-            ValueError: If a file or an array is no such image, or if a folder has none.
+            MissingFileError: If there is no such file.
+            ConfigError: If a file or an array is no such image, or if a folder has none.
         """
         if isinstance(inputs, (str, os.PathLike)):
             return self.stream(list_images(inputs)) if os.path.isdir(inputs) else list(self.stream([inputs]))
@@ -167,7 +168,7 @@ class SegInferencer:
         for transform in self.transforms:
             results = transform(results)
             if results is None:
-                raise ValueError(
+                raise ConfigError(
                     f"The test pipeline's {type(transform).__name__} refused an image by returning None; "
                     'a test pipeline must keep every image.'
                 )
@@ -177,10 +178,10 @@ class SegInferencer:
         if not isinstance(image, np.ndarray):
             path = os.fspath(image)
             if '://' not in path and not os.path.isfile(path):
-                raise FileNotFoundError(f"There is no image '{path}'.")
+                raise MissingFileError(f"There is no image '{path}'.")
             return self.load(dict(img_path=path))
         if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
-            raise ValueError(
+            raise ConfigError(
                 f'An image must be an array (H, W, 3) uint8 in the order BGR, but it is {image.dtype} of '
                 f'shape {image.shape}; cv2.cvtColor converts grey and RGB.'
             )
@@ -200,15 +201,15 @@ def list_images(folder: str | os.PathLike) -> list[str]:
     """Paths of the images in a folder (not in folders within it), in the order of their names.
 
     Raises:
-        FileNotFoundError: If there is no such folder.
-        ValueError: If there is no image in it.
+        MissingFileError: If there is no such folder.
+        ConfigError: If there is no image in it.
     """
     folder = Path(folder)
     if not folder.is_dir():
-        raise FileNotFoundError(f"There is no folder '{folder}'.")
+        raise MissingFileError(f"There is no folder '{folder}'.")
     paths = [str(path) for path in folder.iterdir() if path.suffix.lower() in IMG_EXTENSIONS and not path.is_dir()]
     if not paths:
-        raise ValueError(f"The folder '{folder}' has no image ({', '.join(IMG_EXTENSIONS)}) directly in it.")
+        raise ConfigError(f"The folder '{folder}' has no image ({', '.join(IMG_EXTENSIONS)}) directly in it.")
     return sorted(paths)
 
 
@@ -222,12 +223,12 @@ def build_test_pipeline(config: Config) -> tuple[BaseTransform, list[BaseTransfo
         tuple[BaseTransform, list[BaseTransform]]: The one that reads the image, and those after it.
 
     Raises:
-        ValueError: If the config has no test pipeline or it reads no image.
+        ConfigError: If the config has no test pipeline or it reads no image.
     """
     try:
         pipeline = get_test_pipeline_cfg(config)
     except (AttributeError, RuntimeError):
-        raise ValueError(
+        raise ConfigError(
             'The config has no test_dataloader whose dataset has a pipeline, so it is unknown how to '
             'prepare images; add one (it needs no existing files).'
         ) from None
@@ -239,7 +240,7 @@ def build_test_pipeline(config: Config) -> tuple[BaseTransform, list[BaseTransfo
             for view in transform.subroutines:
                 view.transforms = _without_annotations(view.transforms)
     if not kept or not isinstance(kept[0], LoadImageFromFile):
-        raise ValueError(
+        raise ConfigError(
             "The config's test pipeline must begin with dict(type='LoadImage'), but begins with "
             f'{type(kept[0]).__name__ if kept else "nothing"}.'
         )
@@ -263,9 +264,9 @@ def _find_device(device: str | torch.device | None) -> torch.device:
     try:
         found = torch.device(get_device() if device is None else device)
     except RuntimeError:
-        raise ValueError(f"There is no device '{device}'; write 'cpu', 'cuda' or 'cuda:0'.") from None
+        raise ConfigError(f"There is no device '{device}'; write 'cpu', 'cuda' or 'cuda:0'.") from None
     if found.type == 'cuda' and (found.index or 0) >= torch.cuda.device_count():
-        raise ValueError(
+        raise ConfigError(
             f"Device '{found}' was asked for, but torch sees {torch.cuda.device_count()} GPUs; "
             "write 'cpu', or install a torch with CUDA."
         )
@@ -305,7 +306,7 @@ def _find_metainfo(meta: Mapping, config: Config, name: str, checkpoint: str | o
         return dict(of_config)
     says = 'there is no checkpoint' if checkpoint is None else f"the checkpoint '{checkpoint}' does not say them"
     why = reasons[0] if reasons else 'It has no dataloader.'
-    raise ValueError(f'The classes are unknown: {says}, and neither does {name} without its data. {why}')
+    raise ConfigError(f'The classes are unknown: {says}, and neither does {name} without its data. {why}')
 
 
 def _load_weights(model: nn.Module, weights: dict, checkpoint: str | os.PathLike) -> None:

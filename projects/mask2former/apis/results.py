@@ -10,6 +10,7 @@ from PIL import Image
 from pycocotools import mask as coco_mask
 
 from mask2former.datasets.transforms.id_map import id_colours
+from mask2former.errors import ConfigError
 from mask2former.rle import as_rle, json_rle
 
 
@@ -78,10 +79,10 @@ def write_id_map(sample: DetDataSample, path: str | os.PathLike) -> None:
     """Write the panoptic map as COCO's PNG: a pixel's segment is R + 256 G + 65536 B, 0 is void.
 
     Raises:
-        ValueError: If the result has no panoptic map.
+        ConfigError: If the result has no panoptic map.
     """
     if 'pred_panoptic_seg' not in sample:
-        raise ValueError("The result has no panoptic map: give the config's model.postprocessors a PanopticFusion.")
+        raise ConfigError("The result has no panoptic map: give the config's model.postprocessors a PanopticFusion.")
     id_map = sample.pred_panoptic_seg.id_map[0].cpu().numpy()  # (H, W)
     Image.fromarray(id_colours(id_map)).save(path)
 

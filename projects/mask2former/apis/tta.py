@@ -2,6 +2,8 @@
 
 from mmengine.config import Config
 
+from mask2former.errors import ConfigError
+
 # Sizes of the views relative to the test size, of which the first is the one that matching starts from. For semantic
 # results they are the reference implementation's.
 SEMANTIC_SCALES = (1.0, 0.5, 0.75, 1.25, 1.5, 1.75)
@@ -16,12 +18,12 @@ def use_tta(cfg: Config) -> None:
     alone at 0.5, 0.75, 1, 1.25, 1.5 and 1.75 times the test size.
 
     Raises:
-        ValueError: If the config has no test pipeline, or if views must be made of one that packs nothing.
+        ConfigError: If the config has no test pipeline, or if views must be made of one that packs nothing.
     """
     dataset = (cfg.get('test_dataloader') or {}).get('dataset', {})
     while 'pipeline' not in dataset:
         if 'dataset' not in dataset:
-            raise ValueError(
+            raise ConfigError(
                 "Test-time augmentation: the config's test_dataloader has no dataset with a pipeline; add "
                 'one, or test without augmentation.'
             )
@@ -43,12 +45,12 @@ def make_tta_pipeline(pipeline: list[dict], scales: tuple[float, ...]) -> list[d
         list[dict]: What loads, once; then the other transforms, once for each view.
 
     Raises:
-        ValueError: If nothing but loading is in the pipeline.
+        ConfigError: If nothing but loading is in the pipeline.
     """
     loading = [transform for transform in pipeline if transform['type'].startswith('Load')]
     rest = [transform for transform in pipeline if not transform['type'].startswith('Load')]
     if not rest:
-        raise ValueError(
+        raise ConfigError(
             'Test-time augmentation: the test pipeline has no transform that packs the image, so no views '
             'can be made of it; write a tta_pipeline in the config.'
         )

@@ -8,7 +8,8 @@ from math import isqrt
 import torch
 from torch import Tensor
 
-from .loading import CheckpointError
+from mask2former.errors import CheckpointError
+
 from .swin_order import relative_position_index
 
 POINTS = 4  # of a head in a level

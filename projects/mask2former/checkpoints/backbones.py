@@ -16,12 +16,13 @@ from mmengine.runner import CheckpointLoader
 from mmengine.runner import checkpoint as mmengine_checkpoint
 from torch import Tensor, nn
 
+from mask2former.errors import CheckpointError
+
 from .architecture import COUNTER, INDEX, backbone_shapes, fill_computed, infer_backbone
 from .detectron2_keys import RESNET as DETECTRON2_RESNET
 from .detectron2_keys import SWIN as OFFICIAL_SWIN
 from .formats import convert_raw, recognise
 from .key_map import KeyMap, rename
-from .loading import CheckpointError
 from .names import HUB, find_checkpoint
 from .reading import WEIGHTS, RawCheckpoint, read_raw
 
@@ -112,7 +113,7 @@ def read_backbone(address: str | Path) -> tuple[dict[str, Tensor], BackboneRepor
         tuple[dict[str, Tensor], BackboneReport]: Names without a prefix, and what became of every weight.
 
     Raises:
-        FileNotFoundError: If there is none.
+        MissingFileError: If there is none.
         CheckpointError: If it is no backbone that is known here, is damaged or incomplete, or could run code.
     """
     raw = _read(str(address))
@@ -160,7 +161,7 @@ def load_backbone(module: nn.Module, address: str | Path) -> BackboneReport:
         BackboneReport: What is loaded, left out and missing.
 
     Raises:
-        FileNotFoundError: If there is none.
+        MissingFileError: If there is none.
         CheckpointError: If it does not fit; then nothing is loaded.
     """
     state, report = read_backbone(address)

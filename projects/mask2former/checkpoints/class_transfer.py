@@ -8,7 +8,9 @@ from mmengine.hooks import Hook
 from mmengine.runner import BaseLoop, Runner
 from torch import Tensor, nn
 
-from .loading import CLASS_LAYER, CheckpointError
+from mask2former.errors import CheckpointError
+
+from .loading import CLASS_LAYER
 
 CLASSIFIER = (CLASS_LAYER, CLASS_LAYER.replace('weight', 'bias'))  # (K + 1, C), (K + 1,)
 

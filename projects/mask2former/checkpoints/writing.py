@@ -11,9 +11,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from mask2former.errors import CheckpointError, MissingPackageError
+
 from .architecture import Architecture
 from .formats import NO_OBJECT_WEIGHT, Checkpoint, Report, to_format
-from .loading import CheckpointError
 from .reading import META
 
 KEPT_META = ('dataset_meta', 'no_object_weight', 'class_weights')
@@ -68,7 +69,7 @@ def write_safetensors(state: Mapping[str, Tensor], path: Path, meta: Mapping | N
     try:
         from safetensors.torch import save_file
     except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(f"'{path}' is written with safetensors: pip install safetensors.") from error
+        raise MissingPackageError(f"'{path}' is written with safetensors: pip install safetensors.") from error
     state = _own_storages(state)
     metadata = dict(format='pt') | ({} if meta is None else {META: json.dumps(meta)})
     _replace(path, lambda part: save_file(state, part, metadata=metadata))

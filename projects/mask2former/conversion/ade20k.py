@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from mask2former.datasets.coco_files import instances_of, segments_of, write_id_map, write_json
-from mask2former.datasets.errors import DataError
 from mask2former.datasets.metainfo import known_metainfo
+from mask2former.errors import DataError
 
 from .parallel import convert_all, finish
 from .trees import check_shape, image_header, need, read_array, stems
@@ -37,7 +37,7 @@ def convert_ade20k(root: str | Path, splits: Sequence[str], tasks: Sequence[str]
         list[Path]: The JSON files.
 
     Raises:
-        FileNotFoundError: If a folder or a file is absent.
+        MissingFileError: If a folder or a file is absent.
         DataError: If a file is broken, has another size than its image or a value without a meaning.
     """
     root, written = Path(root), []

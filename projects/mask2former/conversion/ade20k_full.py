@@ -11,7 +11,7 @@ from PIL import Image
 
 from mask2former.datasets import metainfo
 from mask2former.datasets.coco_files import write_image
-from mask2former.datasets.errors import DataError
+from mask2former.errors import DataError, MissingFileError
 
 from .parallel import convert_all, finish
 from .trees import check_shape, image_header, link_or_copy, need, read_array
@@ -36,7 +36,7 @@ def convert_ade20k_full(root: str | Path, splits: Sequence[str], num_workers: in
         list[Path]: The folders of label files.
 
     Raises:
-        FileNotFoundError: If a folder or a file is absent.
+        MissingFileError: If a folder or a file is absent.
         DataError: If a file is broken, or two images have one name.
     """
     root, written = Path(root), []
@@ -48,7 +48,7 @@ def convert_ade20k_full(root: str | Path, splits: Sequence[str], num_workers: in
                 raise DataError(f"'{path}' and '{items[path.stem]}' have the same name; unpack the release anew.")
             items[path.stem] = str(path)
         if not items:
-            raise FileNotFoundError(f"'{folder}' has no image; unpack the release completely.")
+            raise MissingFileError(f"'{folder}' has no image; unpack the release completely.")
         out = root / 'annotations_detectron2' / split
         journal = root / f'annotations_detectron2_{split}.journal'
         convert_all(

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from mask2former.datasets.coco_files import write_bytes, write_json
-from mask2former.datasets.errors import DataError
+from mask2former.errors import DataError, MissingFileError
 
 from .parallel import convert_all, finish
 from .trees import need, read_array
@@ -32,7 +32,7 @@ def convert_cityscapes(root: str | Path, splits: Sequence[str], num_workers: int
         list[Path]: The JSON files.
 
     Raises:
-        FileNotFoundError: If a folder or a file is absent.
+        MissingFileError: If a folder or a file is absent.
         DataError: If cityscapesscripts is not installed, a file is broken or has an id that Cityscapes does not know.
     """
     _load_script()
@@ -41,7 +41,7 @@ def convert_cityscapes(root: str | Path, splits: Sequence[str], num_workers: int
         folder = need(root / split, 'unpack gtFine_trainvaltest.zip of https://www.cityscapes-dataset.com there')
         paths = sorted(folder.glob(f'*/[!.]*{SUFFIX}'))
         if not paths:
-            raise FileNotFoundError(f"'{folder}' has no CITY/*{SUFFIX}; unpack gtFine_trainvaltest.zip completely.")
+            raise MissingFileError(f"'{folder}' has no CITY/*{SUFFIX}; unpack gtFine_trainvaltest.zip completely.")
         path = root / f'cityscapes_panoptic_{split}.json'
         journal = path.with_suffix('.journal')
         items = {file.name.removesuffix(SUFFIX): str(file) for file in paths}

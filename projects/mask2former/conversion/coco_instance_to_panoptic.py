@@ -7,9 +7,9 @@ from typing import Any
 
 from pycocotools import mask as mask_utils
 
-from mask2former.datasets.errors import DataError
 from mask2former.datasets.metainfo import read_json
 from mask2former.datasets.transforms.instance_segments import encode
+from mask2former.errors import DataError
 
 from .own_files import check_mask_size, image_size
 from .scene import Layer, Scene, smaller_on_top
@@ -38,7 +38,7 @@ def read_file(ann_file: str | Path, images: str | Path) -> tuple[list[dict], dic
         tuple: ``categories``, and a source for each image id.
 
     Raises:
-        FileNotFoundError: If there is no such file.
+        MissingFileError: If there is no such file.
         DataError: If it is no instance file, or an entry is wrong.
     """
     content = read_json(str(ann_file))
@@ -100,7 +100,7 @@ def read_scene(source: CocoSource, meaning: CocoMeaning) -> Scene:
     mostly the one in front.
 
     Raises:
-        FileNotFoundError: If the image is absent.
+        MissingFileError: If the image is absent.
         DataError: If it cannot be decoded, or it or an RLE has another size than the JSON file says.
     """
     size = image_size(source.image)

@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 
 from mask2former.datasets.coco_files import write_image, write_json
-from mask2former.datasets.errors import DataError
 from mask2former.datasets.metainfo import read_json
 from mask2former.datasets.transforms.id_map import read_id_map, relabel
+from mask2former.errors import DataError
 
 from .parallel import convert_all, finish
 from .trees import need
@@ -32,7 +32,7 @@ def convert_coco_semantic(json_path: str | Path, png_dir: str | Path, out: str |
         list[Path]: The folder and the JSON file.
 
     Raises:
-        FileNotFoundError: If the JSON file, the folder or a PNG file is absent.
+        MissingFileError: If the JSON file, the folder or a PNG file is absent.
         DataError: If a PNG file is broken or has an id that its ``segments_info`` lacks, or a category is unknown.
     """
     content = read_json(str(json_path))

@@ -8,8 +8,8 @@ import numpy as np
 from scipy.io import loadmat
 
 from mask2former.datasets.coco_files import write_image
-from mask2former.datasets.errors import DataError
 from mask2former.datasets.metainfo import known_metainfo
+from mask2former.errors import DataError
 
 from .parallel import convert_all, finish
 from .trees import check_shape, image_header, link_or_copy, need
@@ -37,7 +37,7 @@ def convert_coco_stuff10k(root: str | Path, splits: Sequence[str], num_workers: 
         list[Path]: The folders of PNG files.
 
     Raises:
-        FileNotFoundError: If a folder or a file is absent.
+        MissingFileError: If a folder or a file is absent.
         DataError: If a file is broken, has another size than its image or a value without a meaning; or if it is of
             v1.0 and h5py, which reads that, is not installed.
     """

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from mask2former.datasets.errors import DataError
+from mask2former.errors import DataError
 
 
 def need_space(folder: str | Path, count: int, what: str) -> None:

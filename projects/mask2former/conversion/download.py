@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from mask2former.datasets.errors import DataError
+from mask2former.errors import DataError
 
 from .disk import need_space, readable
 from .releases import RemoteFile

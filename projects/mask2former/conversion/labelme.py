@@ -14,7 +14,7 @@ from pathlib import Path, PureWindowsPath
 import numpy as np
 from PIL import Image, ImageDraw
 
-from mask2former.datasets.errors import DataError
+from mask2former.errors import DataError, MissingFileError
 
 from .own_files import check_mask_size, image_size
 from .scene import Layer, Scene, encode, smaller_on_top
@@ -42,12 +42,12 @@ def find_annotations(folder: str | Path) -> list[Path]:
     """List the JSON files below a folder, in order.
 
     Raises:
-        FileNotFoundError: If there is no such folder.
+        MissingFileError: If there is no such folder.
         DataError: If it has no JSON file.
     """
     folder = Path(folder)
     if not folder.is_dir():
-        raise FileNotFoundError(f"The folder '{folder}' does not exist; give the folder of LabelMe's JSON files.")
+        raise MissingFileError(f"The folder '{folder}' does not exist; give the folder of LabelMe's JSON files.")
     paths = sorted(path for path in folder.rglob('*.json') if not path.name.startswith('.'))
     if not paths:
         raise DataError(f"The folder '{folder}' has no JSON file; give the folder of LabelMe's JSON files.")
@@ -82,7 +82,7 @@ def find_image(path: Path, content: Mapping, images: str | Path | None) -> Label
     """Find the image of a JSON file: where ``imagePath`` says, else in ``images`` or beside the file.
 
     Raises:
-        FileNotFoundError: If it is nowhere, not even in the JSON file.
+        MissingFileError: If it is nowhere, not even in the JSON file.
     """
     named = Path(PureWindowsPath(content['imagePath']).as_posix())  # with slashes, whatever system wrote it
     places = [
@@ -94,7 +94,7 @@ def find_image(path: Path, content: Mapping, images: str | Path | None) -> Label
         if place.is_file():
             return LabelMeSource(path, place)
     if not content.get('imageData'):
-        raise FileNotFoundError(
+        raise MissingFileError(
             f"The image '{places[0]}' of '{path}' does not exist; add it, or say by --images where the images are."
         )
     return LabelMeSource(path, None)
@@ -225,12 +225,12 @@ def label_classes(
         void (Sequence[str]): Labels that are no class.
 
     Raises:
-        FileNotFoundError: If there is no such text file.
+        MissingFileError: If there is no such text file.
         DataError: If a label of ``stuff`` is not there.
     """
     if labels:
         if not Path(labels).is_file():
-            raise FileNotFoundError(f"The file of labels '{labels}' does not exist; correct --labels.")
+            raise MissingFileError(f"The file of labels '{labels}' does not exist; correct --labels.")
         lines = (line.strip() for line in Path(labels).read_text(encoding='utf-8').splitlines())
         names = list(dict.fromkeys(line for line in lines if line and line != '_background_' and line not in void))
     else:

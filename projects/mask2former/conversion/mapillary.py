@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from mask2former.datasets.coco_files import segments_of, write_id_map, write_json
-from mask2former.datasets.errors import DataError
 from mask2former.datasets.metainfo import known_metainfo, read_json
+from mask2former.errors import DataError, MissingFileError
 
 from .parallel import convert_all, finish
 from .trees import check_shape, image_header, need, read_array, stems
@@ -34,7 +34,7 @@ def prepare_mapillary(root: str | Path, splits: Sequence[str], num_workers: int)
         list[str]: A line on each split.
 
     Raises:
-        FileNotFoundError: If a folder or a file is absent.
+        MissingFileError: If a folder or a file is absent.
         DataError: If the labels are not those of v1.2, or a file is broken.
     """
     root, lines = Path(root), []
@@ -79,7 +79,7 @@ def _check(folder: Path, kind: str, names: list[str]) -> None:
     """Raise ``FileNotFoundError`` where an image has no PNG file of this kind."""
     absent = sorted(set(names) - set(stems(folder / kind, '.png', 'unpack the release completely')))
     if absent:
-        raise FileNotFoundError(
+        raise MissingFileError(
             f"{len(absent)} of {len(names)} images have no file in '{folder / kind}', the first is "
             f'{absent[0]}.png; unpack the release completely.'
         )

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from mask2former.datasets.errors import DataError
 from mask2former.datasets.metainfo import near_names
+from mask2former.errors import DataError
 
 from .disk import need_space
 from .download import fetch

@@ -5,8 +5,8 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from mask2former.datasets.errors import DataError
 from mask2former.datasets.metainfo import make_palette
+from mask2former.errors import DataError, MissingFileError
 
 
 def parse_classes(words: Sequence[str]) -> list[dict]:
@@ -80,7 +80,7 @@ def _read_classes(path: Path) -> list[dict]:
     try:
         content = json.loads(path.read_text(encoding='utf-8'))
     except FileNotFoundError:
-        raise FileNotFoundError(f"The file of classes '{path}' does not exist; correct --classes.") from None
+        raise MissingFileError(f"The file of classes '{path}' does not exist; correct --classes.") from None
     except ValueError as error:
         raise DataError(f"The file of classes '{path}' is not valid JSON ({error}); correct it.") from None
     if isinstance(content, dict):

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from mask2former.datasets.errors import DataError
+from mask2former.errors import DataError
 
 from .own_files import assign_splits, output_names
 from .own_layout import Sample

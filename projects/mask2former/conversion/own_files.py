@@ -10,7 +10,7 @@ from PIL import Image
 from PIL.ExifTags import Base
 
 from mask2former.datasets.coco_files import write_bytes
-from mask2former.datasets.errors import DataError
+from mask2former.errors import DataError, MissingFileError
 
 from .trees import link_or_copy
 
@@ -25,12 +25,12 @@ def find_images(folder: str | Path, suffix: str | None = None) -> list[Path]:
         suffix (str, optional): What the names end with, instead of a known suffix.
 
     Raises:
-        FileNotFoundError: If there is no such folder.
+        MissingFileError: If there is no such folder.
         DataError: If it has no image.
     """
     folder, endings = Path(folder), (suffix,) if suffix else SUFFIXES
     if not folder.is_dir():
-        raise FileNotFoundError(f"The folder '{folder}' does not exist; give the folder of the images.")
+        raise MissingFileError(f"The folder '{folder}' does not exist; give the folder of the images.")
     files = (Path(place) / name for place, _, names in os.walk(folder, followlinks=True) for name in names)
     images = sorted(
         path
@@ -81,7 +81,7 @@ def assign_splits(
         list[str]: `train` or `val` for each.
 
     Raises:
-        FileNotFoundError: If there is no such text file.
+        MissingFileError: If there is no such text file.
         DataError: If it names an unknown image, or one image shall be split.
     """
     if split:
@@ -99,7 +99,7 @@ def assign_splits(
 
 def _read_names(path: Path, names: Sequence[str]) -> list[str]:
     if not path.is_file():
-        raise FileNotFoundError(f"The list '{path}' does not exist; correct --val-list.")
+        raise MissingFileError(f"The list '{path}' does not exist; correct --val-list.")
     known = {key: name for name in names for key in (Path(name).stem, Path(name).with_suffix('').as_posix(), name)}
     lines = [line.strip() for line in path.read_text(encoding='utf-8').splitlines()]
     unknown = [line for line in lines if line and line not in known]
@@ -114,7 +114,7 @@ def image_size(path: Path) -> tuple[int, int]:
     """``(H, W)`` of an image as training reads it: turned as its EXIF tag says. The whole file is decoded.
 
     Raises:
-        FileNotFoundError: If there is no such file.
+        MissingFileError: If there is no such file.
         DataError: If it cannot be decoded.
     """
     try:
@@ -123,7 +123,7 @@ def image_size(path: Path) -> tuple[int, int]:
             width, height = image.size
             turned = image.getexif().get(Base.Orientation, 1) >= 5  # shown with its sides exchanged
     except FileNotFoundError:
-        raise FileNotFoundError(f"The image '{path}' does not exist; add it, or remove its annotation.") from None
+        raise MissingFileError(f"The image '{path}' does not exist; add it, or remove its annotation.") from None
     except Exception as error:  # the decoders raise what they like
         raise DataError(f"The image '{path}' cannot be decoded ({error}); replace it.") from error
     return (width, height) if turned else (height, width)

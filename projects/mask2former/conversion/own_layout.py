@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from mask2former.datasets.coco_files import write_id_map, write_json
-from mask2former.datasets.errors import DataError
+from mask2former.errors import DataError
 
 from .own_files import place_image
 from .parallel import convert_all, finish
@@ -69,7 +69,7 @@ def write_layout(
         str: What was written, for people.
 
     Raises:
-        FileNotFoundError: If a file is absent.
+        MissingFileError: If a file is absent.
         DataError: If a file is not as it must be; the message names it.
     """
     out = Path(out)

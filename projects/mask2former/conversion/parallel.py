@@ -10,7 +10,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from mask2former.datasets.errors import DataError
+from mask2former.errors import DataError
 
 
 def convert_all(

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from mask2former.datasets.errors import DataError
 from mask2former.datasets.transforms.semantic_segments import read_class_ids
+from mask2former.errors import DataError, MissingFileError
 
 from .own_files import check_mask_size, image_size
 from .scene import Layer, Scene, encode, smaller_on_top
@@ -46,13 +46,13 @@ def find_png(folder: str | Path, image: Path, root: Path, img_suffix: str | None
     """The PNG of an image: its name with the other suffix, in the same folder below the root or directly in it.
 
     Raises:
-        FileNotFoundError: If there is none.
+        MissingFileError: If there is none.
     """
     below = image.relative_to(root).with_name(_stem(image, img_suffix) + png_suffix)
     for path in (Path(folder) / below, Path(folder) / below.name):
         if path.is_file():
             return path
-    raise FileNotFoundError(
+    raise MissingFileError(
         f"The image '{image}' has no '{Path(folder) / below}'; add it, give --png-suffix, or remove the image."
     )
 
@@ -61,14 +61,14 @@ def find_masks(folder: str | Path, image: Path, root: Path, img_suffix: str | No
     """The binary PNG files of an image: STEM/*.png or STEM/masks/*.png, in order.
 
     Raises:
-        FileNotFoundError: If there is no such folder; an empty one says that the image has no instance.
+        MissingFileError: If there is no such folder; an empty one says that the image has no instance.
     """
     folder, stem = Path(folder), _stem(image, img_suffix)
     below = folder / image.relative_to(root).with_name(stem)
     for place in (below / 'masks', below, folder / stem / 'masks', folder / stem):
         if place.is_dir():
             return tuple(sorted(place.glob('*.png')))
-    raise FileNotFoundError(
+    raise MissingFileError(
         f"The image '{image}' has no folder '{below}' of masks; add it (empty, if the image shows "
         'no thing) or remove the image.'
     )
@@ -80,7 +80,7 @@ def read_scene(source: PngSource, meaning: Meaning) -> Scene:
     Pixels of a thing class that no instance has are void.
 
     Raises:
-        FileNotFoundError: If a file is absent.
+        MissingFileError: If a file is absent.
         DataError: If a file cannot be read, has not the image's size, or holds a value without a meaning.
     """
     size = image_size(source.image)

@@ -8,18 +8,18 @@ import numpy as np
 from PIL import Image
 from PIL.ExifTags import Base
 
-from mask2former.datasets.errors import DataError
+from mask2former.errors import DataError, MissingFileError
 
 
 def need(path: str | Path, mend: str) -> Path:
     """The path, if there is something.
 
     Raises:
-        FileNotFoundError: If not; ``mend`` ends its message.
+        MissingFileError: If not; ``mend`` ends its message.
     """
     path = Path(path)
     if not path.exists():
-        raise FileNotFoundError(f"'{path}' does not exist; {mend}.")
+        raise MissingFileError(f"'{path}' does not exist; {mend}.")
     return path
 
 
@@ -27,12 +27,12 @@ def stems(folder: str | Path, suffix: str, mend: str) -> list[str]:
     """The sorted names, without the suffix, of a folder's files that end with it; hidden files are left out.
 
     Raises:
-        FileNotFoundError: If the folder is absent or has none; ``mend`` ends the message.
+        MissingFileError: If the folder is absent or has none; ``mend`` ends the message.
     """
     names = [path.name for path in need(folder, mend).iterdir()]
     found = sorted(name.removesuffix(suffix) for name in names if name.endswith(suffix) and name[0] != '.')
     if not found:
-        raise FileNotFoundError(f"'{folder}' has no file that ends with '{suffix}'; {mend}.")
+        raise MissingFileError(f"'{folder}' has no file that ends with '{suffix}'; {mend}.")
     return found
 
 
@@ -44,7 +44,7 @@ def read_array(path: str | Path, channels: int) -> np.ndarray:
         channels (int): 1 for ``(H, W)``; 3 for ``(H, W, 3)`` RGB.
 
     Raises:
-        FileNotFoundError: If there is no such file.
+        MissingFileError: If there is no such file.
         DataError: If it cannot be read or has other channels.
     """
     need(path, 'unpack the release completely')
@@ -67,7 +67,7 @@ def image_header(path: str | Path) -> tuple[int, int, bool]:
     """Height and width of an image as it is stored, and whether its EXIF tag turns it; the pixels are not read.
 
     Raises:
-        FileNotFoundError: If there is no such file.
+        MissingFileError: If there is no such file.
         DataError: If it is no image.
     """
     need(path, 'unpack the release completely')

@@ -12,7 +12,7 @@ from typing import BinaryIO
 
 from tqdm import tqdm
 
-from mask2former.datasets.errors import DataError
+from mask2former.errors import DataError
 
 from .disk import need_space
 

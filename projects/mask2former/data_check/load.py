@@ -7,8 +7,8 @@ from mmengine.config import Config
 from mmengine.dataset import BaseDataset
 
 from mask2former.datasets.coco_json import CocoJson
-from mask2former.datasets.errors import DataError
 from mask2former.datasets.semantic_png import SemanticPngFormat
+from mask2former.errors import DataError
 from mask2former.registry import DATASETS
 
 from .source import Source
@@ -24,7 +24,7 @@ def read_split(split: str, dataset: BaseDataset, refusal: DataError | None = Non
 
     Raises:
         DataError: It is a data set of another kind, or its annotation file is no JSON object.
-        FileNotFoundError: The annotation file or a folder is absent.
+        MissingFileError: The annotation file or a folder is absent.
     """
     if isinstance(dataset, CocoJson):
         return read_coco(split, dataset, refusal)

@@ -9,6 +9,7 @@ from PIL import Image
 from pycocotools import mask as mask_utils
 
 from mask2former.datasets.transforms.id_map import id_colours
+from mask2former.errors import ConfigError
 
 from .inspect_instances import to_rle
 from .inspect_panoptic import read_ids
@@ -57,7 +58,7 @@ def write_clean_copy(split: SplitReport, folder: str | Path) -> tuple[dict[str, 
         ``data_prefix.seg``), and how many images it has.
 
     Raises:
-        ValueError: The copy would overwrite the file that was checked.
+        ConfigError: The copy would overwrite the file that was checked.
     """
     source, folder = split.source, Path(folder).absolute()
     dropped = {problem.image for problem in split.problems if problem.kind in DROPS_IMAGE}
@@ -69,7 +70,7 @@ def write_clean_copy(split: SplitReport, folder: str | Path) -> tuple[dict[str, 
     path = folder / (Path(source.ann_file).name or f'{source.name}.txt')
     maps = folder / f'{path.stem}_maps'
     if source.ann_file and path.resolve() == Path(source.ann_file).resolve():
-        raise ValueError(f"'{path}' is the file that was checked: give another folder for the clean copy.")
+        raise ConfigError(f"'{path}' is the file that was checked: give another folder for the clean copy.")
     folder.mkdir(parents=True, exist_ok=True)
     settings = dict(ann_file=str(path))
     if source.form != 'instance':

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from mask2former.datasets.coco_json import CocoJson
-from mask2former.datasets.errors import DataError
 from mask2former.datasets.metainfo import read_json
+from mask2former.errors import DataError
 
 from .boxes import check_box
 from .categories import explain_refusal, read_rows
@@ -23,7 +23,7 @@ def read_coco(split: str, dataset: CocoJson, refusal: DataError | None = None) -
         refusal (DataError, optional): Why the data set could be built with a stand-in for its metainfo only.
 
     Raises:
-        FileNotFoundError: The annotation file is absent.
+        MissingFileError: The annotation file is absent.
         DataError: It is no JSON object.
     """
     raw = read_json(dataset.ann_file)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from mask2former.datasets.metainfo import read_json
 from mask2former.datasets.semantic_png import SemanticPngFormat, files_below
+from mask2former.errors import MissingFileError
 
 from .source import Entry, Source
 
@@ -14,7 +15,7 @@ def read_semantic(split: str, dataset: SemanticPngFormat) -> Source:
     """Read the split of a data set that was built with ``lazy_init=True``.
 
     Raises:
-        FileNotFoundError: A folder or the annotation file is absent.
+        MissingFileError: A folder or the annotation file is absent.
         DataError: The annotation file is malformed.
     """
     info, folders = dataset.metainfo, dict(dataset.data_prefix)
@@ -38,7 +39,7 @@ def read_semantic(split: str, dataset: SemanticPngFormat) -> Source:
             source.add('file listed twice', stem, f'{count} images are called {stem}: only the last is used')
     maps = set(files_below(folders['seg'])) if os.path.isdir(folders['seg']) else None
     if maps is None and not dataset.test_mode:
-        raise FileNotFoundError(f"Folder '{folders['seg']}' does not exist; check data_root and data_prefix['seg'].")
+        raise MissingFileError(f"Folder '{folders['seg']}' does not exist; check data_root and data_prefix['seg'].")
     for stem, end in dict(images).items():
         entry = Entry(dict(id=stem, file_name=stem + end), str(Path(folders['img']) / (stem + end)))
         if maps is not None:

@@ -6,7 +6,6 @@ from .cityscapes import CityscapesPanoptic, CityscapesSemantic
 from .coco_instance import CocoInstance, CocoInstanceFormat
 from .coco_panoptic import CocoPanoptic, CocoPanopticFormat
 from .coco_stuff import CocoStuff10k
-from .errors import DataError
 from .lvis import LVISInstance
 from .mapillary import MapillaryPanoptic, MapillarySemantic
 from .metainfo import dataset_metainfo, make_palette
@@ -24,7 +23,6 @@ __all__ = [
     'CocoPanoptic',
     'CocoPanopticFormat',
     'CocoStuff10k',
-    'DataError',
     'LVISInstance',
     'MapillaryPanoptic',
     'MapillarySemantic',

@@ -1,9 +1,9 @@
 """Instance data sets in COCO's format: one JSON file with polygons or run-length codes."""
 
+from mask2former.errors import DataError
 from mask2former.registry import DATASETS
 
 from .coco_json import CocoJson
-from .errors import DataError
 from .metainfo import known_metainfo
 
 

@@ -5,7 +5,8 @@ from collections.abc import Callable, Mapping, Sequence
 from mmengine.dataset import BaseDataset
 from mmengine.fileio import join_path
 
-from .errors import DataError
+from mask2former.errors import DataError
+
 from .metainfo import check_keys, read_json, resolve_metainfo
 
 
@@ -28,7 +29,7 @@ class CocoJson(BaseDataset):
         max_refetch (int): How often to try another image where the pipeline returns None.
 
     Raises:
-        FileNotFoundError: If the annotation file is absent.
+        MissingFileError: If the annotation file is absent.
         DataError: If the file or an argument is wrong.
     """
 

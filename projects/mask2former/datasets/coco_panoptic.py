@@ -2,10 +2,10 @@
 
 from mmengine.fileio import join_path
 
+from mask2former.errors import DataError
 from mask2former.registry import DATASETS
 
 from .coco_json import CocoJson
-from .errors import DataError
 from .metainfo import known_metainfo
 
 

@@ -15,9 +15,8 @@ import numpy as np
 from mmengine.dataset import BaseDataset
 from mmengine.utils import is_abs
 
+from mask2former.errors import DataError, MissingFileError
 from mask2former.registry import DATASETS
-
-from .errors import DataError
 
 KEYS = ('classes', 'isthing', 'palette', 'category_ids')
 
@@ -75,11 +74,11 @@ def read_json(path: str) -> dict:
     """Read an annotation file.
 
     Raises:
-        FileNotFoundError: If there is no such file.
+        MissingFileError: If there is no such file.
         DataError: If it is not a JSON object.
     """
     if not os.path.isfile(path):
-        raise FileNotFoundError(f"Annotation file '{path}' does not exist; check data_root and ann_file.")
+        raise MissingFileError(f"Annotation file '{path}' does not exist; check data_root and ann_file.")
     with open(path, encoding='utf-8') as file:
         try:
             content = json.load(file)
@@ -148,7 +147,7 @@ def resolve_metainfo(
         dict: ``KEYS``, each of length K, and whatever else ``given`` and ``defaults`` hold.
 
     Raises:
-        FileNotFoundError: If the annotation file is needed and absent.
+        MissingFileError: If the annotation file is needed and absent.
         DataError: If a class is unknown, a length differs, or nothing says what is a thing.
     """
     given = BaseDataset._load_metainfo(given)
@@ -200,7 +199,7 @@ def dataset_metainfo(cfg: Mapping) -> dict:
         dict: ``classes``, ``isthing``, ``palette``, ``category_ids``.
 
     Raises:
-        FileNotFoundError: If the annotation file is needed and absent.
+        MissingFileError: If the annotation file is needed and absent.
         DataError: If the type is unknown, joined data sets differ in their classes, or something is not said.
     """
     if 'datasets' in cfg:

@@ -8,9 +8,9 @@ import numpy as np
 from mmengine.dataset import BaseDataset
 from mmengine.fileio import join_path
 
+from mask2former.errors import DataError, MissingFileError
 from mask2former.registry import DATASETS
 
-from .errors import DataError
 from .metainfo import check_keys, label_map_metainfo, near_names, read_json, resolve_metainfo
 
 IGNORED, UNKNOWN = -1, -2
@@ -48,7 +48,7 @@ class SemanticPngFormat(BaseDataset):
         max_refetch (int): How often to try another image where the pipeline returns None.
 
     Raises:
-        FileNotFoundError: If a file or folder is absent.
+        MissingFileError: If a file or folder is absent.
         DataError: If an argument is wrong or an image has no PNG.
     """
 
@@ -101,7 +101,7 @@ class SemanticPngFormat(BaseDataset):
         """List the images and their PNG files.
 
         Raises:
-            FileNotFoundError: If the folder of the images is absent.
+            MissingFileError: If the folder of the images is absent.
             DataError: If there is no image, or an image has no PNG.
         """
         img_dir, seg_dir = self.data_prefix['img'], self.data_prefix['seg']
@@ -113,7 +113,7 @@ class SemanticPngFormat(BaseDataset):
             )
         with_seg = os.path.isdir(seg_dir)
         if not with_seg and not self.test_mode:
-            raise FileNotFoundError(f"Folder '{seg_dir}' does not exist; check data_root and data_prefix['seg'].")
+            raise MissingFileError(f"Folder '{seg_dir}' does not exist; check data_root and data_prefix['seg'].")
         known = set(files_below(seg_dir)) if with_seg else set()
         items = []
         for stem, suffix in stems.items():
@@ -139,14 +139,14 @@ class SemanticPngFormat(BaseDataset):
         elif os.path.isfile(self.ann_file):
             names = Path(self.ann_file).read_text(encoding='utf-8').split('\n')
         else:
-            raise FileNotFoundError(f"Annotation file '{self.ann_file}' does not exist; check data_root and ann_file.")
+            raise MissingFileError(f"Annotation file '{self.ann_file}' does not exist; check data_root and ann_file.")
         for name in filter(None, map(str.strip, names)):
             suffix = next((suffix for suffix in self.img_suffix if name.endswith(suffix)), '')
             yield (name.removesuffix(suffix), suffix) if suffix else (name, self.img_suffix[0])
 
     def _found(self, folder: str) -> Iterator[tuple[str, str]]:
         if not os.path.isdir(folder):
-            raise FileNotFoundError(f"Folder '{folder}' does not exist; check data_root and data_prefix['img'].")
+            raise MissingFileError(f"Folder '{folder}' does not exist; check data_root and data_prefix['img'].")
         for name in sorted(files_below(folder)):
             for suffix in self.img_suffix:
                 if name.endswith(suffix):

@@ -11,6 +11,7 @@ import numpy as np
 from pycocotools import mask as mask_utils
 from tqdm import tqdm
 
+from mask2former.errors import ConfigError
 from mask2former.rle import json_rle
 
 from .coco_files import write_id_map, write_image, write_json
@@ -55,8 +56,8 @@ def generate_shapes(
         bool: whether anything was written.
 
     Raises:
-        ValueError: an argument is out of its range.
-        FileExistsError: `out_dir` holds a `shapes` data set with other parameters.
+        ConfigError: an argument is out of its range.
+        ConfigError: `out_dir` holds a `shapes` data set with other parameters.
     """
     counts = dict(zip(SPLITS, (num_train, num_val)))
     _check(counts, size, seed, num_workers)
@@ -65,7 +66,7 @@ def generate_shapes(
     found = _read_stamp(out_dir / _STAMP)
     if found:
         if found != stamp:
-            raise FileExistsError(
+            raise ConfigError(
                 f'{out_dir} holds a shapes data set with other parameters ({found} instead of '
                 f'{stamp}); choose another folder, or delete this one.'
             )
@@ -82,13 +83,13 @@ def generate_shapes(
 def _check(counts: dict[str, int], size: tuple[int, int], seed: int, num_workers: int) -> None:
     for split, count in counts.items():
         if count < 0:
-            raise ValueError(f'num_{split} is {count}, but it must be 0 or more.')
+            raise ConfigError(f'num_{split} is {count}, but it must be 0 or more.')
     if len(size) != 2 or min(size) < MIN_SIDE:
-        raise ValueError(f'size is {tuple(size)}, but it must be (height, width) of at least {MIN_SIDE} pixels each.')
+        raise ConfigError(f'size is {tuple(size)}, but it must be (height, width) of at least {MIN_SIDE} pixels each.')
     if seed < 0:
-        raise ValueError(f'seed is {seed}, but it must be 0 or more.')
+        raise ConfigError(f'seed is {seed}, but it must be 0 or more.')
     if num_workers < 1:
-        raise ValueError(f'num_workers is {num_workers}, but it must be 1 or more.')
+        raise ConfigError(f'num_workers is {num_workers}, but it must be 1 or more.')
 
 
 def _read_stamp(path: Path) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from torch import nn
 from torch.utils.data import BatchSampler, DataLoader
 
 from mask2former.allocator import keep_freed_memory
+from mask2former.errors import ConfigError
 from mask2former.registry import LOOPS
 
 
@@ -45,7 +46,7 @@ class SegIterTrainLoop(IterBasedTrainLoop):
         # which images come first.
         super(IterBasedTrainLoop, self).__init__(runner, dataloader)
         if max_iters != int(max_iters) or max_iters < 1:
-            raise ValueError(f'max_iters must be a whole number of iterations from 1 on, not {max_iters}')
+            raise ConfigError(f'max_iters must be a whole number of iterations from 1 on, not {max_iters}')
         self._max_iters = int(max_iters)
         self._max_epochs = 1
         self._epoch = 0

@@ -3,6 +3,7 @@
 from mmengine.optim import OptimWrapper
 from torch import nn
 
+from mask2former.errors import ConfigError
 from mask2former.registry import OPTIM_WRAPPER_CONSTRUCTORS, OPTIM_WRAPPERS, OPTIMIZERS
 
 NO_DECAY_MODULES = (nn.modules.batchnorm._NormBase, nn.GroupNorm, nn.LayerNorm, nn.Embedding)
@@ -23,7 +24,7 @@ class SegOptimWrapperConstructor:
         paramwise_cfg = dict(paramwise_cfg or {})
         self.backbone_lr_mult = paramwise_cfg.pop('backbone_lr_mult', 0.1)
         if paramwise_cfg:
-            raise ValueError(f'paramwise_cfg knows only backbone_lr_mult, not {sorted(paramwise_cfg)}')
+            raise ConfigError(f'paramwise_cfg knows only backbone_lr_mult, not {sorted(paramwise_cfg)}')
         self.optim_wrapper_cfg = dict(optim_wrapper_cfg)
 
     def __call__(self, model: nn.Module) -> OptimWrapper:

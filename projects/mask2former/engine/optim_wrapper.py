@@ -10,7 +10,7 @@ from mmengine.optim import OptimWrapper
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from mask2former.models.criterion import NonFiniteError
+from mask2former.errors import ConfigError, NonFiniteError
 from mask2former.registry import OPTIM_WRAPPERS
 
 
@@ -35,10 +35,10 @@ class SegOptimWrapper(OptimWrapper):
         max_skipped: int = 20,
     ) -> None:
         if clip_grad is not None and 'max_norm' not in clip_grad:
-            raise ValueError(f'clip_grad needs max_norm, e.g. dict(max_norm=0.01), not {dict(clip_grad)}')
+            raise ConfigError(f'clip_grad needs max_norm, e.g. dict(max_norm=0.01), not {dict(clip_grad)}')
         super().__init__(optimizer, accumulative_counts, clip_grad)
         if amp_dtype not in (None, 'bfloat16', 'float16'):
-            raise ValueError(f"amp_dtype must be 'bfloat16', 'float16' or None, not '{amp_dtype}'")
+            raise ConfigError(f"amp_dtype must be 'bfloat16', 'float16' or None, not '{amp_dtype}'")
         self.amp_dtype = amp_dtype
         self.max_skipped = max_skipped
         self.skipped = 0

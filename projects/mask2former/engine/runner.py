@@ -11,9 +11,10 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from mask2former.checkpoints.class_transfer import OtherClassesHook
-from mask2former.checkpoints.loading import CheckpointError, check_fit, explain_unreadable
+from mask2former.checkpoints.loading import check_fit, explain_unreadable
 from mask2former.checkpoints.schemes import loadable
 from mask2former.datasets.metainfo import dataset_metainfo
+from mask2former.errors import CheckpointError, ConfigError, MissingFileError
 from mask2former.registry import RUNNERS
 
 from .checkpoint_hook import SegCheckpointHook
@@ -34,7 +35,7 @@ class SegRunner(Runner):
         """Set up multi-processing and the distributed environment; without CUDA the processes talk over gloo."""
         if self.distributed and not is_distributed() and not torch.cuda.is_available():
             if self.launcher != 'pytorch':
-                raise RuntimeError(f"Without CUDA the launcher must be 'pytorch', not '{self.launcher}'.")
+                raise ConfigError(f"Without CUDA the launcher must be 'pytorch', not '{self.launcher}'.")
             torch.distributed.init_process_group(backend='gloo')
         super().setup_env(env_cfg)
 
@@ -67,7 +68,7 @@ class SegRunner(Runner):
                 return dataset_metainfo(dataloader['dataset'])
             except FileNotFoundError as error:
                 reasons.append(str(error))
-        raise FileNotFoundError(
+        raise MissingFileError(
             'No data set of the config can be read, so the classes are unknown: '
             + (' '.join(reasons) or 'it has no dataloader at all.')
         )
@@ -85,7 +86,7 @@ class SegRunner(Runner):
             detail = (
                 f"'{differing[0]}' stands where the model has '{differing[1]}'" if differing else 'the counts differ'
             )
-            raise ValueError(
+            raise ConfigError(
                 f'The data set {getattr(dataloader.dataset, "ann_file", dataloader.dataset)} has {len(classes)} '
                 f'classes, the model {len(expected)}, and {detail}: train, val and test must share one list of classes '
                 '(set metainfo=dict(classes=[...]) in each dataset).'

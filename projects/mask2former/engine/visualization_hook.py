@@ -11,6 +11,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from mmengine.visualization import Visualizer
 
+from mask2former.errors import ConfigError
 from mask2former.registry import HOOKS
 
 
@@ -48,7 +49,7 @@ class SegVisualizationHook(Hook):
         backend_args: dict | None = None,
     ) -> None:
         if interval < 1:
-            raise ValueError(f'interval must be 1 or more, but is {interval}.')
+            raise ConfigError(f'interval must be 1 or more, but is {interval}.')
         self.draw = draw
         self.interval = interval
         self.score_thr = score_thr
@@ -68,7 +69,7 @@ class SegVisualizationHook(Hook):
     def before_run(self, runner: Runner) -> None:
         """Refuse a visualizer that would draw nothing."""
         if self.draw and type(runner.visualizer).add_datasample is Visualizer.add_datasample:
-            raise TypeError(
+            raise ConfigError(
                 f'SegVisualizationHook draws with the visualizer, but {type(runner.visualizer).__name__} draws no '
                 "samples: write visualizer=dict(type='SegLocalVisualizer') in the config."
             )

@@ -11,6 +11,7 @@ import numpy as np
 from mmengine.evaluator import BaseMetric
 from pycocotools import mask as mask_utils
 
+from mask2former.errors import ConfigError, DataError, MissingFileError, MissingPackageError
 from mask2former.registry import METRICS
 from mask2former.rle import as_rle, decode_mask
 
@@ -52,7 +53,7 @@ class CityscapesInstanceAP(BaseMetric):
     ) -> None:
         super().__init__(collect_device=collect_device, prefix=prefix)
         if gt_dir is not None and not Path(gt_dir).is_dir():
-            raise FileNotFoundError(f"The folder '{gt_dir}' is not there: mend CityscapesInstanceAP's gt_dir.")
+            raise MissingFileError(f"The folder '{gt_dir}' is not there: mend CityscapesInstanceAP's gt_dir.")
         self.gt_dir = gt_dir
         self.classwise = classwise
         self.official = official_evaluation()
@@ -66,12 +67,12 @@ class CityscapesInstanceAP(BaseMetric):
         """Count, for each image, the pixels that instances and detections share: ``(frame, matches)``.
 
         Raises:
-            FileNotFoundError: There is no ``instanceIds`` PNG.
-            ValueError: A sample lacks its prediction, or the sizes differ.
+            MissingFileError: There is no ``instanceIds`` PNG.
+            DataError: A sample lacks its prediction, or the sizes differ.
         """
         classes = require_meta(self.dataset_meta, 'classes')
         if not set(classes) & set(self.label_ids):
-            raise ValueError(
+            raise ConfigError(
                 'No class of the data set is one of '
                 f"Cityscapes' instance classes, {', '.join(self.label_ids)}: mend the metainfo's classes."
             )
@@ -128,11 +129,11 @@ class CityscapesInstanceAP(BaseMetric):
         """Let cityscapesscripts evaluate the counts of all images.
 
         Raises:
-            ValueError: An image was processed twice.
+            DataError: An image was processed twice.
         """
         matches = dict(results)
         if len(matches) < len(results):
-            raise ValueError('CityscapesInstanceAP got an image twice: use a sampler that shows each image once.')
+            raise DataError('CityscapesInstanceAP got an image twice: use a sampler that shows each image once.')
         scores = self.official.evaluateMatches(matches, self.official_args)  # (1, 8 classes, 10 thresholds)
         if np.isnan(scores).all():
             return dict(AP=-1.0, AP50=-1.0)
@@ -150,17 +151,17 @@ def read_instance_ids(path: str) -> np.ndarray:
     """Read an ``instanceIds`` PNG: ``(H, W)`` int64, below 1000 a label id, from there on ``1000 * label id + number``.
 
     Raises:
-        FileNotFoundError: There is no such file.
-        ValueError: It is no image of one channel.
+        MissingFileError: There is no such file.
+        DataError: It is no image of one channel.
     """
     if not Path(path).is_file():
-        raise FileNotFoundError(
+        raise MissingFileError(
             f"Cityscapes' ground truth '{path}' is not there: unpack gtFine beside leftImg8bit, or "
             'mend the gt_dir of CityscapesInstanceAP.'
         )
     ids = cv2.imdecode(np.fromfile(path, dtype=np.uint8), cv2.IMREAD_UNCHANGED)
     if ids is None or ids.ndim != 2:
-        raise ValueError(f"'{path}' is no PNG of one channel: get it anew from gtFine.")
+        raise DataError(f"'{path}' is no PNG of one channel: get it anew from gtFine.")
     return ids.astype(np.int64)
 
 
@@ -168,12 +169,12 @@ def official_evaluation() -> ModuleType:
     """Return cityscapesscripts' module.
 
     Raises:
-        ModuleNotFoundError: It is not installed.
+        MissingPackageError: It is not installed.
     """
     try:
         from cityscapesscripts.evaluation import evalInstanceLevelSemanticLabeling
     except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(
+        raise MissingPackageError(
             f'CityscapesInstanceAP needs the package cityscapesscripts ({error}): '
             'pip install --no-deps cityscapesscripts pyquaternion'
         ) from error

@@ -3,6 +3,8 @@
 import re
 from pathlib import Path
 
+from mask2former.errors import DataError
+
 _FRAME = re.compile(r'[^_]+_\d{6}_\d{6}(?=_|$)')
 
 
@@ -10,11 +12,11 @@ def frame_of(img_path: str | Path) -> str:
     """``'frankfurt_000000_000294'`` of ``'.../frankfurt_000000_000294_leftImg8bit.png'``.
 
     Raises:
-        ValueError: The file's name is of another form.
+        DataError: The file's name is of another form.
     """
     found = _FRAME.match(Path(img_path).stem)
     if found is None:
-        raise ValueError(
+        raise DataError(
             f"'{img_path}' is not named as Cityscapes' images are, city_123456_123456_leftImg8bit.png: "
             'give the images their official names.'
         )
@@ -29,13 +31,13 @@ def instance_ids_path(img_path: str, gt_dir: str | None = None) -> str:
         gt_dir (str, optional): Folder ``gtFine/{split}``; by default it is found from ``img_path``.
 
     Raises:
-        ValueError: The image is named otherwise, or lies elsewhere and no ``gt_dir`` is given.
+        DataError: The image is named otherwise, or lies elsewhere and no ``gt_dir`` is given.
     """
     frame = frame_of(img_path)
     if gt_dir is None:
         parts = list(Path(img_path).parent.parts)
         if 'leftImg8bit' not in parts:
-            raise ValueError(
+            raise DataError(
                 f"'{img_path}' lies in no folder 'leftImg8bit', so its ground truth in 'gtFine' cannot be "
                 'found: use the official folders, or give CityscapesInstanceAP a gt_dir.'
             )

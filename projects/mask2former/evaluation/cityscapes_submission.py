@@ -34,7 +34,7 @@ def write_cityscapes_submission(
         Path: The zip file.
 
     Raises:
-        ValueError: The results lack this task's predictions, or an image is not named as Cityscapes' are.
+        DataError: The results lack this task's predictions, or an image is not named as Cityscapes' are.
     """
     require_predictions(results, task)
     path = Path(folder) / f'cityscapes_{task}_{split}_{name}.zip'

@@ -14,6 +14,8 @@ from pycocotools import mask as mask_utils
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
+from mask2former.errors import ConfigError, MissingFileError, MissingPackageError
+
 # Of faster-coco-eval: the same rules in C++, with equal results.
 FAST, PLAIN = 'faster-coco-eval', 'pycocotools'
 _NO_MASK = mask_utils.encode(np.zeros((1, 1), dtype=np.uint8, order='F'))
@@ -27,16 +29,16 @@ def choose_backend(backend: str, kinds: Sequence[str]) -> str:
         kinds (Sequence[str]): ``'segm'``, ``'bbox'``, ``'boundary'``; only the fast one knows the last.
 
     Raises:
-        ValueError: There is no such evaluator, or it does not know a kind.
-        ModuleNotFoundError: faster-coco-eval is needed and not installed.
+        ConfigError: There is no such evaluator, or it does not know a kind.
+        MissingPackageError: faster-coco-eval is needed and not installed.
     """
     if backend not in ('auto', FAST, PLAIN):
-        raise ValueError(f"InstanceAP's backend is {backend!r}: give 'auto', '{FAST}' or '{PLAIN}'.")
+        raise ConfigError(f"InstanceAP's backend is {backend!r}: give 'auto', '{FAST}' or '{PLAIN}'.")
     if backend == PLAIN and 'boundary' in kinds:
-        raise ValueError(f"'{PLAIN}' does not know the metric 'boundary': give InstanceAP backend='{FAST}'.")
+        raise ConfigError(f"'{PLAIN}' does not know the metric 'boundary': give InstanceAP backend='{FAST}'.")
     installed = importlib.util.find_spec('faster_coco_eval') is not None
     if not installed and (backend == FAST or 'boundary' in kinds):
-        raise ModuleNotFoundError(f'InstanceAP needs the package {FAST} for this: pip install --no-deps {FAST}')
+        raise MissingPackageError(f'InstanceAP needs the package {FAST} for this: pip install --no-deps {FAST}')
     if backend == 'auto':
         return FAST if installed else PLAIN
     return backend
@@ -49,10 +51,10 @@ def read_coco(ann_file: str) -> COCO:
     is given twice, and nothing else here uses the ids.
 
     Raises:
-        FileNotFoundError: The file is not there.
+        MissingFileError: The file is not there.
     """
     if not Path(ann_file).is_file():
-        raise FileNotFoundError(
+        raise MissingFileError(
             f"The instance annotations '{ann_file}' are not there: mend InstanceAP's ann_file, or "
             'leave it out to take the ground truth from gt_panoptic_seg.'
         )

@@ -8,6 +8,7 @@ import torch
 from mmdet.structures import DetDataSample
 from mmengine.structures import InstanceData, PixelData
 
+from mask2former.errors import DataError, MissingFileError
 from mask2former.rle import decode_mask
 
 # What pickle needs for arrays and bytes; a file that names anything else is not ours and could run code.
@@ -33,18 +34,18 @@ def read_results(path: str | Path) -> list[dict]:
     """Read a file of ``tools/test.py --out``; see :class:`DumpSegResults` for the dicts. Nothing in it is executed.
 
     Raises:
-        FileNotFoundError: The file is not there.
-        ValueError: It is no such file.
+        MissingFileError: The file is not there.
+        DataError: It is no such file.
     """
     if not Path(path).is_file():
-        raise FileNotFoundError(f"The results '{path}' are not there: write them with tools/test.py --out.")
+        raise MissingFileError(f"The results '{path}' are not there: write them with tools/test.py --out.")
     try:
         with open(path, 'rb') as file:
             results = _ArrayUnpickler(file).load()
     except (pickle.UnpicklingError, EOFError, AttributeError, IndexError) as error:
-        raise ValueError(f"'{path}' is no file of tools/test.py --out ({error}): write it anew.") from error
+        raise DataError(f"'{path}' is no file of tools/test.py --out ({error}): write it anew.") from error
     if not isinstance(results, list) or not all(isinstance(r, dict) and 'img_id' in r for r in results):
-        raise ValueError(f"'{path}' holds no list of results with 'img_id': write it with tools/test.py --out.")
+        raise DataError(f"'{path}' holds no list of results with 'img_id': write it with tools/test.py --out.")
     return results
 
 

@@ -9,6 +9,7 @@ from mmengine.logging import print_log
 from pycocotools import mask as mask_utils
 from pycocotools.coco import COCO
 
+from mask2former.errors import ConfigError
 from mask2former.registry import METRICS
 from mask2former.rle import as_rle
 
@@ -62,15 +63,15 @@ class InstanceAP(BaseMetric):
         super().__init__(collect_device=collect_device, prefix=prefix)
         self.kinds = (metric,) if isinstance(metric, str) else tuple(metric)
         if not self.kinds or not set(self.kinds) <= set(KINDS):
-            raise ValueError(f"InstanceAP's metric is {metric!r}: give some of 'segm', 'bbox' and 'boundary'.")
+            raise ConfigError(f"InstanceAP's metric is {metric!r}: give some of 'segm', 'bbox' and 'boundary'.")
         self.backend = choose_backend(backend, self.kinds)
         if max_dets is None:
             max_dets = (300,) if lvis else (1, 10, 100)
         self.max_dets = tuple(sorted(max_dets))
         if not self.max_dets or self.max_dets[0] < 1:
-            raise ValueError(f"InstanceAP's max_dets is {max_dets!r}: give positive integers such as (1, 10, 100).")
+            raise ConfigError(f"InstanceAP's max_dets is {max_dets!r}: give positive integers such as (1, 10, 100).")
         if lvis and (ann_file is None or self.backend != FAST):
-            raise ValueError(
+            raise ConfigError(
                 f"InstanceAP with lvis=True needs the ann_file of LVIS and the package '{FAST}' "
                 f"(the backend is '{self.backend}'): give the one and install the other."
             )
@@ -83,7 +84,7 @@ class InstanceAP(BaseMetric):
         """Keep of each image ``dict(image, detections, annotations)`` in COCO's format.
 
         Raises:
-            ValueError: A sample lacks its prediction or ground truth, or is no image of ``ann_file``, or the sizes
+            ConfigError: A sample lacks its prediction or ground truth, or is no image of ``ann_file``, or the sizes
                 differ.
         """
         category_of = self._category_of_label()
@@ -95,7 +96,7 @@ class InstanceAP(BaseMetric):
             elif image_id in self.truth.imgs:
                 image = self.truth.imgs[image_id]
             else:
-                raise ValueError(
+                raise ConfigError(
                     f'{image_name(sample)} has the img_id {image_id}, which is no image of '
                     f"'{self.ann_file}': give the annotation file of the split that is evaluated."
                 )
@@ -106,11 +107,11 @@ class InstanceAP(BaseMetric):
         """Evaluate the detections of all images.
 
         Raises:
-            ValueError: An image was processed twice.
+            ConfigError: An image was processed twice.
         """
         image_ids = [result['image']['id'] for result in results]
         if len(set(image_ids)) < len(image_ids):
-            raise ValueError(
+            raise ConfigError(
                 'InstanceAP got an image twice: give every image its own img_id, and use a sampler that '
                 'shows each image once.'
             )
@@ -146,7 +147,7 @@ class InstanceAP(BaseMetric):
             id_of_name = {category['name']: category['id'] for category in self.truth.cats.values()}
             mapping = {label: id_of_name[name] for label, name in enumerate(classes) if name in id_of_name}
         if not mapping:
-            raise ValueError(
+            raise ConfigError(
                 f"No category of '{self.ann_file}' is a class of the data set: give the annotation file "
                 "of this data set, or mend the metainfo's category_ids."
             )

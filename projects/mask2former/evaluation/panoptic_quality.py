@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from mmengine.evaluator import BaseMetric
 
+from mask2former.errors import DataError
 from mask2former.registry import METRICS
 
 from .class_table import log_class_table
@@ -43,7 +44,7 @@ class PanopticQuality(BaseMetric):
         """Match the segments of each image and keep its :class:`ClassCounts`.
 
         Raises:
-            ValueError: A sample lacks its ground truth or prediction, or they are malformed or differ in size.
+            DataError: A sample lacks its ground truth or prediction, or they are malformed or differ in size.
         """
         num_classes = len(require_meta(self.dataset_meta, 'classes'))
         for sample in data_samples:
@@ -59,8 +60,8 @@ class PanopticQuality(BaseMetric):
                 counts = match_segments(
                     gt_map, truth['segments_info'], pred_map, prediction['segments_info'], num_classes
                 )
-            except ValueError as error:
-                raise ValueError(f'{image_name(sample)}: {error}') from error
+            except DataError as error:
+                raise DataError(f'{image_name(sample)}: {error}') from error
             # A plain tuple: mmengine rebuilds tuples when it moves results to the CPU, which a NamedTuple breaks.
             self.results.append(tuple(counts))
 

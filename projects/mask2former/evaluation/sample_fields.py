@@ -5,6 +5,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from mask2former.errors import DataError
+
 
 def require_field(sample: dict, field: str, mend: str) -> dict:
     """Return ``sample[field]``.
@@ -15,10 +17,10 @@ def require_field(sample: dict, field: str, mend: str) -> dict:
         mend (str): What the user is to do where the field is missing.
 
     Raises:
-        ValueError: The sample lacks the field.
+        DataError: The sample lacks the field.
     """
     if sample.get(field) is None:
-        raise ValueError(f"The data sample of {image_name(sample)} has no '{field}': {mend}.")
+        raise DataError(f"The data sample of {image_name(sample)} has no '{field}': {mend}.")
     return sample[field]
 
 
@@ -26,10 +28,10 @@ def require_meta(dataset_meta: dict | None, key: str) -> tuple:
     """Return the entry ``key`` of the data set's metainfo.
 
     Raises:
-        ValueError: The metainfo is not there or lacks the entry.
+        DataError: The metainfo is not there or lacks the entry.
     """
     if not dataset_meta or dataset_meta.get(key) is None:
-        raise ValueError(
+        raise DataError(
             f"The metric has no '{key}' of the data set: set metric.dataset_meta to a metainfo with it "
             '(a runner sets it from dataset.metainfo).'
         )
@@ -45,21 +47,21 @@ def plane(element: dict, key: str, sample: dict) -> np.ndarray:
         sample (dict): The data sample, for the message.
 
     Raises:
-        ValueError: The map has another shape.
+        DataError: The map has another shape.
     """
     pixels = element[key]
     pixels = pixels.cpu().numpy() if isinstance(pixels, torch.Tensor) else np.asarray(pixels)
     if pixels.ndim == 3 and pixels.shape[0] == 1:
         pixels = pixels[0]
     if pixels.ndim != 2:
-        raise ValueError(f"'{key}' of {image_name(sample)} has the shape {pixels.shape}, it must be (1, H, W).")
+        raise DataError(f"'{key}' of {image_name(sample)} has the shape {pixels.shape}, it must be (1, H, W).")
     return pixels
 
 
 def check_same_size(prediction: tuple, ground_truth: tuple, sample: dict) -> None:
     """Raise ``ValueError`` where the prediction's ``(H, W)`` is not the ground truth's."""
     if tuple(prediction) != tuple(ground_truth):
-        raise ValueError(
+        raise DataError(
             f'The prediction of {image_name(sample)} is {tuple(prediction)} (H, W) but its ground truth '
             f'{tuple(ground_truth)}: predict at the original size (ori_shape) and load the ground truth '
             'without resizing it.'

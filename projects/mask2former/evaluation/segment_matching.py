@@ -9,6 +9,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from mask2former.errors import DataError
+
 
 class ClassCounts(NamedTuple):
     """Counts of one image for the classes that occur in it; C is the number of them."""
@@ -45,11 +47,11 @@ def match_segments(
         ClassCounts: Only of the classes with a match, a false positive or a miss.
 
     Raises:
-        ValueError: The sizes differ, a label or an id is out of range or given twice, or the predicted map and
+        DataError: The sizes differ, a label or an id is out of range or given twice, or the predicted map and
             ``pred_segments`` do not list the same segments.
     """
     if gt_map.shape != pred_map.shape:
-        raise ValueError(
+        raise DataError(
             f'The predicted map is {pred_map.shape}, the ground truth map {gt_map.shape}: both must '
             'have the same (H, W).'
         )
@@ -63,7 +65,7 @@ def match_segments(
     overlap = np.zeros((num_gt + 2, len(pred_labels) + 1), dtype=np.int64)  # row and column 0: void; last row: unlisted
     for gt_id, pred_id, count in zip((pairs >> 32).tolist(), (pairs & 0xFFFFFFFF).tolist(), pixels.tolist()):
         if pred_id not in pred_cols:
-            raise ValueError(f'The predicted map has the id {pred_id}, which its segments_info does not list.')
+            raise DataError(f'The predicted map has the id {pred_id}, which its segments_info does not list.')
         overlap[gt_rows.get(gt_id, num_gt + 1), pred_cols[pred_id]] += count
 
     gt_area = overlap.sum(axis=1)[1 : num_gt + 1]  # (G,)
@@ -72,7 +74,7 @@ def match_segments(
     shared = overlap[1 : num_gt + 1, 1:]  # (G, N)
     if (pred_area == 0).any():
         empty = pred_segments[int(np.argmin(pred_area))]['id']
-        raise ValueError(f'The predicted segments_info lists the id {empty}, which has no pixel in the map.')
+        raise DataError(f'The predicted segments_info lists the id {empty}, which has no pixel in the map.')
 
     is_crowd = np.array([bool(segment['iscrowd']) for segment in gt_segments], dtype=bool)  # (G,)
     same_class = gt_labels[:, None] == pred_labels[None, :]  # (G, N)
@@ -103,12 +105,12 @@ def _index_segments(segments: Sequence[dict], num_classes: int, side: str) -> tu
     places = {0: 0}
     for place, segment in enumerate(segments, start=1):
         if not 0 < segment['id'] < 2**31 or segment['id'] in places:
-            raise ValueError(
+            raise DataError(
                 f'The {side} segments_info has the id {segment["id"]}: ids must be unique, from 1 to '
                 '2**31 - 1 (0 is void).'
             )
         if not 0 <= segment['label'] < num_classes:
-            raise ValueError(
+            raise DataError(
                 f'The {side} segment {segment["id"]} has the label {segment["label"]}, but the data set '
                 f'has {num_classes} classes.'
             )

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from mmengine.evaluator import BaseMetric
 
+from mask2former.errors import DataError
 from mask2former.registry import METRICS
 
 from .class_table import log_class_table
@@ -55,7 +56,7 @@ class SemanticIoU(BaseMetric):
         With ``boundary`` they are ``(6, K)``: the same of the boundaries' pixels follow.
 
         Raises:
-            ValueError: A sample lacks its ground truth or prediction, the sizes differ, or a label is out of range.
+            DataError: A sample lacks its ground truth or prediction, the sizes differ, or a label is out of range.
         """
         num_classes = len(require_meta(self.dataset_meta, 'classes'))
         for sample in data_samples:
@@ -68,7 +69,7 @@ class SemanticIoU(BaseMetric):
             inner_pred, inner_truth = pred[counted], truth[counted]  # (pixels,) each
             for side, labels in (('predicted', inner_pred), ('ground truth', inner_truth)):
                 if labels.size and not (0 <= labels.min() and labels.max() < num_classes):
-                    raise ValueError(
+                    raise DataError(
                         f'{image_name(sample)}: a {side} label is out of range (they go from '
                         f'{labels.min()} to {labels.max()}), but the data set has {num_classes} classes.'
                     )

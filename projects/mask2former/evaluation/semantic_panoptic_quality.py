@@ -7,6 +7,7 @@ import numpy as np
 from mmengine.evaluator import BaseMetric
 from scipy.ndimage import label as connected_components
 
+from mask2former.errors import ConfigError, DataError
 from mask2former.registry import METRICS
 
 from .panoptic_quality import PanopticQuality
@@ -45,7 +46,7 @@ class SemanticPanopticQuality(BaseMetric):
     ) -> None:
         super().__init__(collect_device=collect_device, prefix=prefix)
         if segments not in WAYS:
-            raise ValueError(f"SemanticPanopticQuality's segments is {segments!r}: give 'classes' or 'components'.")
+            raise ConfigError(f"SemanticPanopticQuality's segments is {segments!r}: give 'classes' or 'components'.")
         self.segments = segments
         self._quality = PanopticQuality(classwise=classwise)
 
@@ -53,7 +54,7 @@ class SemanticPanopticQuality(BaseMetric):
         """Match the segments of each image and keep its counts per class.
 
         Raises:
-            ValueError: A sample lacks its ground truth or prediction, the sizes differ, or a label is out of range.
+            ConfigError: A sample lacks its ground truth or prediction, the sizes differ, or a label is out of range.
         """
         num_classes = len(require_meta(self.dataset_meta, 'classes'))
         is_thing = require_meta(self.dataset_meta, 'isthing')
@@ -79,8 +80,8 @@ class SemanticPanopticQuality(BaseMetric):
             check_same_size(pred.shape, gt_map.shape, sample)
             try:
                 counts = match_segments(gt_map, gt_segments, pred_map, pred_segments, num_classes)
-            except ValueError as error:
-                raise ValueError(f'{image_name(sample)}: {error}') from error
+            except DataError as error:
+                raise ConfigError(f'{image_name(sample)}: {error}') from error
             # A plain tuple: mmengine rebuilds tuples when it moves results to the CPU, which a NamedTuple breaks.
             self.results.append(tuple(counts))
 

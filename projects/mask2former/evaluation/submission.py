@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from mask2former.errors import DataError
 from mask2former.rle import decode_mask, json_rle
 
 METHOD_TASKS = dict(panoptic='panoptic', instance='detections')
@@ -40,7 +41,7 @@ def write_submission(
         Path: The zip file.
 
     Raises:
-        ValueError: The results lack this task's predictions.
+        DataError: The results lack this task's predictions.
     """
     require_predictions(results, task)
     stem = f'{METHOD_TASKS[task]}_{split}_{name}_results'
@@ -79,7 +80,7 @@ def require_predictions(results: Sequence[dict], task: str) -> None:
     """Raise ``ValueError`` where a result lacks the predictions of ``'panoptic'``, ``'instance'`` or ``'semantic'``."""
     for result in results:
         if _KEYS[task] not in result:
-            raise ValueError(
+            raise DataError(
                 f"The result of image {result['img_id']} has no '{_KEYS[task]}': test with the {task} "
                 'postprocessor in the config.'
             )

@@ -8,6 +8,7 @@ from mmengine.logging import MessageHub
 from mmengine.model import BaseModel
 from torch import Tensor
 
+from mask2former.errors import ConfigError
 from mask2former.ops.linear import use_onednn
 from mask2former.registry import MODELS, TASK_UTILS
 
@@ -52,7 +53,7 @@ class Mask2Former(BaseModel):
         init_cfg: dict | None = None,
     ) -> None:
         if metainfo is None:
-            raise ValueError(
+            raise ConfigError(
                 'Mask2Former needs the classes of the data set: build it through SegRunner or '
                 'mask2former.apis, or give metainfo=dict(classes=[...], isthing=[...]).'
             )
@@ -60,7 +61,7 @@ class Mask2Former(BaseModel):
         isthing = tuple(bool(x) for x in metainfo['isthing'])
         num_classes = len(metainfo['classes'])
         if len(isthing) != num_classes:
-            raise ValueError(f'metainfo has {num_classes} classes, but isthing has {len(isthing)} entries')
+            raise ConfigError(f'metainfo has {num_classes} classes, but isthing has {len(isthing)} entries')
         self.classes = tuple(metainfo['classes'])
         self.isthing = isthing
         self.backbone = use_onednn(MODELS.build(backbone))
@@ -74,7 +75,7 @@ class Mask2Former(BaseModel):
         self.sliding_window = None if sliding_window is None else SlidingWindow(**sliding_window)
         wrong = [type(x).__name__ for x in self.postprocessors if not takes_views(x)]
         if self.sliding_window is not None and wrong:
-            raise ValueError(
+            raise ConfigError(
                 f'sliding_window is for semantic results only, not for {", ".join(wrong)}: an object that '
                 'lies in two windows would be two. Set model.postprocessors to dict(panoptic=None, '
                 'instance=None), or leave sliding_window out.'
@@ -101,7 +102,7 @@ class Mask2Former(BaseModel):
             return self.loss(inputs, data_samples)
         if mode == 'predict':
             return self.predict(inputs, data_samples)
-        raise ValueError(f"mode must be 'loss', 'predict' or 'tensor', not '{mode}'")
+        raise ConfigError(f"mode must be 'loss', 'predict' or 'tensor', not '{mode}'")
 
     def extract(self, inputs: Tensor) -> HeadOutput:
         """Backbone, pixel decoder, head."""

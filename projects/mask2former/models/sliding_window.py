@@ -7,6 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from mask2former.errors import ConfigError
+
 from .head import HeadOutput
 from .postprocess import LazyMasks, View
 from .postprocess.axis_resize import covered
@@ -23,11 +25,11 @@ class SlidingWindow:
     def __init__(self, crop_size: tuple[int, int], stride: tuple[int, int]) -> None:
         for name, values in (('crop_size', crop_size), ('stride', stride)):
             if len(values) != 2 or any(value != int(value) or value < 1 for value in values):
-                raise ValueError(
+                raise ConfigError(
                     f'sliding_window: {name} must be two whole numbers from 1 on, (height, width), but is {values}.'
                 )
         if any(step > size for step, size in zip(stride, crop_size)):
-            raise ValueError(
+            raise ConfigError(
                 f'sliding_window: stride {tuple(stride)} is larger than crop_size {tuple(crop_size)}, '
                 'which leaves gaps between the windows; choose a smaller one.'
             )

@@ -8,6 +8,7 @@ from mmdet.structures import DetDataSample
 from mmengine.model import BaseTTAModel
 from torch import nn
 
+from mask2former.errors import ConfigError
 from mask2former.registry import MODELS
 
 from .postprocess import View
@@ -33,7 +34,7 @@ class SegTTAModel(BaseTTAModel):
     def __init__(self, module: dict | nn.Module, min_iou: float = 0.5, data_preprocessor: dict | None = None) -> None:
         super().__init__(module, data_preprocessor)
         if not 0 < min_iou <= 1:
-            raise ValueError(f'SegTTAModel: min_iou must lie above 0 and not above 1, but is {min_iou}.')
+            raise ConfigError(f'SegTTAModel: min_iou must lie above 0 and not above 1, but is {min_iou}.')
         self.min_iou = min_iou
 
     @torch.no_grad()
@@ -48,7 +49,7 @@ class SegTTAModel(BaseTTAModel):
             list[DetDataSample]: The data samples of the first view, with predictions at the images' original sizes.
         """
         if not isinstance(data['inputs'][0], (list, tuple)):
-            raise ValueError(
+            raise ConfigError(
                 'SegTTAModel needs several views of an image: tta_pipeline must end with '
                 "dict(type='TestTimeAug', transforms=[...])."
             )

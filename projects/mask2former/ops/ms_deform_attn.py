@@ -7,6 +7,8 @@ import torch
 from mmengine.logging import print_log
 from torch import Tensor
 
+from mask2former.errors import ConfigError
+
 from .compiled import (
     can_run_deformops,
     can_run_mmcv,
@@ -47,7 +49,7 @@ def ms_deform_attn(
         Tensor: (B, T, C), of ``value``'s type.
 
     Raises:
-        ValueError: If there is no such backend, or it cannot run here, or the shapes do not fit each other.
+        ConfigError: If there is no such backend, or it cannot run here, or the shapes do not fit each other.
     """
     _check_shapes(value, level_shapes, locations, weights)
     if backend == 'auto':
@@ -56,7 +58,7 @@ def ms_deform_attn(
         if backend != 'native' and not torch.compiler.is_compiling():
             _log_choice(backend, value.device.type)
     elif backend not in BACKENDS or not BACKENDS[backend][1](value):
-        raise ValueError(
+        raise ConfigError(
             f"The deformable attention backend '{backend}' cannot run on {value.device.type} here: "
             f"use 'auto' or one of {available_backends(value)}."
         )

@@ -5,6 +5,8 @@ from collections.abc import Iterable, Sequence
 import cv2
 import numpy as np
 
+from mask2former.errors import ConfigError
+
 from .class_table import RGB
 
 BACKGROUND = (32, 32, 36)
@@ -20,10 +22,10 @@ def as_rgb(image: np.ndarray) -> np.ndarray:
         np.ndarray: (H, W, 3) uint8.
 
     Raises:
-        ValueError: If it is no such image.
+        ConfigError: If it is no such image.
     """
     if image.dtype != np.uint8 or image.ndim not in (2, 3) or image.shape[2:] not in ((), (1,), (3,)) or not image.size:
-        raise ValueError(
+        raise ConfigError(
             f'An image to draw on must be uint8 of shape (H, W) or (H, W, 3), but it is {image.dtype} of shape '
             f'{image.shape}; convert it first.'
         )

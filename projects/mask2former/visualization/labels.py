@@ -10,6 +10,8 @@ import matplotlib
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from mask2former.errors import MissingFileError
+
 from .class_table import RGB
 from .draw import BACKGROUND
 
@@ -38,13 +40,13 @@ def load_font(size: int, font_file: str | None = None) -> ImageFont.FreeTypeFont
             Latin, Greek and Cyrillic letters.
 
     Raises:
-        FileNotFoundError: If ``font_file`` is no readable font.
+        MissingFileError: If ``font_file`` is no readable font.
     """
     path = font_file or str(Path(matplotlib.get_data_path(), 'fonts', 'ttf', 'DejaVuSans.ttf'))
     try:
         return ImageFont.truetype(path, size)
     except OSError as error:
-        raise FileNotFoundError(f"The font '{path}' cannot be read: give a TrueType file.") from error
+        raise MissingFileError(f"The font '{path}' cannot be read: give a TrueType file.") from error
 
 
 def _box_size(text: str, font: ImageFont.FreeTypeFont) -> tuple[int, int]:

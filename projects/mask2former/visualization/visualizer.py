@@ -8,6 +8,7 @@ from mmengine.visualization import Visualizer
 from mmengine.visualization.vis_backend import BaseVisBackend
 from PIL.ImageFont import FreeTypeFont
 
+from mask2former.errors import ConfigError
 from mask2former.registry import VISUALIZERS
 from mask2former.rle import decode_mask
 
@@ -55,9 +56,9 @@ class SegLocalVisualizer(Visualizer):
     ) -> None:
         super().__init__(name=name, image=image, vis_backends=vis_backends, save_dir=save_dir)
         if not 0 <= alpha <= 1:
-            raise ValueError(f'alpha must lie in 0 .. 1, but is {alpha}.')
+            raise ConfigError(f'alpha must lie in 0 .. 1, but is {alpha}.')
         if not 0 < panel_sides[0] <= panel_sides[1]:
-            raise ValueError(f'panel_sides must be (smallest, largest), but are {panel_sides}.')
+            raise ConfigError(f'panel_sides must be (smallest, largest), but are {panel_sides}.')
         self.alpha = alpha
         self.panel_sides = tuple(panel_sides)
         self.font_file = font_file
@@ -92,7 +93,7 @@ class SegLocalVisualizer(Visualizer):
             step (int): Step number for the backends.
 
         Raises:
-            ValueError: If the image is no uint8 image or a field has another size than it.
+            ConfigError: If the image is no uint8 image or a field has another size than it.
         """
         drawn = self.draw_datasample(image, data_sample, draw_gt, draw_pred, pred_score_thr)
         if show:
@@ -121,7 +122,7 @@ class SegLocalVisualizer(Visualizer):
         panels = self._collect(data_sample, image.shape[:2], draw_gt, draw_pred, pred_score_thr)
         for title, panel in panels:
             if panel.shape != image.shape[:2]:
-                raise ValueError(
+                raise ConfigError(
                     f"'{title}' is of size {panel.shape}, but the image of size {image.shape[:2]} (height, width): "
                     'draw on the image that the segments belong to.'
                 )

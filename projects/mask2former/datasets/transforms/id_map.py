@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 
-from mask2former.datasets.errors import DataError
+from mask2former.errors import DataError, MissingFileError
 
 
 def read_id_map(path: str) -> np.ndarray:
@@ -13,13 +13,13 @@ def read_id_map(path: str) -> np.ndarray:
         np.ndarray: ``(H, W)`` uint32 ids, 0 is void.
 
     Raises:
-        FileNotFoundError: If there is no such file.
+        MissingFileError: If there is no such file.
         DataError: If it is not an image that can be read.
     """
     try:
         content = np.fromfile(path, dtype=np.uint8)
     except FileNotFoundError:
-        raise FileNotFoundError(
+        raise MissingFileError(
             f"Panoptic PNG '{path}' does not exist; check data_root and data_prefix['seg']."
         ) from None
     bgr = cv2.imdecode(content, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION) if content.size else None

@@ -2,7 +2,7 @@
 
 from mmcv.transforms import LoadImageFromFile
 
-from mask2former.datasets.errors import DataError
+from mask2former.errors import DataError, MissingFileError
 from mask2former.registry import TRANSFORMS
 
 
@@ -17,14 +17,14 @@ class LoadImage(LoadImageFromFile):
         """Read ``results['img_path']``.
 
         Raises:
-            FileNotFoundError: If there is no such file.
+            MissingFileError: If there is no such file.
             DataError: If it is not an image that can be read.
         """
         path = results['img_path']
         try:
             return super().transform(results)
         except FileNotFoundError:
-            raise FileNotFoundError(
+            raise MissingFileError(
                 f"Image file '{path}' does not exist; check data_root and data_prefix['img']."
             ) from None
         except Exception as error:  # the decoders raise what they like

@@ -4,7 +4,7 @@ import numpy as np
 from mmcv.transforms import BaseTransform
 from pycocotools import mask as coco_mask
 
-from mask2former.datasets.errors import DataError
+from mask2former.errors import DataError
 from mask2former.registry import TRANSFORMS
 
 from .id_map import seg_map_dtype

@@ -8,6 +8,7 @@ from mmcv.image import rescale_size
 from mmcv.transforms import BaseTransform
 from mmcv.transforms.utils import cache_randomness
 
+from mask2former.errors import ConfigError
 from mask2former.registry import TRANSFORMS
 
 # How far, in source pixels, the grid of a resized part may lie off that of the whole image.
@@ -46,7 +47,7 @@ class LargeScaleJitter(BaseTransform):
     ) -> None:
         low, high = ratio_range
         if not 0 < low <= high:
-            raise ValueError(f'LargeScaleJitter: ratio_range is {ratio_range}; give (least, largest), both over 0.')
+            raise ConfigError(f'LargeScaleJitter: ratio_range is {ratio_range}; give (least, largest), both over 0.')
         self.crop_size = tuple(crop_size)
         self.scale = tuple(scale or crop_size)
         self.ratio_range = (low, high)

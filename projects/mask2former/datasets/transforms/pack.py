@@ -9,6 +9,7 @@ from mmcv.transforms import BaseTransform
 from mmdet.structures import DetDataSample
 from mmengine.structures import InstanceData, PixelData
 
+from mask2former.errors import ConfigError
 from mask2former.registry import TRANSFORMS
 
 
@@ -41,7 +42,7 @@ class PackSegInputs(BaseTransform):
         min_area: int = 1,
     ) -> None:
         if min_area < 1:
-            raise ValueError(f'PackSegInputs: min_area is {min_area}; give 1 or more, empty masks cannot be learnt.')
+            raise ConfigError(f'PackSegInputs: min_area is {min_area}; give 1 or more, empty masks cannot be learnt.')
         self.meta_keys = tuple(meta_keys)
         self.min_area = min_area
 

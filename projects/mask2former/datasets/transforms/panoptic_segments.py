@@ -5,7 +5,7 @@ import torch
 from mmcv.transforms import BaseTransform
 from mmengine.structures import PixelData
 
-from mask2former.datasets.errors import DataError
+from mask2former.errors import DataError
 from mask2former.registry import TRANSFORMS
 
 from .id_map import read_id_map, relabel, seg_map_dtype
@@ -31,7 +31,7 @@ class LoadPanopticSegments(BaseTransform):
         """Read the segments.
 
         Raises:
-            FileNotFoundError: If the PNG is absent.
+            MissingFileError: If the PNG is absent.
             DataError: If the PNG does not fit the image or its ``segments_info``.
         """
         segments = results['segments_info']
@@ -61,7 +61,7 @@ class LoadPanopticGroundTruth(BaseTransform):
         """Read the ground truth.
 
         Raises:
-            FileNotFoundError: If the PNG is absent.
+            MissingFileError: If the PNG is absent.
             DataError: If the PNG does not fit the image or its ``segments_info``.
         """
         segments = results['segments_info']

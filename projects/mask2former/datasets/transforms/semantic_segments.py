@@ -6,7 +6,7 @@ from mmcv.transforms import BaseTransform
 from mmengine.structures import PixelData
 from PIL import Image
 
-from mask2former.datasets.errors import DataError
+from mask2former.errors import DataError, MissingFileError
 from mask2former.registry import TRANSFORMS
 
 from .id_map import seg_map_dtype
@@ -26,7 +26,7 @@ class LoadSemanticSegments(BaseTransform):
         """Read the segments.
 
         Raises:
-            FileNotFoundError: If the PNG is absent.
+            MissingFileError: If the PNG is absent.
             DataError: If the PNG does not fit the image, or has a value without a meaning.
         """
         values, table = _read(results, results['img'].shape[:2])
@@ -52,7 +52,7 @@ class LoadSemanticGroundTruth(BaseTransform):
         """Read the labels.
 
         Raises:
-            FileNotFoundError: If the PNG is absent.
+            MissingFileError: If the PNG is absent.
             DataError: If the PNG does not fit the image, or has a value without a meaning.
         """
         size = results['ori_shape'][:2]
@@ -69,14 +69,14 @@ def read_class_ids(path: str) -> np.ndarray:
     """Read an image of one channel: ``(H, W)`` uint8, uint16 or int32. Of a palette image, its indices.
 
     Raises:
-        FileNotFoundError: If there is no such file.
+        MissingFileError: If there is no such file.
         DataError: If it is not an image of one channel.
     """
     try:
         with Image.open(path) as image:
             values = np.asarray(image)
     except FileNotFoundError:
-        raise FileNotFoundError(
+        raise MissingFileError(
             f"Class-id PNG '{path}' does not exist; check data_root and data_prefix['seg']."
         ) from None
     except Exception as error:  # the decoders raise what they like

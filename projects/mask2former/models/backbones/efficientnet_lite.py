@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from mask2former.checkpoints import package_scheme  # noqa: F401  (registers the scheme package://)
+from mask2former.errors import CheckpointError, ConfigError
 from mask2former.registry import MODELS
 
 STEM_CHANNELS = 32
@@ -111,7 +112,7 @@ def convert_lite0_keys(state_dict: dict[str, Tensor]) -> dict[str, Tensor]:
         number, _, rest = rest.partition('.')
         part, _, leaf = rest.partition('.')
         if owner != '_blocks' or part not in parts or not number.isdigit() or int(number) >= len(places):
-            raise KeyError(
+            raise ConfigError(
                 f"'{name}' is no weight of EfficientNet-Lite0; give the file efficientnet-lite0-57934424.pth."
             )
         stage, block = places[int(number)]
@@ -161,11 +162,11 @@ class EfficientNetLite(BaseModule):
         super().__init__(init_cfg=init_cfg)
         out_indices = tuple(out_indices)
         if not out_indices or out_indices != tuple(sorted(set(out_indices) & {0, 1, 2, 3})):
-            raise ValueError(f'out_indices must be rising numbers out of 0, 1, 2, 3, but are {out_indices}.')
+            raise ConfigError(f'out_indices must be rising numbers out of 0, 1, 2, 3, but are {out_indices}.')
         self._feature_stages = tuple(FEATURE_STAGES[i] for i in out_indices)
         num_stages = self._feature_stages[-1] + 1
         if not -1 <= frozen_stages <= num_stages:
-            raise ValueError(f'frozen_stages must lie in -1 .. {num_stages}, but is {frozen_stages}.')
+            raise ConfigError(f'frozen_stages must lie in -1 .. {num_stages}, but is {frozen_stages}.')
         self.out_channels = tuple(STAGES[stage][3] for stage in self._feature_stages)
         self.strides = tuple(FEATURE_STRIDES[i] for i in out_indices)
         self.frozen_stages = frozen_stages
@@ -212,7 +213,7 @@ class EfficientNetLite(BaseModule):
         try:
             self.load_state_dict(state_dict, strict=True)
         except RuntimeError as error:
-            raise RuntimeError(f"'{init.checkpoint}' does not fit EfficientNetLite: {error}") from error
+            raise CheckpointError(f"'{init.checkpoint}' does not fit EfficientNetLite: {error}") from error
         print_log(f'EfficientNetLite: loaded all weights from {init.checkpoint}', logger='current')
         if hasattr(self, '_params_init_info'):  # there while a whole model is initialised: the log says who did it
             update_init_info(self, init_info=f'loaded from {init.checkpoint}')

@@ -1,6 +1,6 @@
 """The criterion: match queries to segments, sample points, compute the losses."""
 
 from .criterion import PointSampledCriterion
-from .matcher import HungarianMatcher, NonFiniteError
+from .matcher import HungarianMatcher
 
-__all__ = ['HungarianMatcher', 'NonFiniteError', 'PointSampledCriterion']
+__all__ = ['HungarianMatcher', 'PointSampledCriterion']

@@ -9,6 +9,7 @@ from mmengine.structures import InstanceData
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
+from mask2former.errors import ConfigError, NonFiniteError
 from mask2former.models.head import HeadOutput
 from mask2former.ops.linear import linear
 from mask2former.registry import TASK_UTILS
@@ -17,10 +18,6 @@ from . import point_sampling
 from .losses import pairwise_dice_cost, pairwise_mask_cost
 
 LOGITS = 2**22  # mask logits at a time: 16 MB
-
-
-class NonFiniteError(FloatingPointError):
-    """The model predicted NaN or infinity."""
 
 
 @TASK_UTILS.register_module()
@@ -49,7 +46,7 @@ class HungarianMatcher:
         on_nonfinite: str = 'raise',
     ) -> None:
         if on_nonfinite not in ('raise', 'skip'):
-            raise ValueError(f"on_nonfinite must be 'raise' or 'skip', not '{on_nonfinite}'")
+            raise ConfigError(f"on_nonfinite must be 'raise' or 'skip', not '{on_nonfinite}'")
         self.class_cost, self.mask_cost, self.dice_cost = class_cost, mask_cost, dice_cost
         self.num_points = num_points
         self.on_nonfinite = on_nonfinite

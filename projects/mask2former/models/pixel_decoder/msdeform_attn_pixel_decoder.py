@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from mmengine.model import BaseModule, caffe2_xavier_init
 from torch import Tensor, nn
 
+from mask2former.errors import ConfigError
 from mask2former.models.layers import position_dtype, run, sine_position
 from mask2former.ops.linear import PointwiseConv
 from mask2former.ops.ms_deform_attn import BACKENDS
@@ -59,7 +60,7 @@ class MSDeformAttnPixelDecoder(BaseModule):
         init_cfg (dict, optional): mmengine's initialisation config.
 
     Raises:
-        ValueError: If there is no such backend, or features and settings do not fit each other.
+        ConfigError: If there is no such backend, or features and settings do not fit each other.
     """
 
     def __init__(
@@ -80,11 +81,11 @@ class MSDeformAttnPixelDecoder(BaseModule):
     ) -> None:
         super().__init__(init_cfg)
         if attention_backend != 'auto' and attention_backend not in BACKENDS:
-            raise ValueError(f"attention_backend must be 'auto' or one of {list(BACKENDS)}, not '{attention_backend}'")
+            raise ConfigError(f"attention_backend must be 'auto' or one of {list(BACKENDS)}, not '{attention_backend}'")
         if len(in_channels) != len(strides):
-            raise ValueError(f'in_channels {tuple(in_channels)} and strides {tuple(strides)} must be of one length')
+            raise ConfigError(f'in_channels {tuple(in_channels)} and strides {tuple(strides)} must be of one length')
         if not 1 <= num_levels <= len(in_channels):
-            raise ValueError(f'num_levels is {num_levels}, but the backbone gives {len(in_channels)} features')
+            raise ConfigError(f'num_levels is {num_levels}, but the backbone gives {len(in_channels)} features')
         self.with_cp = with_cp
         self.num_levels = num_levels
         self.embed_dims = embed_dims

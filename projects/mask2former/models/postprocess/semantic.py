@@ -8,6 +8,7 @@ from mmdet.structures import DetDataSample
 from mmengine.structures import PixelData
 from torch import Tensor
 
+from mask2former.errors import ConfigError
 from mask2former.ops.linear import linear
 from mask2former.registry import TASK_UTILS
 
@@ -27,12 +28,12 @@ class SemanticInference:
             input's size, as the reference does for a model that gives semantic results alone.
 
     Raises:
-        ValueError: If ``resize`` is anything else.
+        ConfigError: If ``resize`` is anything else.
     """
 
     def __init__(self, resize: str = 'masks') -> None:
         if resize not in ('masks', 'scores'):
-            raise ValueError(f"SemanticInference: resize must be 'masks' or 'scores', not {resize!r}.")
+            raise ConfigError(f"SemanticInference: resize must be 'masks' or 'scores', not {resize!r}.")
         self.lines_of = _ScoreLines if resize == 'masks' else _ResizedScoreLines
 
     def __call__(self, class_logits: Tensor, masks: LazyMasks, isthing: Sequence[bool], sample: DetDataSample) -> None:

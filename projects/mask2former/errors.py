@@ -1,0 +1,48 @@
+"""The errors that a user can mend: each message is one sentence that names the file or the setting, and the mend.
+
+The tools end with that sentence. Whatever else is raised is a bug, of this package or of code that it was given, and is
+shown with its traceback. Each class is also the built-in one that Python code would catch.
+"""
+
+
+class UserError(Exception):
+    """Base of the errors below; where nothing more is to be told apart, it is raised itself."""
+
+
+class ConfigError(UserError, ValueError):
+    """A setting of a config, an argument or a flag cannot be."""
+
+
+class DataError(UserError, ValueError):
+    """An annotation, an image, a result or a data set is wrong."""
+
+
+class CheckpointError(UserError, ValueError):
+    """A checkpoint cannot be used."""
+
+
+class MissingFileError(UserError, FileNotFoundError):
+    """There is no such file or folder."""
+
+
+class MissingPackageError(UserError, ModuleNotFoundError):
+    """An optional package is not installed."""
+
+
+class NonFiniteError(UserError, FloatingPointError):
+    """NaN or infinite values where a training cannot go on with them."""
+
+
+def user_sentence(error: BaseException) -> str | None:
+    """What to tell the user of an error in one sentence; None where it is a bug, whose traceback is needed.
+
+    An error of the operating system that names a file (a missing permission, a full disk) has such a sentence, too.
+    """
+    if not isinstance(error, UserError) and not (isinstance(error, OSError) and error.filename is not None):
+        return None
+    message = str(error)
+    if message.startswith('Caught ') and ' in DataLoader worker process ' in message:
+        # The worker's traceback, by torch; its last part is `module.Type: message`.
+        kind = type(error)
+        message = message.rpartition(f'\n{kind.__module__}.{kind.__qualname__}: ')[2].strip()
+    return message
