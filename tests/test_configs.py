@@ -76,7 +76,6 @@ def test_leaf_is_consistent(path):
 
 def test_every_big_model_is_in_the_zoo_once():
     listed = [model['Config'] for model in ZOO]
-    assert len(listed) == 47
     small = [path.relative_to(ROOT).as_posix() for path in LEAVES if 'efficientnet' in path.stem]
     assert sorted(listed + small) == sorted(path.relative_to(ROOT).as_posix() for path in LEAVES)
 

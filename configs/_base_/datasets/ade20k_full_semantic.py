@@ -1,5 +1,5 @@
 # ADE20K, all 847 classes, at 512 pixels (docs/datasets.md). The reference has the data set, but no config for it.
-_base_ = ['../tasks/semantic.py', '../sizes/crop_512.py']
+_base_ = ['../tasks/semantic.py', '../augmentations/crop_512.py']
 dataset_type = 'ADE20KFull'
 data_root = 'data/ade/ADE20K_2021_17_01/'
 

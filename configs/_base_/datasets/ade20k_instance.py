@@ -1,5 +1,5 @@
 # ADE20K, 100 things, at 640 pixels (docs/datasets.md).
-_base_ = ['../tasks/instance.py', '../sizes/crop_640.py']
+_base_ = ['../tasks/instance.py', '../augmentations/crop_640.py']
 dataset_type = 'ADE20KInstance'
 data_root = 'data/ade/ADEChallengeData2016/'
 

@@ -1,5 +1,5 @@
 # ADE20K, 100 things and 50 stuff classes, at 640 pixels (docs/datasets.md).
-_base_ = ['../tasks/panoptic.py', '../sizes/crop_640.py']
+_base_ = ['../tasks/panoptic.py', '../augmentations/crop_640.py']
 dataset_type = 'ADE20KPanoptic'
 data_root = 'data/ade/ADEChallengeData2016/'
 

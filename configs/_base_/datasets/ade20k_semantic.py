@@ -1,5 +1,5 @@
 # ADE20K, 150 classes, at 512 pixels (docs/datasets.md).
-_base_ = ['../tasks/semantic.py', '../sizes/crop_512.py']
+_base_ = ['../tasks/semantic.py', '../augmentations/crop_512.py']
 dataset_type = 'ADE20KSemantic'
 data_root = 'data/ade/ADEChallengeData2016/'
 

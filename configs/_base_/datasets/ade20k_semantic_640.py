@@ -1,5 +1,5 @@
 # ADE20K, 150 classes, at 640 pixels.
-_base_ = ['ade20k_semantic.py', '../sizes/crop_640.py']
+_base_ = ['ade20k_semantic.py', '../augmentations/crop_640.py']
 train_pipeline = [*_base_.train_load, *_base_.crop_640, *_base_.train_pack]
 test_pipeline = [*_base_.test_load, _base_.resize_640, *_base_.test_pack]
 

@@ -1,5 +1,5 @@
 # Cityscapes, 8 things and 11 stuff classes (docs/datasets.md).
-_base_ = ['../tasks/panoptic.py', '../sizes/crop_1024x512.py']
+_base_ = ['../tasks/panoptic.py', '../augmentations/crop_1024x512.py']
 dataset_type = 'CityscapesPanoptic'
 data_root = 'data/cityscapes/'
 

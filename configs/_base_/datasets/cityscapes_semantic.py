@@ -1,5 +1,5 @@
 # Cityscapes, 19 classes (docs/datasets.md).
-_base_ = ['../tasks/semantic.py', '../sizes/crop_1024x512.py']
+_base_ = ['../tasks/semantic.py', '../augmentations/crop_1024x512.py']
 dataset_type = 'CityscapesSemantic'
 data_root = 'data/cityscapes/'
 common = dict(

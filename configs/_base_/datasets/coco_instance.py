@@ -1,5 +1,5 @@
 # COCO, 80 things (docs/datasets.md).
-_base_ = ['../tasks/instance.py', '../sizes/jitter_1024.py']
+_base_ = ['../tasks/instance.py', '../augmentations/jitter_1024.py']
 dataset_type = 'CocoInstance'
 data_root = 'data/coco/'
 

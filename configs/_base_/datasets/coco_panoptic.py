@@ -1,5 +1,5 @@
 # COCO, 133 classes: 80 things and 53 stuff classes (docs/datasets.md).
-_base_ = ['../tasks/panoptic.py', '../sizes/jitter_1024.py']
+_base_ = ['../tasks/panoptic.py', '../augmentations/jitter_1024.py']
 dataset_type = 'CocoPanoptic'
 data_root = 'data/coco/'
 

@@ -1,5 +1,5 @@
 # COCO-Stuff-10k, 171 classes, at 640 pixels (docs/datasets.md). The reference has the data set, but no config for it.
-_base_ = ['../tasks/semantic.py', '../sizes/crop_640.py']
+_base_ = ['../tasks/semantic.py', '../augmentations/crop_640.py']
 dataset_type = 'CocoStuff10k'
 data_root = 'data/coco/coco_stuff_10k/'
 

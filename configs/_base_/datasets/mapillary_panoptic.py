@@ -1,5 +1,5 @@
 # Mapillary Vistas v1.2, 37 things and 28 stuff classes (docs/datasets.md).
-_base_ = ['../tasks/panoptic.py', '../sizes/crop_1024.py']
+_base_ = ['../tasks/panoptic.py', '../augmentations/crop_1024.py']
 dataset_type = 'MapillaryPanoptic'
 data_root = 'data/mapillary_vistas/'
 

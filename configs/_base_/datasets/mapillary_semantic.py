@@ -1,5 +1,5 @@
 # Mapillary Vistas v1.2, 65 classes (docs/datasets.md).
-_base_ = ['../tasks/semantic.py', '../sizes/crop_1024.py']
+_base_ = ['../tasks/semantic.py', '../augmentations/crop_1024.py']
 dataset_type = 'MapillarySemantic'
 data_root = 'data/mapillary_vistas/'
 

@@ -1,5 +1,5 @@
-# Instance segmentation: the beginning and the end of the pipelines. Sizes come in between. Each data set says by which
-# file its results are measured.
+# Instance segmentation: the beginning and the end of the pipelines. Augmentations go in between. Each data set says
+# by which file its results are measured.
 _base_ = 'dataloaders.py'
 train_load = [dict(type='LoadImage'), dict(type='LoadInstanceSegments')]
 train_pack = [dict(type='PackSegInputs')]

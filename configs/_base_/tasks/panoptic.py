@@ -1,4 +1,4 @@
-# Panoptic segmentation: the beginning and the end of the pipelines, and what is measured. Sizes come in between.
+# Panoptic segmentation: the beginning and the end of the pipelines, and what is measured. Augmentations go in between.
 _base_ = 'dataloaders.py'
 train_load = [dict(type='LoadImage'), dict(type='LoadPanopticSegments')]
 train_pack = [dict(type='PackSegInputs')]

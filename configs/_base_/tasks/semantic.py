@@ -1,4 +1,4 @@
-# Semantic segmentation: the beginning and the end of the pipelines, and what is measured. Sizes come in between.
+# Semantic segmentation: the beginning and the end of the pipelines, and what is measured. Augmentations go in between.
 _base_ = 'dataloaders.py'
 train_load = [dict(type='LoadImage'), dict(type='LoadSemanticSegments')]
 train_pack = [dict(type='PackSegInputs')]

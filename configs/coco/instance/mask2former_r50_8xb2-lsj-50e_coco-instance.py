@@ -3,7 +3,7 @@
 _base_ = [
     '../../_base_/models/mask2former_r50.py',
     '../../_base_/datasets/coco_instance.py',
-    '../../_base_/schedules/adamw_lsj_50e.py',
+    '../../_base_/schedules/adamw_step_50e.py',
     '../../_base_/default_runtime.py',
 ]
 model = dict(postprocessors=dict(panoptic=None, semantic=None))

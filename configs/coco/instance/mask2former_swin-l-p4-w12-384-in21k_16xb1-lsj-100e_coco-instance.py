@@ -4,7 +4,7 @@
 _base_ = [
     '../../_base_/models/mask2former_swin-l.py',
     '../../_base_/datasets/coco_instance.py',
-    '../../_base_/schedules/adamw_lsj_100e.py',
+    '../../_base_/schedules/adamw_step_100e.py',
     '../../_base_/default_runtime.py',
 ]
 model = dict(head=dict(num_queries=200), postprocessors=dict(panoptic=None, semantic=None))

@@ -3,6 +3,6 @@
 _base_ = [
     '../../_base_/models/mask2former_r101.py',
     '../../_base_/datasets/coco_panoptic.py',
-    '../../_base_/schedules/adamw_lsj_50e.py',
+    '../../_base_/schedules/adamw_step_50e.py',
     '../../_base_/default_runtime.py',
 ]
