@@ -41,7 +41,6 @@ class FakeRunner:
     seed = 7
     val_loop = None
     _randomness_cfg = dict(diff_rank_seed=False)
-    _plain_model = SegRunner._plain_model
 
     def __init__(self) -> None:
         self.visualizer = self
@@ -167,6 +166,14 @@ def test_a_checkpoint_holds_only_what_is_allowed(run):
     for path in run.full.parent.glob('*.pth'):
         assert torch.serialization.get_unsafe_globals_in_checkpoint(path) == []
     assert list(run.full.parent.glob('best_PQ_*.pth'))
+
+
+@pytest.mark.parametrize('keep', [True, False])
+def test_the_config_says_whether_freed_memory_is_kept(run, tmp_path, monkeypatch, keep):
+    calls = []
+    monkeypatch.setattr('mask2former.engine.runner.keep_freed_memory', lambda: calls.append(True))
+    train(run.config, work_dir=str(tmp_path), train_cfg__max_iters=1, env_cfg__keep_freed_memory=keep)
+    assert calls == [True] * keep
 
 
 def test_resume_takes_the_last_checkpoint_even_where_the_folder_was_moved(run, tmp_path):

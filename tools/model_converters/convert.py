@@ -12,7 +12,7 @@ from mask2former.checkpoints.formats import FORMATS, Checkpoint, read_checkpoint
 from mask2former.checkpoints.loading import check_fit
 from mask2former.checkpoints.names import find_checkpoint
 from mask2former.checkpoints.writing import write_checkpoint
-from mask2former.datasets.metainfo import dataset_metainfo
+from mask2former.datasets import config_metainfo
 from mask2former.errors import CheckpointError, MissingFileError
 from mask2former.registry import MODELS
 
@@ -44,12 +44,7 @@ def apply_config(checkpoint: Checkpoint, config: Config, source: str) -> None:
     Raises:
         CheckpointError: If they do not fit.
     """
-    metainfo = config.model.get('metainfo')
-    loader = next(
-        (config[f'{part}_dataloader'] for part in ('val', 'test', 'train') if config.get(f'{part}_dataloader')), None
-    )
-    if metainfo is None and loader is not None:
-        metainfo = dataset_metainfo(loader['dataset'])
+    metainfo = config_metainfo(config)
     model = MODELS.build(dict(config.model, metainfo=metainfo))
     check_fit(model, checkpoint.state, source)
     if checkpoint.report.architecture.num_heads != config.model.head.get('num_heads', 8):
@@ -57,7 +52,7 @@ def apply_config(checkpoint: Checkpoint, config: Config, source: str) -> None:
             f"'{source}' does not fit the model: its attention heads are "
             f'{checkpoint.report.architecture.num_heads}; give the config that it was trained with.'
         )
-    checkpoint.meta['dataset_meta'] = dict(metainfo)
+    checkpoint.meta['dataset_meta'] = metainfo
 
 
 def main() -> None:

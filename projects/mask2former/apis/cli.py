@@ -9,7 +9,6 @@ from pathlib import Path
 
 import torch
 from mmengine.config import Config, DictAction
-from mmengine.registry import RUNNERS as MMENGINE_RUNNERS
 from mmengine.runner import Runner
 
 from mask2former.checkpoints.names import find_config
@@ -91,6 +90,5 @@ def load_run_config(args: argparse.Namespace) -> Config:
 
 
 def build_runner(cfg: Config) -> Runner:
-    """The runner that the config names."""
-    registry = RUNNERS if cfg.get('default_scope') == 'mask2former' else MMENGINE_RUNNERS
-    return registry.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
+    """The runner that the config's ``runner_type`` names: of this package, mmdet or mmengine, by default mmengine's."""
+    return RUNNERS.build(cfg)

@@ -2,94 +2,41 @@
 
 import copy
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 
 import cv2
 import numpy as np
 import torch
-from mmcv.transforms import BaseTransform, LoadImageFromFile, TestTimeAug
-from mmcv.transforms import LoadAnnotations as MMCVLoadAnnotations
 from mmdet.structures import DetDataSample
-from mmdet.utils import get_test_pipeline_cfg
 from mmdet.utils.misc import IMG_EXTENSIONS
 from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
-from mmengine.device import get_device
-from mmengine.registry import DefaultScope
-from torch import nn
-from torch.nn.modules.utils import consume_prefix_in_state_dict_if_present
 
-from mask2former.checkpoints.loading import check_fit
-from mask2former.checkpoints.names import find_config
-from mask2former.checkpoints.schemes import read_any
-from mask2former.datasets.metainfo import dataset_metainfo
-from mask2former.datasets.transforms import LoadInstanceSegments, LoadPanopticGroundTruth, LoadPanopticSegments
-from mask2former.errors import CheckpointError, ConfigError, MissingFileError
-from mask2former.registry import MODELS, TRANSFORMS
+from mask2former.errors import ConfigError, MissingFileError
+from mask2former.registry import MODELS
 from mask2former.visualization import SegLocalVisualizer
 
+from .build import build_test_pipeline, init_model, scope_of
 from .results import sample_to_json
 from .tta import use_tta
 
 ImageInput = str | os.PathLike | np.ndarray
-
-_READ_ANNOTATIONS = (LoadInstanceSegments, LoadPanopticGroundTruth, LoadPanopticSegments, MMCVLoadAnnotations)
-
-
-def init_model(
-    config: str | os.PathLike | Config,
-    checkpoint: str | os.PathLike | None = None,
-    device: str | torch.device | None = None,
-) -> nn.Module:
-    """Build a model and load its weights, ready for inference.
-
-    The classes are those that the checkpoint was trained on, or, where it does not say them, those of the config's
-    data set. No image or annotation of the training data is needed where the checkpoint says them.
-
-    Args:
-        config (str | PathLike | Config): A config, the path of one, or the name of a published model.
-        checkpoint (str | PathLike, optional): A file of any format (docs/checkpoints.md), an address (``https://``,
-            ``hf://``, ``package://``), or the name of a published model. It is read without running code in it. Without
-            one the weights are random.
-        device (str | torch.device, optional): ``'cpu'``, ``'cuda'``, ``'cuda:1'``; by default the GPU if there is one.
-
-    Returns:
-        nn.Module: The model in evaluation mode, with ``dataset_meta`` (classes, isthing, palette, category_ids) and
-        ``cfg``.
-
-    Raises:
-        MissingFileError: If there is no such config or checkpoint.
-        CheckpointError: If the checkpoint cannot be read or does not fit the config.
-        ConfigError: If nothing says the classes, or if there is no such device.
-    """
-    device = _find_device(device)
-    config, name = _read_config(config)
-    loaded, meta = ({}, {}) if checkpoint is None else _read_checkpoint(os.fspath(checkpoint))
-    with _scope_of(config):
-        metainfo = _find_metainfo(meta, config, name, checkpoint)
-        model = MODELS.build(dict(config.model, metainfo=metainfo))
-    if checkpoint is not None:
-        _load_weights(model, loaded, checkpoint)
-    model.dataset_meta = metainfo
-    model.cfg = config
-    return model.to(device).eval()
 
 
 class SegInferencer:
     """A model for images, with the preparation of images that its config has for testing.
 
     Args:
-        config (str | PathLike | Config): A config or the path of one.
-        checkpoint (str | PathLike): The weights; see :func:`init_model`.
-        device (str | torch.device, optional): By default the GPU if there is one.
-        score_thr (float): Instances with lower scores are left out of pictures and JSON. The data samples have all.
-            What is a panoptic segment is the config's to say: ``model.postprocessors.panoptic.score_thr``.
-        batch_size (int): Images that go through the model together. Images of unequal sizes are padded to the largest
-            of their batch, which changes results a little; with 1 each image's result is its own.
-        tta (bool): Test-time augmentation, as ``tools/test.py --tta`` does it: each image in several views, flipped and
+        config: A config or the path of one.
+        checkpoint: The weights; see :func:`init_model`.
+        device: By default the GPU if there is one.
+        score_thr: Instances with lower scores are left out of pictures and JSON. The data samples have all. What is a
+            panoptic segment is the config's to say: ``model.postprocessors.panoptic.score_thr``.
+        batch_size: Images that go through the model together. Images of unequal sizes are padded to the largest of
+            their batch, which changes results a little; with 1 each image's result is its own.
+        tta: Test-time augmentation, as ``tools/test.py --tta`` does it: each image in several views, flipped and
             resized, which the config says or which follow from its test pipeline (``mask2former.apis.tta.use_tta``).
 
     Attributes:
@@ -120,7 +67,7 @@ class SegInferencer:
         cfg = copy.deepcopy(self.model.cfg)  # TestTimeAug writes into its own config
         if tta:
             use_tta(cfg)
-            with _scope_of(cfg):
+            with scope_of(cfg):
                 self.model = MODELS.build(dict(cfg.model, module=self.model))
         self.load, self.transforms = build_test_pipeline(cfg)
         self.visualizer = SegLocalVisualizer()
@@ -130,8 +77,8 @@ class SegInferencer:
         """Segment images.
 
         Args:
-            inputs (str | PathLike | np.ndarray | Sequence): An image file, an array (H, W, 3) uint8 in OpenCV's order
-                (BGR), several of these in a list, or a folder of images.
+            inputs: An image file, an array (H, W, 3) uint8 in OpenCV's order (BGR), several of these in a list, or a
+                folder of images.
 
         Returns:
             list[DetDataSample] | Iterator[DetDataSample]: One for each image, in order and on the CPU, at the image's
@@ -211,111 +158,3 @@ def list_images(folder: str | os.PathLike) -> list[str]:
     if not paths:
         raise ConfigError(f"The folder '{folder}' has no image ({', '.join(IMG_EXTENSIONS)}) directly in it.")
     return sorted(paths)
-
-
-def build_test_pipeline(config: Config) -> tuple[BaseTransform, list[BaseTransform]]:
-    """The transforms of the config's test data set without those that read annotations.
-
-    Such are the loading transforms of this package, mmcv and mmdet, and any whose class says
-    ``reads_annotations = True``; those within a ``TestTimeAug`` are left out, too.
-
-    Returns:
-        tuple[BaseTransform, list[BaseTransform]]: The one that reads the image, and those after it.
-
-    Raises:
-        ConfigError: If the config has no test pipeline or it reads no image.
-    """
-    try:
-        pipeline = get_test_pipeline_cfg(config)
-    except (AttributeError, RuntimeError):
-        raise ConfigError(
-            'The config has no test_dataloader whose dataset has a pipeline, so it is unknown how to '
-            'prepare images; add one (it needs no existing files).'
-        ) from None
-    with _scope_of(config):
-        transforms = [TRANSFORMS.build(transform) for transform in pipeline]
-    kept = _without_annotations(transforms)
-    for transform in kept:
-        if isinstance(transform, TestTimeAug):
-            for view in transform.subroutines:
-                view.transforms = _without_annotations(view.transforms)
-    if not kept or not isinstance(kept[0], LoadImageFromFile):
-        raise ConfigError(
-            "The config's test pipeline must begin with dict(type='LoadImage'), but begins with "
-            f'{type(kept[0]).__name__ if kept else "nothing"}.'
-        )
-    return kept[0], kept[1:]
-
-
-def _without_annotations(transforms: Iterable[BaseTransform]) -> list[BaseTransform]:
-    return [
-        transform
-        for transform in transforms
-        if not getattr(transform, 'reads_annotations', isinstance(transform, _READ_ANNOTATIONS))
-    ]
-
-
-def _scope_of(config: Config) -> AbstractContextManager:
-    """In it, a config's names mean what they mean in a run, whatever another library has set."""
-    return DefaultScope.overwrite_default_scope(config.get('default_scope', 'mask2former'))
-
-
-def _find_device(device: str | torch.device | None) -> torch.device:
-    try:
-        found = torch.device(get_device() if device is None else device)
-    except RuntimeError:
-        raise ConfigError(f"There is no device '{device}'; write 'cpu', 'cuda' or 'cuda:0'.") from None
-    if found.type == 'cuda' and (found.index or 0) >= torch.cuda.device_count():
-        raise ConfigError(
-            f"Device '{found}' was asked for, but torch sees {torch.cuda.device_count()} GPUs; "
-            "write 'cpu', or install a torch with CUDA."
-        )
-    return found
-
-
-def _read_config(config: str | os.PathLike | Config) -> tuple[Config, str]:
-    """A config and its name for messages."""
-    if isinstance(config, Config):
-        return config, f"the config '{config.filename}'" if config.filename else 'the config'
-    return Config.fromfile(find_config(os.fspath(config))), f"the config '{config}'"
-
-
-def _read_checkpoint(path: str) -> tuple[dict, Mapping]:
-    """The weights of a checkpoint and what it says of its data set, which may be nothing."""
-    checkpoint = read_any(path)
-    return checkpoint['state_dict'], checkpoint['meta'].get('dataset_meta') or {}
-
-
-def _find_metainfo(meta: Mapping, config: Config, name: str, checkpoint: str | os.PathLike | None) -> dict:
-    """The checkpoint's metainfo before the config's; where both are known, they must agree in the number of classes."""
-    of_config, reasons = config.model.get('metainfo'), []
-    for key in ('val_dataloader', 'test_dataloader', 'train_dataloader'):
-        if of_config is None and config.get(key):
-            try:
-                of_config = dataset_metainfo(config[key]['dataset'])
-            except FileNotFoundError as error:
-                reasons.append(str(error))
-    if meta.get('classes') and of_config is not None and len(meta['classes']) != len(of_config['classes']):
-        raise CheckpointError(
-            f"'{checkpoint}' has {len(meta['classes'])} classes, but the data set of {name} has "
-            f'{len(of_config["classes"])}; give the config that it was trained with.'
-        )
-    if meta.get('classes') and meta.get('isthing'):
-        return dict(meta)
-    if of_config is not None:
-        return dict(of_config)
-    says = 'there is no checkpoint' if checkpoint is None else f"the checkpoint '{checkpoint}' does not say them"
-    why = reasons[0] if reasons else 'It has no dataloader.'
-    raise ConfigError(f'The classes are unknown: {says}, and neither does {name} without its data. {why}')
-
-
-def _load_weights(model: nn.Module, weights: dict, checkpoint: str | os.PathLike) -> None:
-    """Load weights, every one of them; what does not fit is an error, not a line in a log."""
-    consume_prefix_in_state_dict_if_present(weights, 'module.')
-    check_fit(model, weights, os.fspath(checkpoint))
-    foreign = model.load_state_dict(weights, strict=False).unexpected_keys
-    if foreign:
-        raise CheckpointError(
-            f"'{checkpoint}' does not fit the model: it has {len(foreign)} weights more, such as "
-            f"'{foreign[0]}'; give the config that it was trained with."
-        )

@@ -21,9 +21,9 @@ def sample_to_json(sample: DetDataSample, classes: Sequence[str], *, score_thr: 
     compressed RLE, which ``pycocotools.mask`` decodes. Areas are in pixels.
 
     Args:
-        sample (DetDataSample): A result; each kind of it that is absent is absent from the dict.
-        classes (Sequence[str]): Names of the labels.
-        score_thr (float): Instances with lower scores are left out.
+        sample: A result; each kind of it that is absent is absent from the dict.
+        classes: Names of the labels.
+        score_thr: Instances with lower scores are left out.
 
     Returns:
         dict: ``image``: path (None for an array), height, width;
@@ -91,7 +91,7 @@ def summarize(result: dict) -> str:
     """What was found, in a line: ``'4 segments: 2 circle, sky, grass; 3 instances: 2 circle, star'``.
 
     Args:
-        result (dict): From :func:`sample_to_json`.
+        result: From :func:`sample_to_json`.
     """
     parts = []
     for key, noun in (('panoptic', 'segment'), ('instances', 'instance')):

@@ -38,8 +38,8 @@ def make_tta_pipeline(pipeline: list[dict], scales: tuple[float, ...]) -> list[d
     """A pipeline with a view for each of the scales, and with the mirror image of each.
 
     Args:
-        pipeline (list[dict]): A test pipeline; its ``Resize``, if it has one, gives the size of scale 1.
-        scales (tuple[float, ...]): Sizes of the views.
+        pipeline: A test pipeline; its ``Resize``, if it has one, gives the size of scale 1.
+        scales: Sizes of the views.
 
     Returns:
         list[dict]: What loads, once; then the other transforms, once for each view.

@@ -8,7 +8,7 @@ from .coco_panoptic import CocoPanoptic, CocoPanopticFormat
 from .coco_stuff import CocoStuff10k
 from .lvis import LVISInstance
 from .mapillary import MapillaryPanoptic, MapillarySemantic
-from .metainfo import dataset_metainfo, make_palette
+from .metainfo import config_metainfo, dataset_metainfo, make_palette
 from .semantic_png import SemanticPngFormat
 
 __all__ = [
@@ -27,6 +27,7 @@ __all__ = [
     'MapillaryPanoptic',
     'MapillarySemantic',
     'SemanticPngFormat',
+    'config_metainfo',
     'dataset_metainfo',
     'make_palette',
 ]

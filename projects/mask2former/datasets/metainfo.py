@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 from mmengine.dataset import BaseDataset
 from mmengine.utils import is_abs
+from torch.utils.data import DataLoader
 
 from mask2former.errors import DataError, MissingFileError
 from mask2former.registry import DATASETS
@@ -235,6 +236,36 @@ def dataset_metainfo(cfg: Mapping) -> dict:
         )
     info = resolve_metainfo(given, defaults, ann_file, default_isthing=default_isthing)
     return {key: info[key] for key in KEYS}
+
+
+def config_metainfo(cfg: Mapping) -> dict:
+    """Find the metainfo of a run's config: that of its model if it says one, else of its val, test or train data.
+
+    Args:
+        cfg: Config of a run. Its dataloaders may be built already.
+
+    Returns:
+        As of :func:`dataset_metainfo`, of the first data set whose annotation file is there where it is needed.
+
+    Raises:
+        MissingFileError: If no data set can be read, or if the config has none.
+        DataError: As of :func:`dataset_metainfo`.
+    """
+    if (cfg.get('model') or {}).get('metainfo') is not None:
+        return dict(cfg['model']['metainfo'])
+    reasons = []
+    for dataloader in (cfg.get(f'{split}_dataloader') for split in ('val', 'test', 'train')):
+        if isinstance(dataloader, DataLoader):
+            return dataloader.dataset.metainfo
+        try:
+            if dataloader is not None:
+                return dataset_metainfo(dataloader['dataset'])
+        except FileNotFoundError as error:
+            reasons.append(str(error))
+    raise MissingFileError(
+        'No data set of the config can be read, so the classes are unknown: '
+        + (' '.join(reasons) or 'it has no dataloader at all.')
+    )
 
 
 def _rows_of_metainfo(info: Mapping) -> list[dict]:

@@ -4,6 +4,7 @@ import logging
 import signal
 import threading
 from types import FrameType
+from typing import Any
 
 from mmengine.dist import is_distributed, is_main_process
 from mmengine.hooks import CheckpointHook
@@ -24,8 +25,11 @@ class SegCheckpointHook(CheckpointHook):
 
     # `save_best='PQ'` needs no `rule='greater'`.
     _default_greater_keys = [*CheckpointHook._default_greater_keys, 'PQ']
-    _received: signal.Signals | None = None
-    _former: dict = {}
+
+    def __init__(self, *args, **kwargs) -> None:
+        super().__init__(*args, **kwargs)
+        self._received: signal.Signals | None = None
+        self._former_handlers: dict[signal.Signals, Any] = {}
 
     def before_train(self, runner: Runner) -> None:
         """Listen to the signals."""
@@ -33,7 +37,8 @@ class SegCheckpointHook(CheckpointHook):
         self._received = None
         # Python lets no thread but the main one listen. Within an epoch there is no place to resume at.
         if threading.current_thread() is threading.main_thread() and not self.by_epoch:
-            self._former = {number: signal.signal(number, self._receive) for number in (signal.SIGINT, signal.SIGTERM)}
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._former_handlers[number] = signal.signal(number, self._receive)
 
     def after_train(self, runner: Runner) -> None:
         """Listen no longer."""
@@ -69,6 +74,6 @@ class SegCheckpointHook(CheckpointHook):
 
     def stop_listening(self) -> None:
         """Give the signals back; ``SegRunner`` does so when the training ends by an error, too."""
-        for number, handler in self._former.items():
+        for number, handler in self._former_handlers.items():
             signal.signal(number, handler)
-        self._former = {}
+        self._former_handlers = {}

@@ -12,7 +12,6 @@ from mmengine.runner.utils import calc_dynamic_intervals
 from torch import nn
 from torch.utils.data import BatchSampler, DataLoader
 
-from mask2former.allocator import keep_freed_memory
 from mask2former.errors import ConfigError
 from mask2former.registry import LOOPS
 
@@ -25,12 +24,12 @@ class SegIterTrainLoop(IterBasedTrainLoop):
     training. This one does so only for samplers other than ``InfiniteSampler``, with which it cannot skip.
 
     Args:
-        runner (Runner): The runner.
-        dataloader (DataLoader | dict): Dataloader, or its config.
-        max_iters (int): Iterations in all.
-        val_begin (int): The first iteration after which to validate. Defaults to 1.
-        val_interval (int): Iterations from one validation to the next. Defaults to 1000.
-        dynamic_intervals (list[tuple[int, int]], optional): Pairs of an iteration and the interval from there on.
+        runner: The runner.
+        dataloader: Dataloader, or its config.
+        max_iters: Iterations in all.
+        val_begin: The first iteration after which to validate.
+        val_interval: Iterations from one validation to the next.
+        dynamic_intervals: Pairs of an iteration and the interval from there on.
     """
 
     def __init__(
@@ -59,7 +58,6 @@ class SegIterTrainLoop(IterBasedTrainLoop):
 
     def run(self) -> nn.Module:
         """Train until ``max_iters``, and validate in between."""
-        keep_freed_memory()
         self.runner.call_hook('before_train')
         self.runner.call_hook('before_train_epoch')
         if self._iter >= self._max_iters:

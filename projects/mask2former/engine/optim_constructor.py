@@ -6,6 +6,8 @@ from torch import nn
 from mask2former.errors import ConfigError
 from mask2former.registry import OPTIM_WRAPPER_CONSTRUCTORS, OPTIM_WRAPPERS, OPTIMIZERS
 
+from .unwrap import unwrap_model
+
 NO_DECAY_MODULES = (nn.modules.batchnorm._NormBase, nn.GroupNorm, nn.LayerNorm, nn.Embedding)
 NO_DECAY_NAMES = ('relative_position_bias_table', 'absolute_pos_embed')
 
@@ -15,9 +17,8 @@ class SegOptimWrapperConstructor:
     """Builds the optimizer wrapper of a model.
 
     Args:
-        optim_wrapper_cfg (dict): Config of the optimizer wrapper, with ``optimizer``.
-        paramwise_cfg (dict, optional): ``backbone_lr_mult``, the factor of the backbone's learning rate. Defaults to
-            0.1.
+        optim_wrapper_cfg: Config of the optimizer wrapper, with ``optimizer``.
+        paramwise_cfg: ``backbone_lr_mult``, the factor of the backbone's learning rate (0.1 without it).
     """
 
     def __init__(self, optim_wrapper_cfg: dict, paramwise_cfg: dict | None = None) -> None:
@@ -29,7 +30,7 @@ class SegOptimWrapperConstructor:
 
     def __call__(self, model: nn.Module) -> OptimWrapper:
         """Build."""
-        model = getattr(model, 'module', model)
+        model = unwrap_model(model)
         cfg = dict(self.optim_wrapper_cfg)
         optimizer = dict(cfg.pop('optimizer'))
         # One group for each (learning rate, decay): few groups keep the optimizer's fused loops long.

@@ -19,11 +19,11 @@ class SegOptimWrapper(OptimWrapper):
     """Clips the gradient norm of the full model, and skips a step whose gradient is NaN or infinite.
 
     Args:
-        optimizer (Optimizer): The optimizer.
-        accumulative_counts (int): Iterations whose gradients make one step. Defaults to 1.
-        clip_grad (dict, optional): ``max_norm`` and ``norm_type`` of the clipping.
-        amp_dtype (str, optional): 'bfloat16' or 'float16' (with loss scaling) for mixed precision.
-        max_skipped (int): So many skipped steps in a row end the training. Defaults to 20.
+        optimizer: The optimizer.
+        accumulative_counts: Iterations whose gradients make one step.
+        clip_grad: ``max_norm`` and ``norm_type`` of the clipping.
+        amp_dtype: 'bfloat16' or 'float16' (with loss scaling) for mixed precision.
+        max_skipped: So many skipped steps in a row end the training.
     """
 
     def __init__(

@@ -1,9 +1,13 @@
-"""The state of the random number generators, as plain values that a checkpoint may hold."""
+"""The state of the random number generators, as plain values that a checkpoint may hold, and the hook that keeps it."""
 
 import random
 
 import numpy as np
 import torch
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+from mmengine.runner.utils import set_random_seed
+from torch.utils.data import Sampler
 
 
 def get_random_state() -> dict:
@@ -21,3 +25,44 @@ def set_random_state(state: dict) -> None:
     torch.set_rng_state(state['torch'].cpu())
     if 'cuda' in state and torch.cuda.is_available():
         torch.cuda.set_rng_state(state['cuda'].cpu())
+
+
+class RandomStateHook(Hook):
+    """Keeps the random state and the sampler's seed in checkpoints, and sets them when a training is resumed.
+
+    The generators of dataloader workers and of processes other than the first are not kept, but seeded by the
+    iteration.
+    """
+
+    def __init__(self) -> None:
+        self._resumed_meta: dict | None = None
+
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Add the state to the checkpoint's ``meta``."""
+        checkpoint['meta'].update(
+            random_state=get_random_state(), sampler_seed=getattr(_train_sampler(runner), 'seed', None)
+        )
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Note what a checkpoint to resume says."""
+        if runner._resume:
+            self._resumed_meta = checkpoint.get('meta') or {}
+
+    def before_train(self, runner: Runner) -> None:
+        """Set the state, where a training is resumed: from here on the numbers are those of the interrupted one."""
+        if self._resumed_meta is None:
+            return
+        meta, self._resumed_meta = self._resumed_meta, None
+        sampler = _train_sampler(runner)
+        if meta.get('sampler_seed') is not None and hasattr(sampler, 'seed'):
+            sampler.seed = meta['sampler_seed']
+        if runner.rank == 0 and 'random_state' in meta:
+            set_random_state(meta['random_state'])
+        else:
+            set_random_seed(runner.seed + runner.iter + runner.rank)
+
+
+def _train_sampler(runner: Runner) -> Sampler:
+    """What gives the training images their order."""
+    dataloader = runner.train_dataloader
+    return getattr(dataloader.batch_sampler, 'sampler', dataloader.sampler)

@@ -6,38 +6,48 @@ import torch
 from mmengine.dist import is_distributed
 from mmengine.model import MMDistributedDataParallel
 from mmengine.runner import BaseLoop, Runner, find_latest_checkpoint
-from mmengine.runner.utils import set_random_seed
 from torch import nn
 from torch.utils.data import DataLoader
 
+from mask2former.allocator import keep_freed_memory
 from mask2former.checkpoints.class_transfer import OtherClassesHook
 from mask2former.checkpoints.loading import check_fit, explain_unreadable
 from mask2former.checkpoints.schemes import loadable
-from mask2former.datasets.metainfo import dataset_metainfo
-from mask2former.errors import CheckpointError, ConfigError, MissingFileError
+from mask2former.datasets import config_metainfo
+from mask2former.errors import CheckpointError, ConfigError
 from mask2former.registry import RUNNERS
 
 from .checkpoint_hook import SegCheckpointHook
-from .random_state import get_random_state, set_random_state
+from .random_state import RandomStateHook
+from .unwrap import unwrap_model
 
 
 @RUNNERS.register_module()
 class SegRunner(Runner):
     """A runner whose model takes its classes from the data set, and which runs on CPU processes over gloo as well.
 
-    A resumed training goes on with the images and the random numbers that the interrupted one would have had, but for
-    the numbers of dataloader workers and of processes other than the first, which are seeded anew.
+    A resumed training goes on with the images and the random numbers that the interrupted one would have had; see
+    :class:`~mask2former.engine.random_state.RandomStateHook`.
 
     The arguments are those of :class:`mmengine.runner.Runner`.
     """
 
     def setup_env(self, env_cfg: dict) -> None:
-        """Set up multi-processing and the distributed environment; without CUDA the processes talk over gloo."""
+        """Set up multi-processing and the distributed environment; without CUDA the processes talk over gloo.
+
+        ``keep_freed_memory`` says whether a training changes the settings of the process's allocator.
+        """
+        self._keep_freed_memory = env_cfg.get('keep_freed_memory', False)
         if self.distributed and not is_distributed() and not torch.cuda.is_available():
             if self.launcher != 'pytorch':
                 raise ConfigError(f"Without CUDA the launcher must be 'pytorch', not '{self.launcher}'.")
             torch.distributed.init_process_group(backend='gloo')
         super().setup_env(env_cfg)
+
+    def register_hooks(self, default_hooks: dict | None = None, custom_hooks: list | None = None) -> None:
+        """Register the hooks of the config, and the one that keeps the random state."""
+        super().register_hooks(default_hooks, custom_hooks)
+        self.register_hook(RandomStateHook(), priority='VERY_HIGH')
 
     def build_model(self, model: nn.Module | dict) -> nn.Module:
         """Build the model; ``metainfo`` comes from the data set unless the config gives it."""
@@ -49,28 +59,14 @@ class SegRunner(Runner):
             return dict(model, module=self._with_metainfo(model['module']))
         return model if model.get('metainfo') is not None else dict(model, metainfo=self.find_metainfo())
 
-    def _plain_model(self) -> nn.Module:
-        """The model without what wraps it for distributed training, for test-time augmentation, or both."""
-        model = self.model
-        while hasattr(model, 'module'):
-            model = model.module
-        return model
-
     def find_metainfo(self) -> dict:
         """Metainfo of the data that is validated, tested or trained on, the first of these that can be read."""
-        reasons = []
-        for dataloader in (self._val_dataloader, self._test_dataloader, self._train_dataloader):
-            if isinstance(dataloader, DataLoader):
-                return dataloader.dataset.metainfo
-            if dataloader is None:
-                continue
-            try:
-                return dataset_metainfo(dataloader['dataset'])
-            except FileNotFoundError as error:
-                reasons.append(str(error))
-        raise MissingFileError(
-            'No data set of the config can be read, so the classes are unknown: '
-            + (' '.join(reasons) or 'it has no dataloader at all.')
+        return config_metainfo(
+            dict(
+                val_dataloader=self._val_dataloader,
+                test_dataloader=self._test_dataloader,
+                train_dataloader=self._train_dataloader,
+            )
         )
 
     def build_dataloader(self, dataloader: DataLoader | dict, *args, **kwargs) -> DataLoader:
@@ -79,7 +75,7 @@ class SegRunner(Runner):
         # Starting to iterate draws a number. Not from the generator of the training: whether there was a validation
         # must not change what comes after it.
         dataloader.generator = torch.Generator()
-        expected = getattr(self._plain_model(), 'classes', None)
+        expected = getattr(unwrap_model(self.model), 'classes', None)
         classes = getattr(dataloader.dataset, 'metainfo', {}).get('classes')
         if expected is not None and classes is not None and tuple(classes) != tuple(expected):
             differing = next((pair for pair in zip(classes, expected) if pair[0] != pair[1]), None)
@@ -123,13 +119,20 @@ class SegRunner(Runner):
         options = self.cfg.get('compile')
         if not options:
             return
-        model = self._plain_model()
+        model = unwrap_model(self.model)
         for part in (model.backbone, model.pixel_decoder, model.head):
             part.compile(**({} if options is True else options))
         self.logger.info('Backbone, pixel decoder and head are compiled in the first iterations, which take longer.')
 
+    @property
+    def _is_training(self) -> bool:
+        """Whether :meth:`train` was called: it builds the loop, which is a config until then."""
+        return isinstance(self._train_loop, BaseLoop)
+
     def train(self) -> nn.Module:
         """Train; see :meth:`mmengine.runner.Runner.train`."""
+        if self._keep_freed_memory:
+            keep_freed_memory()
         try:
             return super().train()
         finally:
@@ -165,9 +168,8 @@ class SegRunner(Runner):
         """
         with explain_unreadable(filename):
             checkpoint = super().load_checkpoint(filename, *args, **kwargs)
-        model = self._plain_model()
-        training = isinstance(self._train_loop, BaseLoop)
-        rest = check_fit(model, checkpoint, filename, partly=training and not self._resume)
+        model = unwrap_model(self.model)
+        rest = check_fit(model, checkpoint, filename, partly=self._is_training and not self._resume)
         if rest is not None:
             self.logger.warning(f"Of '{filename}' only a part is loaded: {rest}. The rest starts from scratch.")
         if self._resume and not {'meta', 'message_hub', 'optimizer'} <= set(checkpoint):
@@ -175,8 +177,7 @@ class SegRunner(Runner):
                 f"'{filename}' holds weights but no state of a training, so it cannot be resumed: "
                 'start from it with load_from.'
             )
-        self._meta = checkpoint.get('meta', {})
-        classes = (self._meta.get('dataset_meta') or {}).get('classes')
+        classes = (checkpoint.get('meta', {}).get('dataset_meta') or {}).get('classes')
         expected = getattr(model, 'classes', None)
         if rest is None and classes and expected and tuple(classes) != tuple(expected):
             self.logger.warning(f"'{filename}' was trained on other classes: {', '.join(classes)}.")
@@ -190,20 +191,3 @@ class SegRunner(Runner):
         """
         self._resume = True
         super().resume(filename, *args, **kwargs)
-        sampler = self._sampler()
-        if self._meta.get('sampler_seed') is not None and hasattr(sampler, 'seed'):
-            sampler.seed = self._meta['sampler_seed']
-        if self.rank == 0 and 'random_state' in self._meta:
-            set_random_state(self._meta['random_state'])
-        else:
-            set_random_seed(self.seed + self.iter + self.rank)
-
-    def save_checkpoint(self, out_dir: str, filename: str, *args, meta: dict | None = None, **kwargs) -> None:
-        """Save a checkpoint with the random state; see :meth:`mmengine.runner.Runner.save_checkpoint`."""
-        meta = dict(meta or {}, random_state=get_random_state(), sampler_seed=getattr(self._sampler(), 'seed', None))
-        super().save_checkpoint(out_dir, filename, *args, meta=meta, **kwargs)
-
-    def _sampler(self):
-        """What gives the training images their order."""
-        dataloader = self.train_dataloader
-        return getattr(dataloader.batch_sampler, 'sampler', dataloader.sampler)

@@ -23,17 +23,16 @@ class SegVisualizationHook(Hook):
     test together, only the first one draws: its share of the images.
 
     Args:
-        draw (bool): Whether to draw at all.
-        interval (int): In validation, one image out of so many is drawn.
-        score_thr (float): Instances with lower scores are not drawn.
-        show (bool): Whether to open a window for each picture.
-        wait_time (float): How long a window stays, in seconds; 0 waits for a key.
-        out_dir (str, optional): Folder of the pictures, ``<image stem>.jpg`` each; an image whose stem was met before
-            in this run over the data is ``<image stem>_2.jpg`` and so on. Without it, pictures go to the visualizer's
-            backends.
-        draw_gt (bool): Whether to draw ground truth beside the predictions.
-        max_images (int, optional): At most so many images in one run over the data; None means all.
-        backend_args (dict, optional): How to read image files, as MMEngine's file clients have it.
+        draw: Whether to draw at all.
+        interval: In validation, one image out of so many is drawn.
+        score_thr: Instances with lower scores are not drawn.
+        show: Whether to open a window for each picture.
+        wait_time: How long a window stays, in seconds; 0 waits for a key.
+        out_dir: Folder of the pictures, ``<image stem>.jpg`` each; an image whose stem was met before in this run over
+            the data is ``<image stem>_2.jpg`` and so on. Without it, pictures go to the visualizer's backends.
+        draw_gt: Whether to draw ground truth beside the predictions.
+        max_images: At most so many images in one run over the data; None means all.
+        backend_args: How to read image files, as MMEngine's file clients have it.
     """
 
     def __init__(

@@ -31,11 +31,11 @@ class CityscapesInstanceAP(BaseMetric):
     are cityscapesscripts' own functions.
 
     Args:
-        gt_dir (str, optional): Folder ``gtFine/{split}``. By default it is found from the ``img_path`` of an image in
-            the official folders, ``leftImg8bit/{split}/{city}/``.
-        classwise (bool): Whether to print a table of every class. Defaults to False.
-        collect_device (str): ``'cpu'`` or ``'gpu'``, where results of several ranks meet. Defaults to ``'cpu'``.
-        prefix (str, optional): Put before each key with a slash. Defaults to ``'cityscapes'``.
+        gt_dir: Folder ``gtFine/{split}``. By default it is found from the ``img_path`` of an image in the official
+            folders, ``leftImg8bit/{split}/{city}/``.
+        classwise: Whether to print a table of every class.
+        collect_device: ``'cpu'`` or ``'gpu'``, where results of several ranks meet.
+        prefix: Put before each key with a slash.
 
     Returns of ``evaluate``: ``AP, AP50`` in [0, 1], means over the classes that the ground truth holds, or -1 where
     it holds none.

@@ -27,8 +27,8 @@ def instance_ids_path(img_path: str, gt_dir: str | None = None) -> str:
     """Where the ``instanceIds`` PNG of an image lies.
 
     Args:
-        img_path (str): The image, ``.../leftImg8bit/{split}/{city}/{frame}_leftImg8bit.png`` in the official layout.
-        gt_dir (str, optional): Folder ``gtFine/{split}``; by default it is found from ``img_path``.
+        img_path: The image, ``.../leftImg8bit/{split}/{city}/{frame}_leftImg8bit.png`` in the official layout.
+        gt_dir: Folder ``gtFine/{split}``; by default it is found from ``img_path``.
 
     Raises:
         DataError: The image is named otherwise, or lies elsewhere and no ``gt_dir`` is given.

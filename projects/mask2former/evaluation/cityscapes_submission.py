@@ -23,12 +23,12 @@ def write_cityscapes_submission(
     and the folder of PNGs of that name.
 
     Args:
-        results (Sequence[dict]): As :func:`~mask2former.evaluation.dumped_results.read_results` gives them.
-        metainfo (Mapping): Of the data set: ``category_ids``, Cityscapes' label ids, and ``isthing``, K each.
-        task (str): ``'semantic'``, ``'instance'`` or ``'panoptic'``.
-        folder (str | Path): Where to write.
-        name (str): Name of the method, part of the file's name.
-        split (str): Part of the files' names.
+        results: As :func:`~mask2former.evaluation.dumped_results.read_results` gives them.
+        metainfo: Of the data set: ``category_ids``, Cityscapes' label ids, and ``isthing``, K each.
+        task: ``'semantic'``, ``'instance'`` or ``'panoptic'``.
+        folder: Where to write.
+        name: Name of the method, part of the file's name.
+        split: Part of the files' names.
 
     Returns:
         Path: The zip file.

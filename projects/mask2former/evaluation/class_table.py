@@ -11,10 +11,10 @@ def log_class_table(title: str, classes: Sequence[str], columns: dict[str, np.nd
     """Print a table of one line a class to mmengine's current logger.
 
     Args:
-        title (str): What the table is of.
-        classes (Sequence[str]): K names.
-        columns (dict[str, np.ndarray]): Heading to K values in percent (floats, two digits) or counts (integers).
-        shown (np.ndarray): ``(K,)`` bool, the classes that get a line.
+        title: What the table is of.
+        classes: K names.
+        columns: Heading to K values in percent (floats, two digits) or counts (integers).
+        shown: ``(K,)`` bool, the classes that get a line.
     """
     rows = [['class', *columns]]
     for label in np.flatnonzero(shown):

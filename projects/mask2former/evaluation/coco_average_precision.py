@@ -25,8 +25,8 @@ def choose_backend(backend: str, kinds: Sequence[str]) -> str:
     """Return the evaluator to use, ``'faster-coco-eval'`` or ``'pycocotools'``.
 
     Args:
-        backend (str): One of them, or ``'auto'``: the fast one where it is installed.
-        kinds (Sequence[str]): ``'segm'``, ``'bbox'``, ``'boundary'``; only the fast one knows the last.
+        backend: One of them, or ``'auto'``: the fast one where it is installed.
+        kinds: ``'segm'``, ``'bbox'``, ``'boundary'``; only the fast one knows the last.
 
     Raises:
         ConfigError: There is no such evaluator, or it does not know a kind.
@@ -88,17 +88,17 @@ def average_precision(
     The summary is taken from ``eval['precision']``, since ``COCOeval.summarize`` knows only 100 detections an image.
 
     Args:
-        truth (COCO): Ground truth.
-        detections (Sequence[dict]): ``image_id, category_id, score`` and ``segmentation`` (run-length dict) or
-            ``bbox`` (x, y, w, h in pixels), of images and categories of ``truth``. May be empty.
-        kind (str): ``'segm'``, ``'bbox'`` or ``'boundary'``: the smaller one of mask IoU and boundary IoU (Cheng et
-            al., Boundary IoU, CVPR 2021; the boundary is 2 % of the image's diagonal wide).
-        image_ids (Sequence): The images to evaluate.
-        category_ids (Sequence[int]): The categories to evaluate.
-        max_dets (Sequence[int]): Limits of detections an image and category; the largest one counts.
-        backend (str): ``'faster-coco-eval'`` or ``'pycocotools'``, see :func:`choose_backend`.
-        lvis (bool): Whether to evaluate by the rules of LVIS, whose images are not annotated with every category
-            (Gupta et al., CVPR 2019); of an image only the best ``max(max_dets)`` detections count then. Fast only.
+        truth: Ground truth.
+        detections: ``image_id, category_id, score`` and ``segmentation`` (run-length dict) or ``bbox`` (x, y, w, h in
+            pixels), of images and categories of ``truth``. May be empty.
+        kind: ``'segm'``, ``'bbox'`` or ``'boundary'``: the smaller one of mask IoU and boundary IoU (Cheng et al.,
+            Boundary IoU, CVPR 2021; the boundary is 2 % of the image's diagonal wide).
+        image_ids: The images to evaluate.
+        category_ids: The categories to evaluate.
+        max_dets: Limits of detections an image and category; the largest one counts.
+        backend: ``'faster-coco-eval'`` or ``'pycocotools'``, see :func:`choose_backend`.
+        lvis: Whether to evaluate by the rules of LVIS, whose images are not annotated with every category (Gupta et
+            al., CVPR 2019); of an image only the best ``max(max_dets)`` detections count then. Fast only.
 
     Returns:
         dict[str, float]: ``mAP, mAP_50, mAP_75, mAP_s, mAP_m, mAP_l`` in [0, 1], and -1 (pycocotools' convention)

@@ -20,9 +20,9 @@ class DumpSegResults(DumpResults):
     keeps whole label maps: for a data set of the size of COCO's, more than the memory holds.
 
     Args:
-        out_file_path (str): The file, ``.pkl`` or ``.pickle``.
-        collect_device (str): 'cpu' or 'gpu', how results are collected from several processes. Defaults to 'cpu'.
-        collect_dir (str, optional): Folder for collecting on the CPU.
+        out_file_path: The file, ``.pkl`` or ``.pickle``.
+        collect_device: 'cpu' or 'gpu', how results are collected from several processes.
+        collect_dir: Folder for collecting on the CPU.
     """
 
     default_prefix = ''  # with None mmengine would warn of it

@@ -28,19 +28,19 @@ class InstanceAP(BaseMetric):
     the images that were processed are evaluated. Masks are kept run-length encoded.
 
     Args:
-        ann_file (str, optional): COCO instance JSON. Its categories belong to the labels by
-            ``dataset_meta['category_ids']``, or by ``dataset_meta['classes']`` where there are no ids.
-        metric (str | Sequence[str]): Some of ``'segm'``, ``'bbox'`` and ``'boundary'`` (Cheng et al., Boundary IoU,
-            CVPR 2021, https://arxiv.org/abs/2103.16562). Defaults to the first two.
-        max_dets (Sequence[int]): Limits of detections an image and category, as pycocotools takes them; the largest
-            one counts. Raise it where an image holds more than 100 objects. Defaults to (1, 10, 100), and with
-            ``lvis`` to (300,), which is then the limit of an image.
-        lvis (bool): Whether ``ann_file`` is one of LVIS, and its rules are those of LVIS: a category counts only in
-            the images that were searched for it. Defaults to False.
-        backend (str): ``'faster-coco-eval'``, ``'pycocotools'``, with equal results, or ``'auto'``: the first where
-            it is installed. Defaults to ``'auto'``.
-        collect_device (str): ``'cpu'`` or ``'gpu'``, where results of several ranks meet. Defaults to ``'cpu'``.
-        prefix (str, optional): Put before each key with a slash. None gives the plain keys.
+        ann_file: COCO instance JSON. Its categories belong to the labels by ``dataset_meta['category_ids']``, or by
+            ``dataset_meta['classes']`` where there are no ids.
+        metric: Some of ``'segm'``, ``'bbox'`` and ``'boundary'`` (Cheng et al., Boundary IoU, CVPR 2021,
+            https://arxiv.org/abs/2103.16562).
+        max_dets: Limits of detections an image and category, as pycocotools takes them; the largest one counts. Raise
+            it where an image holds more than 100 objects. By default (1, 10, 100), and with ``lvis`` (300,), which is
+            then the limit of an image.
+        lvis: Whether ``ann_file`` is one of LVIS, and its rules are those of LVIS: a category counts only in the images
+            that were searched for it.
+        backend: ``'faster-coco-eval'``, ``'pycocotools'``, with equal results, or ``'auto'``: the first where it is
+            installed.
+        collect_device: ``'cpu'`` or ``'gpu'``, where results of several ranks meet.
+        prefix: Put before each key with a slash. None gives the plain keys.
 
     Returns of ``evaluate``: ``segm_mAP, segm_mAP_50, segm_mAP_75, segm_mAP_s, segm_mAP_m, segm_mAP_l`` and the same
     with ``bbox_`` and ``boundary_``, in [0, 1], or -1 where the ground truth has no object of that size. With

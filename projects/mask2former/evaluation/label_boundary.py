@@ -17,8 +17,8 @@ def label_boundary(labels: np.ndarray, ratio: float = DILATION_RATIO) -> np.ndar
     largest label around it are equal, so that two passes treat all labels at once.
 
     Args:
-        labels (np.ndarray): ``(H, W)`` integers from 0 to 65534.
-        ratio (float): Of the image's diagonal.
+        labels: ``(H, W)`` integers from 0 to 65534.
+        ratio: Of the image's diagonal.
 
     Returns:
         np.ndarray: ``(H, W)`` bool.

@@ -26,9 +26,9 @@ class PanopticQuality(BaseMetric):
     Source: Kirillov et al., Panoptic Segmentation, CVPR 2019, https://arxiv.org/abs/1801.00868.
 
     Args:
-        classwise (bool): Whether to print a table of every class. Defaults to False.
-        collect_device (str): ``'cpu'`` or ``'gpu'``, where results of several ranks meet. Defaults to ``'cpu'``.
-        prefix (str, optional): Put before each key with a slash. None gives the plain keys.
+        classwise: Whether to print a table of every class.
+        collect_device: ``'cpu'`` or ``'gpu'``, where results of several ranks meet.
+        prefix: Put before each key with a slash. None gives the plain keys.
 
     Returns of ``evaluate``: ``PQ, SQ, RQ`` and the same with ``_th`` (things) and ``_st`` (stuff), in percent: the
     mean over the classes with a match, a false positive or a miss. A group without such a class gets 0.0.
@@ -87,8 +87,8 @@ def sum_counts(images: Iterable[ClassCounts], num_classes: int) -> ClassCounts:
     """Sum the counts of images.
 
     Args:
-        images (Iterable[ClassCounts]): Of any number of images, in any order.
-        num_classes (int): K.
+        images: Of any number of images, in any order.
+        num_classes: K.
 
     Returns:
         ClassCounts: Of all K classes, ``labels`` is ``0 .. K - 1``.

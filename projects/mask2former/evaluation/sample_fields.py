@@ -12,9 +12,9 @@ def require_field(sample: dict, field: str, mend: str) -> dict:
     """Return ``sample[field]``.
 
     Args:
-        sample (dict): A data sample after ``to_dict()``, as mmengine's ``Evaluator`` gives it to ``process``.
-        field (str): Such as ``'gt_panoptic_seg'``.
-        mend (str): What the user is to do where the field is missing.
+        sample: A data sample after ``to_dict()``, as mmengine's ``Evaluator`` gives it to ``process``.
+        field: Such as ``'gt_panoptic_seg'``.
+        mend: What the user is to do where the field is missing.
 
     Raises:
         DataError: The sample lacks the field.
@@ -42,9 +42,9 @@ def plane(element: dict, key: str, sample: dict) -> np.ndarray:
     """Return the pixel map ``element[key]`` as an array ``(H, W)`` on the CPU.
 
     Args:
-        element (dict): A ``PixelData`` after ``to_dict()``; the map is a tensor or array, ``(1, H, W)`` or ``(H, W)``.
-        key (str): ``'id_map'`` or ``'sem_seg'``.
-        sample (dict): The data sample, for the message.
+        element: A ``PixelData`` after ``to_dict()``; the map is a tensor or array, ``(1, H, W)`` or ``(H, W)``.
+        key: ``'id_map'`` or ``'sem_seg'``.
+        sample: The data sample, for the message.
 
     Raises:
         DataError: The map has another shape.

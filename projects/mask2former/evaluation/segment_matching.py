@@ -37,11 +37,11 @@ def match_segments(
     panopticapi. Pixels of a ground truth id that ``gt_segments`` does not list belong to no segment, nor to void.
 
     Args:
-        gt_map (np.ndarray): ``(H, W)`` integer ids, 0 is void.
-        gt_segments (Sequence[dict]): ``dict(id, label, iscrowd)`` of each ground truth segment.
-        pred_map (np.ndarray): ``(H, W)`` integer ids, 0 is void.
-        pred_segments (Sequence[dict]): ``dict(id, label)`` of each predicted segment.
-        num_classes (int): K, labels are ``0 .. K - 1``.
+        gt_map: ``(H, W)`` integer ids, 0 is void.
+        gt_segments: ``dict(id, label, iscrowd)`` of each ground truth segment.
+        pred_map: ``(H, W)`` integer ids, 0 is void.
+        pred_segments: ``dict(id, label)`` of each predicted segment.
+        num_classes: K, labels are ``0 .. K - 1``.
 
     Returns:
         ClassCounts: Only of the classes with a match, a false positive or a miss.

@@ -30,12 +30,12 @@ class SemanticIoU(BaseMetric):
     ``SemSegMetric`` counts such a class with IoU 0.)
 
     Args:
-        boundary (bool): Whether to measure Boundary IoU, too: the IoU of the boundaries of a class (Cheng et al.,
-            Boundary IoU, CVPR 2021, https://arxiv.org/abs/2103.16562; 2 % of the image's diagonal wide), of whose
-            pixels those on void do not count. Defaults to False.
-        classwise (bool): Whether to print a table of every class. Defaults to False.
-        collect_device (str): ``'cpu'`` or ``'gpu'``, where results of several ranks meet. Defaults to ``'cpu'``.
-        prefix (str, optional): Put before each key with a slash. None gives the plain keys.
+        boundary: Whether to measure Boundary IoU, too: the IoU of the boundaries of a class (Cheng et al., Boundary
+            IoU, CVPR 2021, https://arxiv.org/abs/2103.16562; 2 % of the image's diagonal wide), of whose pixels those
+            on void do not count.
+        classwise: Whether to print a table of every class.
+        collect_device: ``'cpu'`` or ``'gpu'``, where results of several ranks meet.
+        prefix: Put before each key with a slash. None gives the plain keys.
 
     Returns of ``evaluate``: ``mIoU, fwIoU, mAcc, aAcc`` and with ``boundary`` also ``mBIoU`` in percent, 0.0 where all
     ground truth is void.

@@ -23,15 +23,14 @@ class SemanticPanopticQuality(BaseMetric):
     """PQ, SQ and RQ of ``pred_sem_seg``.
 
     Args:
-        segments (str): ``'classes'``: every class of an image is one segment, in the prediction and in the ground
-            truth (``gt_sem_seg``, or else ``gt_panoptic_seg``), as in the reference's
+        segments: ``'classes'``: every class of an image is one segment, in the prediction and in the ground truth
+            (``gt_sem_seg``, or else ``gt_panoptic_seg``), as in the reference's
             ``tools/evaluate_pq_for_semantic_segmentation.py``. ``'components'``: in the prediction each connected
-            component (4 neighbours) of a thing class is a segment, and the ground truth is ``gt_panoptic_seg`` with
-            its instances. Defaults to ``'classes'``.
-        classwise (bool): Whether to print a table of every class. Defaults to False.
-        collect_device (str): ``'cpu'`` or ``'gpu'``, where results of several ranks meet. Defaults to ``'cpu'``.
-        prefix (str, optional): Put before each key with a slash. Defaults to ``'sem'``, since the keys are those of
-            :class:`PanopticQuality`.
+            component (4 neighbours) of a thing class is a segment, and the ground truth is ``gt_panoptic_seg`` with its
+            instances.
+        classwise: Whether to print a table of every class.
+        collect_device: ``'cpu'`` or ``'gpu'``, where results of several ranks meet.
+        prefix: Put before each key with a slash, since the keys are those of :class:`PanopticQuality`.
     """
 
     default_prefix = 'sem'

@@ -30,12 +30,12 @@ def write_submission(
     ``instance``: ``detections_{split}_{name}_results.zip`` with one JSON file, masks as RLE.
 
     Args:
-        results (Sequence[dict]): As :func:`~mask2former.evaluation.dumped_results.read_results` gives them.
-        category_ids (Sequence[int]): ``category_ids`` of the metainfo, K.
-        task (str): ``'panoptic'`` or ``'instance'``.
-        folder (str | Path): Where to write.
-        name (str): Name of the algorithm, part of the file's name.
-        split (str): Part of the file's name.
+        results: As :func:`~mask2former.evaluation.dumped_results.read_results` gives them.
+        category_ids: ``category_ids`` of the metainfo, K.
+        task: ``'panoptic'`` or ``'instance'``.
+        folder: Where to write.
+        name: Name of the algorithm, part of the file's name.
+        split: Part of the file's name.
 
     Returns:
         Path: The zip file.

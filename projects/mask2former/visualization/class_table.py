@@ -19,8 +19,8 @@ def instance_color(color: RGB, index: int) -> RGB:
     """The class colour, varied a bit for each instance so that neighbours of one class can be told apart.
 
     Args:
-        color (tuple[int, int, int]): RGB colour of the class.
-        index (int): Number of the instance within its class; number 0 has the class colour itself.
+        color: RGB colour of the class.
+        index: Number of the instance within its class; number 0 has the class colour itself.
     """
     if index == 0:
         return tuple(color)
@@ -38,8 +38,8 @@ class ClassTable:
     """Looks up what a data set says of a label; without a data set labels are numbers in generated colours.
 
     Args:
-        dataset_meta (dict, optional): ``classes``, ``isthing`` and ``palette`` as in docs/design.md; each may be absent
-            or shorter than the labels.
+        dataset_meta: ``classes``, ``isthing`` and ``palette`` as in docs/design.md; each may be absent or shorter than
+            the labels.
     """
 
     def __init__(self, dataset_meta: dict | None = None) -> None:

@@ -16,7 +16,7 @@ def as_rgb(image: np.ndarray) -> np.ndarray:
     """Check an image and give it three channels.
 
     Args:
-        image (np.ndarray): (H, W), (H, W, 1) or (H, W, 3) uint8.
+        image: (H, W), (H, W, 1) or (H, W, 3) uint8.
 
     Returns:
         np.ndarray: (H, W, 3) uint8.
@@ -38,8 +38,8 @@ def drawing_size(shape: tuple[int, int], sides: tuple[int, int]) -> tuple[int, i
     """The size to draw an image at: its own where the longest side lies within ``sides``, else scaled to lie there.
 
     Args:
-        shape (tuple[int, int]): (H, W) of the image.
-        sides (tuple[int, int]): Shortest and longest allowed longest side, in pixels.
+        shape: (H, W) of the image.
+        sides: Shortest and longest allowed longest side, in pixels.
 
     Returns:
         tuple[int, int]: (H, W) of the drawing.
@@ -72,11 +72,11 @@ def fill_segments(
     """Blend the segments' colours with the image.
 
     Args:
-        image (np.ndarray): (H, W, 3) uint8.
-        id_map (np.ndarray): (H, W) int32; id ``i`` has colour ``i - 1``, 0 is void.
-        colors (Sequence[tuple[int, int, int]]): RGB colour of each segment.
-        alpha (float): Share of the colour in 0 .. 1.
-        dim_void (bool): Whether void is darkened.
+        image: (H, W, 3) uint8.
+        id_map: (H, W) int32; id ``i`` has colour ``i - 1``, 0 is void.
+        colors: RGB colour of each segment.
+        alpha: Share of the colour in 0 .. 1.
+        dim_void: Whether void is darkened.
 
     Returns:
         np.ndarray: (H, W, 3) uint8, a new image.
@@ -94,9 +94,9 @@ def outline_segments(image: np.ndarray, id_map: np.ndarray, width: int) -> None:
     """Draw the borders between different ids into the image, in white.
 
     Args:
-        image (np.ndarray): (H, W, 3) uint8, changed in place.
-        id_map (np.ndarray): (H, W) int32.
-        width (int): Line width in pixels.
+        image: (H, W, 3) uint8, changed in place.
+        id_map: (H, W) int32.
+        width: Line width in pixels.
     """
     border = np.zeros(id_map.shape, np.uint8)
     border[:, 1:] |= id_map[:, 1:] != id_map[:, :-1]
@@ -110,9 +110,9 @@ def outline_masks(image: np.ndarray, masks: Iterable[np.ndarray], width: int) ->
     """Draw the whole outline of each mask in white, also where another segment lies over it.
 
     Args:
-        image (np.ndarray): (H, W, 3) uint8, changed in place.
-        masks (Iterable[np.ndarray]): (H, W) bool each.
-        width (int): Line width in pixels.
+        image: (H, W, 3) uint8, changed in place.
+        masks: (H, W) bool each.
+        width: Line width in pixels.
     """
     for mask in masks:
         contours, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
@@ -123,8 +123,8 @@ def tile_panels(panels: Sequence[np.ndarray], gap: int) -> np.ndarray:
     """Put panels of one size side by side: up to three in one row, more in two rows.
 
     Args:
-        panels (Sequence[np.ndarray]): (H, W, 3) uint8 each.
-        gap (int): Pixels between panels.
+        panels: (H, W, 3) uint8 each.
+        gap: Pixels between panels.
 
     Returns:
         np.ndarray: The joined picture, uint8.

@@ -35,9 +35,9 @@ def load_font(size: int, font_file: str | None = None) -> ImageFont.FreeTypeFont
     """Load a font.
 
     Args:
-        size (int): Height in pixels.
-        font_file (str, optional): A TrueType file. By default DejaVu Sans, which comes with matplotlib and has the
-            Latin, Greek and Cyrillic letters.
+        size: Height in pixels.
+        font_file: A TrueType file. By default DejaVu Sans, which comes with matplotlib and has the Latin, Greek and
+            Cyrillic letters.
 
     Raises:
         MissingFileError: If ``font_file`` is no readable font.
@@ -62,11 +62,11 @@ def _find_place(
     """Find a deep point whose label box is free: of those nearly as deep as the deepest, the one next to the middle.
 
     Args:
-        depth (np.ndarray): (h, w) float, how deep each pixel lies inside the segment; 0 is outside.
-        offset (tuple[int, int]): (x, y) of ``depth`` in the image.
-        size (tuple[int, int]): Width and height of the label.
-        shape (tuple[int, int]): (H, W) of the image, which no box leaves.
-        taken (Sequence[Box]): Boxes of the labels placed before.
+        depth: (h, w) float, how deep each pixel lies inside the segment; 0 is outside.
+        offset: (x, y) of ``depth`` in the image.
+        size: Width and height of the label.
+        shape: (H, W) of the image, which no box leaves.
+        taken: Boxes of the labels placed before.
 
     Returns:
         tuple[tuple[int, int], Box] | None: The point and the box, or None where nothing is free.
@@ -99,10 +99,10 @@ def place_labels(
     """Place a label deep inside each segment that has room for one, the largest segments first.
 
     Args:
-        id_map (np.ndarray): (H, W) int32; id ``i`` has text ``i - 1``, 0 is void.
-        texts (Sequence[str]): Text of each segment.
-        colors (Sequence[tuple[int, int, int]]): RGB colour of each segment.
-        font (ImageFont.FreeTypeFont): The font that will write them.
+        id_map: (H, W) int32; id ``i`` has text ``i - 1``, 0 is void.
+        texts: Text of each segment.
+        colors: RGB colour of each segment.
+        font: The font that will write them.
 
     Returns:
         list[Label]: The labels. Boxes never overlap; a segment that is small against its label, thin, hidden, or
@@ -135,9 +135,9 @@ def draw_labels(image: np.ndarray, labels: Sequence[Label], font: ImageFont.Free
     A third of any colour is so dark that white has a contrast of 7 or more to it (WCAG 2.1, AAA).
 
     Args:
-        image (np.ndarray): (H, W, 3) uint8 RGB.
-        labels (Sequence[Label]): From :func:`place_labels`.
-        font (ImageFont.FreeTypeFont): The font they were placed for.
+        image: (H, W, 3) uint8 RGB.
+        labels: From :func:`place_labels`.
+        font: The font they were placed for.
 
     Returns:
         np.ndarray: (H, W, 3) uint8, a new image.
@@ -156,9 +156,9 @@ def add_caption(image: np.ndarray, text: str, font: ImageFont.FreeTypeFont) -> n
     """Put a strip with a text above an image.
 
     Args:
-        image (np.ndarray): (H, W, 3) uint8 RGB.
-        text (str): The caption.
-        font (ImageFont.FreeTypeFont): Its font.
+        image: (H, W, 3) uint8 RGB.
+        text: The caption.
+        font: Its font.
 
     Returns:
         np.ndarray: (H + strip, W, 3) uint8.

@@ -61,9 +61,9 @@ def from_panoptic(data: PixelData, table: ClassTable) -> SegmentMap:
     """Make a panel of ``pred_panoptic_seg`` or ``gt_panoptic_seg``.
 
     Args:
-        data (PixelData): ``id_map`` (1, H, W) and the metainfo ``segments_info``. Ids which ``segments_info`` does not
-            list are drawn as void.
-        table (ClassTable): Names and colours.
+        data: ``id_map`` (1, H, W) and the metainfo ``segments_info``. Ids which ``segments_info`` does not list are
+            drawn as void.
+        table: Names and colours.
     """
     source = _array(data.id_map)[0]  # (1, H, W) -> (H, W)
     id_map = np.zeros(source.shape, np.int32)
@@ -85,11 +85,10 @@ def from_instances(data: InstanceData, table: ClassTable, shape: tuple[int, int]
     """Make a panel of ``pred_instances`` or ``gt_segments``. Smaller segments lie on top of larger ones.
 
     Args:
-        data (InstanceData): ``labels`` (n,), ``masks``, n run-length dicts or bitmaps (n, H, W), and, of predictions,
-            ``scores`` (n,).
-        table (ClassTable): Names and colours.
-        shape (tuple[int, int]): (H, W) of the panel where there are no masks.
-        score_thr (float): Instances whose score is lower are left out.
+        data: ``labels`` (n,), ``masks``, n run-length dicts or bitmaps (n, H, W), and, of predictions, ``scores`` (n,).
+        table: Names and colours.
+        shape: (H, W) of the panel where there are no masks.
+        score_thr: Instances whose score is lower are left out.
     """
     scores = _array(data.scores) if 'scores' in data else None
     if scores is not None:
@@ -114,9 +113,9 @@ def from_semantic(data: PixelData, table: ClassTable) -> SegmentMap:
     """Make a panel of ``pred_sem_seg``.
 
     Args:
-        data (PixelData): ``sem_seg`` (1, H, W) labels. Labels that are no class are void; where the classes are not
-            known those are the negative ones and 255.
-        table (ClassTable): Names and colours.
+        data: ``sem_seg`` (1, H, W) labels. Labels that are no class are void; where the classes are not known those are
+            the negative ones and 255.
+        table: Names and colours.
     """
     source = _array(data.sem_seg)[0]  # (1, H, W) -> (H, W)
     id_map = np.zeros(source.shape, np.int32)

@@ -34,14 +34,14 @@ class SegLocalVisualizer(Visualizer):
     Names and colours come from ``dataset_meta`` (``classes``, ``palette``, ``isthing``); without it labels are numbers.
 
     Args:
-        name (str): Name of the visualizer.
-        image (np.ndarray, optional): As MMEngine's visualizer has it.
-        vis_backends (list[dict | BaseVisBackend], optional): Where pictures without an ``out_file`` go.
-        save_dir (str, optional): Folder of the backends.
-        alpha (float): Share of the segments' colours in 0 .. 1; the rest is the image.
-        panel_sides (tuple[int, int]): Smallest and largest longest side of a panel in pixels. Smaller images are
-            enlarged, so that labels on them can be read; larger ones are reduced.
-        font_file (str, optional): A TrueType font for class names in scripts that DejaVu Sans lacks, such as Chinese.
+        name: Name of the visualizer.
+        image: As MMEngine's visualizer has it.
+        vis_backends: Where pictures without an ``out_file`` go.
+        save_dir: Folder of the backends.
+        alpha: Share of the segments' colours in 0 .. 1; the rest is the image.
+        panel_sides: Smallest and largest longest side of a panel in pixels. Smaller images are enlarged, so that labels
+            on them can be read; larger ones are reduced.
+        font_file: A TrueType font for class names in scripts that DejaVu Sans lacks, such as Chinese.
     """
 
     def __init__(
@@ -80,17 +80,17 @@ class SegLocalVisualizer(Visualizer):
         """Draw a sample, and show it, if wished; write it to ``out_file`` or else hand it to the backends.
 
         Args:
-            name (str): Name of the picture in the backends and title of the window.
-            image (np.ndarray): (H, W, 3) or (H, W) uint8, RGB.
-            data_sample (DetDataSample, optional): Its ``gt_panoptic_seg`` or else ``gt_segments``, and its
-                ``pred_panoptic_seg``, ``pred_instances`` and ``pred_sem_seg`` are drawn, each where it exists.
-            draw_gt (bool): Whether to draw ground truth.
-            draw_pred (bool): Whether to draw predictions.
-            show (bool): Whether to open a window.
-            wait_time (float): How long the window stays, in seconds; 0 waits for a key.
-            out_file (str, optional): The picture file; its folder is made.
-            pred_score_thr (float): Instances with lower scores are not drawn.
-            step (int): Step number for the backends.
+            name: Name of the picture in the backends and title of the window.
+            image: (H, W, 3) or (H, W) uint8, RGB.
+            data_sample: Its ``gt_panoptic_seg`` or else ``gt_segments``, and its ``pred_panoptic_seg``,
+                ``pred_instances`` and ``pred_sem_seg`` are drawn, each where it exists.
+            draw_gt: Whether to draw ground truth.
+            draw_pred: Whether to draw predictions.
+            show: Whether to open a window.
+            wait_time: How long the window stays, in seconds; 0 waits for a key.
+            out_file: The picture file; its folder is made.
+            pred_score_thr: Instances with lower scores are not drawn.
+            step: Step number for the backends.
 
         Raises:
             ConfigError: If the image is no uint8 image or a field has another size than it.
