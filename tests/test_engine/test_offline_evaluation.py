@@ -14,7 +14,7 @@ from panopticapi.evaluation import pq_compute
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from mask2former.evaluation.dumped_results import read_results
+from mask2former.evaluation.results_file import read_results
 from mask2former.rle import as_rle
 
 from .tiny import load_tool, name_run

@@ -13,7 +13,7 @@ from PIL import Image
 from mask2former.evaluation import DumpSegResults
 from mask2former.evaluation.cityscapes_names import frame_of, instance_ids_path
 from mask2former.evaluation.cityscapes_submission import write_cityscapes_submission
-from mask2former.evaluation.dumped_results import read_results
+from mask2former.evaluation.results_file import read_results
 from mask2former.registry import METRICS
 
 from .cityscapes_scenes import ROOT, disturb, read_scenes, write_scenes
@@ -212,7 +212,7 @@ def test_names():
 
 def test_faults_are_named(scenes, tmp_path):
     _, samples, meta = scenes
-    with pytest.raises(FileNotFoundError, match="mend CityscapesInstanceAP's gt_dir"):
+    with pytest.raises(FileNotFoundError, match="fix CityscapesInstanceAP's gt_dir"):
         build(gt_dir=str(tmp_path / 'none'))
     with pytest.raises(FileNotFoundError, match='_gtFine_instanceIds.png. is not there: unpack gtFine'):
         run(build(gt_dir=str(tmp_path)), samples[:1], meta)

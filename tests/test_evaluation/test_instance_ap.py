@@ -161,7 +161,7 @@ def test_annotation_id_zero_can_be_matched(tmp_path):
 
 
 def test_faults_are_named(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"none.json' are not there: mend InstanceAP's ann_file"):
+    with pytest.raises(FileNotFoundError, match=r"none.json' are not there: fix InstanceAP's ann_file"):
         build(ann_file=str(tmp_path / 'none.json'))
     with pytest.raises(ValueError, match="metric is 'mask': give some of 'segm', 'bbox' and 'boundary'"):
         build(metric='mask')

@@ -18,8 +18,8 @@ from mask2former.apis.cli import config_parser, load_config, run_tool
 from mask2former.datasets import dataset_metainfo
 from mask2former.errors import DataError
 from mask2former.evaluation.cityscapes_submission import write_cityscapes_submission
-from mask2former.evaluation.dumped_results import as_sample, read_results
-from mask2former.evaluation.submission import write_submission
+from mask2former.evaluation.coco_submission import write_coco_submission
+from mask2former.evaluation.results_file import as_sample, read_results
 from mask2former.registry import DATASETS
 
 
@@ -52,7 +52,7 @@ def main() -> None:
         if args.submission_format == 'cityscapes':
             print(write_cityscapes_submission(results, metainfo, *place))
         else:
-            print(write_submission(results, metainfo['category_ids'], *place))
+            print(write_coco_submission(results, metainfo['category_ids'], *place))
         return
 
     dataset = DATASETS.build(cfg.test_dataloader.dataset)

@@ -17,7 +17,7 @@ from mask2former.registry import RUNNERS
 
 
 def run_tool(main: Callable[[], None]) -> None:
-    """Run a tool: what its user can mend ends it with one sentence, anything else with its traceback."""
+    """Run a tool: what its user can fix ends it with one sentence, anything else with its traceback."""
     try:
         main()
         leave_distributed()
@@ -66,7 +66,7 @@ def run_parser(description: str) -> argparse.ArgumentParser:
 
 
 def load_config(args: argparse.Namespace) -> Config:
-    """The config that the command line names, with its changes; in its place the name of a published model may stand.
+    """The config that the command line names, with its changes; a published model may be named instead.
 
     Raises:
         MissingFileError: If there is no such config.

@@ -35,7 +35,7 @@ class SegCheckpointHook(CheckpointHook):
         """Listen to the signals."""
         super().before_train(runner)
         self._received = None
-        # Python lets no thread but the main one listen. Within an epoch there is no place to resume at.
+        # Python lets no thread but the main one listen. Within an epoch no training can be resumed.
         if threading.current_thread() is threading.main_thread() and not self.by_epoch:
             for number in (signal.SIGINT, signal.SIGTERM):
                 self._former_handlers[number] = signal.signal(number, self._receive)

@@ -1,9 +1,9 @@
 """The metrics: panoptic quality, instance AP of COCO and of Cityscapes and semantic IoU, built by ``METRICS``."""
 
 from .cityscapes_instance_ap import CityscapesInstanceAP
-from .dump_results import DumpSegResults
 from .instance_ap import InstanceAP
 from .panoptic_quality import PanopticQuality
+from .results_file import DumpSegResults
 from .segment_matching import ClassCounts, match_segments
 from .semantic_iou import SemanticIoU
 from .semantic_panoptic_quality import SemanticPanopticQuality

@@ -23,7 +23,7 @@ class BoundaryEvaluation(COCOeval_faster):
     """
 
     def computeIoU(self, imgId: int, catId: int) -> list | np.ndarray:  # noqa: N802, N803
-        """Return the IoUs ``(detections, objects)`` of an image and category; none where either is missing."""
+        """The IoUs ``(detections, objects)`` of an image and category; none where either is missing."""
         ious = super().computeIoU(imgId, catId)
         if len(ious) == 0:
             return ious
@@ -40,12 +40,12 @@ class BoundaryEvaluation(COCOeval_faster):
 
 
 def _edges(instances: list[dict]) -> Callable[[int], Edge]:
-    """Return a function that gives the boundary of an instance, found once."""
+    """A function that gives the boundary of an instance, found once."""
     known = {}
 
-    def edge(place: int) -> Edge:
-        if place not in known:
-            rle = instances[place]['rle']
+    def edge(index: int) -> Edge:
+        if index not in known:
+            rle = instances[index]['rle']
             x, y, width, height = mask_utils.toBbox(rle).astype(int)
             mask = decode_mask(rle)[y : y + height, x : x + width].view(np.uint8)
             # Outside of the crop is background, as it is in the image and beyond.
@@ -54,8 +54,8 @@ def _edges(instances: list[dict]) -> Callable[[int], Edge]:
                 mask, np.ones((3, 3), np.uint8), iterations=rounds, borderType=cv2.BORDER_CONSTANT, borderValue=0
             )
             boundary = mask != inner
-            known[place] = x, y, boundary, np.count_nonzero(boundary)
-        return known[place]
+            known[index] = x, y, boundary, np.count_nonzero(boundary)
+        return known[index]
 
     return edge
 

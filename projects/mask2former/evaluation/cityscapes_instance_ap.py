@@ -53,7 +53,7 @@ class CityscapesInstanceAP(BaseMetric):
     ) -> None:
         super().__init__(collect_device=collect_device, prefix=prefix)
         if gt_dir is not None and not Path(gt_dir).is_dir():
-            raise MissingFileError(f"The folder '{gt_dir}' is not there: mend CityscapesInstanceAP's gt_dir.")
+            raise MissingFileError(f"The folder '{gt_dir}' is not there: fix CityscapesInstanceAP's gt_dir.")
         self.gt_dir = gt_dir
         self.classwise = classwise
         self.official = official_evaluation()
@@ -74,7 +74,7 @@ class CityscapesInstanceAP(BaseMetric):
         if not set(classes) & set(self.label_ids):
             raise ConfigError(
                 'No class of the data set is one of '
-                f"Cityscapes' instance classes, {', '.join(self.label_ids)}: mend the metainfo's classes."
+                f"Cityscapes' instance classes, {', '.join(self.label_ids)}: fix the metainfo's classes."
             )
         for sample in data_samples:
             instances = require_field(
@@ -91,7 +91,7 @@ class CityscapesInstanceAP(BaseMetric):
             self.results.append((frame_of(sample['img_path']), self._match(truth, detections)))
 
     def _match(self, truth: np.ndarray, detections: Sequence[tuple[str, float, dict]]) -> dict:
-        """Return what ``assignGt2Preds`` does, without the files, of the map (H, W) and (class, score, RLE mask)."""
+        """What ``assignGt2Preds`` does, without the files, of the map (H, W) and (class, score, RLE mask)."""
         areas = np.bincount(truth.ravel())  # (largest id + 1,)
         instances = {name: [] for name in self.label_ids}
         name_of = {value: name for name, value in self.label_ids.items()}
@@ -157,16 +157,16 @@ def read_instance_ids(path: str) -> np.ndarray:
     if not Path(path).is_file():
         raise MissingFileError(
             f"Cityscapes' ground truth '{path}' is not there: unpack gtFine beside leftImg8bit, or "
-            'mend the gt_dir of CityscapesInstanceAP.'
+            'fix the gt_dir of CityscapesInstanceAP.'
         )
     ids = cv2.imdecode(np.fromfile(path, dtype=np.uint8), cv2.IMREAD_UNCHANGED)
     if ids is None or ids.ndim != 2:
-        raise DataError(f"'{path}' is no PNG of one channel: get it anew from gtFine.")
+        raise DataError(f"'{path}' is no PNG of one channel: get it again from gtFine.")
     return ids.astype(np.int64)
 
 
 def official_evaluation() -> ModuleType:
-    """Return cityscapesscripts' module.
+    """The module of cityscapesscripts that evaluates instances.
 
     Raises:
         MissingPackageError: It is not installed.

@@ -41,8 +41,8 @@ def instance_ids_path(img_path: str, gt_dir: str | None = None) -> str:
                 f"'{img_path}' lies in no folder 'leftImg8bit', so its ground truth in 'gtFine' cannot be "
                 'found: use the official folders, or give CityscapesInstanceAP a gt_dir.'
             )
-        place = len(parts) - 1 - parts[::-1].index('leftImg8bit')
-        folder = Path(*parts[:place], 'gtFine', *parts[place + 1 :])
+        position = len(parts) - 1 - parts[::-1].index('leftImg8bit')
+        folder = Path(*parts[:position], 'gtFine', *parts[position + 1 :])
     else:
         folder = Path(gt_dir, frame.split('_')[0])
     return str(folder / f'{frame}_gtFine_instanceIds.png')

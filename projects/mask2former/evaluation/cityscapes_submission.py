@@ -10,7 +10,8 @@ import numpy as np
 from mask2former.rle import decode_mask
 
 from .cityscapes_names import frame_of
-from .submission import add_png, panoptic_colours, require_predictions, segments_info
+from .results_file import paint_segments
+from .submission_files import add_png, panoptic_colours, require_predictions, segments_info
 
 
 def write_cityscapes_submission(
@@ -23,7 +24,7 @@ def write_cityscapes_submission(
     and the folder of PNGs of that name.
 
     Args:
-        results: As :func:`~mask2former.evaluation.dumped_results.read_results` gives them.
+        results: As :func:`~mask2former.evaluation.results_file.read_results` gives them.
         metainfo: Of the data set: ``category_ids``, Cityscapes' label ids, and ``isthing``, K each.
         task: ``'semantic'``, ``'instance'`` or ``'panoptic'``.
         folder: Where to write.
@@ -63,18 +64,16 @@ def write_cityscapes_submission(
 
 
 def _label_ids(result: dict, category_ids: Sequence[int]) -> np.ndarray:
-    """Return the label ids (H, W) uint8 of a semantic result."""
-    ids = np.zeros(result['ori_shape'], dtype=np.uint8)
-    for segment in result['semantic']:
-        ids[decode_mask(segment['mask'])] = category_ids[segment['label']]
-    return ids
+    """The label ids (H, W) uint8 of a semantic result."""
+    segments = [dict(segment, label_id=category_ids[segment['label']]) for segment in result['semantic']]
+    return paint_segments(segments, 'label_id', result['ori_shape'], np.uint8)
 
 
 def _add_instances(archive: zipfile.ZipFile, frame: str, instances: dict, metainfo: Mapping) -> None:
     """Write the masks and the text file of an image; stuff, which the server does not evaluate, is left out."""
     lines = []
-    for place, (label, score, mask) in enumerate(zip(instances['labels'], instances['scores'], instances['masks'])):
+    for number, (label, score, mask) in enumerate(zip(instances['labels'], instances['scores'], instances['masks'])):
         if metainfo['isthing'][int(label)]:
-            lines.append(f'masks/{frame}_{place}.png {metainfo["category_ids"][int(label)]} {float(score)!r}\n')
-            add_png(archive, f'masks/{frame}_{place}.png', np.where(decode_mask(mask), np.uint8(255), np.uint8(0)))
+            lines.append(f'masks/{frame}_{number}.png {metainfo["category_ids"][int(label)]} {float(score)!r}\n')
+            add_png(archive, f'masks/{frame}_{number}.png', np.where(decode_mask(mask), np.uint8(255), np.uint8(0)))
     archive.writestr(f'{frame}.txt', ''.join(lines))

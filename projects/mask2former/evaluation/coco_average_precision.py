@@ -22,7 +22,7 @@ _NO_MASK = mask_utils.encode(np.zeros((1, 1), dtype=np.uint8, order='F'))
 
 
 def choose_backend(backend: str, kinds: Sequence[str]) -> str:
-    """Return the evaluator to use, ``'faster-coco-eval'`` or ``'pycocotools'``.
+    """The evaluator to use, ``'faster-coco-eval'`` or ``'pycocotools'``.
 
     Args:
         backend: One of them, or ``'auto'``: the fast one where it is installed.
@@ -55,7 +55,7 @@ def read_coco(ann_file: str) -> COCO:
     """
     if not Path(ann_file).is_file():
         raise MissingFileError(
-            f"The instance annotations '{ann_file}' are not there: mend InstanceAP's ann_file, or "
+            f"The instance annotations '{ann_file}' are not there: fix InstanceAP's ann_file, or "
             'leave it out to take the ground truth from gt_panoptic_seg.'
         )
     with redirect_stdout(io.StringIO()):
@@ -64,7 +64,7 @@ def read_coco(ann_file: str) -> COCO:
 
 
 def coco_from(images: Sequence[dict], annotations: Sequence[dict], categories: Sequence[dict]) -> COCO:
-    """Return a ``COCO`` object of the given lists, in COCO's format; annotations are numbered from 1 on."""
+    """A ``COCO`` object of the given lists, in COCO's format; annotations are numbered from 1 on."""
     coco = COCO()
     numbered = [dict(annotation, id=number) for number, annotation in enumerate(annotations, start=1)]
     coco.dataset = dict(images=list(images), annotations=numbered, categories=list(categories))
@@ -115,11 +115,11 @@ def average_precision(
     params = evaluation.params
     # (IoU thresholds, recalls, categories, areas)
     precision = np.ascontiguousarray(evaluation.eval['precision'])[..., -1]
-    areas_of = {name: place for place, name in enumerate(params.areaRngLbl)}
+    area_index = {name: index for index, name in enumerate(params.areaRngLbl)}
 
     def mean(threshold: float | None, area: str, categories: Sequence[int] | slice = slice(None)) -> float:
         rows = slice(None) if threshold is None else np.isclose(params.iouThrs, threshold)
-        values = precision[rows][..., areas_of[area]][..., categories]
+        values = precision[rows][..., area_index[area]][..., categories]
         values = values[values > -1]
         return float(values.mean()) if values.size else -1.0
 
@@ -157,7 +157,7 @@ def _no_garbage_collection() -> Iterator[None]:
 def _set_up(
     truth: COCO, detections: Sequence[dict], kind: str, image_ids: list, limit: int, backend: str, lvis: bool
 ) -> Any:
-    """Return the evaluator of the backend; ``limit`` is how many detections of an image count with ``lvis``."""
+    """The evaluator of the backend; ``limit`` is how many detections of an image count with ``lvis``."""
     if kind == 'bbox':
         areas = [d['bbox'][2] * d['bbox'][3] for d in detections]
     else:
@@ -191,8 +191,8 @@ def _fast_evaluation(truth: COCO, detections: Sequence[dict], kind: str, image_i
     from faster_coco_eval import COCO as FastCOCO
     from faster_coco_eval import COCOeval_faster
 
-    place = {image_id: number for number, image_id in enumerate(sorted(image_ids), start=1)}
-    images = [dict(truth.imgs[image_id], id=number) for image_id, number in place.items()]
+    new_ids = {image_id: number for number, image_id in enumerate(sorted(image_ids), start=1)}
+    images = [dict(truth.imgs[image_id], id=number) for image_id, number in new_ids.items()]
     if kind != 'bbox':
         # No IoU is asked of a detection where the image has no object of its category: its mask need not be decoded.
         pairs = {(a['image_id'], a['category_id']) for a in truth.dataset['annotations']}
@@ -201,14 +201,14 @@ def _fast_evaluation(truth: COCO, detections: Sequence[dict], kind: str, image_i
         ]
     sides = []
     for annotations in (truth.dataset['annotations'], detections):
-        chosen = [annotation for annotation in annotations if annotation['image_id'] in place]
+        chosen = [annotation for annotation in annotations if annotation['image_id'] in new_ids]
         sides.append(
             FastCOCO(
                 dict(
                     images=images,
                     categories=truth.dataset['categories'],
                     annotations=[
-                        dict(annotation, id=number, image_id=place[annotation['image_id']])
+                        dict(annotation, id=number, image_id=new_ids[annotation['image_id']])
                         for number, annotation in enumerate(chosen, start=1)
                     ],
                 )
@@ -220,5 +220,5 @@ def _fast_evaluation(truth: COCO, detections: Sequence[dict], kind: str, image_i
         evaluation = BoundaryEvaluation(*sides, iouType='segm', lvis_style=lvis)
     else:
         evaluation = COCOeval_faster(*sides, iouType=kind, lvis_style=lvis)
-    evaluation.params.imgIds = list(place.values())
+    evaluation.params.imgIds = list(new_ids.values())
     return evaluation

@@ -16,7 +16,7 @@ from mask2former.rle import as_rle
 from .coco_average_precision import FAST, average_precision, choose_backend, coco_from, read_coco
 from .sample_fields import check_same_size, image_name, plane, require_field, require_meta
 
-KINDS = ('segm', 'bbox', 'boundary')
+AP_KINDS = ('segm', 'bbox', 'boundary')
 
 
 @METRICS.register_module()
@@ -62,7 +62,7 @@ class InstanceAP(BaseMetric):
     ) -> None:
         super().__init__(collect_device=collect_device, prefix=prefix)
         self.kinds = (metric,) if isinstance(metric, str) else tuple(metric)
-        if not self.kinds or not set(self.kinds) <= set(KINDS):
+        if not self.kinds or not set(self.kinds) <= set(AP_KINDS):
             raise ConfigError(f"InstanceAP's metric is {metric!r}: give some of 'segm', 'bbox' and 'boundary'.")
         self.backend = choose_backend(backend, self.kinds)
         if max_dets is None:
@@ -132,7 +132,7 @@ class InstanceAP(BaseMetric):
         return metrics
 
     def _category_of_label(self) -> dict[int, int]:
-        """Return the category id of every label that is evaluated."""
+        """The category id of every label that is evaluated."""
         classes = require_meta(self.dataset_meta, 'classes')
         if self.truth is None:
             is_thing = require_meta(self.dataset_meta, 'isthing')
@@ -149,12 +149,12 @@ class InstanceAP(BaseMetric):
         if not mapping:
             raise ConfigError(
                 f"No category of '{self.ann_file}' is a class of the data set: give the annotation file "
-                "of this data set, or mend the metainfo's category_ids."
+                "of this data set, or fix the metainfo's category_ids."
             )
         return mapping
 
     def _truth(self, results: Sequence[dict], category_of: dict[int, int]) -> COCO:
-        """Return the ground truth: the file's, or one made of the annotations of ``results``."""
+        """The ground truth: the file's, or one made of the annotations of ``results``."""
         if self.truth is not None:
             return self.truth
         categories = [
@@ -167,21 +167,21 @@ class InstanceAP(BaseMetric):
         )
 
     def _detections(self, sample: dict, category_of: dict[int, int], size: tuple[int, int]) -> list[dict]:
-        """Return the predicted instances of one image ``size`` = (H, W) in COCO's format."""
+        """The predicted instances of one image ``size`` = (H, W) in COCO's format."""
         instances = require_field(
             sample, 'pred_instances', "add the instance postprocessor to the model's postprocessors"
         )
         labels, scores = instances['labels'].tolist(), instances['scores'].tolist()
-        kept = [place for place, label in enumerate(labels) if label in category_of]
+        kept = [index for index, label in enumerate(labels) if label in category_of]
         detections = [
-            dict(image_id=sample['img_id'], category_id=category_of[labels[place]], score=scores[place])
-            for place in kept
+            dict(image_id=sample['img_id'], category_id=category_of[labels[index]], score=scores[index])
+            for index in kept
         ]
         if self.kinds != ('bbox',):
             masks = as_rle(instances['masks'])
-            for detection, place in zip(detections, kept):
-                check_same_size(masks[place]['size'], size, sample)
-                detection['segmentation'] = masks[place]
+            for detection, index in zip(detections, kept):
+                check_same_size(masks[index]['size'], size, sample)
+                detection['segmentation'] = masks[index]
         if 'bbox' in self.kinds:
             boxes = instances['bboxes'].cpu().numpy().astype(np.float64)[kept]  # (n, 4) xyxy
             boxes[:, 2:] -= boxes[:, :2]  # xywh
@@ -191,7 +191,7 @@ class InstanceAP(BaseMetric):
 
 
 def _panoptic_truth(sample: dict, category_of: dict[int, int]) -> tuple[dict, list[dict]]:
-    """Return the image and the annotations in COCO's format of the things in ``gt_panoptic_seg``."""
+    """The image and the annotations in COCO's format of the things in ``gt_panoptic_seg``."""
     element = require_field(
         sample,
         'gt_panoptic_seg',

@@ -105,7 +105,7 @@ def sum_counts(images: Iterable[ClassCounts], num_classes: int) -> ClassCounts:
 
 
 def class_quality(counts: ClassCounts) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return PQ, SQ and RQ of each class, ``(K,)`` float64 in [0, 1]; 0 where a class has nothing to divide by."""
+    """PQ, SQ and RQ of each class, ``(K,)`` float64 in [0, 1]; 0 where a class has nothing to divide by."""
     weight = counts.tp + 0.5 * counts.fp + 0.5 * counts.fn
     weight = np.where(weight > 0, weight, 1)
     return counts.iou_sum / weight, counts.iou_sum / np.maximum(counts.tp, 1), counts.tp / weight

@@ -8,24 +8,24 @@ import torch
 from mask2former.errors import DataError
 
 
-def require_field(sample: dict, field: str, mend: str) -> dict:
-    """Return ``sample[field]``.
+def require_field(sample: dict, field: str, remedy: str) -> dict:
+    """``sample[field]``.
 
     Args:
         sample: A data sample after ``to_dict()``, as mmengine's ``Evaluator`` gives it to ``process``.
         field: Such as ``'gt_panoptic_seg'``.
-        mend: What the user is to do where the field is missing.
+        remedy: What the user is to do where the field is missing.
 
     Raises:
         DataError: The sample lacks the field.
     """
     if sample.get(field) is None:
-        raise DataError(f"The data sample of {image_name(sample)} has no '{field}': {mend}.")
+        raise DataError(f"The data sample of {image_name(sample)} has no '{field}': {remedy}.")
     return sample[field]
 
 
 def require_meta(dataset_meta: dict | None, key: str) -> tuple:
-    """Return the entry ``key`` of the data set's metainfo.
+    """The entry ``key`` of the data set's metainfo.
 
     Raises:
         DataError: The metainfo is not there or lacks the entry.
@@ -39,7 +39,7 @@ def require_meta(dataset_meta: dict | None, key: str) -> tuple:
 
 
 def plane(element: dict, key: str, sample: dict) -> np.ndarray:
-    """Return the pixel map ``element[key]`` as an array ``(H, W)`` on the CPU.
+    """The pixel map ``element[key]`` as an array ``(H, W)`` on the CPU.
 
     Args:
         element: A ``PixelData`` after ``to_dict()``; the map is a tensor or array, ``(1, H, W)`` or ``(H, W)``.
@@ -69,5 +69,5 @@ def check_same_size(prediction: tuple, ground_truth: tuple, sample: dict) -> Non
 
 
 def image_name(sample: dict) -> Any:
-    """Return what names the image of the sample in a message: its path, else its id."""
+    """What names the image of the sample in a message: its path, else its id."""
     return sample.get('img_path') or f'image {sample.get("img_id", "without img_path and img_id")}'

@@ -101,10 +101,10 @@ def match_segments(
 
 
 def _index_segments(segments: Sequence[dict], num_classes: int, side: str) -> tuple[dict[int, int], np.ndarray]:
-    """Return the place of each id (void at 0, segment i at i + 1) and the labels ``(len(segments),)`` int64."""
-    places = {0: 0}
-    for place, segment in enumerate(segments, start=1):
-        if not 0 < segment['id'] < 2**31 or segment['id'] in places:
+    """The index of each id (void at 0, segment i at i + 1) and the labels ``(len(segments),)`` int64."""
+    index_of_id = {0: 0}
+    for index, segment in enumerate(segments, start=1):
+        if not 0 < segment['id'] < 2**31 or segment['id'] in index_of_id:
             raise DataError(
                 f'The {side} segments_info has the id {segment["id"]}: ids must be unique, from 1 to '
                 '2**31 - 1 (0 is void).'
@@ -114,5 +114,5 @@ def _index_segments(segments: Sequence[dict], num_classes: int, side: str) -> tu
                 f'The {side} segment {segment["id"]} has the label {segment["label"]}, but the data set '
                 f'has {num_classes} classes.'
             )
-        places[int(segment['id'])] = place
-    return places, np.array([segment['label'] for segment in segments], dtype=np.int64)
+        index_of_id[int(segment['id'])] = index
+    return index_of_id, np.array([segment['label'] for segment in segments], dtype=np.int64)

@@ -111,17 +111,17 @@ class SemanticIoU(BaseMetric):
 
 
 def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
-    """Return ``part / whole``, 0 where both are 0."""
+    """``part / whole``, 0 where both are 0."""
     return part / np.maximum(whole, 1)
 
 
 def _mean(values: np.ndarray, present: np.ndarray) -> float:
-    """Return the mean over the classes that are ``present``, 0 where none is."""
+    """The mean over the classes that are ``present``, 0 where none is."""
     return float(values[present].mean()) if present.any() else 0.0
 
 
 def semantic_truth(sample: dict) -> tuple[np.ndarray, np.ndarray]:
-    """Return the labels of the pixels and which of them count, ``(H, W)`` int64 and bool."""
+    """The labels of the pixels and which of them count, ``(H, W)`` int64 and bool."""
     if sample.get('gt_sem_seg') is not None:
         element = sample['gt_sem_seg']
         truth = plane(element, 'sem_seg', sample).astype(np.int64)
@@ -133,9 +133,9 @@ def semantic_truth(sample: dict) -> tuple[np.ndarray, np.ndarray]:
     )
     id_map = plane(element, 'id_map', sample)
     label_of = {int(segment['id']): segment['label'] for segment in element['segments_info']}
-    ids, place = np.unique(id_map, return_inverse=True)
+    ids, index = np.unique(id_map, return_inverse=True)
     # An id that segments_info does not list has no class: like void it is left out.
     counted = np.array([int(i) in label_of and i != 0 for i in ids], dtype=bool)
     labels = np.array([label_of.get(int(i), 0) for i in ids], dtype=np.int64)
-    place = place.reshape(id_map.shape)
-    return labels[place], counted[place]
+    index = index.reshape(id_map.shape)
+    return labels[index], counted[index]

@@ -15,7 +15,7 @@ from .sample_fields import check_same_size, image_name, plane, require_field, re
 from .segment_matching import match_segments
 from .semantic_iou import semantic_truth
 
-WAYS = ('classes', 'components')
+SEGMENT_DEFINITIONS = ('classes', 'components')
 
 
 @METRICS.register_module()
@@ -44,7 +44,7 @@ class SemanticPanopticQuality(BaseMetric):
         prefix: str | None = None,
     ) -> None:
         super().__init__(collect_device=collect_device, prefix=prefix)
-        if segments not in WAYS:
+        if segments not in SEGMENT_DEFINITIONS:
             raise ConfigError(f"SemanticPanopticQuality's segments is {segments!r}: give 'classes' or 'components'.")
         self.segments = segments
         self._quality = PanopticQuality(classwise=classwise)
@@ -98,5 +98,5 @@ def _class_segments(labels: np.ndarray, split: Sequence[int]) -> tuple[np.ndarra
         mask = labels == label
         parts, count = connected_components(mask) if label in split else (mask, 1)
         id_map[mask] = parts[mask] + len(segments)
-        segments += [dict(id=len(segments) + place, label=label) for place in range(1, count + 1)]
+        segments += [dict(id=len(segments) + number, label=label) for number in range(1, count + 1)]
     return id_map, segments

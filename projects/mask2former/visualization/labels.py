@@ -123,9 +123,9 @@ def place_labels(
         depth = cv2.distanceTransform(inside, cv2.DIST_L2, cv2.DIST_MASK_3)[1:-1, 1:-1]
         if 2 * depth.max() < 0.4 * height:
             continue
-        place = _find_place(depth, (x, y), (width, height), id_map.shape, [label.box for label in labels])
-        if place is not None:
-            labels.append(Label(text, colors[number - 1], *place))
+        found = _find_place(depth, (x, y), (width, height), id_map.shape, [label.box for label in labels])
+        if found is not None:
+            labels.append(Label(text, colors[number - 1], *found))
     return labels
 
 

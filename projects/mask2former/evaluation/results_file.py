@@ -1,0 +1,124 @@
+"""A file of all predictions, with run-length encoded masks: writing it, reading it, making data samples of it again."""
+
+import pickle
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from mmdet.structures import DetDataSample
+from mmengine.evaluator import DumpResults
+from mmengine.structures import InstanceData, PixelData
+
+from mask2former.errors import DataError, MissingFileError
+from mask2former.registry import METRICS
+from mask2former.rle import as_rle, decode_mask, encode_masks
+
+# What pickle needs for arrays and bytes; a file that names anything else is not ours and could run code.
+_PICKLED_NAMES = (
+    {('numpy', 'ndarray'), ('numpy', 'dtype'), ('_codecs', 'encode')}
+    | {
+        (module, name)
+        for module in ('numpy._core.multiarray', 'numpy.core.multiarray')
+        for name in ('_reconstruct', 'scalar')
+    }
+    | {(module, '_frombuffer') for module in ('numpy._core.numeric', 'numpy.core.numeric')}
+)
+
+
+@METRICS.register_module()
+class DumpSegResults(DumpResults):
+    """Write a list with a dict for each image to a pickle file; plain values, numpy arrays and COCO's RLE dicts only.
+
+    Each dict has ``img_id, img_path, ori_shape`` and of these what was predicted: ``instances``, a dict of
+    ``labels (n,), scores (n,), bboxes (n, 4)`` as xyxy and ``masks``, n RLE dicts; ``panoptic``, a list of
+    ``dict(id, label, isthing, score, mask)``; ``semantic``, a list of ``dict(label, mask)``. mmdet's ``DumpDetResults``
+    keeps whole label maps: for a data set of the size of COCO's, more than the memory holds.
+
+    Args:
+        out_file_path: The file, ``.pkl`` or ``.pickle``.
+        collect_device: 'cpu' or 'gpu', how results are collected from several processes.
+        collect_dir: Folder for collecting on the CPU.
+    """
+
+    default_prefix = ''  # with None mmengine would warn of it
+
+    def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
+        """Keep the results of a batch; see :class:`mmengine.evaluator.BaseMetric`."""
+        for sample in data_samples:
+            result = {key: sample.get(key) for key in ('img_id', 'img_path', 'ori_shape')}
+            if 'pred_instances' in sample:
+                found = sample['pred_instances']
+                result['instances'] = {key: found[key].cpu().numpy() for key in ('labels', 'scores', 'bboxes')}
+                result['instances']['masks'] = as_rle(found['masks'])
+            if 'pred_panoptic_seg' in sample:
+                segments = sample['pred_panoptic_seg']['segments_info']
+                masks = _masks_of(sample['pred_panoptic_seg']['id_map'], [segment['id'] for segment in segments])
+                result['panoptic'] = [dict(segment, mask=mask) for segment, mask in zip(segments, masks)]
+            if 'pred_sem_seg' in sample:
+                label_map = sample['pred_sem_seg']['sem_seg']
+                labels = label_map.unique().tolist()
+                result['semantic'] = [
+                    dict(label=label, mask=mask) for label, mask in zip(labels, _masks_of(label_map, labels))
+                ]
+            self.results.append(result)
+
+
+def _masks_of(values: torch.Tensor, wanted: list[int]) -> list[dict]:
+    """The masks in a map (1, H, W) of some of its values, encoded one after another: all at once may be large."""
+    return [mask for value in wanted for mask in encode_masks(values == value)]
+
+
+class _ArrayUnpickler(pickle.Unpickler):
+    def find_class(self, module: str, name: str) -> type:
+        if (module, name) not in _PICKLED_NAMES:
+            raise pickle.UnpicklingError(f'{module}.{name}')
+        return super().find_class(module, name)
+
+
+def read_results(path: str | Path) -> list[dict]:
+    """Read a file of ``tools/test.py --out``; see :class:`DumpSegResults` for the dicts. Nothing in it is executed.
+
+    Raises:
+        MissingFileError: The file is not there.
+        DataError: It is no such file.
+    """
+    if not Path(path).is_file():
+        raise MissingFileError(f"The results '{path}' are not there: write them with tools/test.py --out.")
+    try:
+        with open(path, 'rb') as file:
+            results = _ArrayUnpickler(file).load()
+    except (pickle.UnpicklingError, EOFError, AttributeError, IndexError) as error:
+        raise DataError(f"'{path}' is no file of tools/test.py --out ({error}): write it again.") from error
+    if not isinstance(results, list) or not all(isinstance(r, dict) and 'img_id' in r for r in results):
+        raise DataError(f"'{path}' holds no list of results with 'img_id': write it with tools/test.py --out.")
+    return results
+
+
+def as_sample(result: dict) -> DetDataSample:
+    """The data sample that the model predicted: only the predictions and ``img_id, img_path, ori_shape``."""
+    sample = DetDataSample(metainfo={key: result.get(key) for key in ('img_id', 'img_path', 'ori_shape')})
+    shape = tuple(result['ori_shape'])  # (H, W)
+    if 'instances' in result:
+        found = result['instances']
+        sample.pred_instances = InstanceData(
+            **{key: torch.from_numpy(np.asarray(found[key])) for key in ('labels', 'scores', 'bboxes')},
+            masks=found['masks'],
+        )
+    if 'panoptic' in result:
+        infos = [{key: value for key, value in segment.items() if key != 'mask'} for segment in result['panoptic']]
+        id_map = torch.from_numpy(paint_segments(result['panoptic'], 'id', shape, np.int32))[None]
+        sample.pred_panoptic_seg = PixelData(id_map=id_map, metainfo=dict(segments_info=infos))
+    if 'semantic' in result:
+        sem_seg = torch.from_numpy(paint_segments(result['semantic'], 'label', shape, np.int64))[None]
+        sample.pred_sem_seg = PixelData(sem_seg=sem_seg)
+    return sample
+
+
+def paint_segments(segments: Sequence[dict], key: str, shape: tuple[int, int], dtype: type) -> np.ndarray:
+    """The map (H, W) of the segments' values ``key``; 0 where there is none."""
+    values = np.zeros(shape, dtype=dtype)
+    for segment in segments:
+        values[decode_mask(segment['mask'])] = segment[key]
+    return values
