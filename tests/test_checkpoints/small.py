@@ -5,8 +5,8 @@ from mmdet.utils import register_all_modules
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
 
-from mask2former.analysis.peers import MMDET_CONFIGS
-from mask2former.analysis.synthetic import randomise
+from benchmarks.peers import MMDET_CONFIGS
+from benchmarks.synthetic import randomise
 from mask2former.registry import MODELS
 
 CLASSES = ('cat', 'dog', 'car', 'sky', 'grass')

@@ -12,7 +12,7 @@ from mmdet.models.backbones.swin import swin_converter
 from mmengine.config import ConfigDict
 from mmengine.runner import CheckpointLoader
 
-from mask2former.analysis.synthetic import randomise
+from benchmarks.synthetic import randomise
 from mask2former.checkpoints import backbones
 from mask2former.checkpoints.backbones import load_backbone, read_backbone, torchvision_urls
 from mask2former.checkpoints.formats import read_checkpoint

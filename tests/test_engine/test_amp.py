@@ -9,7 +9,7 @@ import torch
 from mmengine.config import Config
 from mmengine.model import MMDistributedDataParallel
 
-from mask2former.analysis.synthetic import smooth_masks
+from benchmarks.synthetic import smooth_masks
 from mask2former.engine import SegOptimWrapper
 from mask2former.models.criterion import HungarianMatcher, PointSampledCriterion, point_sampling
 from tests.test_models.tiny import build_tiny, random_images, sample_of

@@ -12,8 +12,8 @@ from mmengine.optim import DefaultOptimWrapperConstructor, OptimWrapper
 from mmengine.registry import DefaultScope
 from torch import nn
 
-from mask2former.analysis.peers import MMDET_CONFIGS
-from mask2former.analysis.synthetic import smooth_masks
+from benchmarks.peers import MMDET_CONFIGS
+from benchmarks.synthetic import smooth_masks
 from mask2former.checkpoints.mmdet_keys import MMDET
 from mask2former.engine import SegOptimWrapper, SegOptimWrapperConstructor, SegRunner, optim_wrapper
 from mask2former.errors import NonFiniteError

@@ -6,9 +6,9 @@ import torch
 from mmdet.structures import DetDataSample
 from mmengine.config import Config
 
-from mask2former.analysis import synthetic
-from mask2former.analysis.peers import build_peer, load_weights, peer_weights
-from mask2former.analysis.synthetic import randomise
+from benchmarks import synthetic
+from benchmarks.peers import build_peer, load_weights, peer_weights
+from benchmarks.synthetic import randomise
 from mask2former.datasets.metainfo import known_metainfo
 from mask2former.registry import MODELS
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from mmengine.logging import MessageHub
 
-from mask2former.analysis.synthetic import smooth_masks
+from benchmarks.synthetic import smooth_masks
 from mask2former.errors import NonFiniteError
 from mask2former.models.criterion import point_sampling
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from mmdet.models.backbones import ResNet
 
-from mask2former.analysis.synthetic import randomise
+from benchmarks.synthetic import randomise
 from mask2former.models.backbones import frozen_bn_resnet
 from mask2former.models.backbones.frozen_bn_resnet import FrozenBNResNet
 

@@ -9,7 +9,7 @@ from mmdet.models.utils import get_uncertain_point_coords_with_randomness
 from mmengine.structures import InstanceData
 from scipy.optimize import linear_sum_assignment
 
-from mask2former.analysis.synthetic import smooth_masks
+from benchmarks.synthetic import smooth_masks
 from mask2former.errors import NonFiniteError
 from mask2former.models import HeadOutput
 from mask2former.models.criterion import HungarianMatcher, matcher, point_sampling

@@ -1,239 +1,26 @@
-"""Time training steps or predictions, side by side with mmdet's and transformers' Mask2Former.
+"""Time training steps or predictions beside mmdet's and transformers' Mask2Former: see ``benchmarks/side_by_side.py``.
 
-    python tools/analysis_tools/benchmark.py CONFIG --mode train --size 512 --batch-size 1 --peers mmdet transformers
-
-Everybody has the same weights and the same images, in a process of its own; the steps alternate. First the logits are
-compared: what computes something else is not a peer. No data set is needed. With `--profile` the time of our parts is
-printed, with `--scaling` the cost against image size, segments, queries and batch.
+python tools/analysis_tools/benchmark.py CONFIG --mode train --size 512 --batch-size 1 --peers mmdet transformers
 """
 
-import argparse
-import json
-import statistics
-import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
-from mmengine.config import DictAction
-from rich.console import Console
-from rich.table import Table
+import mask2former.compat  # noqa: F401, I001  (before anything that imports mmdet)
+from mask2former.apis.cli import run_tool
+from mask2former.errors import MissingFileError
 
-from mask2former.errors import ConfigError
-
-OURS = 'mask2former'
-# Of the largest logit. Rounding may move a logit across zero, and a query then looks at one place more: some logits
-# differ more than by rounding, but not many and not much.
-TOLERANCE = dict(median=1e-4, worst=0.05)
-SCALING = dict(size=['256', '512', '768', '1024'], segments=[5, 12, 50, 100], queries=[50, 100, 200], batch_size=[1, 2])
-console = Console(stderr=True)
-
-
-def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('config', help='config file')
-    parser.add_argument('--mode', choices=['train', 'predict'], default='train')
-    parser.add_argument('--size', default='512', metavar='S|HxW', help='size of the images; default: 512')
-    parser.add_argument('--ori-size', metavar='S|HxW', help='size of predicted masks; default: that of the images')
-    parser.add_argument('--batch-size', type=int, default=1)
-    parser.add_argument('--segments', type=int, default=12, help='segments of an image; default: 12')
-    parser.add_argument('--queries', type=int, help="number of queries; default: the config's")
-    parser.add_argument(
-        '--outputs',
-        nargs='+',
-        default=['panoptic', 'instance'],
-        help='what is predicted: some of panoptic instance semantic; default: panoptic instance',
-    )
-    parser.add_argument('--peers', nargs='*', default=[], choices=['mmdet', 'transformers'])
-    parser.add_argument('--repeats', type=int, default=5, help='steps that count; default: 5')
-    parser.add_argument('--warm-up', type=int, default=2, help='steps before them; default: 2')
-    parser.add_argument('--device', default='cpu', help='cpu or cuda; default: cpu')
-    parser.add_argument('--threads', type=int, help='CPU threads; default: all cores')
-    parser.add_argument('--amp', choices=['bfloat16', 'float16'], help='mixed precision, for everybody')
-    parser.add_argument('--compile', action='store_true', help='torch.compile, for everybody')
-    parser.add_argument('--profile', action='store_true', help='print how the time of ours splits')
-    parser.add_argument('--scaling', action='store_true', help='vary size, segments, queries and batch in turn')
-    parser.add_argument('--plot', metavar='F', help='picture of the scaling')
-    parser.add_argument('--json', metavar='F', help='write the results as a JSON list')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, default={}, metavar='KEY=VALUE')
-    return parser.parse_args()
-
-
-def parse_size(text: str) -> list[int]:
-    """[H, W] from '512' or '800x1333'."""
-    sizes = [int(x) for x in text.split('x')]
-    if len(sizes) > 2 or min(sizes) < 32:
-        raise ConfigError(f"'{text}' is no size: give one number or HxW, of at least 32 pixels.")
-    return sizes * 2 if len(sizes) == 1 else sizes
-
-
-def size_name(size: list[int]) -> int | str:
-    """The size as it was given: 512, or '800x1333'."""
-    return size[0] if size[0] == size[1] else 'x'.join(map(str, size))
-
-
-class Process:
-    """A process with one contestant; see ``mask2former.analysis.worker``."""
-
-    def __init__(self, name: str, folder: str) -> None:
-        self.name = name
-        self.log = open(Path(folder) / f'{name}.log', 'w+')
-        self.process = subprocess.Popen(
-            [sys.executable, '-m', 'mask2former.analysis.worker', name, folder],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self.log,
-            text=True,
-        )
-
-    def ask(self, word: str) -> dict:
-        """Have something done, and its answer."""
-        print(word, file=self.process.stdin, flush=True)
-        line = self.process.stdout.readline()
-        answer = json.loads(line) if line else dict(error=f'its process died: {self.last_words()}')
-        if 'error' in answer:
-            raise RuntimeError(f'{self.name}: {answer["error"]}')
-        return answer
-
-    def last_words(self) -> str:
-        """The end of what the process printed."""
-        self.log.seek(0)
-        return self.log.read()[-500:].strip() or 'it was killed, perhaps for lack of memory'
-
-    def close(self) -> None:
-        """End the process."""
-        self.process.stdin.close()
-        self.process.wait()
-        self.process.stdout.close()
-        self.log.close()
-
-
-def ask_once(name: str, folder: str, word: str) -> dict:
-    """The answer of a process that is started for it."""
-    process = Process(name, folder)
-    try:
-        return process.ask(word)
-    finally:
-        process.close()
-
-
-def measure(spec: dict, repeats: int, warm_up: int, profile: bool = False) -> list[dict]:
-    """Results of ours and the peers, ours first."""
-    names = [OURS, *spec['peers']]
-    with tempfile.TemporaryDirectory() as folder:
-        (Path(folder) / 'spec.json').write_text(json.dumps(spec))
-        with console.status('making the weights'):
-            ask_once(OURS, folder, 'prepare')
-        for name in names:
-            with console.status(f'comparing the logits of {name}'):
-                errors = ask_once(name, folder, 'check')
-            text = f'{errors["median"]:.0e} of the largest (median; {errors["worst"]:.0e} at worst)'
-            if any(not errors[key] <= limit for key, limit in TOLERANCE.items()):
-                raise RuntimeError(f'{name} computes other logits, off by {text}: no comparison.')
-            console.print(f'{name}: the same logits but for {text}')
-        processes = [Process(name, folder) for name in names]
-        try:
-            seconds = {name: [] for name in names}
-            peaks = {}
-            for i in range(warm_up + repeats):
-                for process in processes:
-                    with console.status(f'step {i + 1} of {warm_up + repeats}: {process.name}'):
-                        answer = process.ask('step')
-                    peaks[process.name] = answer['peak_mb']
-                    if i >= warm_up:
-                        seconds[process.name].append(answer['seconds'])
-            if profile:
-                print_profile(processes[0].ask('profile'))
-        finally:
-            for process in processes:
-                process.close()
-    return [
-        dict(
-            name=name,
-            mode=spec['mode'],
-            size=size_name(spec['size']),
-            batch_size=spec['batch_size'],
-            seconds_median=statistics.median(seconds[name]),
-            seconds_min=min(seconds[name]),
-            seconds_max=max(seconds[name]),
-            peak_mb=peaks[name],
-        )
-        for name in names
-    ]
-
-
-def print_profile(parts: dict[str, float]) -> None:
-    """Print the split of a step's time."""
-    table = Table('part', 'seconds', 'share', title='Parts of one step of ours')
-    for name, seconds in parts.items():
-        table.add_row(name, f'{seconds:.4f}', f'{seconds / sum(parts.values()):.1%}')
-    Console().print(table)
-
-
-def print_results(results: list[dict], title: str) -> None:
-    """Print a table; ratios are of ours to each peer."""
-    table = Table('', 'seconds (min - max)', 'peak MB', 'ours / it: time', 'memory', title=title)
-    for result in results:
-        table.add_row(
-            result['name'],
-            f'{result["seconds_median"]:.3f} ({result["seconds_min"]:.3f} - {result["seconds_max"]:.3f})',
-            f'{result["peak_mb"]:.0f}',
-            f'{results[0]["seconds_median"] / result["seconds_median"]:.2f}',
-            f'{results[0]["peak_mb"] / result["peak_mb"]:.2f}',
-        )
-    Console().print(table)
-
-
-def plot_scaling(rows: list[dict], path: str) -> None:
-    """Draw seconds and memory against each quantity that was varied."""
-    import matplotlib
-
-    matplotlib.use('Agg')
-    from matplotlib import pyplot as plt
-
-    figure, axes = plt.subplots(2, len(SCALING), figsize=(4 * len(SCALING), 6), squeeze=False)
-    for column, quantity in enumerate(SCALING):
-        for name in dict.fromkeys(row['name'] for row in rows):
-            own = [row for row in rows if row['varied'] == quantity and row['name'] == name]
-            for row, key in ((0, 'seconds_median'), (1, 'peak_mb')):
-                axes[row][column].plot([int(x['value']) for x in own], [x[key] for x in own], marker='o', label=name)
-        axes[0][column].set_title(quantity.replace('_', ' '))
-        for row, label, key in ((0, 'seconds', 'seconds_median'), (1, 'peak MB', 'peak_mb')):
-            axes[row][column].set_ylabel(label)
-            axes[row][column].set_ylim(0, 1.1 * max(x[key] for x in rows if x['varied'] == quantity))
-            axes[row][column].set_xticks([int(x) for x in SCALING[quantity]])
-    axes[0][0].legend()
-    figure.tight_layout()
-    figure.savefig(path)
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def main() -> None:
-    args = parse_args()
-    spec = dict(
-        vars(args),
-        config=str(Path(args.config).resolve()),
-        size=parse_size(args.size),
-        ori_size=parse_size(args.ori_size) if args.ori_size else None,
-    )
-    if not args.scaling:
-        results = measure(spec, args.repeats, args.warm_up, args.profile)
-        print_results(results, f'{args.mode}, {args.size}, batch {args.batch_size}, {args.device}')
-    else:
-        results = []
-        for quantity, values in SCALING.items():
-            for value in values:
-                changed = dict(spec, **{quantity: parse_size(value) if quantity == 'size' else value})
-                rows = measure(changed, args.repeats, args.warm_up)
-                print_results(rows, f'{args.mode}, {quantity.replace("_", " ")} {value}')
-                results += [dict(row, varied=quantity, value=value) for row in rows]
-        if args.plot:
-            plot_scaling(results, args.plot)
-    if args.json:
-        Path(args.json).write_text(json.dumps(results, indent=1) + '\n')
+    if not (ROOT / 'benchmarks').is_dir():
+        raise MissingFileError('The benchmarks are not part of the installed package: run this in a clone of its code.')
+    sys.path.insert(0, str(ROOT))
+    from benchmarks import side_by_side
+
+    side_by_side.main()
 
 
 if __name__ == '__main__':
-    try:
-        main()
-    except (RuntimeError, ValueError) as error:
-        sys.exit(f'Error: {error}')
+    run_tool(main)

@@ -9,27 +9,29 @@ from torch import Tensor, nn
 
 from mask2former.models.head import HeadOutput
 
+from .common import synchronize
+
 
 class Clock:
     """Adds up the seconds between its calls under names.
 
     Args:
-        synchronise (Callable): Waits until the device has done what it was told.
+        device: It is waited for at every call.
     """
 
-    def __init__(self, synchronise: Callable[[], None]) -> None:
-        self.synchronise = synchronise
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
         self.seconds: dict[str, float] = {}
         self.restart()
 
     def restart(self) -> None:
         """Forget the time since the last call."""
-        self.synchronise()
+        synchronize(self.device)
         self.start = time.perf_counter()
 
     def lap(self, name: str) -> None:
         """Count the time since the last call for ``name``."""
-        self.synchronise()
+        synchronize(self.device)
         now = time.perf_counter()
         self.seconds[name] = self.seconds.get(name, 0.0) + now - self.start
         self.start = now
@@ -41,26 +43,21 @@ def cut(tensors: list[Tensor]) -> list[Tensor]:
 
 
 def profile_training(
-    model: nn.Module,
-    images: Tensor,
-    samples: list[DetDataSample],
-    synchronise: Callable[[], None],
-    update: Callable[[], None],
+    model: nn.Module, images: Tensor, samples: list[DetDataSample], update: Callable[[], object]
 ) -> dict[str, float]:
     """Seconds of the parts of a training step. The graph is cut between the parts, and each is gone through by itself.
 
     Args:
-        model (nn.Module): A :class:`~mask2former.models.Mask2Former`, in training mode.
-        images (Tensor): (B, 3, H, W).
-        samples (list[DetDataSample]): B samples with ``gt_segments``.
-        synchronise (Callable): Waits until the device has done what it was told.
-        update (Callable): Clips the gradients and updates the weights.
+        model: A :class:`~mask2former.models.Mask2Former`, in training mode.
+        images: (B, 3, H, W).
+        samples: B samples with ``gt_segments``.
+        update: Clips the gradients and updates the weights.
 
     Returns:
         dict[str, float]: Seconds by part, forward and backward apart.
     """
     targets = [sample.gt_segments for sample in samples]
-    clock = Clock(synchronise)
+    clock = Clock(images.device)
     features = model.backbone(images)
     clock.lap('backbone forward')
     leaves_1 = cut(features)
@@ -88,11 +85,9 @@ def profile_training(
 
 
 @torch.no_grad()
-def profile_prediction(
-    model: nn.Module, images: Tensor, samples: list[DetDataSample], synchronise: Callable[[], None]
-) -> dict[str, float]:
+def profile_prediction(model: nn.Module, images: Tensor, samples: list[DetDataSample]) -> dict[str, float]:
     """Seconds of the parts of a prediction; arguments as of :func:`profile_training`, the model in evaluation mode."""
-    clock = Clock(synchronise)
+    clock = Clock(images.device)
     features = model.backbone(images)
     clock.lap('backbone')
     mask_features, memory = model.pixel_decoder(features)

@@ -55,13 +55,13 @@ def make_batch(
     """Images and targets as the data preprocessor gives them.
 
     Args:
-        counts (list[int]): B numbers of segments.
-        batch_shape (tuple[int, int]): Size (H, W) of the padded images.
-        img_shape (tuple[int, int]): Size of the images proper, in the upper left; the rest is padding.
-        ori_shape (tuple[int, int]): Size of the images before they were resized.
-        num_classes (int): K.
-        seed (int): Of the random numbers. Defaults to 0.
-        dtype (torch.dtype): Of the images. Defaults to float32.
+        counts: B numbers of segments.
+        batch_shape: Size (H, W) of the padded images.
+        img_shape: Size of the images proper, in the upper left; the rest is padding.
+        ori_shape: Original image size.
+        num_classes: K.
+        seed: Of the random numbers.
+        dtype: Of the images.
 
     Returns:
         tuple: Images (B, 3, H, W) and B data samples with ``gt_segments``.

@@ -1,7 +1,7 @@
 """Samples a second of a config's training pipeline and of mmdet's, on the same panoptic files.
 
-    python tools/analysis_tools/benchmark_data.py --workers 0 1 2 --repeats 5 --json data.json
-    python tools/analysis_tools/benchmark_data.py CONFIG --data-root data/coco_panoptic_200 --samples 50
+    python -m benchmarks.data_pipeline --workers 0 1 2 --repeats 5 --json data.json
+    python -m benchmarks.data_pipeline CONFIG --data-root data/coco_panoptic_200 --samples 50
 
 The config's pipeline must have LargeScaleJitter. mmdet's is that of its mask2former_r50_8xb2-lsj-50e_coco-panoptic.py
 with the same flips, sizes and ratios. From the same seeds both flip, resize and crop alike; they take turns, each with
@@ -32,15 +32,15 @@ from mmengine.dataset import BaseDataset, pseudo_collate
 from mmengine.registry import DefaultScope
 from torch.utils.data import DataLoader, Subset
 
-import mask2former  # noqa: F401
-import mask2former.compat  # noqa: F401, I001  (before anything that imports mmdet)
 from mask2former.apis.cli import run_tool
 from mask2former.errors import DataError
 from mask2former.models import SegDataPreprocessor
 from mask2former.registry import DATASETS
 
+from .common import positive, spread, write_json
+
 NAME = 'mask2former_r50_8xb2-lsj-50e_coco-panoptic.py'
-OUR_CONFIG = Path(__file__).resolve().parents[2] / 'configs' / 'coco' / 'panoptic' / NAME
+OUR_CONFIG = Path(__file__).resolve().parents[1] / 'configs' / 'coco' / 'panoptic' / NAME
 MMDET_CONFIG = Path(mmdet.__file__).parent / '.mim' / 'configs' / 'mask2former' / NAME
 
 
@@ -59,20 +59,14 @@ class Side:
             yield self.dataset[index]
 
 
-def positive(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"'{text}' is no positive whole number.")
-    return int(text)
-
-
 def build(config: str, data_root: str, num_samples: int | None, plain: bool = False) -> dict[str, Side]:
     """Both sides with the same images in the same order.
 
     Args:
-        config (str): Our config.
-        data_root (str): Folder of the data, laid out as the config says.
-        num_samples (int, optional): How many images; by default all.
-        plain (bool): Whether to leave images at their size, for the check.
+        config: Our config.
+        data_root: Folder of the data, laid out as the config says.
+        num_samples: How many images; by default all.
+        plain: Whether to leave images at their size, for the check.
     """
     cfg = Config.fromfile(config).train_dataloader.dataset
     cfg.data_root = data_root
@@ -209,7 +203,7 @@ def compare(sides: dict[str, Side], runs: dict[str, Callable[[Side], int]], repe
             start = time.perf_counter()
             count = runs[name](sides[name])
             rates[name].append(count / (time.perf_counter() - start))
-    result = {name: dict(median=median(r[1:]), min=min(r[1:]), max=max(r[1:])) for name, r in rates.items()}
+    result = {name: spread(r[1:]) for name, r in rates.items()}
     return dict(**result, ratio=result['ours']['median'] / result['mmdet']['median'])
 
 
@@ -273,7 +267,7 @@ def main() -> None:
             ', '.join(f'{step} {spent:.2f}' for step, spent in report[f'{name}: ms'].items()),
         )
     if args.json:
-        Path(args.json).write_text(json.dumps(report, indent=1))
+        write_json(args.json, report)
 
 
 if __name__ == '__main__':

@@ -1,7 +1,7 @@
 """Seconds that COCO's average precision takes: InstanceAP's evaluator and pycocotools, on the same detections.
 
-    python tools/analysis_tools/benchmark_ap.py --images 5000 --json ap.json
-    python tools/analysis_tools/benchmark_ap.py --ann-file data/coco/annotations/instances_val2017.json
+    python -m benchmarks.average_precision --images 5000 --json ap.json
+    python -m benchmarks.average_precision --ann-file data/coco/annotations/instances_val2017.json
 
 The ground truth is the file's, its images repeated up to --images. The detections are made of its objects: moved,
 grown or shrunk, some misnamed, some of other images. Both sides start from lists in memory; "pycocotools" is its usual
@@ -13,11 +13,9 @@ import argparse
 import copy
 import gc
 import io
-import json
 import time
 from contextlib import redirect_stdout
 from pathlib import Path
-from statistics import median
 
 import cv2
 import numpy as np
@@ -25,21 +23,15 @@ from pycocotools import mask as mask_utils
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-import mask2former  # noqa: F401
-import mask2former.compat  # noqa: F401, I001  (before anything that imports mmdet)
 from mask2former.apis.cli import run_tool
 from mask2former.errors import DataError, MissingFileError
 from mask2former.evaluation.coco_average_precision import FAST, PLAIN, average_precision, coco_from
 
+from .common import positive, spread, write_json
+
 ANN_FILE = 'data/coco_panoptic_200/annotations/instances_train2017.json'
 NAMES = ('mAP', 'mAP_50', 'mAP_75', 'mAP_s', 'mAP_m', 'mAP_l')  # the first of COCOeval.stats
 OWN_SHARE, RIGHT_CLASS, VARIANTS = 0.6, 0.7, 6
-
-
-def positive(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"'{text}' is no positive whole number.")
-    return int(text)
 
 
 def disturb(mask: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -145,7 +137,7 @@ def compare(truth: dict, detections: list[dict], kind: str, repeats: int) -> dic
             start = time.perf_counter()
             results[name] = runs[name](fresh_truth, fresh, kind)
             seconds[name].append(time.perf_counter() - start)
-    report = {name: dict(median=median(s), min=min(s), max=max(s)) for name, s in seconds.items()}
+    report = {name: spread(s) for name, s in seconds.items()}
     difference = max(abs(a - b) for a, b in zip(*results.values()))
     if difference > 1e-9:
         raise DataError(f'The two evaluators differ by {difference} for {kind}.')
@@ -188,7 +180,7 @@ def main() -> None:
             flush=True,
         )
     if args.json:
-        Path(args.json).write_text(json.dumps(report, indent=1))
+        write_json(args.json, report)
 
 
 if __name__ == '__main__':

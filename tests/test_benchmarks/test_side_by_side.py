@@ -1,56 +1,41 @@
 """The benchmark: what it compares is the same, its results have the promised form, its parts make up the whole."""
 
-import importlib.util
+import argparse
 import json
+import shutil
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import torch
 
-from mask2former.analysis import worker
-from mask2former.analysis.profile import profile_prediction, profile_training
-from mask2former.analysis.synthetic import make_batch, make_confident
+from benchmarks import side_by_side, worker
+from benchmarks.common import parse_size
+from benchmarks.profile import profile_prediction, profile_training
+from benchmarks.synthetic import make_batch, make_confident
+from mask2former.errors import UserError
 from tests.test_models.peers import build_ours
 
 ROOT = Path(__file__).parents[2]
 CONFIG = ROOT / 'configs/coco/panoptic/mask2former_r50_8xb2-lsj-50e_coco-panoptic.py'
 KEYS = ['name', 'mode', 'size', 'batch_size', 'seconds_median', 'seconds_min', 'seconds_max', 'peak_mb']
+TOOL = ROOT / 'tools/analysis_tools/benchmark.py'
 
 
-@pytest.fixture
-def tool():
-    spec = importlib.util.spec_from_file_location('benchmark', ROOT / 'tools/analysis_tools/benchmark.py')
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-def run(tool, monkeypatch, *args):
+def run(monkeypatch, *args):
     monkeypatch.setattr(sys, 'argv', ['benchmark.py', str(CONFIG), *map(str, args)])
-    tool.main()
+    side_by_side.main()
 
 
-def test_results_of_ours_and_the_peers(tool, tmp_path, monkeypatch, capfd):
-    run(
-        tool,
-        monkeypatch,
-        '--mode',
-        'predict',
-        '--size',
-        '64',
-        '--batch-size',
-        1,
-        '--peers',
-        'mmdet',
-        'transformers',
-        '--repeats',
-        2,
-        '--warm-up',
-        0,
-        '--json',
-        tmp_path / 'results.json',
-    )
+def run_tool(tool, *args, cwd):
+    return subprocess.run([sys.executable, tool, CONFIG, *args], cwd=cwd, capture_output=True, text=True)
+
+
+def test_results_of_ours_and_the_peers(tmp_path):
+    arguments = '--mode predict --size 64 --batch-size 1 --peers mmdet transformers --repeats 2 --warm-up 0'
+    process = run_tool(TOOL, *arguments.split(), '--json', 'results.json', cwd=tmp_path)
+    assert process.returncode == 0, process.stderr
     results = json.loads((tmp_path / 'results.json').read_text())
     assert [result['name'] for result in results] == ['mask2former', 'mmdet', 'transformers']
     for result in results:
@@ -58,54 +43,66 @@ def test_results_of_ours_and_the_peers(tool, tmp_path, monkeypatch, capfd):
         assert (result['mode'], result['size'], result['batch_size']) == ('predict', 64, 1)
         assert 0 < result['seconds_min'] <= result['seconds_median'] <= result['seconds_max']
         assert 100 < result['peak_mb'] < 20000
-    printed = capfd.readouterr()
-    assert printed.err.count('the same logits') == 3 and 'transformers' in printed.out
+    assert process.stderr.count('the same logits') == 3 and 'transformers' in process.stdout
 
 
-def test_training_and_its_parts(tool, monkeypatch, capsys):
-    run(tool, monkeypatch, '--size', '64x96', '--segments', 3, '--repeats', 1, '--warm-up', 0, '--profile')
+def test_an_installed_tool_has_no_benchmarks(tmp_path):
+    (tmp_path / 'tools/analysis_tools').mkdir(parents=True)
+    process = run_tool(shutil.copy(TOOL, tmp_path / 'tools/analysis_tools'), cwd=tmp_path)
+    assert process.returncode == 1 and process.stderr.startswith('Error: The benchmarks are not part of the installed')
+
+
+def test_what_goes_wrong_in_a_process_is_told(monkeypatch):
+    with pytest.raises(UserError, match=r"^mask2former: The config has no output \['nothing'\]"):
+        run(monkeypatch, '--outputs', 'nothing')
+    with pytest.raises(UserError, match='(?s)^mask2former: Traceback.*KeyError: .*resnet'):
+        run(monkeypatch, '--cfg-options', 'model.backbone.depth=none')
+
+
+def test_training_and_its_parts(monkeypatch, capsys):
+    run(monkeypatch, '--size', '64x96', '--segments', 3, '--repeats', 1, '--warm-up', 0, '--profile')
     printed = capsys.readouterr().out
     for part in ('backbone forward', 'pixel decoder backward', 'match', 'loss forward', 'head backward', 'optimizer'):
         assert part in printed
 
 
-def test_whoever_computes_something_else_is_no_peer(tool, monkeypatch):
-    monkeypatch.setattr(tool, 'TOLERANCE', dict(median=-1.0, worst=1.0))
-    with pytest.raises(RuntimeError, match='mask2former computes other logits.*no comparison'):
-        run(tool, monkeypatch, '--size', '64', '--repeats', 1)
+def test_whoever_computes_something_else_is_no_peer(monkeypatch):
+    monkeypatch.setattr(side_by_side, 'TOLERANCE', dict(median=-1.0, worst=1.0))
+    with pytest.raises(UserError, match='mask2former computes other logits.*no comparison'):
+        run(monkeypatch, '--size', '64', '--repeats', 1)
 
 
 @pytest.mark.parametrize('text', ['20', '1x2x3', '64x'])
-def test_sizes_that_are_none(tool, text):
-    with pytest.raises(ValueError):
-        tool.parse_size(text)
+def test_sizes_that_are_none(text):
+    with pytest.raises(argparse.ArgumentTypeError):
+        parse_size(text)
 
 
-def test_scaling_is_drawn(tool, tmp_path):
+def test_scaling_is_drawn(tmp_path):
     rows = [
         dict(name=name, varied=quantity, value=value, seconds_median=1.0, peak_mb=5.0)
-        for quantity, values in tool.SCALING.items()
+        for quantity, values in side_by_side.SCALING.items()
         for value in values
         for name in ('mask2former', 'mmdet')
     ]
-    tool.plot_scaling(rows, str(tmp_path / 'scaling.png'))
+    side_by_side.plot_scaling(rows, str(tmp_path / 'scaling.png'))
     assert (tmp_path / 'scaling.png').stat().st_size > 10000
 
 
-def test_scaling_varies_one_thing_at_a_time(tool, tmp_path, monkeypatch):
+def test_scaling_varies_one_thing_at_a_time(tmp_path, monkeypatch):
     specs = []
     monkeypatch.setattr(
-        tool,
+        side_by_side,
         'measure',
         lambda spec, repeats, warm_up: (
             specs.append(spec)
             or [dict(name='mask2former', seconds_median=1.0, seconds_min=1.0, seconds_max=1.0, peak_mb=1.0)]
         ),
     )
-    run(tool, monkeypatch, '--scaling', '--size', '64', '--json', tmp_path / 'scaling.json')
+    run(monkeypatch, '--scaling', '--size', '64', '--json', tmp_path / 'scaling.json')
     rows = json.loads((tmp_path / 'scaling.json').read_text())
-    assert len(rows) == len(specs) == sum(map(len, tool.SCALING.values()))
-    usual = dict(size=[64, 64], segments=12, queries=None, batch_size=1)
+    assert len(rows) == len(specs) == sum(map(len, side_by_side.SCALING.values()))
+    usual = dict(size=(64, 64), segments=12, queries=None, batch_size=1)
     for row, spec in zip(rows, specs):
         changed = [key for key in usual if spec[key] != usual[key]]
         assert changed in ([row['varied']], [])
@@ -128,7 +125,7 @@ def test_the_parts_of_a_training_step_give_the_gradients_of_the_whole(monkeypatc
     def update():
         found.update({name: p.grad.clone() for name, p in model.named_parameters() if p.requires_grad})
 
-    parts = profile_training(model, images, samples, lambda: None, update)
+    parts = profile_training(model, images, samples, update)
     assert all(seconds > 0 for seconds in parts.values())
     assert found.keys() == expected.keys()
     for name, gradient in expected.items():
@@ -142,12 +139,7 @@ def test_a_confident_model_is_sure_of_as_many_queries_as_asked():
     make_confident(model, images, 7)
     probability = model.extract(images).class_logits[-1, 0].softmax(-1)
     assert int((probability.argmax(-1) != 133).sum()) == 7
-    assert profile_prediction(model, images, samples, lambda: None).keys() == {
-        'backbone',
-        'pixel decoder',
-        'head',
-        'post-processing',
-    }
+    assert profile_prediction(model, images, samples).keys() == {'backbone', 'pixel decoder', 'head', 'post-processing'}
 
 
 def test_shapes_of_a_batch():

@@ -1,16 +1,16 @@
 """The tool that compares our evaluator with pycocotools: what it compares is equal, and it notices if it is not."""
 
 import json
-import runpy
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from benchmarks import average_precision
 from mask2former.errors import DataError
 
-SCRIPT = Path(__file__).parents[2] / 'tools' / 'analysis_tools' / 'benchmark_ap.py'
+ROOT = Path(__file__).parents[2]
 pytest.importorskip('faster_coco_eval')
 
 
@@ -30,7 +30,8 @@ def test_command_line(small, tmp_path):
     path, content = small
     command = [
         sys.executable,
-        str(SCRIPT),
+        '-m',
+        'benchmarks.average_precision',
         '--ann-file',
         str(path),
         '--images',
@@ -42,7 +43,7 @@ def test_command_line(small, tmp_path):
         '--repeats',
         '2',
     ]
-    done = subprocess.run(command, capture_output=True, text=True)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     report = json.loads((tmp_path / 'figures.json').read_text())
     assert report['annotations'] == 2 * len(content['annotations'])
@@ -52,15 +53,14 @@ def test_command_line(small, tmp_path):
         assert 0.1 < row['mAP'] < 0.9 and row['difference'] < 1e-12
         assert row['ratio'] == pytest.approx(row['pycocotools']['median'] / row['ours']['median'])
         assert 0 < row['ours']['min'] <= row['ours']['median'] <= row['ours']['max']
-    failed = subprocess.run([*command[:2], '--ann-file', 'none.json'], capture_output=True, text=True)
+    failed = subprocess.run([*command[:3], '--ann-file', 'none.json'], cwd=ROOT, capture_output=True, text=True)
     assert failed.returncode == 1 and "ground truth 'none.json' is not there" in failed.stderr
 
 
-def test_unequal_results_are_noticed(small):
-    tool = runpy.run_path(str(SCRIPT))
-    truth, detections = tool['make_case'](str(small[0]), 6, 10)
+def test_unequal_results_are_noticed(small, monkeypatch):
+    truth, detections = average_precision.make_case(str(small[0]), 6, 10)
     assert len(detections) == 60 and {d['image_id'] for d in detections} == set(range(1, 7))
-    ours = tool['run_ours']
-    tool['compare'].__globals__['run_ours'] = lambda truth, found, kind: ours(truth, found[:-9], kind)
+    ours = average_precision.run_ours
+    monkeypatch.setattr(average_precision, 'run_ours', lambda truth, found, kind: ours(truth, found[:-9], kind))
     with pytest.raises(DataError, match='The two evaluators differ by .* for segm'):
-        tool['compare'](truth, detections, 'segm', 1)
+        average_precision.compare(truth, detections, 'segm', 1)

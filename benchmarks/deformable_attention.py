@@ -5,7 +5,6 @@ take turns, so that what slows the machine for a while slows all of them. Times 
 """
 
 import argparse
-import json
 import math
 import platform
 import statistics
@@ -16,27 +15,13 @@ import torch
 from torch import Tensor
 
 from mask2former.apis.cli import run_tool
+from mask2former.errors import ConfigError
 from mask2former.ops import available_backends, ms_deform_attn
+
+from .common import parse_size, positive, synchronize, write_json
 
 STRIDES, HEADS, HEAD_WIDTH, POINTS = (32, 16, 8), 8, 32, 4
 COLUMNS = ('size', 'tokens', 'backend', 'forward_ms', 'forward_backward_ms', 'peak_mib')
-
-
-def parse_size(text: str) -> tuple[int, int]:
-    """'800x1333' is a height and a width, '512' is both."""
-    try:
-        numbers = [int(x) for x in text.split('x')]
-    except ValueError:
-        numbers = []
-    if len(numbers) not in (1, 2) or min(numbers) < 1:
-        raise argparse.ArgumentTypeError(f"'{text}' is no size: give HEIGHTxWIDTH or one number.")
-    return numbers[0], numbers[-1]
-
-
-def positive(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"'{text}' is no positive whole number.")
-    return int(text)
 
 
 def parse_args() -> argparse.Namespace:
@@ -67,7 +52,7 @@ def parse_args() -> argparse.Namespace:
 
 
 def make_inputs(size: tuple[int, int], batch_size: int, dtype: torch.dtype, device: torch.device):
-    """value, level_shapes, locations and weights of self-attention: a token looks at cells near its own place.
+    """value, level_shapes, locations and weights of self-attention: a token looks at cells near its own position.
 
     How near decides how much of the memory is in a cache: the distances are normally distributed with a deviation of
     4 cells, as far as the farthest point of a network at its start.
@@ -96,14 +81,13 @@ def make_inputs(size: tuple[int, int], batch_size: int, dtype: torch.dtype, devi
 def time_call(call: Callable[[], object], device: torch.device) -> tuple[float, float | None]:
     """Milliseconds of a call, and the MiB that it allocated at most, beyond what was there (CUDA only)."""
     before = 0
+    synchronize(device)
     if device.type == 'cuda':
-        torch.cuda.synchronize(device)
         torch.cuda.reset_peak_memory_stats(device)
         before = torch.cuda.memory_allocated(device)
     start = time.perf_counter()
     call()
-    if device.type == 'cuda':
-        torch.cuda.synchronize(device)
+    synchronize(device)
     elapsed = 1000 * (time.perf_counter() - start)
     return elapsed, (torch.cuda.max_memory_allocated(device) - before) / 2**20 if device.type == 'cuda' else None
 
@@ -153,7 +137,7 @@ def main() -> None:
     backends = args.backends or there
     missing = [x for x in backends if x not in there]
     if missing:
-        raise SystemExit(f'Error: {", ".join(missing)} cannot run on {device} here; available: {", ".join(there)}.')
+        raise ConfigError(f'{", ".join(missing)} cannot run on {device} here; available: {", ".join(there)}.')
     setup = dict(
         device=torch.cuda.get_device_name(device) if device.type == 'cuda' else platform.processor() or 'cpu',
         threads=torch.get_num_threads(),
@@ -167,8 +151,7 @@ def main() -> None:
     rows = [row for size in args.sizes for row in benchmark(size, backends, args)]
     print(format_table(rows))
     if args.json:
-        with open(args.json, 'w') as file:
-            json.dump(dict(setup, results=rows), file, indent=2)
+        write_json(args.json, dict(setup, results=rows))
 
 
 if __name__ == '__main__':

@@ -24,11 +24,11 @@ class Contestant:
     """A model and what is measured of it.
 
     Attributes:
-        model (nn.Module): The model.
-        train_step (Callable): One step: forward, loss, backward, clipping, optimizer.
-        predict (Callable): Results at the original sizes.
-        update (Callable): Clipping and the optimizer, the last part of a training step.
-        logits (Callable): The last decoder output's class logits (B, Q, K + 1) and mask logits (B, Q, h, w).
+        model: The model.
+        train_step: One step: forward, loss, backward, clipping, optimizer.
+        predict: Results at the original sizes.
+        update: Clipping and the optimizer, the last part of a training step.
+        logits: The last decoder output's class logits (B, Q, K + 1) and mask logits (B, Q, h, w).
     """
 
     model: nn.Module

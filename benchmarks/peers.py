@@ -41,10 +41,10 @@ def build_peer(name: str, cfg: Config, isthing: list[bool], num_queries: int) ->
     """A peer of the architecture of our model config, in evaluation mode.
 
     Args:
-        name (str): One of :data:`PEERS`.
-        cfg (Config): ``model`` of our config.
-        isthing (list[bool]): Of every class, whether it is a thing.
-        num_queries (int): Q.
+        name: One of :data:`PEERS`.
+        cfg: ``model`` of our config.
+        isthing: Of every class, whether it is a thing.
+        num_queries: Q.
 
     Raises:
         ConfigError: If there is no such peer, or it has no such backbone.

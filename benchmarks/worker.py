@@ -1,6 +1,6 @@
 """A process that holds one contestant of a benchmark and does what it reads from its standard input, a word a line.
 
-``python -m mask2former.analysis.worker NAME FOLDER``: NAME is ours or a peer; FOLDER holds ``spec.json`` and what the
+``python -m benchmarks.worker NAME FOLDER``: NAME is ours or a peer; FOLDER holds ``spec.json`` and what the
 words leave there. The words: ``prepare`` (ours only: write the weights for everybody, the inputs and the logits),
 ``check`` (compare the logits), ``step`` (one timed training step or prediction), ``profile`` (ours only). Each is
 answered by one line of JSON.
@@ -8,9 +8,9 @@ answered by one line of JSON.
 
 import json
 import os
-import resource
 import sys
 import time
+import traceback
 from pathlib import Path
 
 import torch
@@ -18,11 +18,12 @@ from mmengine.config import Config
 from mmengine.registry import DefaultScope
 from torch import Tensor
 
-from mask2former import compat  # noqa: F401
 from mask2former.allocator import keep_freed_memory
 from mask2former.datasets.metainfo import dataset_metainfo
+from mask2former.errors import user_sentence
 from mask2former.registry import DATASETS
 
+from .common import peak_mb, synchronize
 from .contestants import Contestant, build_model, our_contestant, peer_contestant
 from .peers import freeze_norms, load_weights, peer_weights
 from .profile import profile_prediction, profile_training
@@ -32,7 +33,7 @@ OURS = 'mask2former'
 
 
 def batch_shapes(spec: dict) -> tuple[tuple[int, int], ...]:
-    """The sizes of the padded input, the image in it and the image as it came."""
+    """The sizes of the padded input, the image in it and the original image."""
     h, w = spec['size']
     return (-(-h // 32) * 32, -(-w // 32) * 32), (h, w), tuple(spec['ori_size'] or (h, w))
 
@@ -41,8 +42,8 @@ class Worker:
     """One contestant.
 
     Args:
-        name (str): 'mask2former', 'mmdet' or 'transformers'.
-        folder (Path): Where ``spec.json`` and the common files are.
+        name: 'mask2former', 'mmdet' or 'transformers'.
+        folder: Where ``spec.json`` and the common files are.
     """
 
     def __init__(self, name: str, folder: Path) -> None:
@@ -121,11 +122,11 @@ class Worker:
         if self.contestant is None:
             self.contestant = self.load()
         run = self.contestant.train_step if self.spec['mode'] == 'train' else self.contestant.predict
-        self._synchronise()
+        synchronize(self.device)
         start = time.perf_counter()
         run()
-        self._synchronise()
-        return dict(seconds=time.perf_counter() - start, peak_mb=self.peak_mb())
+        synchronize(self.device)
+        return dict(seconds=time.perf_counter() - start, peak_mb=peak_mb(self.device))
 
     def profile(self) -> dict:
         """Seconds of the parts of a training step or prediction of ours."""
@@ -134,8 +135,8 @@ class Worker:
         model = self.contestant.model
         parts = self.data_seconds()
         if self.spec['mode'] == 'train':
-            return dict(parts, **profile_training(model, images, samples, self._synchronise, self.contestant.update))
-        return dict(parts, **profile_prediction(model, images, samples, self._synchronise))
+            return dict(parts, **profile_training(model, images, samples, self.contestant.update))
+        return dict(parts, **profile_prediction(model, images, samples))
 
     def data_seconds(self) -> dict[str, float]:
         """Seconds in which one process loads a batch of the config's data; nothing where the data is absent."""
@@ -151,22 +152,6 @@ class Worker:
             dataset[i % len(dataset)]
         return dict(data=time.perf_counter() - start)
 
-    def peak_mb(self) -> float:
-        """Peak memory: on CUDA what was allocated there, else what was resident."""
-        if self.device.type == 'cuda':
-            return torch.cuda.max_memory_allocated() / 2**20
-        status = Path('/proc/self/status')
-        if status.exists():
-            for line in status.read_text().splitlines():
-                if line.startswith('VmHWM:'):
-                    return int(line.split()[1]) / 1024
-        unit = 2**20 if sys.platform == 'darwin' else 2**10
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
-
-    def _synchronise(self) -> None:
-        if self.device.type == 'cuda':
-            torch.cuda.synchronize()
-
 
 def main() -> None:
     answers = os.fdopen(os.dup(1), 'w')
@@ -176,9 +161,7 @@ def main() -> None:
         try:
             answer = getattr(worker, line.strip())()
         except Exception as error:
-            if 'BENCHMARK_TRACEBACK' in os.environ:
-                raise
-            answer = dict(error=f'{type(error).__name__}: {error}')
+            answer = dict(error=user_sentence(error) or traceback.format_exc())
         print(json.dumps(answer), file=answers, flush=True)
 
 

@@ -1,7 +1,6 @@
 """The tool that compares our training pipeline with mmdet's: what it compares is equal, and it notices if it is not."""
 
 import json
-import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -10,11 +9,11 @@ import numpy as np
 import pytest
 import torch
 
+from benchmarks.data_pipeline import build, check_equal
 from mask2former.datasets.shapes import generate_shapes
 from mask2former.errors import DataError
 
 ROOT = Path(__file__).parents[2]
-SCRIPT = ROOT / 'tools' / 'analysis_tools' / 'benchmark_data.py'
 CONFIG = f"""
 _base_ = '{ROOT / 'configs/_base_/datasets/coco_panoptic.py'}'
 train_pipeline = [
@@ -42,16 +41,12 @@ def arguments(tmp_path_factory) -> tuple[str, str]:
     return str(root / 'config.py'), str(root / 'shapes')
 
 
-@pytest.fixture(scope='module')
-def tool() -> dict:
-    return runpy.run_path(str(SCRIPT))
-
-
 def test_command_line(arguments, tmp_path):
     config, data_root = arguments
     command = [
         sys.executable,
-        str(SCRIPT),
+        '-m',
+        'benchmarks.data_pipeline',
         config,
         '--data-root',
         data_root,
@@ -65,7 +60,7 @@ def test_command_line(arguments, tmp_path):
         '--json',
         str(tmp_path / 'figures.json'),
     ]
-    done = subprocess.run(command, capture_output=True, text=True)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert '4 images: equal pixels and segments' in done.stdout
     report = json.loads((tmp_path / 'figures.json').read_text())
@@ -86,8 +81,8 @@ def test_command_line(arguments, tmp_path):
     ]
 
 
-def test_both_sides_augment_alike(arguments, tool):
-    sides = tool['build'](*arguments, None)
+def test_both_sides_augment_alike(arguments):
+    sides = build(*arguments, None)
     flips = set()
     for ours, theirs in zip(sides['ours'].samples(), sides['mmdet'].samples()):
         sample, other = ours['data_samples'], theirs['data_samples']
@@ -105,24 +100,24 @@ def test_both_sides_augment_alike(arguments, tool):
     assert flips == {True, False}
 
 
-def test_unequal_pipelines_are_noticed(arguments, tool):
+def test_unequal_pipelines_are_noticed(arguments):
     def sides() -> dict:
-        return tool['build'](*arguments, None, plain=True)
+        return build(*arguments, None, plain=True)
 
-    assert tool['check_equal'](sides()) == 6
+    assert check_equal(sides()) == 6
     broken = sides()
     jitter = broken['ours'].dataset.pipeline.transforms[3]
     transform = jitter.transform
     jitter.transform = lambda results: transform({**results, 'img': np.roll(results['img'], 1, axis=1)})
     with pytest.raises(DataError, match='different pixels'):
-        tool['check_equal'](broken)
+        check_equal(broken)
     broken = sides()
     to_batch = broken['ours'].to_batch
     broken['ours'].to_batch = lambda data: (None, [(labels, ~masks) for labels, masks in to_batch(data)[1]])
     with pytest.raises(DataError, match='different segments'):
-        tool['check_equal'](broken)
+        check_equal(broken)
 
 
-def test_config_without_large_scale_jitter(arguments, tool):
+def test_config_without_large_scale_jitter(arguments):
     with pytest.raises(DataError, match='coco_panoptic_overfit.py.* has no LargeScaleJitter'):
-        tool['build'](str(ROOT / 'configs/_base_/datasets/coco_panoptic_overfit.py'), arguments[1], None)
+        build(str(ROOT / 'configs/_base_/datasets/coco_panoptic_overfit.py'), arguments[1], None)
