@@ -10,6 +10,7 @@ from mmcv.transforms import LoadAnnotations as MMCVLoadAnnotations
 from mmdet.utils import get_test_pipeline_cfg
 from mmengine.config import Config
 from mmengine.device import get_device
+from mmengine.model import BaseModel
 from mmengine.registry import DefaultScope
 from torch import nn
 from torch.nn.modules.utils import consume_prefix_in_state_dict_if_present
@@ -29,7 +30,7 @@ def init_model(
     config: str | os.PathLike | Config,
     checkpoint: str | os.PathLike | None = None,
     device: str | torch.device | None = None,
-) -> nn.Module:
+) -> BaseModel:
     """Build a model and load its weights, ready for inference.
 
     The classes are those that the checkpoint was trained on, or, where it does not say them, those of the config's
@@ -42,7 +43,7 @@ def init_model(
         device: ``'cpu'``, ``'cuda'``, ``'cuda:1'``; by default the GPU if there is one.
 
     Returns:
-        nn.Module: The model in evaluation mode, with ``dataset_meta`` (classes, isthing, palette, category_ids) and
+        BaseModel: The model in evaluation mode, with ``dataset_meta`` (classes, isthing, palette, category_ids) and
         ``cfg``.
 
     Raises:

@@ -63,8 +63,9 @@ class SegInferencer:
         self.model = init_model(config, checkpoint, device)
         self.score_thr = score_thr
         self.batch_size = batch_size
-        self.dataset_meta = self.model.dataset_meta
-        cfg = copy.deepcopy(self.model.cfg)  # TestTimeAug writes into its own config
+        # To torch's types each attribute of a module is a tensor or a module.
+        self.dataset_meta: dict = self.model.dataset_meta  # type: ignore[assignment]
+        cfg: Config = copy.deepcopy(self.model.cfg)  # type: ignore[assignment]  # TestTimeAug writes into it
         if tta:
             use_tta(cfg)
             with scope_of(cfg):

@@ -3,6 +3,7 @@
 import os
 from collections import Counter
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from mmdet.structures import DetDataSample
@@ -32,7 +33,7 @@ def sample_to_json(sample: DetDataSample, classes: Sequence[str], *, score_thr: 
         ``semantic``: class name -> share of the image in 0 .. 1, largest first.
     """
     height, width = sample.ori_shape[:2]
-    result = dict(image=dict(path=sample.get('img_path'), height=height, width=width))
+    result: dict[str, Any] = dict(image=dict(path=sample.get('img_path'), height=height, width=width))
     if 'pred_panoptic_seg' in sample:
         id_map = sample.pred_panoptic_seg.id_map[0].cpu().numpy()  # (H, W)
         result['panoptic'] = [

@@ -69,7 +69,7 @@ def _scaled(resize: dict, scale: float) -> dict:
     """A ``Resize`` to ``scale`` times its size."""
     if scale == 1:
         return dict(resize)
-    changed = {}
+    changed: dict[str, float | tuple[float, ...]] = {}
     for key in ('scale', 'scale_factor'):
         value = resize.get(key)
         if isinstance(value, (tuple, list)):

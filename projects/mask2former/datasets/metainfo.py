@@ -256,7 +256,7 @@ def config_metainfo(cfg: Mapping) -> dict:
     reasons = []
     for dataloader in (cfg.get(f'{split}_dataloader') for split in ('val', 'test', 'train')):
         if isinstance(dataloader, DataLoader):
-            return dataloader.dataset.metainfo
+            return getattr(dataloader.dataset, 'metainfo')  # noqa: B009  (torch's Dataset declares none)
         try:
             if dataloader is not None:
                 return dataset_metainfo(dataloader['dataset'])

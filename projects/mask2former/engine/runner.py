@@ -32,6 +32,8 @@ class SegRunner(Runner):
     The arguments are those of :class:`mmengine.runner.Runner`.
     """
 
+    _load_from: str | None
+
     def setup_env(self, env_cfg: dict) -> None:
         """Set up multi-processing and the distributed environment; without CUDA the processes talk over gloo.
 
@@ -71,23 +73,23 @@ class SegRunner(Runner):
 
     def build_dataloader(self, dataloader: DataLoader | dict, *args, **kwargs) -> DataLoader:
         """Build a dataloader and see that its classes are the model's."""
-        dataloader = Runner.build_dataloader(dataloader, *args, **kwargs)
+        loader = Runner.build_dataloader(dataloader, *args, **kwargs)
         # Starting to iterate draws a number. Not from the generator of the training: whether there was a validation
         # must not change what comes after it.
-        dataloader.generator = torch.Generator()
+        loader.generator = torch.Generator()
         expected = getattr(unwrap_model(self.model), 'classes', None)
-        classes = getattr(dataloader.dataset, 'metainfo', {}).get('classes')
+        classes = getattr(loader.dataset, 'metainfo', {}).get('classes')
         if expected is not None and classes is not None and tuple(classes) != tuple(expected):
             differing = next((pair for pair in zip(classes, expected) if pair[0] != pair[1]), None)
             detail = (
                 f"'{differing[0]}' stands where the model has '{differing[1]}'" if differing else 'the counts differ'
             )
             raise ConfigError(
-                f'The data set {getattr(dataloader.dataset, "ann_file", dataloader.dataset)} has {len(classes)} '
+                f'The data set {getattr(loader.dataset, "ann_file", loader.dataset)} has {len(classes)} '
                 f'classes, the model {len(expected)}, and {detail}: train, val and test must share one list of classes '
                 '(set metainfo=dict(classes=[...]) in each dataset).'
             )
-        return dataloader
+        return loader
 
     def build_param_scheduler(self, scheduler: dict | list) -> list:
         """Build the schedulers; a cosine without ``T_max`` decays until the last iteration, however many there are.
@@ -120,8 +122,8 @@ class SegRunner(Runner):
         if not options:
             return
         model = unwrap_model(self.model)
-        for part in (model.backbone, model.pixel_decoder, model.head):
-            part.compile(**({} if options is True else options))
+        for part in ('backbone', 'pixel_decoder', 'head'):
+            model.get_submodule(part).compile(**({} if options is True else options))
         self.logger.info('Backbone, pixel decoder and head are compiled in the first iterations, which take longer.')
 
     @property

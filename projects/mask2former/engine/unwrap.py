@@ -7,5 +7,5 @@ from torch import nn
 def unwrap_model(model: nn.Module) -> nn.Module:
     """The model without the wrappers of distributed training, of test-time augmentation, or both."""
     while is_model_wrapper(model) or isinstance(model, BaseTTAModel):
-        model = model.module
+        model = model.get_submodule('module')
     return model

@@ -63,7 +63,7 @@ class SegVisualizationHook(Hook):
     def _start(self) -> None:
         self._num_seen = 0
         self._num_drawn = 0
-        self._stems = Counter()
+        self._stems: Counter[str] = Counter()
 
     def before_run(self, runner: Runner) -> None:
         """Refuse a visualizer that would draw nothing."""

@@ -54,7 +54,7 @@ def _edges(instances: list[dict]) -> Callable[[int], Edge]:
                 mask, np.ones((3, 3), np.uint8), iterations=rounds, borderType=cv2.BORDER_CONSTANT, borderValue=0
             )
             boundary = mask != inner
-            known[index] = x, y, boundary, np.count_nonzero(boundary)
+            known[index] = x, y, boundary, int(np.count_nonzero(boundary))
         return known[index]
 
     return edge

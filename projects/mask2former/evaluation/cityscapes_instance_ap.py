@@ -93,7 +93,7 @@ class CityscapesInstanceAP(BaseMetric):
     def _match(self, truth: np.ndarray, detections: Sequence[tuple[str, float, dict]]) -> dict:
         """What ``assignGt2Preds`` does, without the files, of the map (H, W) and (class, score, RLE mask)."""
         areas = np.bincount(truth.ravel())  # (largest id + 1,)
-        instances = {name: [] for name in self.label_ids}
+        instances: dict[str, list[dict]] = {name: [] for name in self.label_ids}
         name_of = {value: name for name, value in self.label_ids.items()}
         for number in np.flatnonzero(areas).tolist():
             name = name_of.get(number if number < 1000 else number // 1000)  # below 1000 it is a group
@@ -102,7 +102,7 @@ class CityscapesInstanceAP(BaseMetric):
                 instances[name].append(
                     dict(instID=number, pixelCount=int(areas[number]), medDist=-1, distConf=0.0, matchedPred=[])
                 )
-        predictions = {name: [] for name in self.label_ids}
+        predictions: dict[str, list[dict]] = {name: [] for name in self.label_ids}
         for name, score, mask in detections:
             x, y, width, height = mask_utils.toBbox(mask).astype(int)
             box = slice(y, y + height), slice(x, x + width)

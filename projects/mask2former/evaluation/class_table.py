@@ -17,7 +17,7 @@ def log_class_table(title: str, classes: Sequence[str], columns: dict[str, np.nd
         shown: ``(K,)`` bool, the classes that get a line.
     """
     rows = [['class', *columns]]
-    for label in np.flatnonzero(shown):
+    for label in np.flatnonzero(shown).tolist():
         values = [column[label] for column in columns.values()]
         rows.append(
             [classes[label], *(str(value) if isinstance(value, np.integer) else f'{value:.2f}' for value in values)]

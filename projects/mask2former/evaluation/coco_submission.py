@@ -46,7 +46,7 @@ def write_coco_submission(
     path.parent.mkdir(parents=True, exist_ok=True)
     with zipfile.ZipFile(path, 'w', zipfile.ZIP_DEFLATED) as archive:
         if task == 'instance':
-            content = [entry for result in results for entry in _detections(result, category_ids)]
+            content: list | dict = [entry for result in results for entry in _detections(result, category_ids)]
         else:
             content = dict(annotations=[_add_panoptic(archive, stem, result, category_ids) for result in results])
         archive.writestr(f'{stem}.json', json.dumps(content))

@@ -90,7 +90,7 @@ class InstanceAP(BaseMetric):
         category_of = self._category_of_label()
         for sample in data_samples:
             image_id = sample['img_id']
-            annotations = []  # stays empty with an ann_file: compute_metrics takes them from there
+            annotations: list[dict] = []  # stays empty with an ann_file: compute_metrics takes them from there
             if self.truth is None:
                 image, annotations = _panoptic_truth(sample, category_of)
             elif image_id in self.truth.imgs:

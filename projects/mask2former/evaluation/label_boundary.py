@@ -24,9 +24,12 @@ def label_boundary(labels: np.ndarray, ratio: float = DILATION_RATIO) -> np.ndar
         np.ndarray: ``(H, W)`` bool.
     """
     rounds = max(1, round(ratio * math.hypot(*labels.shape)))
-    shifted = labels.astype(np.uint16) + np.uint16(1)  # 0 is what lies outside
+    shifted: np.ndarray = labels.astype(np.uint16) + np.uint16(1)  # 0 is what lies outside
     if shifted.max(initial=0) < 256:
         shifted = shifted.astype(np.uint8)  # twice as fast
     square = np.ones((3, 3), dtype=np.uint8)
-    options = dict(iterations=rounds, borderType=cv2.BORDER_CONSTANT, borderValue=0)
-    return (cv2.erode(shifted, square, **options) != shifted) | (cv2.dilate(shifted, square, **options) != shifted)
+    eroded, dilated = (
+        morph(shifted, square, iterations=rounds, borderType=cv2.BORDER_CONSTANT, borderValue=0)
+        for morph in (cv2.erode, cv2.dilate)
+    )
+    return (eroded != shifted) | (dilated != shifted)

@@ -93,7 +93,7 @@ def sum_counts(images: Iterable[ClassCounts], num_classes: int) -> ClassCounts:
     Returns:
         ClassCounts: Of all K classes, ``labels`` is ``0 .. K - 1``.
     """
-    iou_terms = [[] for _ in range(num_classes)]
+    iou_terms: list[list[float]] = [[] for _ in range(num_classes)]
     counts = np.zeros((3, num_classes), dtype=np.int64)
     for image in images:
         counts[:, image.labels] += np.stack([image.tp, image.fp, image.fn])

@@ -47,11 +47,11 @@ class DumpSegResults(DumpResults):
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
         """Keep the results of a batch; see :class:`mmengine.evaluator.BaseMetric`."""
         for sample in data_samples:
-            result = {key: sample.get(key) for key in ('img_id', 'img_path', 'ori_shape')}
+            result: dict[str, Any] = {key: sample.get(key) for key in ('img_id', 'img_path', 'ori_shape')}
             if 'pred_instances' in sample:
                 found = sample['pred_instances']
-                result['instances'] = {key: found[key].cpu().numpy() for key in ('labels', 'scores', 'bboxes')}
-                result['instances']['masks'] = as_rle(found['masks'])
+                arrays = {key: found[key].cpu().numpy() for key in ('labels', 'scores', 'bboxes')}
+                result['instances'] = dict(arrays, masks=as_rle(found['masks']))
             if 'pred_panoptic_seg' in sample:
                 segments = sample['pred_panoptic_seg']['segments_info']
                 masks = _masks_of(sample['pred_panoptic_seg']['id_map'], [segment['id'] for segment in segments])
@@ -118,7 +118,7 @@ def as_sample(result: dict) -> DetDataSample:
 
 def paint_segments(segments: Sequence[dict], key: str, shape: tuple[int, int], dtype: type) -> np.ndarray:
     """The map (H, W) of the segments' values ``key``; 0 where there is none."""
-    values = np.zeros(shape, dtype=dtype)
+    values: np.ndarray = np.zeros(shape, dtype=dtype)
     for segment in segments:
         values[decode_mask(segment['mask'])] = segment[key]
     return values

@@ -93,7 +93,7 @@ class SemanticPanopticQuality(BaseMetric):
 def _class_segments(labels: np.ndarray, split: Sequence[int]) -> tuple[np.ndarray, list[dict]]:
     """Number the classes of a label map ``(H, W)``, and the components of the classes in ``split``, from 1 on."""
     id_map = np.zeros(labels.shape, dtype=np.int64)
-    segments = []
+    segments: list[dict] = []
     for label in np.unique(labels).tolist():
         mask = labels == label
         parts, count = connected_components(mask) if label in split else (mask, 1)

@@ -12,7 +12,7 @@ def generated_color(label: int) -> RGB:
     hue = (0.02 + label * GOLDEN_RATIO) % 1
     saturation = (0.85, 0.6, 0.95)[label % 3]
     value = (0.95, 0.8, 0.65)[label // 3 % 3]
-    return tuple(round(255 * part) for part in colorsys.hsv_to_rgb(hue, saturation, value))
+    return _rgb(hue, saturation, value)
 
 
 def instance_color(color: RGB, index: int) -> RGB:
@@ -23,7 +23,7 @@ def instance_color(color: RGB, index: int) -> RGB:
         index: Number of the instance within its class; number 0 has the class colour itself.
     """
     if index == 0:
-        return tuple(color)
+        return color
     hue, saturation, value = colorsys.rgb_to_hsv(*(part / 255 for part in color))
     # Two sequences without a common period, each spread evenly over 0 .. 1.
     first, second = index * GOLDEN_RATIO % 1, index * 0.754878 % 1
@@ -31,7 +31,12 @@ def instance_color(color: RGB, index: int) -> RGB:
     # A grey class stays grey: only its brightness varies.
     saturation = saturation * (0.55 + 0.45 * second)
     value = 0.5 + 0.5 * first if value > 0.4 else 0.15 + 0.5 * first
-    return tuple(round(255 * part) for part in colorsys.hsv_to_rgb(hue, saturation, value))
+    return _rgb(hue, saturation, value)
+
+
+def _rgb(hue: float, saturation: float, value: float) -> RGB:
+    red, green, blue = colorsys.hsv_to_rgb(hue, saturation, value)
+    return round(255 * red), round(255 * green), round(255 * blue)
 
 
 class ClassTable:
@@ -60,7 +65,8 @@ class ClassTable:
     def color(self, label: int) -> RGB:
         """The palette's colour, or a generated one."""
         if 0 <= label < len(self._palette):
-            return tuple(int(part) for part in self._palette[label])
+            red, green, blue = self._palette[label]
+            return int(red), int(green), int(blue)
         return generated_color(label)
 
     def isthing(self, label: int) -> bool:

@@ -62,7 +62,7 @@ def resize_map(id_map: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     if id_map.shape == size:
         return id_map
     # OpenCV resizes no bool and not everywhere int32; float64 holds every int32.
-    values = id_map.astype(np.uint8 if id_map.dtype == bool else np.float64)
+    values = id_map.astype(np.uint8) if id_map.dtype == bool else id_map.astype(np.float64)
     return cv2.resize(values, size[::-1], interpolation=cv2.INTER_NEAREST_EXACT).astype(id_map.dtype)
 
 
@@ -98,7 +98,7 @@ def outline_segments(image: np.ndarray, id_map: np.ndarray, width: int) -> None:
         id_map: (H, W) int32.
         width: Line width in pixels.
     """
-    border = np.zeros(id_map.shape, np.uint8)
+    border: np.ndarray = np.zeros(id_map.shape, np.uint8)
     border[:, 1:] |= id_map[:, 1:] != id_map[:, :-1]
     border[1:] |= id_map[1:] != id_map[:-1]
     if width > 1:

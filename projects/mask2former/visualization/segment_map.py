@@ -49,7 +49,7 @@ class _Colors:
 
     def __init__(self, table: ClassTable) -> None:
         self._table = table
-        self._seen = Counter()
+        self._seen: Counter[int] = Counter()
 
     def next(self, label: int, isthing: bool) -> RGB:
         index = self._seen[label] if isthing else 0

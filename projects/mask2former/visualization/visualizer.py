@@ -60,7 +60,7 @@ class SegLocalVisualizer(Visualizer):
         if not 0 < panel_sides[0] <= panel_sides[1]:
             raise ConfigError(f'panel_sides must be (smallest, largest), but are {panel_sides}.')
         self.alpha = alpha
-        self.panel_sides = tuple(panel_sides)
+        self.panel_sides = panel_sides
         self.font_file = font_file
 
     @master_only
