@@ -7,7 +7,6 @@ from pathlib import Path
 from PIL import Image
 from tqdm import tqdm
 
-import mask2former.compat  # noqa: F401, I001  (before anything that imports mmdet)
 from mask2former.apis import SegInferencer, list_images, summarize, write_id_map
 from mask2former.apis.cli import run_tool
 from mask2former.errors import DataError

@@ -19,7 +19,7 @@ fail() {
 [[ $# -eq 0 ]] || fail "unknown arguments '$*'; tools/quickstart.sh takes none."
 SECONDS=0
 echo 'quickstart: 1/4 setting up .venv'
-bash tools/setup_env.sh || fail 'the environment could not be set up; mend what is named above and run this again.'
+bash tools/setup_env.sh || fail 'the environment could not be set up; fix what is named above and run this again.'
 
 echo "quickstart: 2/4 drawing the data set in $data"
 .venv/bin/python tools/dataset_converters/make_shapes.py "$data" ||

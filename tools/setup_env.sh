@@ -74,10 +74,10 @@ install_torch() {
 
 if ! is_current "$stamp" "$want"; then
     if [[ -e .venv ]] && ! .venv/bin/python -m pip --version >/dev/null 2>&1; then
-        echo 'setup_env: .venv is incomplete; making it anew'
+        echo 'setup_env: .venv is incomplete; making it again'
         rm -rf .venv
     elif [[ -e .venv && $(.venv/bin/python -c 'import platform; print(platform.python_version())') != "$version" ]]; then
-        echo "setup_env: .venv has another Python than $version; making it anew"
+        echo "setup_env: .venv has another Python than $version; making it again"
         rm -rf .venv
     fi
     if [[ ! -e .venv ]]; then

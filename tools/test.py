@@ -1,10 +1,7 @@
 """Test a checkpoint: python tools/test.py CONFIG CHECKPOINT [--out F] [--show-dir D] ..."""
 
-import mask2former.compat  # noqa: F401, I001  (before anything that imports mmdet)
 import json
 from pathlib import Path
-
-from mmengine.dist import is_main_process
 
 from mask2former.apis.cli import build_runner, load_run_config, run_parser, run_tool
 from mask2former.apis.tta import use_tta
@@ -35,7 +32,7 @@ def main() -> None:
     if args.out is not None:
         runner.test_evaluator.metrics.append(DumpSegResults(out_file_path=args.out))
     metrics = runner.test()
-    if is_main_process():
+    if runner.rank == 0:
         path = Path(runner.work_dir) / 'test_metrics.json'
         path.write_text(json.dumps({key: float(value) for key, value in metrics.items()}, indent=2) + '\n')
         print(f'Metrics are in {path}' + (f', pictures in {args.show_dir}' if args.show_dir else '') + '.')

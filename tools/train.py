@@ -1,13 +1,9 @@
-"""Train a model: python tools/train.py CONFIG [--resume [auto|PATH]] [--amp [float16]] [--compile] ..."""
+"""Train a model: python tools/train.py CONFIG [--resume [auto|PATH]] [--amp] [--compile] ..."""
 
-import sys
 from pathlib import Path
 
-import mask2former.compat  # noqa: F401, I001  (before anything that imports mmdet)
 from mask2former.apis.cli import build_runner, load_run_config, run_parser, run_tool
 from mask2former.errors import MissingFileError
-
-AMP_DTYPES = ('bfloat16', 'float16')
 
 
 def main() -> None:
@@ -15,12 +11,9 @@ def main() -> None:
     parser.add_argument(
         '--resume', nargs='?', const='auto', metavar='PATH', help='resume from the last or from the given checkpoint'
     )
+    parser.add_argument('--amp', action='store_true', help='mixed precision; matching and losses stay in float32')
     parser.add_argument(
-        '--amp',
-        nargs='?',
-        const=AMP_DTYPES[0],
-        choices=AMP_DTYPES,
-        help='mixed precision, in bfloat16 if no type is named; the matching and the loss stay in float32',
+        '--amp-dtype', choices=['bfloat16', 'float16'], help='type of --amp, which it implies (default: bfloat16)'
     )
     parser.add_argument(
         '--compile', action='store_true', help='compile backbone, pixel decoder and head with torch.compile'
@@ -28,22 +21,15 @@ def main() -> None:
     parser.add_argument(
         '--auto-scale-lr', action='store_true', help='scale the learning rate to the number of GPUs and the batch size'
     )
-    # A bare --amp before the config must not take the config for its type.
-    following = [*sys.argv[2:], '']
-    args = parser.parse_args(
-        [
-            f'--amp={AMP_DTYPES[0]}' if argument == '--amp' and after not in AMP_DTYPES else argument
-            for argument, after in zip(sys.argv[1:], following)
-        ]
-    )
+    args = parser.parse_args()
     if args.resume not in (None, 'auto') and '://' not in args.resume and not Path(args.resume).is_file():
         raise MissingFileError(
             f"There is no checkpoint '{args.resume}' to resume: check the path, or give --resume "
             'alone for the last one of the work directory.'
         )
     cfg = load_run_config(args)
-    if args.amp:
-        cfg.optim_wrapper.amp_dtype = args.amp
+    if args.amp or args.amp_dtype:
+        cfg.optim_wrapper.amp_dtype = args.amp_dtype or 'bfloat16'
     if args.compile:
         cfg.compile = cfg.get('compile') or True
     if args.auto_scale_lr:

@@ -176,9 +176,9 @@ def test_processes_talk_only_at_the_end_of_an_accumulation(tmp_path):
         (['{config}', '--amp'], 'bfloat16', None),
         (['--amp', '{config}'], 'bfloat16', None),
         (['{config}', '--amp', '--compile'], 'bfloat16', True),
-        (['--amp', 'float16', '{config}'], 'float16', None),
-        (['{config}', '--amp', 'bfloat16'], 'bfloat16', None),
-        (['{config}', '--amp=float16', '--cfg-options', 'optim_wrapper.amp_dtype=bfloat16'], 'float16', None),
+        (['--amp', '--amp-dtype', 'float16', '{config}'], 'float16', None),
+        (['{config}', '--amp-dtype', 'bfloat16'], 'bfloat16', None),
+        (['{config}', '--amp-dtype=float16', '--cfg-options', 'optim_wrapper.amp_dtype=bfloat16'], 'float16', None),
         (['{config}', '--compile', '--cfg-options', 'compile.mode=default'], None, dict(mode='default')),
     ],
     ids=str,
@@ -194,7 +194,7 @@ def test_flags(tmp_path, monkeypatch, flags, amp_dtype, compiled):
 
 
 def test_unknown_type_is_refused(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(sys, 'argv', ['train.py', str(write_config(tmp_path, tmp_path)), '--amp=int8'])
+    monkeypatch.setattr(sys, 'argv', ['train.py', str(write_config(tmp_path, tmp_path)), '--amp-dtype=int8'])
     with pytest.raises(SystemExit):
         load_tool('train').main()
     assert "'int8'" in capsys.readouterr().err

@@ -5,7 +5,6 @@ from pathlib import Path
 from mmengine.registry import init_default_scope
 from mmengine.runner import set_random_seed
 
-import mask2former.compat  # noqa: F401, I001  (before anything that imports mmdet)
 from mask2former.apis.cli import config_parser, load_config, run_tool
 from mask2former.errors import DataError
 from mask2former.models.data_preprocessor import form_masks
@@ -17,7 +16,7 @@ def main() -> None:
     parser.add_argument('--split', choices=['train', 'val', 'test'], default='train', help='which dataloader')
     parser.add_argument('--num', type=int, default=20, help='number of images')
     parser.add_argument('--start', type=int, default=0, help='first image')
-    parser.add_argument('--repeat', type=int, default=1, help='pictures of each image, augmented anew')
+    parser.add_argument('--repeat', type=int, default=1, help='pictures of each image, each augmented differently')
     parser.add_argument('--out-dir', metavar='D', default='browse', help='folder of the pictures')
     parser.add_argument('--seed', type=int, default=0, help='seed of the augmentation')
     args = parser.parse_args()
@@ -33,9 +32,9 @@ def main() -> None:
     visualizer.dataset_meta = dataset.metainfo
     set_random_seed(args.seed)
     count = 0
-    for place in range(args.start, min(args.start + args.num, len(dataset))):
+    for index in range(args.start, min(args.start + args.num, len(dataset))):
         for turn in range(args.repeat):
-            packed = dataset[place]
+            packed = dataset[index]
             sample = packed['data_samples']
             if 'gt_seg_map' in sample:
                 form_masks(sample)
@@ -43,7 +42,7 @@ def main() -> None:
             # That of a test has the original size: it is drawn only where the image was not resized.
             if 'gt_panoptic_seg' in sample and sample.gt_panoptic_seg.shape != image.shape[:2]:
                 del sample.gt_panoptic_seg
-            name = f'{place:06d}_{Path(sample.img_path).stem}' + (f'_{turn}' if args.repeat > 1 else '')
+            name = f'{index:06d}_{Path(sample.img_path).stem}' + (f'_{turn}' if args.repeat > 1 else '')
             visualizer.add_datasample(name, image, sample, out_file=str(Path(args.out_dir) / f'{name}.jpg'))
             count += 1
     print(f'{count} pictures are in {args.out_dir}.')

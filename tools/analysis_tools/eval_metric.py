@@ -1,6 +1,6 @@
 """Evaluate results that tools/test.py --out wrote: python tools/analysis_tools/eval_metric.py CONFIG RESULTS.pkl
 
-With --submission it writes the file for the test server of COCO or Cityscapes in place of evaluating:
+With --submission it writes the file for the test server of COCO or Cityscapes instead of evaluating:
 
     python tools/test.py CONFIG CHECKPOINT --out all.pkl --cfg-options test_evaluator=[] \\
         test_dataloader.dataset.ann_file=... test_dataloader.dataset.data_prefix.img=...
@@ -13,7 +13,6 @@ from pathlib import Path
 from mmengine.evaluator import Evaluator
 from mmengine.registry import init_default_scope
 
-import mask2former.compat  # noqa: F401, I001  (before anything that imports mmdet)
 from mask2former.apis.cli import config_parser, load_config, run_tool
 from mask2former.datasets import dataset_metainfo
 from mask2former.errors import DataError
@@ -48,25 +47,25 @@ def main() -> None:
     init_default_scope(cfg.get('default_scope', 'mask2former'))
     if args.submission:
         metainfo = dataset_metainfo(cfg.test_dataloader.dataset)
-        place = args.submission, args.submission_dir, args.submission_name
+        target = args.submission, args.submission_dir, args.submission_name
         if args.submission_format == 'cityscapes':
-            print(write_cityscapes_submission(results, metainfo, *place))
+            print(write_cityscapes_submission(results, metainfo, *target))
         else:
-            print(write_coco_submission(results, metainfo['category_ids'], *place))
+            print(write_coco_submission(results, metainfo['category_ids'], *target))
         return
 
     dataset = DATASETS.build(cfg.test_dataloader.dataset)
-    place_of = {dataset.get_data_info(place)['img_id']: place for place in range(len(dataset))}
-    unknown = [result['img_id'] for result in results if result['img_id'] not in place_of]
-    if unknown or len(results) != len(place_of):
+    index_of_id = {dataset.get_data_info(index)['img_id']: index for index in range(len(dataset))}
+    unknown = [result['img_id'] for result in results if result['img_id'] not in index_of_id]
+    if unknown or len(results) != len(index_of_id):
         raise DataError(
             f"'{args.results}' has {len(results)} results, {len(unknown)} of them of images that the test "
-            f'set of {args.config}, which has {len(place_of)}, lacks: give the config of the test.'
+            f'set of {args.config}, which has {len(index_of_id)}, lacks: give the config of the test.'
         )
     evaluator = Evaluator(cfg.test_evaluator)
     evaluator.dataset_meta = dataset.metainfo
     for result in results:
-        sample = dataset[place_of[result['img_id']]]['data_samples']  # its ground truth
+        sample = dataset[index_of_id[result['img_id']]]['data_samples']  # its ground truth
         predicted = as_sample(result)
         for field in ('pred_instances', 'pred_panoptic_seg', 'pred_sem_seg'):
             if field in predicted:

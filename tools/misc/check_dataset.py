@@ -3,7 +3,6 @@
 Ends with the exit code 1 where there are errors. --headers reads no pixel: for a first look at a large data set.
 """
 
-import mask2former.compat  # noqa: F401, I001  (before anything that imports mmdet)
 import os
 import sys
 import time
