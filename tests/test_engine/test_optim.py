@@ -341,9 +341,7 @@ def test_backbone_lr_mult():
 
 def test_wrapped_model_has_the_same_groups():
     model = build_tiny()
-    wrapped = nn.Module()
-    wrapped.module = model
-    assert settings_of(build_wrapper(wrapped).optimizer, model) == reference_settings(model)
+    assert settings_of(build_wrapper(nn.DataParallel(model)).optimizer, model) == reference_settings(model)
 
 
 def test_wrapper_gets_its_own_settings():
