@@ -13,7 +13,7 @@ import torch
 from pycocotools import mask as coco_mask
 
 from mask2former.apis import SegInferencer
-from mask2former.datasets.transforms.id_map import read_id_map
+from mask2former.formats.panoptic_png import read_id_map
 
 from .tiny_run import ROOT, make_tiny_run
 

@@ -13,8 +13,8 @@ from torch.utils.data import DataLoader, Dataset
 from mask2former import errors
 from mask2former.apis.cli import run_tool
 from mask2former.errors import DataError, MissingFileError, UserError
+from mask2former.formats.rle import as_rle
 from mask2former.ops import ms_deform_attn
-from mask2former.rle import as_rle
 
 KINDS = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, UserError)]
 

@@ -4,6 +4,9 @@ The tools end with that sentence. Whatever else is raised is a bug, of this pack
 shown with its traceback. Each class is also the built-in one that Python code would catch.
 """
 
+import difflib
+from collections.abc import Iterable
+
 
 class UserError(Exception):
     """Base of the errors below; where nothing more is to be told apart, it is raised itself."""
@@ -46,3 +49,12 @@ def user_sentence(error: BaseException) -> str | None:
         kind = type(error)
         message = message.rpartition(f'\n{kind.__module__}.{kind.__qualname__}: ')[2].strip()
     return message
+
+
+def near_names(name: str, known: Iterable[str]) -> str:
+    """Say which of the known names ``name`` may have meant, or the first few where none is near."""
+    known = [str(k) for k in known]
+    near = difflib.get_close_matches(str(name), known, n=3, cutoff=0.5)
+    if near:
+        return f'did you mean {" or ".join(repr(k) for k in near)}?'
+    return f'it has {", ".join(repr(k) for k in known[:8])}{" ..." if len(known) > 8 else ""}.'

@@ -17,10 +17,10 @@ from mask2former.apis import SegInferencer, init_model, list_images, sample_to_j
 from mask2former.apis.cli import build_runner
 from mask2former.apis.tta import use_tta
 from mask2former.datasets.metainfo import KEYS
-from mask2former.datasets.transforms.id_map import read_id_map
 from mask2former.errors import CheckpointError, DataError
+from mask2former.formats.panoptic_png import read_id_map
+from mask2former.formats.rle import decode_mask
 from mask2former.registry import TRANSFORMS
-from mask2former.rle import decode_mask
 from tests.tiny_run import make_tiny_run
 
 

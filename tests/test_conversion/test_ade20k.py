@@ -140,7 +140,9 @@ def test_goes_on_after_a_broken_file(tree, monkeypatch):
     broken = tree / 'annotations_instance/training/ADE_train_00000002.png'
     good = broken.read_bytes()
     broken.write_bytes(good[:40])
-    with pytest.raises(SystemExit, match="Error: '.*ADE_train_00000002.png' cannot be read as an image .*get it anew"):
+    with pytest.raises(
+        SystemExit, match="The file '.*ADE_train_00000002.png' cannot be read as an image .*get it anew"
+    ):
         run(monkeypatch, 'prepare_ade20k', tree, '--tasks', 'panoptic', '--jobs', 1)
     assert not (tree / 'ade20k_panoptic_train.json').exists()
     broken.write_bytes(good)

@@ -126,7 +126,7 @@ def test_goes_on_after_a_broken_file(tree, monkeypatch):
     broken = tree / 'images/ADE/training/street/x/ADE_train_00000003_seg.png'
     good = broken.read_bytes()
     broken.unlink()
-    with pytest.raises(SystemExit, match="Error: '.*3_seg.png' does not exist; unpack the release completely"):
+    with pytest.raises(SystemExit, match="Error: The file '.*3_seg.png' does not exist; unpack the release completely"):
         run(monkeypatch, 'prepare_ade20k_full', tree, '--jobs', 1)
     broken.write_bytes(good)
     seen = []

@@ -63,7 +63,9 @@ def test_goes_on_after_a_broken_file(tree, monkeypatch):
     broken = tree / 'gtFine/train/aachen/aachen_000001_000019_gtFine_instanceIds.png'
     good = broken.read_bytes()
     broken.write_bytes(good[:20])
-    with pytest.raises(SystemExit, match="Error: '.*aachen_000001_000019.*' cannot be read as an image .*get it anew"):
+    with pytest.raises(
+        SystemExit, match="The file '.*aachen_000001_000019.*' cannot be read as an image .*get it anew"
+    ):
         run(monkeypatch, 'prepare_cityscapes', tree, '--jobs', 1)
     assert not (tree / 'gtFine/cityscapes_panoptic_train.json').exists()
     broken.write_bytes(good)

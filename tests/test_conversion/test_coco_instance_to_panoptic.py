@@ -163,7 +163,7 @@ def test_faults(tree):
         (lambda content: content['annotations'][0].update(segmentation=[]), f"{annotation}.*no 'segmentation'"),
         (lambda content: content['annotations'][0].update(segmentation='RLE'), 'neither polygons'),
         (lambda content: content['annotations'][1]['segmentation'].update(size=[60, 40]), 'RLE of an instance is'),
-        (lambda content: content['images'][0].update(width=61), "'a.jpg' in the JSON file is 61 x 40"),
+        (lambda content: content['images'][0].update(width=61), "'a.jpg' in the JSON file is 40 x 61"),
         (lambda content: content['images'][0].update(file_name='x.jpg'), "x.jpg' does not exist"),
         (lambda content: content['images'][0].update(id=15), 'have the same id'),
         (lambda content: content['images'][2].update(file_name='a.png'), 'have the same name but for the suffix'),

@@ -9,9 +9,9 @@ from PIL import Image
 
 from mask2former.conversion import coco_semantic
 from mask2former.datasets import SemanticPngFormat
-from mask2former.datasets.coco_files import segments_of, write_id_map
 from mask2former.datasets.transforms import LoadImage, LoadSemanticSegments
 from mask2former.errors import DataError
+from mask2former.formats.panoptic_png import segments_of, write_id_map
 
 from .official import blocks, run, save
 

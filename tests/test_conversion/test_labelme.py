@@ -159,7 +159,7 @@ def test_faults(tree):
     write(tree / 'labels' / 'b.json', [shape('wheel', [[0, 0], [1, 1]], 'star')])
     assert "shape_type 'star' is unknown" in fault(tree)
     write(tree / 'labels' / 'b.json', [], imageHeight=30)
-    assert "b.json' is 60 x 30 (width x height), but its image" in fault(tree)
+    assert "b.json' is 30 x 60 (H x W), but the image" in fault(tree)
     (tree / 'labels' / 'b.json').write_text('{"shapes": []}')
     assert "b.json' is no file of LabelMe" in fault(tree)
     (tree / 'labels' / 'b.json').write_text('{')

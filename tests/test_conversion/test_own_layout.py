@@ -9,8 +9,9 @@ from mmengine.config import Config
 from pycocotools import mask as mask_utils
 
 from mask2former.conversion.own_files import assign_splits, place_image
-from mask2former.conversion.scene import Layer, Scene, encode, instances_of_layers, paint
+from mask2former.conversion.scene import Layer, Scene, instances_of_layers, paint
 from mask2former.datasets import dataset_metainfo
+from mask2former.formats.rle import encode_mask
 from mask2former.registry import DATASETS, TRANSFORMS
 from tests.test_own_dataset import ROOT, readme_config
 
@@ -35,7 +36,7 @@ def test_paint_equals_a_plain_loop():
                 mask = np.zeros((12, 15), bool)
                 mask[y : y + rng.integers(1, 9), x : x + rng.integers(1, 9)] = True
                 category, instance = rng.choice([None, 1, 2, 5], p=[0.1, 0.4, 0.2, 0.3]), int(rng.integers(3))
-                layers.append(Layer(encode(mask), category, instance))
+                layers.append(Layer(encode_mask(mask), category, instance))
                 key = '' if category is None else f'{category} {instance if category != 2 else None}'
                 top[mask] = key
                 if category in (1, 5):
@@ -65,7 +66,7 @@ def test_paint_equals_a_plain_loop():
 
 
 def test_ids_are_near_the_colour_of_the_class():
-    layers = [Layer(encode(boxes((9, 9), _1=(row, 0, row + 1, 9)) > 0), 5, row) for row in range(9)]
+    layers = [Layer(encode_mask(boxes((9, 9), _1=(row, 0, row + 1, 9)) > 0), 5, row) for row in range(9)]
     _, infos, _ = paint(Scene(b'', (9, 9), layers), CATEGORIES, None)
     colours = np.array([[info['id'] & 255, info['id'] >> 8 & 255, info['id'] >> 16] for info in infos])
     assert len(infos) == 9 and (abs(colours - [10, 20, 30]) <= 24).all()

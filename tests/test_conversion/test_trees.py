@@ -8,20 +8,6 @@ from mask2former.conversion import cli, trees
 from mask2former.errors import DataError
 
 
-@pytest.mark.parametrize('with_links', [True, False])
-def test_link_or_copy(tmp_path, monkeypatch, with_links):
-    if not with_links:
-        monkeypatch.setattr(trees.os, 'link', lambda *_: (_ for _ in ()).throw(OSError('no links here')))
-    source, target = tmp_path / 'a.jpg', tmp_path / 'new' / 'b.jpg'
-    for content in (b'one', b'one', b'two'):  # again, and after the source has changed
-        source.unlink(missing_ok=True)
-        source.write_bytes(content)
-        for _ in range(2):
-            trees.link_or_copy(source, target)
-            assert target.read_bytes() == content and target.samefile(source) == with_links
-    assert [path.name for path in target.parent.iterdir()] == ['b.jpg']
-
-
 def test_stems(tmp_path):
     for name in ('b.png', 'a.png', '._a.png', 'c.jpg'):
         (tmp_path / name).touch()

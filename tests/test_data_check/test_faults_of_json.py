@@ -9,8 +9,8 @@ from mmengine.config import Config
 from pycocotools import mask as mask_utils
 
 from mask2former.data_check import read_splits
-from mask2former.data_check.inspect_instances import run_lengths, to_rle
 from mask2former.errors import DataError
+from mask2former.formats.rle import check_segmentation, run_lengths
 
 from .conftest import kinds
 
@@ -278,4 +278,4 @@ def test_runs_of_compressed_codes(share):
         assert run_lengths(code.decode()).tolist() == expected
         for changed in (code[:-1], code + b'1', b'', b'~', b'P' * 20, code + b'o' * 9 + b'0'):
             with pytest.raises(ValueError, match='its RLE'):
-                to_rle(dict(size=[height, width], counts=changed), height, width)
+                check_segmentation(dict(size=[height, width], counts=changed), height, width)

@@ -9,9 +9,9 @@ from PIL import Image
 from pycocotools import mask as mask_utils
 
 from mask2former.data_check import check_splits, read_split, write_clean_copy
-from mask2former.data_check.inspect_instances import to_rle
-from mask2former.data_check.inspect_panoptic import read_ids
 from mask2former.datasets.transforms import LoadImage, LoadInstanceSegments, LoadPanopticSegments, LoadSemanticSegments
+from mask2former.formats.panoptic_png import read_id_map_strictly
+from mask2former.formats.rle import from_segmentation
 
 from .conftest import NUM_TRAIN, SIZE, kinds
 
@@ -105,9 +105,10 @@ def test_what_was_right_stays(data, tmp_path):
     old = {annotation['image_id']: annotation for annotation in before.source.raw['annotations']}
     assert annotations[8]['segments_info'] == old[8]['segments_info'][:-1]
     np.testing.assert_array_equal(
-        read_ids(str(maps / annotations[8]['file_name'])), read_ids(str(data.panoptic_map(7)))
+        read_id_map_strictly(str(maps / annotations[8]['file_name'])), read_id_map_strictly(str(data.panoptic_map(7)))
     )
-    ids, cleaned = read_ids(str(data.panoptic_map(2))), read_ids(str(maps / annotations[3]['file_name']))
+    ids = read_id_map_strictly(data.panoptic_map(2))
+    cleaned = read_id_map_strictly(maps / annotations[3]['file_name'])
     removed = old[3]['segments_info'][0]['id']
     np.testing.assert_array_equal(cleaned, np.where(ids == removed, 0, ids))
     assert len(content['categories']) == len(before.source.raw['categories']) - 1
@@ -122,7 +123,7 @@ def test_areas_and_boxes_of_instances_are_those_of_the_masks(data, tmp_path):
     polygons = [annotation for annotation in annotations if isinstance(annotation['segmentation'], list)]
     assert [annotation['segmentation'] for annotation in polygons] == [[[5, 5, 15, 5, 15, 15, 5, 15]]]
     for annotation in annotations:
-        rle = to_rle(annotation['segmentation'], *SIZE)
+        rle = from_segmentation(annotation['segmentation'], *SIZE)
         assert annotation['area'] == mask_utils.decode(rle).sum()
         assert annotation['bbox'] == mask_utils.toBbox(rle).tolist()
 

@@ -9,8 +9,8 @@ from panopticapi.utils import id2rgb, rgb2id
 
 from mask2former.datasets import CocoPanoptic
 from mask2former.datasets.transforms import LoadImage, LoadPanopticGroundTruth, LoadPanopticSegments, PackSegInputs
-from mask2former.datasets.transforms.id_map import read_id_map, relabel
 from mask2former.errors import DataError
+from mask2former.formats.panoptic_png import read_id_map, relabel
 from mask2former.models.data_preprocessor import form_masks
 from mask2former.registry import DATASETS
 

@@ -3,8 +3,9 @@ import json
 import numpy as np
 import pytest
 
-from mask2former.datasets import CocoInstance, CocoPanoptic, dataset_metainfo, make_palette
+from mask2former.datasets import CocoInstance, CocoPanoptic, dataset_metainfo
 from mask2former.errors import DataError
+from mask2former.formats.palette import make_palette
 from mask2former.registry import DATASETS
 
 

@@ -15,7 +15,7 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from mask2former.evaluation.results_file import read_results
-from mask2former.rle import as_rle
+from mask2former.formats.rle import as_rle
 
 from .tiny import load_tool, name_run
 

@@ -5,7 +5,7 @@ import torch
 from mmdet.structures import DetDataSample
 from mmengine.structures import InstanceData, PixelData
 
-from mask2former.rle import as_rle
+from mask2former.formats.rle import as_rle
 
 
 def panoptic(id_map, segments):

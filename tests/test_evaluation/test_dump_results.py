@@ -11,7 +11,7 @@ from mmengine.structures import InstanceData, PixelData
 from pycocotools import mask as mask_utils
 
 from mask2former.evaluation import DumpSegResults
-from mask2former.rle import as_rle
+from mask2former.formats.rle import as_rle
 
 
 def predicted(num_instances: int) -> DetDataSample:

@@ -9,10 +9,10 @@ from mmdet.models.seg_heads import MaskFormerFusionHead
 from mmdet.structures import DetDataSample
 from mmengine.config import ConfigDict
 
+from mask2former.formats.rle import as_rle
 from mask2former.models import layers
 from mask2former.models.pixel_decoder import msdeform_attn_pixel_decoder
 from mask2former.models.postprocess import InstanceTopK, LazyMasks, PanopticFusion, SemanticInference
-from mask2former.rle import as_rle
 
 from .peers import build_mmdet, build_ours, make_batch
 

@@ -10,11 +10,11 @@ from mmdet.structures import DetDataSample
 from pycocotools import mask as mask_utils
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from mask2former.formats.rle import as_rle, decode_mask
 from mask2former.models.postprocess import InstanceTopK, LazyMasks, PanopticFusion, SemanticInference
 from mask2former.models.postprocess.argmax import argmax_of_middle_
 from mask2former.models.postprocess.panoptic import number_segments
 from mask2former.models.postprocess.run_lengths import RunLengthEncoder
-from mask2former.rle import as_rle, decode_mask
 
 from .tiny import build_tiny
 

@@ -7,11 +7,11 @@ import pytest
 import torch
 from mmdet.structures import DetDataSample
 
+from mask2former.formats.rle import decode_mask
 from mask2former.models import sliding_window
 from mask2former.models.postprocess import InstanceTopK, LazyMasks, View
 from mask2former.models.postprocess.mean_masks import match_views
 from mask2former.models.tta import SegTTAModel
-from mask2former.rle import decode_mask
 
 from .flip_equivariant import Q, build_flip_equivariant
 from .test_views import enlarged, factors, flipped, resized

@@ -8,8 +8,8 @@ from mmdet.structures import DetDataSample
 from mmengine.structures import InstanceData, PixelData
 from pycocotools import mask as mask_utils
 
+from mask2former.formats.rle import as_rle
 from mask2former.registry import VISUALIZERS
-from mask2former.rle import as_rle
 from mask2former.visualization import SegLocalVisualizer
 from mask2former.visualization.draw import drawing_size
 

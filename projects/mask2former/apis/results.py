@@ -5,14 +5,13 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 from mmdet.structures import DetDataSample
 from PIL import Image
 from pycocotools import mask as coco_mask
 
-from mask2former.datasets.transforms.id_map import id_colours
 from mask2former.errors import ConfigError
-from mask2former.rle import as_rle, json_rle
+from mask2former.formats.panoptic_png import id_colors
+from mask2former.formats.rle import as_rle, encode_mask, json_rle
 
 
 def sample_to_json(sample: DetDataSample, classes: Sequence[str], *, score_thr: float = 0.0) -> dict:
@@ -43,7 +42,7 @@ def sample_to_json(sample: DetDataSample, classes: Sequence[str], *, score_thr: 
                 name=classes[info['label']],
                 isthing=bool(info['isthing']),
                 score=info['score'],
-                **_describe(coco_mask.encode(np.asfortranarray(id_map == info['id'], dtype=np.uint8))),
+                **_describe(encode_mask(id_map == info['id'])),
             )
             for info in sample.pred_panoptic_seg.segments_info
         ]
@@ -85,7 +84,7 @@ def write_id_map(sample: DetDataSample, path: str | os.PathLike) -> None:
     if 'pred_panoptic_seg' not in sample:
         raise ConfigError("The result has no panoptic map: give the config's model.postprocessors a PanopticFusion.")
     id_map = sample.pred_panoptic_seg.id_map[0].cpu().numpy()  # (H, W)
-    Image.fromarray(id_colours(id_map)).save(path)
+    Image.fromarray(id_colors(id_map)).save(path)
 
 
 def summarize(result: dict) -> str:

@@ -6,18 +6,21 @@ from pathlib import Path
 
 import numpy as np
 
-from mask2former.datasets.coco_files import instances_of, segments_of, write_id_map, write_json
 from mask2former.datasets.metainfo import known_metainfo
 from mask2former.errors import DataError
+from mask2former.formats.files import write_json
+from mask2former.formats.images import check_size
+from mask2former.formats.panoptic_png import id_of_color, segments_of, write_id_map
+from mask2former.formats.rle import instances_of
 
 from .parallel import convert_all, finish
-from .trees import check_shape, image_header, need, read_array, stems
+from .trees import ONE_RELEASE, image_header, need, read_array, stems
 
 FOLDERS = dict(train='training', val='validation')
 TASKS = ('panoptic', 'instance')
 PANOPTIC, INSTANCE = known_metainfo('ade20k_panoptic'), known_metainfo('ade20k_instance')
 # (150,) id of a class's first segment: its colour, as panopticapi's IdGenerator gives it.
-COLOUR_IDS = [red + 256 * green + 65536 * blue for red, green, blue in PANOPTIC['palette']]
+COLOUR_IDS = [id_of_color(color) for color in PANOPTIC['palette']]
 
 
 def convert_ade20k(root: str | Path, splits: Sequence[str], tasks: Sequence[str], num_workers: int) -> list[Path]:
@@ -81,7 +84,7 @@ def _panoptic(root: Path, split: str, name: str) -> tuple[dict, list[dict]]:
     image, image_path = _image(root, split, name)
     path = root / 'annotations' / FOLDERS[split] / f'{name}.png'
     semantic = read_array(path, 1)
-    check_shape(path, semantic.shape, image_path, (image['height'], image['width']))
+    check_size(f"'{path}'", semantic.shape, image_path, (image['height'], image['width']), ONE_RELEASE)
     present = np.flatnonzero(np.bincount(semantic.ravel(), minlength=256))
     if present[-1] > 150:
         raise DataError(
@@ -129,7 +132,7 @@ def _instances(root: Path, split: str, name: str, image: dict, image_path: Path)
     """Category id and mask ``(H, W)`` of each instance."""
     path = root / 'annotations_instance' / FOLDERS[split] / f'{name}.png'
     labels = read_array(path, 3)
-    check_shape(path, labels.shape, image_path, (image['height'], image['width']))
+    check_size(f"'{path}'", labels.shape, image_path, (image['height'], image['width']), ONE_RELEASE)
     classes, ids = labels[..., 0], labels[..., 1]
     instances = []
     for id_ in np.unique(ids[ids > 0]):

@@ -10,11 +10,12 @@ import numpy as np
 from PIL import Image
 
 from mask2former.datasets import metainfo
-from mask2former.datasets.coco_files import write_image
 from mask2former.errors import DataError, MissingFileError
+from mask2former.formats.files import link_or_copy
+from mask2former.formats.images import check_size, write_image
 
 from .parallel import convert_all, finish
-from .trees import check_shape, image_header, link_or_copy, need, read_array
+from .trees import ONE_RELEASE, image_header, need, read_array
 
 SPLITS = ('training', 'validation')
 SIDE, VOID = 512, 65535
@@ -78,7 +79,7 @@ def _convert(root: Path, split: str, image_path: str) -> None:
     label_path = image_path.with_name(f'{image_path.stem}_seg.png')
     height, width, turned = image_header(image_path)
     rgb = read_array(label_path, 3)
-    check_shape(label_path, rgb.shape, image_path, (height, width))
+    check_size(f"'{label_path}'", rgb.shape, image_path, (height, width), ONE_RELEASE)
     labels = _class_of_object()[rgb[..., 0] // 10 * np.uint16(256) + rgb[..., 1]]  # (H, W)
 
     target = root / 'images_detectron2' / split / image_path.name

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from mask2former.datasets.coco_files import write_bytes, write_json
 from mask2former.errors import DataError, MissingFileError
+from mask2former.formats.files import write_bytes, write_json
 
 from .parallel import convert_all, finish
 from .trees import need, read_array

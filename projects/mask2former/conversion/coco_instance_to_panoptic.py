@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pycocotools import mask as mask_utils
-
-from mask2former.datasets.metainfo import read_json
 from mask2former.datasets.transforms.instance_segments import encode
 from mask2former.errors import DataError
+from mask2former.formats.files import read_json
+from mask2former.formats.images import check_size, image_size
+from mask2former.formats.rle import areas_of, box_of
 
-from .own_files import check_mask_size, image_size
+from .own_files import SIZE_FIX
 from .scene import Layer, Scene, smaller_on_top
 
 
@@ -103,8 +103,8 @@ def read_scene(source: CocoSource, meaning: CocoMeaning) -> Scene:
         MissingFileError: If the image is absent.
         DataError: If it cannot be decoded, or it or an RLE has another size than the JSON file says.
     """
-    size = image_size(source.image)
-    check_mask_size(f"The entry of '{source.image.name}' in the JSON file", source.size, source.image, size)
+    size = image_size(source.image, decode=True)
+    check_size(f"The entry of '{source.image.name}' in the JSON file", source.size, source.image, size, SIZE_FIX)
     layers = [
         Layer(
             encode(annotation['segmentation'], size, str(source.image)),
@@ -125,4 +125,4 @@ def read_scene(source: CocoSource, meaning: CocoMeaning) -> Scene:
 def _instance(annotation: Mapping, rle: Mapping) -> dict:
     """The annotation as it is, without its ids, which are given anew; what it may lack is added."""
     kept = {key: value for key, value in annotation.items() if key not in ('id', 'image_id')}
-    return {'iscrowd': 0, 'area': int(mask_utils.area(rle)), 'bbox': mask_utils.toBbox(rle).tolist(), **kept}
+    return {'iscrowd': 0, 'area': areas_of([rle])[0], 'bbox': box_of(rle), **kept}

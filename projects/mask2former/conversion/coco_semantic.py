@@ -5,10 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
-from mask2former.datasets.coco_files import write_image, write_json
-from mask2former.datasets.metainfo import read_json
-from mask2former.datasets.transforms.id_map import read_id_map, relabel
 from mask2former.errors import DataError
+from mask2former.formats.files import read_json, write_json
+from mask2former.formats.images import write_image
+from mask2former.formats.panoptic_png import read_id_map, relabel
 
 from .parallel import convert_all, finish
 from .trees import need

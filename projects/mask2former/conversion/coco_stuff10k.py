@@ -7,12 +7,13 @@ from pathlib import Path
 import numpy as np
 from scipy.io import loadmat
 
-from mask2former.datasets.coco_files import write_image
 from mask2former.datasets.metainfo import known_metainfo
 from mask2former.errors import DataError
+from mask2former.formats.files import link_or_copy
+from mask2former.formats.images import check_size, write_image
 
 from .parallel import convert_all, finish
-from .trees import check_shape, image_header, link_or_copy, need
+from .trees import ONE_RELEASE, image_header, need
 
 SPLITS = ('train', 'test')
 VOID = 255
@@ -62,7 +63,7 @@ def _convert(root: Path, split: str, name: str) -> None:
     image_path, path = root / 'images' / f'{name}.jpg', root / 'annotations' / f'{name}.mat'
     height, width, _ = image_header(image_path)
     values, is_first = _read(need(path, 'unpack the release completely'))
-    check_shape(path, values.shape, image_path, (height, width))
+    check_size(f"'{path}'", values.shape, image_path, (height, width), ONE_RELEASE)
     meaning = FIRST if is_first else SECOND
     unknown = np.setdiff1d(values, list(meaning))
     if unknown.size:

@@ -15,9 +15,11 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from mask2former.errors import DataError, MissingFileError
+from mask2former.formats.images import check_size, image_size
+from mask2former.formats.rle import encode_mask
 
-from .own_files import check_mask_size, image_size
-from .scene import Layer, Scene, encode, smaller_on_top
+from .own_files import SIZE_FIX
+from .scene import Layer, Scene, smaller_on_top
 
 NO_AREA = ('point', 'points', 'line', 'linestrip')
 
@@ -116,11 +118,12 @@ def read_scene(source: LabelMeSource, meaning: LabelMeaning) -> Scene:
     content = read_annotation(source.annotation)
     image, size = _read_image(source, content)
     if content.get('imageHeight') and content.get('imageWidth'):
-        check_mask_size(
+        check_size(
             f"The annotation '{source.annotation}'",
             (content['imageHeight'], content['imageWidth']),
             source.image or 'imageData',
             size,
+            SIZE_FIX,
         )
     layers, left_out = [], 0
     for place, shape in enumerate(content['shapes']):
@@ -142,7 +145,7 @@ def read_scene(source: LabelMeSource, meaning: LabelMeaning) -> Scene:
         group = shape.get('group_id')
         layers.append(
             Layer(
-                encode(mask),
+                encode_mask(mask),
                 meaning.category_ids[shape['label']],
                 ('shape', place) if group is None else ('group', group),
             )
@@ -152,7 +155,7 @@ def read_scene(source: LabelMeSource, meaning: LabelMeaning) -> Scene:
 
 def _read_image(source: LabelMeSource, content: Mapping) -> tuple[Path | bytes, tuple[int, int]]:
     if source.image:
-        return source.image, image_size(source.image)
+        return source.image, image_size(source.image, decode=True)
     try:
         data = base64.b64decode(content['imageData'])
         with Image.open(io.BytesIO(data)) as image:

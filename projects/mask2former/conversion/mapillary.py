@@ -6,12 +6,14 @@ from pathlib import Path
 
 import numpy as np
 
-from mask2former.datasets.coco_files import segments_of, write_id_map, write_json
-from mask2former.datasets.metainfo import known_metainfo, read_json
+from mask2former.datasets.metainfo import known_metainfo
 from mask2former.errors import DataError, MissingFileError
+from mask2former.formats.files import read_json, write_json
+from mask2former.formats.images import check_size
+from mask2former.formats.panoptic_png import segments_of, write_id_map
 
 from .parallel import convert_all, finish
-from .trees import check_shape, image_header, need, read_array, stems
+from .trees import ONE_RELEASE, image_header, need, read_array, stems
 
 SPLITS = ('training', 'validation')
 FOLDERS = ('instances', 'labels', 'panoptic')
@@ -99,7 +101,7 @@ def _convert(folder: Path, name: str) -> tuple[dict, dict]:
     image_path, path = folder / 'images' / f'{name}.jpg', folder / 'instances' / f'{name}.png'
     height, width, _ = image_header(image_path)
     values = read_array(path, 1).astype(np.int32)  # (H, W), 256 * label + number of the instance
-    check_shape(path, values.shape, image_path, (height, width))
+    check_size(f"'{path}'", values.shape, image_path, (height, width), ONE_RELEASE)
     labels = values // 256
     if labels.max() > UNLABELED:
         raise DataError(f"'{path}' has the label {labels.max()}, but v1.2 has 0 to {UNLABELED}; get that version.")

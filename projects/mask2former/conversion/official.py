@@ -3,8 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from mask2former.datasets.metainfo import near_names
-from mask2former.errors import DataError
+from mask2former.errors import DataError, near_names
 
 from .disk import need_space
 from .download import fetch

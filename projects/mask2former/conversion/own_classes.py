@@ -5,8 +5,8 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from mask2former.datasets.metainfo import make_palette
 from mask2former.errors import DataError, MissingFileError
+from mask2former.formats.palette import make_palette
 
 
 def parse_classes(words: Sequence[str]) -> list[dict]:

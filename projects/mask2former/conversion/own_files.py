@@ -6,15 +6,12 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from PIL import Image
-from PIL.ExifTags import Base
-
-from mask2former.datasets.coco_files import write_bytes
 from mask2former.errors import DataError, MissingFileError
+from mask2former.formats.files import link_or_copy, write_bytes
+from mask2former.formats.images import SUFFIXES
 
-from .trees import link_or_copy
-
-SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff')
+# What to do where an annotation has another size than its image.
+SIZE_FIX = 'give each mask the size of its image'
 
 
 def find_images(folder: str | Path, suffix: str | None = None) -> list[Path]:
@@ -110,50 +107,9 @@ def _read_names(path: Path, names: Sequence[str]) -> list[str]:
     return [known[line] for line in lines if line]
 
 
-def image_size(path: Path) -> tuple[int, int]:
-    """``(H, W)`` of an image as training reads it: turned as its EXIF tag says. The whole file is decoded.
-
-    Raises:
-        MissingFileError: If there is no such file.
-        DataError: If it cannot be decoded.
-    """
-    try:
-        with Image.open(path) as image:
-            image.load()
-            width, height = image.size
-            turned = image.getexif().get(Base.Orientation, 1) >= 5  # shown with its sides exchanged
-    except FileNotFoundError:
-        raise MissingFileError(f"The image '{path}' does not exist; add it, or remove its annotation.") from None
-    except Exception as error:  # the decoders raise what they like
-        raise DataError(f"The image '{path}' cannot be decoded ({error}); replace it.") from error
-    return (width, height) if turned else (height, width)
-
-
-def check_mask_size(what: str, size: tuple[int, int], image: Path | str, image_size: tuple[int, int]) -> None:
-    """Raise ``DataError`` where a mask, named by ``what``, has not its image's size; both are ``(H, W)``."""
-    if tuple(size) != tuple(image_size):
-        turned = ' (with its EXIF orientation)' if tuple(size) == tuple(image_size)[::-1] else ''
-        raise DataError(
-            f"{what} is {size[1]} x {size[0]} (width x height), but its image '{image}' is "
-            f'{image_size[1]} x {image_size[0]}{turned}; give each mask the size of its image.'
-        )
-
-
 def place_image(image: Path | bytes, target: Path, copy: bool) -> None:
-    """Put an image in its place.
-
-    A hard link is taken where the file system has them: it needs no space and no rights, and moving or deleting the
-    original leaves it whole. Otherwise the file is copied.
-
-    Args:
-        image (Path | bytes): The file, or what it shall hold.
-        target (Path): Where to; its folder is made.
-        copy (bool): Whether never to link.
-    """
+    """Put an image, a file or what one holds, in its place: linked, or copied where there are no links or ``copy``."""
     if isinstance(image, bytes):
         write_bytes(target, image)
-        return
-    image = Path(os.path.realpath(image))
-    if target.exists() and target.samefile(image) and (not copy or target.resolve() == image):
-        return
-    link_or_copy(image, target, copy)
+    else:
+        link_or_copy(image, target, copy)

@@ -15,8 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mask2former.datasets.coco_files import write_id_map, write_json
 from mask2former.errors import DataError
+from mask2former.formats.files import write_json
+from mask2former.formats.panoptic_png import write_id_map
 
 from .own_files import place_image
 from .parallel import convert_all, finish

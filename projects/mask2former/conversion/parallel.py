@@ -30,7 +30,7 @@ def convert_all(
     Args:
         function (Callable): Takes an item and returns what JSON can hold. It runs in other processes where there are
             several workers, so it must be importable (``functools.partial`` of one is). It writes files by functions
-            of ``datasets.coco_files``, which leave no half-written one.
+            of ``formats``, which leave no half-written one.
         items (Mapping[str, Any]): Items by a name that says which it is.
         journal (str | PathLike): The file of results, one line an item; its folder is made.
         num_workers (int): Processes; 1 works in this one.

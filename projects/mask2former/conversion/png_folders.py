@@ -7,11 +7,13 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from mask2former.datasets.transforms.semantic_segments import read_class_ids
 from mask2former.errors import DataError, MissingFileError
+from mask2former.formats.class_png import read_class_ids
+from mask2former.formats.images import check_size, image_size
+from mask2former.formats.rle import encode_mask
 
-from .own_files import check_mask_size, image_size
-from .scene import Layer, Scene, encode, smaller_on_top
+from .own_files import SIZE_FIX
+from .scene import Layer, Scene, smaller_on_top
 
 
 @dataclass(frozen=True)
@@ -83,7 +85,7 @@ def read_scene(source: PngSource, meaning: Meaning) -> Scene:
         MissingFileError: If a file is absent.
         DataError: If a file cannot be read, has not the image's size, or holds a value without a meaning.
     """
-    size = image_size(source.image)
+    size = image_size(source.image, decode=True)
     layers, semantic = [], None
     if source.semantic:
         semantic = _read_ids(source.semantic, source.image, size)
@@ -93,11 +95,13 @@ def read_scene(source: PngSource, meaning: Meaning) -> Scene:
         if meaning.divisor:
             layers += _divided_layers(ids, source.instances, meaning)
         elif meaning.thing is not None:
-            layers += [Layer(encode(ids == value), meaning.thing, value) for value in _values(ids)]
+            layers += [Layer(encode_mask(ids == value), meaning.thing, value) for value in _values(ids)]
         else:
             layers += _layers_by_class(ids, semantic, source, meaning)
     if source.masks is not None:
-        masks = [Layer(encode(_read_mask(path, source.image, size)), meaning.thing, path.name) for path in source.masks]
+        masks = [
+            Layer(encode_mask(_read_mask(path, source.image, size)), meaning.thing, path.name) for path in source.masks
+        ]
         layers += smaller_on_top(masks)
     return Scene(source.image, size, layers)
 
@@ -108,7 +112,7 @@ def _stem(image: Path, img_suffix: str | None) -> str:
 
 def _read_ids(path: Path, image: Path, size: tuple[int, int]) -> np.ndarray:
     ids = read_class_ids(str(path))
-    check_mask_size(f"'{path}'", ids.shape, image, size)
+    check_size(f"'{path}'", ids.shape, image, size, SIZE_FIX)
     return ids
 
 
@@ -122,7 +126,7 @@ def _read_mask(path: Path, image: Path, size: tuple[int, int]) -> np.ndarray:
     except Exception as error:  # the decoders raise what they like
         raise DataError(f"The mask '{path}' cannot be decoded ({error}); replace it.") from error
     mask = values.any(-1) if values.ndim == 3 else values != 0
-    check_mask_size(f"The mask '{path}'", mask.shape, image, size)
+    check_size(f"The mask '{path}'", mask.shape, image, size, SIZE_FIX)
     return mask
 
 
@@ -150,7 +154,7 @@ def _semantic_layers(semantic: np.ndarray, path: Path, meaning: Meaning) -> list
     layers = []
     for value in np.unique(semantic).tolist():
         stuff = _known(value, path, meaning) and not meaning.isthing[value]
-        layers.append(Layer(encode(semantic == value), value if stuff else None))
+        layers.append(Layer(encode_mask(semantic == value), value if stuff else None))
     return layers
 
 
@@ -158,7 +162,7 @@ def _divided_layers(ids: np.ndarray, path: Path, meaning: Meaning) -> list[Layer
     layers = []
     for value in _values(ids):
         class_id = value if value < meaning.divisor else value // meaning.divisor
-        rle = encode(ids == value)
+        rle = encode_mask(ids == value)
         if not _known(class_id, path, meaning):
             layers.append(Layer(rle, None))
         else:
@@ -178,7 +182,7 @@ def _layers_by_class(ids: np.ndarray, semantic: np.ndarray, source: PngSource, m
             if meaning.isthing.get(class_id)
         ]
         if things:
-            layers.append(Layer(encode(mask), max(things)[1], value))
+            layers.append(Layer(encode_mask(mask), max(things)[1], value))
         elif not set(below.tolist()) <= set(meaning.void):
             raise DataError(
                 f"The instance {value} of '{source.instances}' has no pixel of a thing class in "

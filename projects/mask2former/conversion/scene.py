@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 from pycocotools import mask as mask_utils
 
-from mask2former.datasets.coco_files import segments_of
-from mask2former.rle import json_rle
+from mask2former.formats.panoptic_png import ids_near_colors, segments_of
+from mask2former.formats.rle import areas_of, json_rle
 
 
 @dataclass(frozen=True)
@@ -48,15 +48,9 @@ class Scene:
     left_out: int = 0
 
 
-def encode(mask: np.ndarray) -> dict:
-    """The compressed run-length code of a mask ``(H, W)`` bool."""
-    return mask_utils.encode(np.asfortranarray(mask, dtype=np.uint8))
-
-
 def smaller_on_top(layers: Sequence[Layer]) -> list[Layer]:
     """The layers by area, the largest first; crowds lie below all others. Equal ones keep their order."""
-    # One by one: pycocotools 2.0.11 fails at the areas of more than 255.
-    areas = [int(mask_utils.area(layer.rle)) for layer in layers]
+    areas = areas_of([layer.rle for layer in layers])
     order = sorted(range(len(layers)), key=lambda place: (not layers[place].iscrowd, -areas[place]))
     return [layers[place] for place in order]
 
@@ -86,7 +80,8 @@ def paint(scene: Scene, categories: Mapping[int, dict], background: int | None) 
         x, y, w, h = mask_utils.toBbox(layer.rle).astype(int).tolist()
         box = slice(y, y + h), slice(x, x + w)
         number_map[box][mask_utils.decode(layer.rle)[box].view(bool)] = number
-    ids = np.array([0, *_ids_near([categories[category_id]['color'] for category_id, _ in places])])
+    colors = [categories[category_id]['color'] for category_id, _ in places]
+    ids = np.array([0, *ids_near_colors(colors, np.random.default_rng(0))])  # the same image gives the same file
     id_map = ids[number_map]
     category_ids = {segment_id: category_id for segment_id, (category_id, _) in zip(ids[1:].tolist(), places)}
     infos = segments_of(id_map, category_ids, {int(ids[number]) for number in crowds})
@@ -119,15 +114,3 @@ def instances_of_layers(scene: Scene, categories: Mapping[int, dict]) -> list[di
 
 def _key(layer: Layer, categories: Mapping[int, dict]) -> tuple:
     return layer.category_id, (layer.instance, layer.iscrowd) if categories[layer.category_id]['isthing'] else None
-
-
-def _ids_near(colours: Sequence[Sequence[int]]) -> list[int]:
-    """Different ids over 0, R + 256 G + 65536 B of colours near the given ones: a viewer shows the classes."""
-    rng = np.random.default_rng(0)  # the same image gives the same file
-    ids: dict[int, None] = {}
-    for colour in colours:
-        near = np.array(colour)
-        while (segment_id := int(near @ (1, 256, 65536))) in ids or not segment_id:
-            near = np.clip(np.array(colour) + rng.integers(-24, 25, 3), 0, 255)
-        ids[segment_id] = None
-    return list(ids)

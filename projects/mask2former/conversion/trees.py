@@ -1,14 +1,15 @@
 """Reads files and folders of official releases; what is missing or broken is named together with its mend."""
 
-import os
-import shutil
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from PIL.ExifTags import Base
 
 from mask2former.errors import DataError, MissingFileError
+from mask2former.formats.images import orientation, read_pixels
+
+RELEASE = 'unpack the release completely'
+ONE_RELEASE = 'get both from one release'  # where sizes differ
 
 
 def need(path: str | Path, mend: str) -> Path:
@@ -47,12 +48,7 @@ def read_array(path: str | Path, channels: int) -> np.ndarray:
         MissingFileError: If there is no such file.
         DataError: If it cannot be read or has other channels.
     """
-    need(path, 'unpack the release completely')
-    try:
-        with Image.open(path) as image:
-            array = np.asarray(image)
-    except Exception as error:  # the decoders raise what they like
-        raise DataError(f"'{path}' cannot be read as an image ({error}); get it anew.") from error
+    array = read_pixels(path, 'The file', RELEASE, 'get it anew')
     if channels == 1 and array.ndim == 2:
         return array
     if channels == 3 and array.ndim == 3 and array.shape[2] >= 3:
@@ -70,40 +66,9 @@ def image_header(path: str | Path) -> tuple[int, int, bool]:
         MissingFileError: If there is no such file.
         DataError: If it is no image.
     """
-    need(path, 'unpack the release completely')
+    need(path, RELEASE)
     try:
         with Image.open(path) as image:
-            return image.height, image.width, image.getexif().get(Base.Orientation, 1) != 1
+            return image.height, image.width, orientation(image) != 1
     except Exception as error:
         raise DataError(f"'{path}' cannot be read as an image ({error}); get it anew.") from error
-
-
-def check_shape(label_path: str | Path, shape: tuple[int, ...], image_path: str | Path, size: tuple[int, int]) -> None:
-    """Raise ``DataError`` where an annotation has not the ``(H, W)`` of its image."""
-    if shape[:2] != size:
-        raise DataError(
-            f"'{label_path}' is {shape[0]} x {shape[1]} (H x W), but '{image_path}' is {size[0]} x "
-            f'{size[1]}; get both from one release.'
-        )
-
-
-def link_or_copy(source: str | Path, target: str | Path, copy: bool = False) -> None:
-    """Make a file appear in another folder: a hard link, or a copy where there are none or ``copy`` is true."""
-    target = Path(target)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.with_name(f'{target.name}.{os.getpid()}.part')
-    part.unlink(missing_ok=True)
-    if copy or not _link(source, part):
-        shutil.copyfile(source, part)
-    if target.exists() and target.samefile(part):  # of two links to one file, renaming does nothing
-        part.unlink()
-    else:
-        part.replace(target)
-
-
-def _link(source: str | Path, target: Path) -> bool:
-    try:
-        os.link(source, target)
-    except OSError:  # another file system, one without links, or a file of another user
-        return False
-    return True

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from PIL.ExifTags import Base
+
+from mask2former.formats.images import orientation, swaps_sides
 
 from .finding import Finding
 from .inspect_instances import inspect_masks
@@ -68,10 +69,9 @@ def _inspect_image(entry: Entry, source: Source, headers_only: bool, finding: Fi
 def _check_size(image: Image.Image, entry: Entry, source: Source, finding: Finding) -> None:
     """Set the size of the image as the pipeline loads it, and compare it with that of the JSON file."""
     # A look for EXIF in a file whose header has none would decode it.
-    # 1 is upright, from 5 on the sides are swapped.
-    orientation = image.getexif().get(Base.Orientation, 1) if source.turns and 'exif' in image.info else 1
-    finding.size = image.size[::-1] if orientation in (5, 6, 7, 8) else image.size
-    turned = f', turned by its EXIF orientation {orientation}' if orientation in range(2, 9) else ''
+    turn = orientation(image) if source.turns and 'exif' in image.info else 1
+    finding.size = image.size[::-1] if swaps_sides(turn) else image.size
+    turned = f', turned by its EXIF orientation {turn}' if turn in range(2, 9) else ''
     if entry.size is not None and finding.size != entry.size:
         mend = ": save it upright, or load it with color_type='color_ignore_orientation'" if turned else ''
         finding.problems.append(

@@ -1,68 +1,16 @@
 """Checks of the polygons and run-length codes of an instance file."""
 
-import math
 from typing import Any
 
 import numpy as np
 from pycocotools import mask as mask_utils
 
+from mask2former.formats.rle import check_segmentation, from_segmentation
+
 from .boxes import compare_box
 from .finding import SEGMENT, Finding, measure_mask
 from .problem import Problem
 from .source import Entry, Source, is_id
-
-# Coordinates beyond this are no mistake of drawing; pycocotools would walk along the whole way.
-FARTHEST = 1e6
-
-
-def to_rle(segmentation: Any, height: int, width: int) -> dict:
-    """Return the run-length dict of COCO polygons or of either form of RLE, as ``LoadInstanceSegments`` reads them.
-
-    Raises:
-        ValueError: pycocotools would not notice that it is malformed, or would break.
-        Exception: What pycocotools raises.
-    """
-    if isinstance(segmentation, list):
-        # Under three points nothing is enclosed, and pycocotools takes four numbers for a box.
-        polygons = [polygon for polygon in segmentation if len(polygon) >= 6] or [[0.0] * 6]
-        if not all(
-            isinstance(value, (int, float)) and math.isfinite(value) and abs(value) < FARTHEST
-            for polygon in polygons
-            for value in polygon
-        ):
-            raise ValueError('a polygon has values that are no coordinates')
-        return mask_utils.merge(mask_utils.frPyObjects(polygons, height, width))
-    counts = segmentation['counts']
-    lengths = np.array(counts) if isinstance(counts, list) else run_lengths(counts)
-    if lengths.dtype.kind != 'i' or lengths.min() < 0 or lengths.sum() != height * width:
-        raise ValueError(f'the counts of its RLE do not make {height} x {width} pixels')
-    if list(segmentation['size']) != [height, width]:
-        raise ValueError(f'its RLE is of the size {segmentation["size"]}')
-    return mask_utils.frPyObjects(segmentation, height, width) if isinstance(counts, list) else segmentation
-
-
-def run_lengths(counts: str | bytes) -> np.ndarray:
-    """Return the lengths ``(R,)`` int64 of the runs of a compressed RLE.
-
-    Each is written in groups of 5 bits, lowest first, in signs from '0' on, where bit 5 says that more follow; from the
-    fourth on it is the difference from the last but one. pycocotools reads on behind the end of a malformed one.
-
-    Raises:
-        ValueError: No such code.
-    """
-    code = np.frombuffer(counts.encode('ascii') if isinstance(counts, str) else counts, np.uint8).astype(np.int64) - 48
-    if not len(code) or code.min() < 0 or code.max() > 63 or code[-1] & 32:
-        raise ValueError('the counts of its RLE are no code')
-    ends = np.flatnonzero(code & 32 == 0)  # (R,)
-    starts = np.concatenate([[0], ends[:-1] + 1])
-    place = np.arange(len(code)) - np.repeat(starts, ends + 1 - starts)
-    if place.max() > 6:
-        raise ValueError('the counts of its RLE are too large')
-    lengths = np.add.reduceat((code & 31) << 5 * place, starts)
-    lengths -= (code[ends] & 16 > 0) * (1 << 5 * (place[ends] + 1))  # the highest bit is the sign
-    for first in (1, 2):
-        lengths[first::2] = np.cumsum(lengths[first::2])
-    return lengths
 
 
 def inspect_masks(entry: Entry, source: Source, finding: Finding) -> None:
@@ -88,7 +36,8 @@ def inspect_masks(entry: Entry, source: Source, finding: Finding) -> None:
                     f'{[height, width]} (height, width)',
                 )
                 continue
-            rle = to_rle(segmentation, height, width)
+            check_segmentation(segmentation, height, width)
+            rle = from_segmentation(segmentation, height, width)
             mask = mask_utils.decode(rle)  # (H, W) uint8
         except Exception as error:
             report('malformed entry', f'{name}: {error!r}')

@@ -1,7 +1,8 @@
 """Checks of a panoptic PNG against the segments of the JSON file."""
 
 import numpy as np
-from PIL import Image
+
+from mask2former.formats.panoptic_png import read_id_map_strictly, runs_of
 
 from .boxes import compare_box
 from .finding import Finding, measure_map
@@ -11,16 +12,6 @@ from .source import Entry, Source, is_id
 SHOWN = 8
 
 
-def read_ids(path: str) -> np.ndarray:
-    """Read the segment ids ``(H, W)`` int32 of a panoptic PNG: R + 256 G + 65536 B.
-
-    Unlike the transforms it takes Pillow, which does not read on where a file is cut off.
-    """
-    with Image.open(path) as image:
-        rgb = np.asarray(image.convert('RGB')).astype(np.int32)  # (H, W, 3)
-    return rgb[..., 0] + (rgb[..., 1] << 8) + (rgb[..., 2] << 16)
-
-
 def inspect_panoptic_map(entry: Entry, source: Source, finding: Finding) -> None:
     """Compare ids, areas and boxes, and measure the segments."""
 
@@ -28,7 +19,7 @@ def inspect_panoptic_map(entry: Entry, source: Source, finding: Finding) -> None
         finding.problems.append(Problem(kind, entry.id, text))
 
     try:
-        ids = read_ids(entry.map_path)  # (H, W)
+        ids = read_id_map_strictly(entry.map_path)  # (H, W)
     except Exception as error:
         report('corrupt map', f'{entry.map_path}: {error}')
         return
@@ -37,11 +28,8 @@ def inspect_panoptic_map(entry: Entry, source: Source, finding: Finding) -> None
         if is_id(segment.get('id')) and segment['id']:
             listed.setdefault(segment['id'], segment)
     places = {id_: place for place, id_ in enumerate(listed, start=1)}
-    # Neighbours are mostly equal, so ids are looked up once for each run of equal pixels.
-    flat = ids.ravel()
-    starts = np.concatenate([[0], np.flatnonzero(flat[1:] != flat[:-1]) + 1])  # (R,)
-    lengths = np.diff(starts, append=flat.size)
-    values, inverse = np.unique(flat[starts], return_inverse=True)  # (V,), (R,)
+    runs, lengths = runs_of(ids)
+    values, inverse = np.unique(runs, return_inverse=True)  # (V,), (R,)
     pixels = np.bincount(inverse, weights=lengths).astype(int)  # (V,)
     place_of = np.array([places.get(value, 0) for value in values.tolist()], dtype=np.int32)
     seg_map = np.repeat(place_of[inverse], lengths).reshape(ids.shape)

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from mask2former.datasets.transforms.semantic_segments import read_class_ids
 from mask2former.errors import DataError
+from mask2former.formats.class_png import read_class_ids
 
 from .finding import Finding, measure_map
 from .problem import Problem

@@ -7,11 +7,11 @@ import numpy as np
 from mmdet.structures import DetDataSample
 from mmengine.structures import InstanceData, PixelData
 
-from mask2former.datasets.transforms.semantic_segments import read_class_ids
+from mask2former.formats.class_png import read_class_ids
+from mask2former.formats.panoptic_png import read_id_map_strictly
+from mask2former.formats.rle import from_segmentation
 from mask2former.visualization import SegLocalVisualizer
 
-from .inspect_instances import to_rle
-from .inspect_panoptic import read_ids
 from .inspect_semantic import read_labels
 from .problem import printable
 from .report import SplitReport
@@ -75,7 +75,7 @@ def _sample(entry: Entry, source: Source, shape: tuple[int, int]) -> DetDataSamp
         known = [segment for segment in known if segment.get('segmentation')]
         sample.gt_segments = InstanceData(
             labels=np.array([labels[segment['category_id']] for segment in known], dtype=np.int64),
-            masks=[to_rle(segment['segmentation'], *shape) for segment in known],
+            masks=[from_segmentation(segment['segmentation'], *shape) for segment in known],
         )
     elif entry.map_path is not None:
         if source.form == 'semantic':
@@ -83,7 +83,7 @@ def _sample(entry: Entry, source: Source, shape: tuple[int, int]) -> DetDataSamp
             id_map[id_map == -1] = len(labels) + 1  # a value without a meaning
             infos = [dict(id=label + 1, label=label, iscrowd=0) for label in range(len(labels) + 1)]
         else:
-            id_map = read_ids(entry.map_path)  # (H, W)
+            id_map = read_id_map_strictly(entry.map_path)  # (H, W)
             infos = [
                 dict(id=segment['id'], label=labels[segment['category_id']], iscrowd=segment.get('iscrowd', 0))
                 for segment in known

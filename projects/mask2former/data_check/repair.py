@@ -5,14 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 from pycocotools import mask as mask_utils
 
-from mask2former.datasets.transforms.id_map import id_colours
 from mask2former.errors import ConfigError
+from mask2former.formats.panoptic_png import read_id_map_strictly, write_id_map
+from mask2former.formats.rle import check_segmentation, closed_polygons, from_segmentation
 
-from .inspect_instances import to_rle
-from .inspect_panoptic import read_ids
 from .repair_semantic import write_clean_maps
 from .report import SplitReport
 from .source import Entry, Source, is_id
@@ -105,7 +103,7 @@ def _known(segment: dict, source: Source) -> bool:
 
 
 def _clean_map(entry: Entry, source: Source, folder: Path, number: int) -> dict:
-    ids = read_ids(entry.map_path)  # (H, W)
+    ids = read_id_map_strictly(entry.map_path)  # (H, W)
     segments, kept = [], np.zeros_like(ids)
     for segment in entry.segments:
         id_ = segment.get('id')
@@ -121,7 +119,7 @@ def _clean_map(entry: Entry, source: Source, folder: Path, number: int) -> dict:
     name = f'{Path(entry.map_path).stem}.png'
     if (folder / name).exists():  # the files came from several folders
         name = f'{number}_{name}'
-    Image.fromarray(id_colours(kept)).save(folder / name)
+    write_id_map(folder / name, kept)
     return dict(image_id=entry.id, file_name=name, segments_info=segments)
 
 
@@ -133,7 +131,8 @@ def _clean_masks(entry: Entry, source: Source, count: int) -> list[dict[str, Any
             continue
         segmentation = segment['segmentation']
         try:
-            rle = to_rle(segmentation, height, width)
+            check_segmentation(segmentation, height, width)
+            rle = from_segmentation(segmentation, height, width)
             mask_utils.decode(rle)
         except Exception:  # it was reported as malformed
             continue
@@ -141,7 +140,7 @@ def _clean_masks(entry: Entry, source: Source, count: int) -> list[dict[str, Any
         if not area or list(rle['size']) != [height, width]:
             continue
         if isinstance(segmentation, list):
-            segmentation = [polygon for polygon in segmentation if len(polygon) >= 6 and len(polygon) % 2 == 0]
+            segmentation = [polygon for polygon in closed_polygons(segmentation) if len(polygon) % 2 == 0]
         annotations.append(
             {
                 **segment,

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from mask2former.datasets.transforms.semantic_segments import read_class_ids
+from mask2former.formats.class_png import read_class_ids
 
 from .inspect_semantic import read_labels
 from .source import Entry, Source

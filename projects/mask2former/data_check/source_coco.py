@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from mask2former.datasets.coco_json import CocoJson
-from mask2former.datasets.metainfo import read_json
 from mask2former.errors import DataError
+from mask2former.formats.files import read_json
 
 from .boxes import check_box
 from .categories import explain_refusal, read_rows

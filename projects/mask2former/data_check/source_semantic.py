@@ -4,9 +4,9 @@ import os
 from collections import Counter
 from pathlib import Path
 
-from mask2former.datasets.metainfo import read_json
 from mask2former.datasets.semantic_png import SemanticPngFormat, files_below
 from mask2former.errors import MissingFileError
+from mask2former.formats.files import read_json
 
 from .source import Entry, Source
 

@@ -1,5 +1,7 @@
 """Data sets, their metainfo and the transforms; importing this registers them all."""
 
+from mask2former.formats.palette import make_palette
+
 from . import transforms  # noqa: F401
 from .ade20k import ADE20KFull, ADE20KInstance, ADE20KPanoptic, ADE20KSemantic
 from .cityscapes import CityscapesPanoptic, CityscapesSemantic
@@ -8,7 +10,7 @@ from .coco_panoptic import CocoPanoptic, CocoPanopticFormat
 from .coco_stuff import CocoStuff10k
 from .lvis import LVISInstance
 from .mapillary import MapillaryPanoptic, MapillarySemantic
-from .metainfo import config_metainfo, dataset_metainfo, make_palette
+from .metainfo import config_metainfo, dataset_metainfo
 from .semantic_png import SemanticPngFormat
 
 __all__ = [

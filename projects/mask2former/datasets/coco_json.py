@@ -6,8 +6,9 @@ from mmengine.dataset import BaseDataset
 from mmengine.fileio import join_path
 
 from mask2former.errors import DataError
+from mask2former.formats.files import read_json
 
-from .metainfo import check_keys, read_json, resolve_metainfo
+from .metainfo import check_keys, resolve_metainfo
 
 
 class CocoJson(BaseDataset):

@@ -3,47 +3,22 @@
 Metainfo holds ``classes``, ``isthing``, ``palette`` and ``category_ids``, each of length K; the position is the label.
 """
 
-import difflib
 import functools
 import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-import cv2
-import numpy as np
 from mmengine.dataset import BaseDataset
 from mmengine.utils import is_abs
 from torch.utils.data import DataLoader
 
-from mask2former.errors import DataError, MissingFileError
+from mask2former.errors import DataError, MissingFileError, near_names
+from mask2former.formats.files import read_json
+from mask2former.formats.palette import make_palette
 from mask2former.registry import DATASETS
 
 KEYS = ('classes', 'isthing', 'palette', 'category_ids')
-
-
-@functools.lru_cache(maxsize=8)
-def _spread_colours(n: int) -> np.ndarray:
-    """``(n, 3)`` uint8 RGB: each colour lies as far as can be, in Lab, from all before it."""
-    steps = np.arange(0, 256, 15, dtype=np.uint8)
-    rgb = np.stack(np.meshgrid(steps, steps, steps, indexing='ij'), axis=-1).reshape(-1, 1, 3)  # (M, 1, 3)
-    lab = cv2.cvtColor(rgb, cv2.COLOR_RGB2LAB)[:, 0].astype(np.float32)  # (M, 3)
-    legible = (lab[:, 0] > 75) & (lab[:, 0] < 235)  # of 255: neither black, which means void, nor white
-    rgb, lab = rgb[legible, 0], lab[legible]
-    chosen = [int(np.argmax(np.abs(lab[:, 1:] - 128).sum(1)))]
-    distance = np.full(len(lab), np.inf, dtype=np.float32)
-    for _ in range(n - 1):
-        distance = np.minimum(distance, np.square(lab - lab[chosen[-1]]).sum(1))
-        chosen.append(int(distance.argmax()))
-    return rgb[chosen[:n]]
-
-
-def make_palette(n: int) -> list[tuple[int, int, int]]:
-    """Make ``n`` RGB colours, always the same ones and distinct up to some 3500.
-
-    The beginning of a longer palette is the shorter one.
-    """
-    return [tuple(colour) for colour in _spread_colours(n).tolist()]
 
 
 def known_metainfo(name: str) -> dict:
@@ -60,37 +35,6 @@ def known_metainfo(name: str) -> dict:
     if 'palette' in table:
         info['palette'] = [tuple(colour) for colour in table['palette']]
     return info
-
-
-def near_names(name: str, known: Iterable[str]) -> str:
-    """Say which of the known names ``name`` may have meant, or the first few where none is near."""
-    known = [str(k) for k in known]
-    near = difflib.get_close_matches(str(name), known, n=3, cutoff=0.5)
-    if near:
-        return f'did you mean {" or ".join(repr(k) for k in near)}?'
-    return f'it has {", ".join(repr(k) for k in known[:8])}{" ..." if len(known) > 8 else ""}.'
-
-
-def read_json(path: str) -> dict:
-    """Read an annotation file.
-
-    Raises:
-        MissingFileError: If there is no such file.
-        DataError: If it is not a JSON object.
-    """
-    if not os.path.isfile(path):
-        raise MissingFileError(f"Annotation file '{path}' does not exist; check data_root and ann_file.")
-    with open(path, encoding='utf-8') as file:
-        try:
-            content = json.load(file)
-        except ValueError as error:
-            raise DataError(f"Annotation file '{path}' is not valid JSON ({error}); get it anew.") from None
-    if not isinstance(content, dict):
-        raise DataError(
-            f"Annotation file '{path}' holds a {type(content).__name__}, but a COCO file is an object with "
-            "'images', 'annotations' and 'categories'; give such a file."
-        )
-    return content
 
 
 def read_categories(path: str) -> list[dict]:

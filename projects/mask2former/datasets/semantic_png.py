@@ -8,10 +8,11 @@ import numpy as np
 from mmengine.dataset import BaseDataset
 from mmengine.fileio import join_path
 
-from mask2former.errors import DataError, MissingFileError
+from mask2former.errors import DataError, MissingFileError, near_names
+from mask2former.formats.files import read_json
 from mask2former.registry import DATASETS
 
-from .metainfo import check_keys, label_map_metainfo, near_names, read_json, resolve_metainfo
+from .metainfo import check_keys, label_map_metainfo, resolve_metainfo
 
 IGNORED, UNKNOWN = -1, -2
 

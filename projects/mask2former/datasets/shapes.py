@@ -8,13 +8,14 @@ from typing import Any
 
 import cv2
 import numpy as np
-from pycocotools import mask as mask_utils
 from tqdm import tqdm
 
 from mask2former.errors import ConfigError
-from mask2former.rle import json_rle
+from mask2former.formats.files import write_json
+from mask2former.formats.images import write_image
+from mask2former.formats.panoptic_png import ids_near_colors, write_id_map
+from mask2former.formats.rle import areas_of, box_of, encode_masks, json_rle
 
-from .coco_files import write_id_map, write_image, write_json
 from .shapes_scene import CATEGORIES, Scene, draw_scene
 
 SPLITS = ('train', 'val')
@@ -124,7 +125,9 @@ def _write_split(out_dir: Path, split: str, count: int, size: tuple[int, int], s
     def write_image(index: int) -> list[dict[str, Any]]:
         rng = np.random.default_rng([seed, SPLITS.index(split), index])
         scene = draw_scene(rng, size)
-        return _write_scene(scene, _segment_ids(rng, scene.category_ids), *_image_paths(out_dir, split, index))
+        colors = [_BY_ID[category_id]['color'] for category_id in scene.category_ids]
+        ids = ids_near_colors(colors, rng, exact=False)
+        return _write_scene(scene, ids, *_image_paths(out_dir, split, index))
 
     with ThreadPoolExecutor(num_workers) as pool:  # NumPy and OpenCV let go of the interpreter lock
         # disable=None: quiet where there is no terminal
@@ -156,19 +159,6 @@ def _write_split(out_dir: Path, split: str, count: int, size: tuple[int, int], s
     write_json(_json_path(out_dir, 'instances', split), {**head, 'annotations': instances, 'categories': things})
 
 
-def _segment_ids(rng: np.random.Generator, category_ids: tuple[int, ...]) -> list[int]:
-    """(N,) different ids, R + 256 G + 65536 B of a colour near that of the category, so that the PNG is readable."""
-    ids: list[int] = []
-    for category_id in category_ids:
-        while True:
-            colour = np.clip(np.array(_BY_ID[category_id]['color']) + rng.integers(-24, 25, 3), 1, 255)
-            segment_id = int(colour @ (1, 256, 65536))
-            if segment_id not in ids:
-                break
-        ids.append(segment_id)
-    return ids
-
-
 def _write_scene(scene: Scene, ids: list[int], picture: Path, png: Path) -> list[dict[str, Any]]:
     """Write a picture and its panoptic PNG.
 
@@ -178,17 +168,15 @@ def _write_scene(scene: Scene, ids: list[int], picture: Path, png: Path) -> list
     """
     write_image(picture, scene.image, [cv2.IMWRITE_JPEG_QUALITY, 95])
     write_id_map(png, np.array(ids, np.uint32)[scene.segment_map])
-    masks = scene.segment_map[..., None] == np.arange(len(ids))  # (H, W, N)
-    rles = mask_utils.encode(np.asfortranarray(masks, np.uint8))
-    areas, boxes = mask_utils.area(rles), mask_utils.toBbox(rles)
+    rles = encode_masks(scene.segment_map == np.arange(len(ids))[:, None, None])  # of (N, H, W)
     return [
         dict(
             id=segment_id,
             category_id=category_id,
-            area=int(area),
-            bbox=[int(value) for value in box],
+            area=area,
+            bbox=[int(value) for value in box_of(rle)],
             iscrowd=0,
             segmentation=json_rle(rle),
         )
-        for segment_id, category_id, area, box, rle in zip(ids, scene.category_ids, areas, boxes, rles)
+        for segment_id, category_id, area, rle in zip(ids, scene.category_ids, areas_of(rles), rles)
     ]

@@ -8,7 +8,7 @@ import numpy as np
 from faster_coco_eval import COCOeval_faster
 from pycocotools import mask as mask_utils
 
-from mask2former.rle import decode_mask
+from mask2former.formats.rle import decode_mask
 
 from .label_boundary import DILATION_RATIO
 

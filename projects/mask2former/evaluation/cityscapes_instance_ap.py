@@ -12,8 +12,8 @@ from mmengine.evaluator import BaseMetric
 from pycocotools import mask as mask_utils
 
 from mask2former.errors import ConfigError, DataError, MissingFileError, MissingPackageError
+from mask2former.formats.rle import as_rle, decode_mask
 from mask2former.registry import METRICS
-from mask2former.rle import as_rle, decode_mask
 
 from .cityscapes_names import frame_of, instance_ids_path
 from .class_table import log_class_table

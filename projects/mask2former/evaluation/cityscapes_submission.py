@@ -7,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
-from mask2former.rle import decode_mask
+from mask2former.formats.rle import decode_mask
 
 from .cityscapes_names import frame_of
 from .results_file import paint_segments
-from .submission_files import add_png, panoptic_colours, require_predictions, segments_info
+from .submission_files import add_png, panoptic_colors, require_predictions, segments_info
 
 
 def write_cityscapes_submission(
@@ -50,7 +50,7 @@ def write_cityscapes_submission(
                 _add_instances(archive, frame, result['instances'], metainfo)
             else:
                 file_name = f'{frame}_panoptic.png'
-                add_png(archive, f'cityscapes_panoptic_{split}/{file_name}', panoptic_colours(result))
+                add_png(archive, f'cityscapes_panoptic_{split}/{file_name}', panoptic_colors(result))
                 annotations.append(
                     dict(
                         image_id=frame,

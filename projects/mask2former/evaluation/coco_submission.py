@@ -5,9 +5,9 @@ import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from mask2former.rle import json_rle
+from mask2former.formats.rle import json_rle
 
-from .submission_files import add_png, panoptic_colours, require_predictions, segments_info
+from .submission_files import add_png, panoptic_colors, require_predictions, segments_info
 
 # What the server calls the tasks in the names of files.
 TASK_IN_FILE_NAME = dict(panoptic='panoptic', instance='detections')
@@ -69,5 +69,5 @@ def _detections(result: dict, category_ids: Sequence[int]) -> list[dict]:
 def _add_panoptic(archive: zipfile.ZipFile, stem: str, result: dict, category_ids: Sequence[int]) -> dict:
     """Write the PNG of an image and return its annotation."""
     file_name = f'{Path(str(result["img_path"])).stem}.png'
-    add_png(archive, f'{stem}/{file_name}', panoptic_colours(result))
+    add_png(archive, f'{stem}/{file_name}', panoptic_colors(result))
     return dict(image_id=result['img_id'], file_name=file_name, segments_info=segments_info(result, category_ids))

@@ -10,8 +10,8 @@ from pycocotools import mask as mask_utils
 from pycocotools.coco import COCO
 
 from mask2former.errors import ConfigError
+from mask2former.formats.rle import as_rle, encode_mask
 from mask2former.registry import METRICS
-from mask2former.rle import as_rle
 
 from .coco_average_precision import FAST, average_precision, choose_backend, coco_from, read_coco
 from .sample_fields import check_same_size, image_name, plane, require_field, require_meta
@@ -203,7 +203,7 @@ def _panoptic_truth(sample: dict, category_of: dict[int, int]) -> tuple[dict, li
     for segment in element['segments_info']:
         if segment['label'] not in category_of:
             continue
-        mask = mask_utils.encode(np.asfortranarray(id_map == segment['id'], dtype=np.uint8))
+        mask = encode_mask(id_map == segment['id'])
         annotations.append(
             dict(
                 image_id=image['id'],

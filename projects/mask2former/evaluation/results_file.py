@@ -12,8 +12,8 @@ from mmengine.evaluator import DumpResults
 from mmengine.structures import InstanceData, PixelData
 
 from mask2former.errors import DataError, MissingFileError
+from mask2former.formats.rle import as_rle, decode_mask, encode_masks
 from mask2former.registry import METRICS
-from mask2former.rle import as_rle, decode_mask, encode_masks
 
 # What pickle needs for arrays and bytes; a file that names anything else is not ours and could run code.
 _PICKLED_NAMES = (

@@ -7,10 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image
 
-from mask2former.datasets.transforms.id_map import id_colours
 from mask2former.errors import DataError
-
-from .results_file import paint_segments
+from mask2former.formats.panoptic_png import id_colors
 
 # The key of a result under which the predictions of a task are.
 PREDICTIONS_KEY = dict(panoptic='panoptic', instance='instances', semantic='semantic')
@@ -26,9 +24,12 @@ def require_predictions(results: Sequence[dict], task: str) -> None:
             )
 
 
-def panoptic_colours(result: dict) -> np.ndarray:
-    """The panoptic map (H, W, 3) uint8 RGB, whose colours are the segments' ids: R + 256 G + 65536 B, 0 is void."""
-    return id_colours(paint_segments(result['panoptic'], 'id', result['ori_shape'], np.int32))
+def panoptic_colors(result: dict) -> np.ndarray:
+    """The pixels (H, W, 3) uint8 RGB of the panoptic PNG of a result."""
+    id_map = np.zeros(result['ori_shape'], dtype=np.int32)  # (H, W)
+    for segment in result['panoptic']:
+        id_map[decode_mask(segment['mask'])] = segment['id']
+    return id_colors(id_map)
 
 
 def segments_info(result: dict, category_ids: Sequence[int]) -> list[dict]:

@@ -6,9 +6,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 from mmengine.structures import InstanceData, PixelData
-from pycocotools import mask as mask_utils
 
-from mask2former.rle import as_rle, decode_mask
+from mask2former.formats.rle import areas_of, as_rle, decode_mask
 
 from .class_table import RGB, ClassTable, instance_color
 
@@ -98,8 +97,7 @@ def from_instances(data: InstanceData, table: ClassTable, shape: tuple[int, int]
     id_map = np.zeros(masks[0]['size'] if masks else shape, np.int32)
     panel = SegmentMap(id_map, dim_void=False)
     colors = _Colors(table)
-    # One call a mask: given a list of more than 255, pycocotools overflows.
-    areas = np.array([mask_utils.area(mask) for mask in masks], np.int64)  # (n,)
+    areas = np.array(areas_of(masks), np.int64)  # (n,)
     for number, index in enumerate(np.argsort(-areas, kind='stable'), start=1):
         label = int(labels[index])
         id_map[decode_mask(masks[index])] = number

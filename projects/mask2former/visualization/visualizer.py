@@ -9,8 +9,8 @@ from mmengine.visualization.vis_backend import BaseVisBackend
 from PIL.ImageFont import FreeTypeFont
 
 from mask2former.errors import ConfigError
+from mask2former.formats.rle import decode_mask
 from mask2former.registry import VISUALIZERS
-from mask2former.rle import decode_mask
 
 from .class_table import ClassTable
 from .draw import (

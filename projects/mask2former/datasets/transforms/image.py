@@ -30,28 +30,3 @@ class LoadImage(LoadImageFromFile):
         except Exception as error:  # the decoders raise what they like
             reason = ' '.join(str(error).split())[:120]
             raise DataError(f"Image file '{path}' cannot be decoded ({reason}); replace it.") from error
-
-
-def check_size(what: str, size: tuple[int, int], img_path: str, img_size: tuple[int, int]) -> None:
-    """Check that an annotation has its image's size.
-
-    Args:
-        what (str): The annotation, as the message names it.
-        size (tuple[int, int]): Its ``(H, W)``.
-        img_path (str): The image.
-        img_size (tuple[int, int]): The image's ``(H, W)``.
-
-    Raises:
-        DataError: If the sizes differ.
-    """
-    if tuple(size) != tuple(img_size):
-        turned = tuple(size) == tuple(img_size)[::-1]
-        mend = (
-            "the image may be turned by its EXIF tag, which color_type='color_ignore_orientation' leaves alone"
-            if turned
-            else 'they must be equal, and segments are loaded before anything resizes the image'
-        )
-        raise DataError(
-            f"{what} is {size[0]} x {size[1]} (H x W), but the image '{img_path}' is "
-            f'{img_size[0]} x {img_size[1]}; {mend}.'
-        )

@@ -5,10 +5,11 @@ from mmcv.transforms import BaseTransform
 from pycocotools import mask as coco_mask
 
 from mask2former.errors import DataError
+from mask2former.formats.images import check_size
+from mask2former.formats.rle import from_segmentation
 from mask2former.registry import TRANSFORMS
 
-from .id_map import seg_map_dtype
-from .image import check_size
+from .pack import seg_map_dtype
 
 MAX_LAYERS = 128  # OpenCV 5 resizes no image of more channels
 
@@ -79,18 +80,10 @@ def encode(segmentation: list | dict, size: tuple[int, int], img_path: str) -> d
     Raises:
         DataError: If the segmentation is malformed or an RLE has another size.
     """
-    height, width = size
     try:
         if isinstance(segmentation, dict):
             check_size('The RLE of an instance', tuple(segmentation['size']), img_path, size)
-            if isinstance(segmentation['counts'], list):
-                return coco_mask.frPyObjects(segmentation, height, width)
-            return segmentation
-        if isinstance(segmentation, str):
-            raise TypeError('it is a string')
-        # Under three points nothing is enclosed, and pycocotools takes four numbers for a box.
-        polygons = [polygon for polygon in segmentation if len(polygon) >= 6] or [[0.0] * 6]
-        return coco_mask.merge(coco_mask.frPyObjects(polygons, height, width))
+        return from_segmentation(segmentation, *size)
     except DataError:
         raise
     except Exception as error:

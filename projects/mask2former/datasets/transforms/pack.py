@@ -94,3 +94,8 @@ def pack_seg_map(seg_map: np.ndarray, num_segments: int, min_area: int = 1) -> t
     areas = cv2.calcHist([layers.reshape(-1, width)], [0], None, [bins], [0, bins]).ravel()[1:]  # (N,)
     kept = np.flatnonzero(areas >= min_area)
     return layers.view(np.int16) if layers.dtype == np.uint16 else layers, kept
+
+
+def seg_map_dtype(num_segments: int) -> type:
+    """The smallest dtype of a ``gt_seg_map``; 255 is left free in uint8, as some transforms pad with it."""
+    return np.uint8 if num_segments < 255 else np.uint16

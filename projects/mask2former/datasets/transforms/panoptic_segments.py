@@ -6,10 +6,11 @@ from mmcv.transforms import BaseTransform
 from mmengine.structures import PixelData
 
 from mask2former.errors import DataError
+from mask2former.formats.images import check_size
+from mask2former.formats.panoptic_png import read_id_map, relabel
 from mask2former.registry import TRANSFORMS
 
-from .id_map import read_id_map, relabel, seg_map_dtype
-from .image import check_size
+from .pack import seg_map_dtype
 
 
 @TRANSFORMS.register_module()

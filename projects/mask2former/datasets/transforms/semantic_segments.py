@@ -4,13 +4,13 @@ import numpy as np
 import torch
 from mmcv.transforms import BaseTransform
 from mmengine.structures import PixelData
-from PIL import Image
 
-from mask2former.errors import DataError, MissingFileError
+from mask2former.errors import DataError
+from mask2former.formats.class_png import read_class_ids
+from mask2former.formats.images import check_size
 from mask2former.registry import TRANSFORMS
 
-from .id_map import seg_map_dtype
-from .image import check_size
+from .pack import seg_map_dtype
 
 
 @TRANSFORMS.register_module()
@@ -63,30 +63,6 @@ class LoadSemanticGroundTruth(BaseTransform):
             labels = table.astype(np.int16)[values]
         results['gt_sem_seg'] = PixelData(sem_seg=torch.from_numpy(labels)[None], metainfo=dict(ignore_index=-1))
         return results
-
-
-def read_class_ids(path: str) -> np.ndarray:
-    """Read an image of one channel: ``(H, W)`` uint8, uint16 or int32. Of a palette image, its indices.
-
-    Raises:
-        MissingFileError: If there is no such file.
-        DataError: If it is not an image of one channel.
-    """
-    try:
-        with Image.open(path) as image:
-            values = np.asarray(image)
-    except FileNotFoundError:
-        raise MissingFileError(
-            f"Class-id PNG '{path}' does not exist; check data_root and data_prefix['seg']."
-        ) from None
-    except Exception as error:  # the decoders raise what they like
-        raise DataError(f"Class-id PNG '{path}' cannot be read as an image ({error}); replace it.") from error
-    if values.ndim != 2:
-        raise DataError(
-            f"Class-id PNG '{path}' has {values.shape[2]} channels; it must have one (or a palette) whose "
-            "values are class ids. COCO's panoptic PNG files are read by type='CocoPanopticFormat'."
-        )
-    return values.astype(np.uint8) if values.dtype == bool else values
 
 
 def _read(results: dict, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:

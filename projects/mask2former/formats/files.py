@@ -1,0 +1,86 @@
+"""Files that are complete or absent, never half-written; JSON annotation files; links in the place of copies."""
+
+import json
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from mask2former.errors import DataError, MissingFileError
+
+
+def write_atomically(path: str | Path, write: Callable[[Path], object]) -> None:
+    """Have ``write`` write a file of another name in the same folder, which is made, then rename it.
+
+    An error, a full disk or a killed process leaves what was at ``path`` before.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f'{path.name}.{os.getpid()}.part')
+    try:
+        write(part)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def write_bytes(path: str | Path, content: bytes) -> None:
+    """Write a file, see :func:`write_atomically`."""
+    write_atomically(path, lambda part: part.write_bytes(content))
+
+
+def write_text(path: str | Path, content: str) -> None:
+    """Write a text file in UTF-8, see :func:`write_atomically`."""
+    write_bytes(path, content.encode('utf-8'))
+
+
+def write_json(path: str | Path, content: Any) -> None:
+    """Write a JSON file without spaces, see :func:`write_atomically`."""
+    write_text(path, json.dumps(content, separators=(',', ':')))
+
+
+def read_json(path: str | Path) -> dict:
+    """Read an annotation file.
+
+    Raises:
+        MissingFileError: If there is no such file.
+        DataError: If it is not a JSON object.
+    """
+    if not os.path.isfile(path):
+        raise MissingFileError(f"Annotation file '{path}' does not exist; check data_root and ann_file.")
+    with open(path, encoding='utf-8') as file:
+        try:
+            content = json.load(file)
+        except ValueError as error:
+            raise DataError(f"Annotation file '{path}' is not valid JSON ({error}); get it anew.") from None
+    if not isinstance(content, dict):
+        raise DataError(
+            f"Annotation file '{path}' holds a {type(content).__name__}, but a COCO file is an object with "
+            "'images', 'annotations' and 'categories'; give such a file."
+        )
+    return content
+
+
+def link_or_copy(source: str | Path, target: str | Path, copy: bool = False) -> None:
+    """Make a file appear in another folder: a hard link, or a copy where there are none or ``copy`` is true.
+
+    A hard link needs no space and no rights, and moving or deleting the original leaves it whole.
+    """
+    source, target = os.path.realpath(source), Path(target)
+    if target.exists() and target.samefile(source) and (not copy or target.resolve() == Path(source)):
+        return  # of two links to one file, renaming would do nothing
+
+    def write(part: Path) -> None:
+        if copy or not _link(source, part):
+            shutil.copyfile(source, part)
+
+    write_atomically(target, write)
+
+
+def _link(source: str, target: Path) -> bool:
+    try:
+        os.link(source, target)
+    except OSError:  # another file system, one without links, or a file of another user
+        return False
+    return True

@@ -1,0 +1,147 @@
+"""COCO's run-length encoding (RLE): ``dict(size=[H, W], counts=bytes)``, column by column."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from pycocotools import mask as mask_utils
+
+# Coordinates beyond this are no mistake of drawing; pycocotools would walk along the whole way.
+MAX_COORDINATE = 1e6
+
+
+def encode_mask(mask: np.ndarray) -> dict:
+    """The RLE of a mask ``(H, W)`` of bool or of 0 and 1."""
+    return mask_utils.encode(np.asfortranarray(mask, dtype=np.uint8))
+
+
+def encode_masks(masks: np.ndarray) -> list[dict]:
+    """The RLEs of masks ``(n, H, W)`` of bool or of 0 and 1."""
+    columns_first = np.ascontiguousarray(masks.transpose(0, 2, 1), dtype=np.uint8)  # (n, W, H)
+    return mask_utils.encode(columns_first.transpose(2, 1, 0))  # (H, W, n) in Fortran order, without a copy
+
+
+def decode_mask(rle: dict) -> np.ndarray:
+    """The mask (H, W) bool of an RLE."""
+    return mask_utils.decode(rle).view(bool)
+
+
+def areas_of(rles: Sequence[dict]) -> list[int]:
+    """The pixels of each; one by one, for pycocotools 2.0.11 fails at the areas of more than 255."""
+    return [int(mask_utils.area(rle)) for rle in rles]
+
+
+def box_of(rle: dict) -> list[float]:
+    """The bounding box, xywh in pixels; all 0 where the mask is empty."""
+    return mask_utils.toBbox(rle).tolist()
+
+
+def json_rle(rle: dict) -> dict:
+    """An RLE as JSON can hold it."""
+    return dict(size=[int(side) for side in rle['size']], counts=rle['counts'].decode('ascii'))
+
+
+def as_rle(masks: Any) -> list[dict]:
+    """The masks of instances as RLEs.
+
+    Args:
+        masks: n RLEs, as this package predicts them, or bitmaps (n, H, W), a tensor or an array, as targets and the
+            predictions of mmdet's models are.
+
+    Raises:
+        ValueError: If the masks are of another form.
+    """
+    if getattr(masks, 'ndim', 0) == 3:
+        return encode_masks(masks if isinstance(masks, np.ndarray) else masks.cpu().numpy())
+    if isinstance(masks, (list, tuple)) and all(isinstance(mask, dict) for mask in masks):
+        return list(masks)
+    raise ValueError(
+        "The masks of instances must be a list of COCO's run-length dicts or bitmaps (n, H, W), but are "
+        f'{getattr(masks, "shape", type(masks).__name__)}.'
+    )
+
+
+def from_segmentation(segmentation: list | dict, height: int, width: int) -> dict:
+    """The RLE of a segmentation of any of COCO's kinds: polygons, or RLE whose counts are a list or compressed.
+
+    What it is made of is not checked; see :func:`check_segmentation`.
+
+    Raises:
+        TypeError: If it is a text.
+        Exception: What pycocotools raises.
+    """
+    if isinstance(segmentation, str):
+        raise TypeError('it is a string')
+    if isinstance(segmentation, dict):
+        if isinstance(segmentation['counts'], list):
+            return mask_utils.frPyObjects(segmentation, height, width)
+        return segmentation
+    return mask_utils.merge(mask_utils.frPyObjects(closed_polygons(segmentation) or [[0.0] * 6], height, width))
+
+
+def closed_polygons(polygons: list) -> list:
+    """The polygons that enclose something: under three points do not, and pycocotools takes four numbers for a box."""
+    return [polygon for polygon in polygons if len(polygon) >= 6]
+
+
+def check_segmentation(segmentation: Any, height: int, width: int) -> None:
+    """Find what :func:`from_segmentation` would not notice or pycocotools would break at.
+
+    Raises:
+        ValueError: If there is such a thing.
+        Exception: If the segmentation has none of COCO's forms.
+    """
+    if isinstance(segmentation, list):
+        if not all(
+            isinstance(value, (int, float)) and math.isfinite(value) and abs(value) < MAX_COORDINATE
+            for polygon in closed_polygons(segmentation)
+            for value in polygon
+        ):
+            raise ValueError('a polygon has values that are no coordinates')
+        return
+    counts = segmentation['counts']
+    lengths = np.array(counts) if isinstance(counts, list) else run_lengths(counts)
+    if lengths.dtype.kind != 'i' or lengths.min() < 0 or lengths.sum() != height * width:
+        raise ValueError(f'the counts of its RLE do not make {height} x {width} pixels')
+    if list(segmentation['size']) != [height, width]:
+        raise ValueError(f'its RLE is of the size {segmentation["size"]}')
+
+
+def run_lengths(counts: str | bytes) -> np.ndarray:
+    """The lengths ``(R,)`` int64 of the runs of a compressed RLE.
+
+    Each is written in groups of 5 bits, lowest first, in signs from '0' on, where bit 5 says that more follow; from the
+    fourth on it is the difference from the last but one. pycocotools reads on behind the end of a malformed one.
+
+    Raises:
+        ValueError: If it is no such code.
+    """
+    code = np.frombuffer(counts.encode('ascii') if isinstance(counts, str) else counts, np.uint8).astype(np.int64) - 48
+    if not len(code) or code.min() < 0 or code.max() > 63 or code[-1] & 32:
+        raise ValueError('the counts of its RLE are no code')
+    ends = np.flatnonzero(code & 32 == 0)  # (R,)
+    starts = np.concatenate([[0], ends[:-1] + 1])
+    digit = np.arange(len(code)) - np.repeat(starts, ends + 1 - starts)
+    if digit.max() > 6:
+        raise ValueError('the counts of its RLE are too large')
+    lengths = np.add.reduceat((code & 31) << 5 * digit, starts)
+    lengths -= (code[ends] & 16 > 0) * (1 << 5 * (digit[ends] + 1))  # the highest bit is the sign
+    for first in (1, 2):
+        lengths[first::2] = np.cumsum(lengths[first::2])
+    return lengths
+
+
+def instances_of(masks: np.ndarray, category_ids: Sequence[int]) -> list[dict]:
+    """COCO's instance annotations, without ``id`` and ``image_id``: masks as compressed RLE, empty ones left out.
+
+    Args:
+        masks: ``(N, H, W)`` bool.
+        category_ids: N.
+    """
+    rles = encode_masks(masks) if len(masks) else []
+    return [
+        dict(category_id=category_id, area=area, bbox=box_of(rle), iscrowd=0, segmentation=json_rle(rle))
+        for category_id, rle, area in zip(category_ids, rles, areas_of(rles))
+        if area
+    ]

@@ -1,0 +1,112 @@
+"""What is written is read back by panopticapi and pycocotools; an interrupted write leaves what was there."""
+
+import cv2
+import numpy as np
+import pytest
+from pycocotools import mask as mask_utils
+
+from mask2former.formats import files
+from mask2former.formats.panoptic_png import (
+    ids_near_colors,
+    read_id_map,
+    read_id_map_strictly,
+    segments_of,
+    write_id_map,
+)
+from mask2former.formats.rle import from_segmentation, instances_of
+
+
+def test_id_map_is_panopticapis(tmp_path):
+    utils = pytest.importorskip('panopticapi.utils')
+    id_map = np.array([[0, 255, 256], [65535, 65536, 2**24 - 1]])
+    write_id_map(tmp_path / 'new' / 'map.png', id_map)
+    read = cv2.imread(str(tmp_path / 'new' / 'map.png'))[..., ::-1]
+    assert (utils.rgb2id(read) == id_map).all()
+    assert (read == utils.id2rgb(id_map)).all()
+    for reader in (read_id_map, read_id_map_strictly):
+        assert (reader(tmp_path / 'new' / 'map.png') == id_map).all()
+
+
+def test_an_interrupted_write_leaves_no_file(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError('no space')
+
+    files.write_text(tmp_path / 'b.json', 'old')
+    monkeypatch.setattr(files.Path, 'replace', full)
+    for name in ('a.json', 'b.json'):
+        with pytest.raises(OSError, match='no space'):
+            files.write_json(tmp_path / name, {})
+    assert [path.name for path in tmp_path.iterdir()] == ['b.json']
+    assert (tmp_path / 'b.json').read_text() == 'old'
+
+
+@pytest.mark.parametrize('copy', [False, True])
+def test_links_are_made_again_without_harm(tmp_path, copy):
+    source, target = tmp_path / 'a', tmp_path / 'new' / 'b'
+    source.write_text('content')
+    for _ in range(2):
+        files.link_or_copy(source, target, copy)
+        assert target.read_text() == 'content' and target.samefile(source) != copy
+        assert len(list(target.parent.iterdir())) == 1
+    files.link_or_copy(source, source, copy)
+    assert source.read_text() == 'content'
+
+
+@pytest.mark.parametrize('with_links', [True, False])
+def test_link_or_copy(tmp_path, monkeypatch, with_links):
+    if not with_links:
+        monkeypatch.setattr(files.os, 'link', lambda *_: (_ for _ in ()).throw(OSError('no links here')))
+    source, target = tmp_path / 'a.jpg', tmp_path / 'new' / 'b.jpg'
+    for content in (b'one', b'one', b'two'):  # again, and after the source has changed
+        source.unlink(missing_ok=True)
+        source.write_bytes(content)
+        for _ in range(2):
+            files.link_or_copy(source, target)
+            assert target.read_bytes() == content and target.samefile(source) == with_links
+    assert [path.name for path in target.parent.iterdir()] == ['b.jpg']
+
+
+def test_ids_near_colors_differ_and_are_near():
+    ids = ids_near_colors([(10, 20, 30)] * 50 + [(0, 0, 0)], np.random.default_rng(0))
+    assert ids[0] == 10 + 20 * 256 + 30 * 65536
+    assert len(set(ids)) == 51 and 0 not in ids
+    colors = np.array([[i & 255, i >> 8 & 255, i >> 16] for i in ids[:50]])
+    assert np.abs(colors - (10, 20, 30)).max() <= 24
+
+
+@pytest.mark.parametrize(
+    'segmentation', [[[0, 0, 4, 0, 4, 3, 0, 3], [1, 1, 2, 2]], dict(size=[5, 6], counts=[3, 4, 23])]
+)
+def test_every_form_of_segmentation_becomes_rle(segmentation):
+    expected = mask_utils.frPyObjects(segmentation[:1] if isinstance(segmentation, list) else segmentation, 5, 6)
+    expected = mask_utils.merge(expected) if isinstance(expected, list) else expected
+    rle = from_segmentation(segmentation, 5, 6)
+    assert rle == expected == from_segmentation(rle, 5, 6)
+
+
+def test_segments_equal_pycocotools():
+    rng = np.random.default_rng(0)
+    id_map = np.kron(rng.integers(0, 4, (5, 7)), np.ones((3, 2), int)) * 1000
+    infos = segments_of(id_map, {1000: 7, 2000: 8, 3000: 7}, crowd=[2000])
+    assert [info['id'] for info in infos] == [1000, 2000, 3000]
+    for info in infos:
+        rle = mask_utils.encode(np.asfortranarray(id_map == info['id'], dtype=np.uint8))
+        assert info['area'] == mask_utils.area(rle)
+        assert info['bbox'] == mask_utils.toBbox(rle).tolist()
+        assert info['iscrowd'] == (info['id'] == 2000)
+        assert info['category_id'] == (8 if info['id'] == 2000 else 7)
+
+
+def test_instances_leave_out_empty_masks():
+    masks = np.zeros((2, 4, 5), bool)
+    masks[1, 1:3, 2:4] = True
+    [instance] = instances_of(masks, [3, 4])
+    assert (instance['category_id'], instance['area'], instance['bbox']) == (4, 4, [2, 1, 2, 2])
+    assert (mask_utils.decode(instance['segmentation']) == masks[1]).all()
+    assert instances_of(masks[:0], []) == []
+
+
+def test_more_instances_than_a_byte_counts():
+    masks = np.zeros((300, 4, 5), bool)
+    masks[:, 1:3, 2:4] = True
+    assert [instance['area'] for instance in instances_of(masks, [3] * 300)] == [4] * 300
