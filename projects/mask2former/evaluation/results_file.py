@@ -12,7 +12,7 @@ from mmengine.evaluator import DumpResults
 from mmengine.structures import InstanceData, PixelData
 
 from mask2former.errors import DataError, MissingFileError
-from mask2former.formats.rle import as_rle, decode_mask, encode_masks
+from mask2former.formats.rle import as_rle
 from mask2former.registry import METRICS
 
 # What pickle needs for arrays and bytes; a file that names anything else is not ours and could run code.
@@ -67,7 +67,7 @@ class DumpSegResults(DumpResults):
 
 def _masks_of(values: torch.Tensor, wanted: list[int]) -> list[dict]:
     """The masks in a map (1, H, W) of some of its values, encoded one after another: all at once may be large."""
-    return [mask for value in wanted for mask in encode_masks(values == value)]
+    return [mask for value in wanted for mask in as_rle(values == value)]
 
 
 class _ArrayUnpickler(pickle.Unpickler):

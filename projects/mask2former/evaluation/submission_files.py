@@ -9,6 +9,7 @@ from PIL import Image
 
 from mask2former.errors import DataError
 from mask2former.formats.panoptic_png import id_colors
+from mask2former.formats.rle import decode_mask
 
 # The key of a result under which the predictions of a task are.
 PREDICTIONS_KEY = dict(panoptic='panoptic', instance='instances', semantic='semantic')
