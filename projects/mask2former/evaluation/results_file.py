@@ -12,7 +12,7 @@ from mmengine.evaluator import DumpResults
 from mmengine.structures import InstanceData, PixelData
 
 from mask2former.errors import DataError, MissingFileError
-from mask2former.formats.rle import as_rle
+from mask2former.formats.rle import as_rle, decode_mask
 from mask2former.registry import METRICS
 
 # What pickle needs for arrays and bytes; a file that names anything else is not ours and could run code.
