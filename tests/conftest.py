@@ -2,10 +2,20 @@
 
 import os
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
-import mask2former  # noqa: F401  (before mmdet, which it makes importable)
+from mask2former.datasets.shapes import generate_shapes
+from tests.tiny import train, write_config
+
+
+class Run(NamedTuple):
+    """Paths of a training of eight iterations that saved and validated after four and after eight."""
+
+    config: Path
+    half: Path
+    full: Path
 
 
 @pytest.fixture(scope='session')
@@ -15,3 +25,20 @@ def shared_data() -> Path:
     if not (root / 'coco_panoptic_200').is_dir():
         pytest.skip("no real data: set MASK2FORMER_DATA to a folder with 'coco_panoptic_200'")
     return root
+
+
+@pytest.fixture(scope='session')
+def shapes(tmp_path_factory) -> Path:
+    """Eight images 64 x 96 to train on, and five to test on: an odd number, so that two processes share unevenly."""
+    folder = tmp_path_factory.mktemp('shapes')
+    generate_shapes(folder, num_train=8, num_val=5, size=(64, 96))
+    return folder
+
+
+@pytest.fixture(scope='session')
+def run(shapes, tmp_path_factory) -> Run:
+    folder = tmp_path_factory.mktemp('run')
+    config = write_config(folder, shapes)
+    # Seeded, as what an untrained model predicts depends on its weights.
+    train(config, train_cfg__max_iters=8, default_hooks__checkpoint__save_best='PQ', randomness__seed=0)
+    return Run(config, folder / 'work' / 'iter_4.pth', folder / 'work' / 'iter_8.pth')

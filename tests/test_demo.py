@@ -15,7 +15,7 @@ from pycocotools import mask as coco_mask
 from mask2former.apis import SegInferencer
 from mask2former.formats.panoptic_png import read_id_map
 
-from .tiny_run import ROOT, make_tiny_run
+from .tiny import ROOT, make_tiny_run
 
 
 @pytest.fixture(scope='module')

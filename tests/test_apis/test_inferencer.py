@@ -1,42 +1,19 @@
 """The inferencer gives what testing gives, whatever the image comes as, and says what is wrong."""
 
-import json
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 import torch
-from mmcv.transforms import BaseTransform
 from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.registry import DefaultScope
-from pycocotools import mask as coco_mask
 
-from mask2former.apis import SegInferencer, init_model, list_images, sample_to_json, write_id_map
+from mask2former.apis import SegInferencer, list_images
 from mask2former.apis.cli import build_runner
 from mask2former.apis.tta import use_tta
-from mask2former.datasets.metainfo import KEYS
-from mask2former.errors import CheckpointError, DataError
-from mask2former.formats.panoptic_png import read_id_map
-from mask2former.formats.rle import decode_mask
-from mask2former.registry import TRANSFORMS
-from tests.tiny_run import make_tiny_run
-
-
-@pytest.fixture(scope='module')
-def run(tmp_path_factory):
-    return make_tiny_run(tmp_path_factory.mktemp('run'))
-
-
-@pytest.fixture(scope='module')
-def inferencer(run):
-    return SegInferencer(run.config, run.checkpoint, device='cpu')
-
-
-@pytest.fixture(scope='module')
-def samples(run, inferencer):
-    return list(inferencer(run.images))
+from mask2former.errors import DataError
 
 
 def assert_equal(sample, other):
@@ -46,22 +23,6 @@ def assert_equal(sample, other):
         assert torch.equal(sample.pred_instances[key], other.pred_instances[key]), key
     assert sample.pred_instances.masks == other.pred_instances.masks
     assert torch.equal(sample.pred_sem_seg.sem_seg, other.pred_sem_seg.sem_seg)
-
-
-def change_checkpoint(run, path, change):
-    """A copy of the checkpoint after ``change(checkpoint)``."""
-    checkpoint = torch.load(run.checkpoint, weights_only=True)
-    change(checkpoint)
-    torch.save(checkpoint, path)
-    return path
-
-
-def without_data(run):
-    """The config, with its data set away."""
-    config = Config.fromfile(run.config)
-    for key in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
-        config[key].dataset.data_root = 'nowhere/'
-    return config
 
 
 def results_of_testing(config):
@@ -181,40 +142,6 @@ def test_files_of_a_folder(tmp_path):
         list_images(tmp_path / 'absent')
 
 
-def test_json_has_what_the_sample_has(inferencer, samples):
-    for sample in samples:
-        result = json.loads(json.dumps(sample_to_json(sample, inferencer.dataset_meta['classes'])))
-        assert result['image'] == dict(path=sample.img_path, height=64, width=96)
-
-        id_map = sample.pred_panoptic_seg.id_map[0].numpy()
-        assert len(result['panoptic']) == len(sample.pred_panoptic_seg.segments_info)
-        for segment, info in zip(result['panoptic'], sample.pred_panoptic_seg.segments_info):
-            assert {key: segment[key] for key in info} == info
-            assert segment['name'] == inferencer.dataset_meta['classes'][info['label']]
-            assert_mask(segment, id_map == info['id'])
-
-        instances = sample.pred_instances
-        assert len(result['instances']) == len(instances)
-        for item, index in zip(result['instances'], instances.scores.argsort(descending=True, stable=True)):
-            assert item['score'] == instances.scores[index].item() and item['label'] == instances.labels[index].item()
-            assert item['bbox'] == instances.bboxes[index].tolist()
-            assert_mask(item, decode_mask(instances.masks[index]))
-
-        labels = sample.pred_sem_seg.sem_seg
-        assert sum(result['semantic'].values()) == pytest.approx(1)
-        for name, share in result['semantic'].items():
-            label = inferencer.dataset_meta['classes'].index(name)
-            assert share == pytest.approx((labels == label).float().mean().item())
-
-
-def assert_mask(item, mask):
-    assert np.array_equal(coco_mask.decode(item['segmentation']), mask)
-    assert item['area'] == mask.sum()
-    if mask.any():
-        y, x = np.nonzero(mask)
-        assert item['bbox'] == [x.min(), y.min(), x.max() + 1, y.max() + 1]
-
-
 def test_score_threshold_is_that_of_json_and_picture(run, samples):
     scores = samples[0].pred_instances.scores
     threshold = scores.median().item()
@@ -235,90 +162,12 @@ def test_picture_shows_the_image_in_its_colours(inferencer):
     assert picture.dtype == np.uint8 and picture[100, 20].tolist() == [0, 0, 255]
 
 
-def test_id_map_is_cocos(tmp_path, samples):
-    write_id_map(samples[0], tmp_path / 'map.png')
-    assert np.array_equal(read_id_map(str(tmp_path / 'map.png')), samples[0].pred_panoptic_seg.id_map[0].numpy())
-    sample = samples[0].new()
-    sample.pred_panoptic_seg.id_map = torch.full((1, 64, 96), 70000, dtype=torch.int32)
-    write_id_map(sample, tmp_path / 'large.png')
-    assert np.all(read_id_map(str(tmp_path / 'large.png')) == 70000)
-    del sample.pred_panoptic_seg
-    with pytest.raises(ValueError, match='no panoptic map'):
-        write_id_map(sample, tmp_path / 'none.png')
-
-
 def test_a_model_of_one_task_gives_that_alone(run):
     config = Config.fromfile(run.config)
     config.model.postprocessors.panoptic = config.model.postprocessors.semantic = None
     inferencer = SegInferencer(config, run.checkpoint, device='cpu')
     [sample] = inferencer(np.zeros((40, 50, 3), np.uint8))
     assert set(inferencer.to_json(sample)) == {'image', 'instances'}
-
-
-def test_classes_come_from_the_checkpoint(run, inferencer):
-    """mmengine's hook writes all of the metainfo, and it can be read without running code."""
-    model = init_model(without_data(run), run.checkpoint, 'cpu')
-    stored = torch.load(run.checkpoint, weights_only=True)['meta']['dataset_meta']
-    assert set(stored) == set(KEYS) and model.dataset_meta == stored == inferencer.dataset_meta
-    assert not model.training and model.classes == stored['classes'] and model.isthing == stored['isthing']
-    assert all(torch.equal(value, inferencer.model.state_dict()[key]) for key, value in model.state_dict().items())
-
-
-def test_classes_come_from_the_config_else(run, inferencer, tmp_path):
-    bare = change_checkpoint(run, tmp_path / 'bare.pth', lambda c: c.pop('meta'))
-    assert init_model(run.config, bare, 'cpu').dataset_meta == inferencer.dataset_meta
-    assert init_model(run.config, device='cpu').dataset_meta == inferencer.dataset_meta
-    with pytest.raises(ValueError, match="bare.pth' does not say them.*nowhere"):
-        init_model(without_data(run), bare)
-    with pytest.raises(ValueError, match='there is no checkpoint'):
-        init_model(without_data(run))
-
-
-def test_checkpoint_of_other_classes_is_refused(run, tmp_path):
-    other = change_checkpoint(
-        run, tmp_path / 'other.pth', lambda c: c['meta'].update(dataset_meta=dict(classes=('a', 'b'), isthing=(1, 0)))
-    )
-    with pytest.raises(ValueError, match="other.pth' has 2 classes, but the data set of the config .* has 9"):
-        init_model(run.config, other)
-
-
-def test_checkpoint_that_does_not_fit_is_refused(run, tmp_path):
-    config = Config.fromfile(run.config)
-    config.model.head.num_layers = 2
-    with pytest.raises(ValueError, match='does not fit the model: .*head.* is absent'):
-        init_model(config, run.checkpoint)
-    config.model.head.num_layers = 1
-    config.model.head.num_queries = 7
-    with pytest.raises(ValueError, match=r'the shape \(10, 32\) instead of \(7, 32\)'):
-        init_model(config, run.checkpoint)
-    more = change_checkpoint(run, tmp_path / 'more.pth', lambda c: c['state_dict'].update(extra=torch.zeros(1)))
-    with pytest.raises(ValueError, match="such as 'extra'"):
-        init_model(run.config, more)
-
-
-def test_weights_of_a_wrapped_model_are_read(run, tmp_path):
-
-    def wrap(checkpoint):
-        checkpoint['state_dict'] = {f'module.{key}': value for key, value in checkpoint['state_dict'].items()}
-
-    init_model(run.config, change_checkpoint(run, tmp_path / 'wrapped.pth', wrap))
-
-
-def test_files_that_are_no_checkpoints(run, tmp_path):
-    torch.save(dict(state_dict=dict(a=Config())), tmp_path / 'code.pth')
-    whole = run.checkpoint.read_bytes()
-    (tmp_path / 'torn.pth').write_bytes(whole[: len(whole) // 2])
-    (tmp_path / 'text.pth').write_text('not a checkpoint')
-    for name, said in (('code', 'could run code'), ('torn', 'is damaged'), ('text', 'is no checkpoint')):
-        with pytest.raises(CheckpointError, match=f"{name}.pth' .*{said}"):
-            init_model(run.config, tmp_path / f'{name}.pth')
-    torch.save(dict(epoch=1), tmp_path / 'empty.pth')
-    with pytest.raises(ValueError, match='holds no weights'):
-        init_model(run.config, tmp_path / 'empty.pth')
-    with pytest.raises(FileNotFoundError, match='no checkpoint'):
-        init_model(run.config, tmp_path / 'absent.pth')
-    with pytest.raises(FileNotFoundError, match='no config'):
-        init_model(tmp_path / 'absent.py')
 
 
 @pytest.mark.parametrize(
@@ -355,28 +204,3 @@ def test_files_that_are_no_images(inferencer, tmp_path):
 def test_bad_options_name_themselves(run, options, message):
     with pytest.raises(ValueError, match=message):
         SegInferencer(run.config, run.checkpoint, **options)
-
-
-def test_pipelines(run, inferencer):
-    """A transform that says that it reads annotations is left out; one without an image is refused."""
-
-    @TRANSFORMS.register_module(name='ReadsOwnAnnotations', force=True)
-    class ReadsOwnAnnotations(BaseTransform):
-        reads_annotations = True
-
-        def transform(self, results):
-            raise AssertionError
-
-    config = Config.fromfile(run.config)
-    config.test_dataloader.dataset.pipeline.insert(1, dict(type='ReadsOwnAnnotations'))
-    names = [type(transform).__name__ for transform in SegInferencer(config, run.checkpoint).transforms]
-    assert names == ['Resize', 'PackSegInputs']
-
-    config.test_dataloader.dataset.pipeline = [dict(type='PackSegInputs')]
-    with pytest.raises(ValueError, match='begins with PackSegInputs'):
-        SegInferencer(config, run.checkpoint)
-    config.pop('test_dataloader')
-    with pytest.raises(ValueError, match='no test_dataloader'):
-        SegInferencer(config, run.checkpoint)
-    with pytest.raises(ValueError, match="^Test-time augmentation: the config's test_dataloader has no dataset"):
-        SegInferencer(config, run.checkpoint, tta=True)

@@ -9,7 +9,7 @@ from mask2former.checkpoints.formats import read_checkpoint
 from mask2former.checkpoints.writing import write_checkpoint
 from mask2former.engine import SegRunner
 from mask2former.errors import CheckpointError
-from tests.tiny_run import make_tiny_run
+from tests.tiny import make_tiny_run
 
 THEIRS, OURS = ('cat', 'dog', 'sky'), ('sky', 'bird', 'cat', 'fish')
 

@@ -1,21 +1,18 @@
-"""Mixed precision and gradient accumulation of the whole model, alone and together; the flags of tools/train.py."""
+"""Mixed precision and gradient accumulation of the whole model, alone and together."""
 
 import copy
-import sys
 from unittest import mock
 
 import pytest
 import torch
-from mmengine.config import Config
 from mmengine.model import MMDistributedDataParallel
 
 from benchmarks.synthetic import smooth_masks
 from mask2former.engine import SegOptimWrapper
 from mask2former.models.criterion import HungarianMatcher, PointSampledCriterion, point_sampling
-from tests.test_models.tiny import build_tiny, random_images, sample_of
+from tests.tiny import build_tiny, random_images, sample_of
 
 from .checked_model import fixed_points
-from .tiny import load_tool, write_config
 
 
 @pytest.fixture(autouse=True)
@@ -164,37 +161,3 @@ def test_processes_talk_only_at_the_end_of_an_accumulation(tmp_path):
             assert torch.allclose(mine, p, rtol=1e-4, atol=1e-6)
     finally:
         torch.distributed.destroy_process_group()
-
-
-# Flags.
-
-
-@pytest.mark.parametrize(
-    'flags, amp_dtype, compiled',
-    [
-        (['{config}'], None, None),
-        (['{config}', '--amp'], 'bfloat16', None),
-        (['--amp', '{config}'], 'bfloat16', None),
-        (['{config}', '--amp', '--compile'], 'bfloat16', True),
-        (['--amp', '--amp-dtype', 'float16', '{config}'], 'float16', None),
-        (['{config}', '--amp-dtype', 'bfloat16'], 'bfloat16', None),
-        (['{config}', '--amp-dtype=float16', '--cfg-options', 'optim_wrapper.amp_dtype=bfloat16'], 'float16', None),
-        (['{config}', '--compile', '--cfg-options', 'compile.mode=default'], None, dict(mode='default')),
-    ],
-    ids=str,
-)
-def test_flags(tmp_path, monkeypatch, flags, amp_dtype, compiled):
-    module, configs = load_tool('train'), []
-    monkeypatch.setattr(module, 'build_runner', lambda cfg: configs.append(cfg) or mock.Mock())
-    config = write_config(tmp_path, tmp_path)
-    monkeypatch.setattr(sys, 'argv', ['train.py', *(flag.format(config=config) for flag in flags)])
-    module.main()
-    cfg: Config = configs[0]
-    assert cfg.optim_wrapper.get('amp_dtype') == amp_dtype and cfg.get('compile') == compiled
-
-
-def test_unknown_type_is_refused(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(sys, 'argv', ['train.py', str(write_config(tmp_path, tmp_path)), '--amp-dtype=int8'])
-    with pytest.raises(SystemExit):
-        load_tool('train').main()
-    assert "'int8'" in capsys.readouterr().err

@@ -6,9 +6,7 @@ from torch._dynamo.testing import CompileCounterWithBackend
 
 from mask2former.engine import SegRunner
 from mask2former.registry import MODELS
-from tests.test_models.tiny import random_images, sample_of, tiny_config
-
-from .tiny import train, write_config
+from tests.tiny import random_images, sample_of, tiny_config, train, write_config
 
 PARTS = ('backbone', 'pixel_decoder', 'head')
 NO_VAL = dict(val_cfg=None, val_dataloader=None, val_evaluator=None)

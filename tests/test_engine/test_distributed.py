@@ -11,7 +11,8 @@ import pytest
 import torch
 from PIL import Image
 
-from .tiny import ROOT, free_port, load_tool, run_script, train, write_config
+from tests.tiny import ROOT, train, write_config
+from tests.tools import free_port, load_tool, run_script
 
 pytestmark = pytest.mark.skipif(
     torch.cuda.is_available(), reason='compares CPU processes to the last digit; hide the GPUs (CUDA_VISIBLE_DEVICES=)'

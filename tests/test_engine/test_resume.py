@@ -14,8 +14,7 @@ from mask2former.engine import SegIterTrainLoop, SegRunner
 from mask2former.engine.random_state import get_random_state, set_random_state
 from mask2former.errors import CheckpointError
 from mask2former.registry import DATASETS
-
-from .tiny import train
+from tests.tiny import train
 
 
 @DATASETS.register_module()

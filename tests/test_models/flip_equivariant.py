@@ -5,8 +5,7 @@ import torch.nn.functional as F
 
 from mask2former.models.head import HeadOutput
 from mask2former.registry import MODELS
-
-from .tiny import tiny_config
+from tests.tiny import tiny_config
 
 Q, K = 12, 4
 

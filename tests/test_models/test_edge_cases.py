@@ -7,8 +7,7 @@ from mmengine.logging import MessageHub
 from benchmarks.synthetic import smooth_masks
 from mask2former.errors import NonFiniteError
 from mask2former.models.criterion import point_sampling
-
-from .tiny import CLASSES, build_tiny, random_images, sample_of
+from tests.tiny import CLASSES, build_tiny, random_images, sample_of
 
 H, W = 64, 96
 LOSSES = ('loss_class', 'loss_mask', 'loss_dice', 'loss_aux')

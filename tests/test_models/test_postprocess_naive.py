@@ -15,8 +15,7 @@ from mask2former.models.postprocess import InstanceTopK, LazyMasks, PanopticFusi
 from mask2former.models.postprocess.argmax import argmax_of_middle_
 from mask2former.models.postprocess.panoptic import number_segments
 from mask2former.models.postprocess.run_lengths import RunLengthEncoder
-
-from .tiny import build_tiny
+from tests.tiny import build_tiny
 
 ISTHING = (True, False, True, False, False, True, True)
 K, Q, C = len(ISTHING), 14, 9

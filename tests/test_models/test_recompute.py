@@ -6,8 +6,7 @@ import torch
 from mask2former.models import layers
 from mask2former.models.pixel_decoder import encoder
 from mask2former.registry import MODELS
-
-from .tiny import random_images, sample_of, tiny_config
+from tests.tiny import random_images, sample_of, tiny_config
 
 PARTS = ('backbone', 'pixel_decoder', 'head')
 

@@ -13,9 +13,9 @@ from mask2former.models.head import HeadOutput
 from mask2former.models.postprocess import LazyMasks
 from mask2former.models.sliding_window import SlidingWindow
 from mask2former.registry import MODELS
+from tests.tiny import random_images, tiny_config
 
 from .flip_equivariant import build_flip_equivariant
-from .tiny import random_images, tiny_config
 
 SEMANTIC = dict(panoptic=None, instance=None, semantic=dict(type='SemanticInference'))
 

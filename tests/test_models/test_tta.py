@@ -12,10 +12,10 @@ from mask2former.models import sliding_window
 from mask2former.models.postprocess import InstanceTopK, LazyMasks, View
 from mask2former.models.postprocess.mean_masks import match_views
 from mask2former.models.tta import SegTTAModel
+from tests.tiny import build_tiny
 
 from .flip_equivariant import Q, build_flip_equivariant
 from .test_views import enlarged, factors, flipped, resized
-from .tiny import build_tiny
 
 SHAPE = (96, 128)
 FLIPS = {None: (), 'horizontal': (-1,), 'vertical': (-2,), 'diagonal': (-2, -1)}

@@ -14,8 +14,7 @@ from mmengine.dataset import pseudo_collate
 from mmengine.registry import DefaultScope
 
 from mask2former.registry import MODELS
-
-from .tiny import tiny_config
+from tests.tiny import tiny_config
 
 CONFIG = Path(__file__).resolve().parents[2] / 'configs/_base_/tta/semantic_multi_scale.py'
 # Shorter sides of the views in the reference's config for ADE20K, and the longer side at most, at 512 pixels.

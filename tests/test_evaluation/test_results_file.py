@@ -1,16 +1,19 @@
 """The file of all predictions: what is read from it is what was predicted."""
 
+import os
 import pickle
 import subprocess
 import sys
 
 import numpy as np
+import pytest
 import torch
 from mmdet.structures import DetDataSample
 from mmengine.structures import InstanceData, PixelData
 from pycocotools import mask as mask_utils
 
 from mask2former.evaluation import DumpSegResults
+from mask2former.evaluation.results_file import read_results
 from mask2former.formats.rle import as_rle
 
 
@@ -76,3 +79,16 @@ def test_the_file_needs_numpy_alone(tmp_path):
     )
     process = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True)
     assert process.stdout.strip() == '[]'
+
+
+def test_nothing_in_a_results_file_is_executed(tmp_path):
+    class Harm:
+        def __reduce__(self):
+            return os.mkdir, (str(tmp_path / 'harm'),)
+
+    (tmp_path / 'harm.pkl').write_bytes(pickle.dumps([Harm()]))
+    with pytest.raises(ValueError, match='is no file of tools/test.py --out .*mkdir'):
+        read_results(tmp_path / 'harm.pkl')
+    assert not (tmp_path / 'harm').exists()
+    with pytest.raises(FileNotFoundError, match='write them with tools/test.py --out'):
+        read_results(tmp_path / 'none.pkl')

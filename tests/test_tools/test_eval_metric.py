@@ -1,12 +1,9 @@
-"""eval_metric.py gives the numbers of the test that wrote the results; browse_dataset.py draws what is fed."""
+"""eval_metric.py gives the numbers of the test that wrote the results, and submissions."""
 
 import json
-import os
 import pickle
 import zipfile
 
-import cv2
-import numpy as np
 import pytest
 import torch
 from mmengine.structures import InstanceData, PixelData
@@ -14,10 +11,9 @@ from panopticapi.evaluation import pq_compute
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from mask2former.evaluation.results_file import read_results
 from mask2former.formats.rle import as_rle
-
-from .tiny import load_tool, name_run
+from tests.tiny import name_run
+from tests.tools import load_tool
 
 
 def nearly_right(data):
@@ -76,13 +72,13 @@ def tested(run, tmp_path_factory):
     return folder
 
 
-def call(monkeypatch, name, *arguments):
-    monkeypatch.setattr('sys.argv', [f'{name}.py', *map(str, arguments)])
-    load_tool(f'analysis_tools/{name}').main()
+def call(monkeypatch, *arguments):
+    monkeypatch.setattr('sys.argv', ['eval_metric.py', *map(str, arguments)])
+    load_tool('analysis_tools/eval_metric').main()
 
 
 def test_offline_equals_online(run, tested, tmp_path, monkeypatch):
-    call(monkeypatch, 'eval_metric', run.config, tested / 'all.pkl', '--out', tmp_path / 'metrics.json')
+    call(monkeypatch, run.config, tested / 'all.pkl', '--out', tmp_path / 'metrics.json')
     online = json.loads((tested / 'test_metrics.json').read_text())
     assert json.loads((tmp_path / 'metrics.json').read_text()) == online
     assert 20 < online['PQ'] < 99 and 0.1 < online['segm_mAP'] < 0.99 and 20 < online['mIoU'] < 99
@@ -92,33 +88,11 @@ def test_results_of_other_images_are_refused(run, tested, tmp_path, monkeypatch)
     results = pickle.loads((tested / 'all.pkl').read_bytes())
     (tmp_path / 'part.pkl').write_bytes(pickle.dumps(results[1:]))
     with pytest.raises(ValueError, match='has 4 results, 0 of them of images .* has 5, lacks'):
-        call(monkeypatch, 'eval_metric', run.config, tmp_path / 'part.pkl')
-
-
-def test_nothing_in_a_results_file_is_executed(tmp_path):
-    class Harm:
-        def __reduce__(self):
-            return os.mkdir, (str(tmp_path / 'harm'),)
-
-    (tmp_path / 'harm.pkl').write_bytes(pickle.dumps([Harm()]))
-    with pytest.raises(ValueError, match='is no file of tools/test.py --out .*mkdir'):
-        read_results(tmp_path / 'harm.pkl')
-    assert not (tmp_path / 'harm').exists()
-    with pytest.raises(FileNotFoundError, match='write them with tools/test.py --out'):
-        read_results(tmp_path / 'none.pkl')
+        call(monkeypatch, run.config, tmp_path / 'part.pkl')
 
 
 def test_panoptic_submission_gives_panopticapi_the_same_pq(run, shapes, tested, tmp_path, monkeypatch):
-    call(
-        monkeypatch,
-        'eval_metric',
-        run.config,
-        tested / 'all.pkl',
-        '--submission',
-        'panoptic',
-        '--submission-dir',
-        tmp_path,
-    )
+    call(monkeypatch, run.config, tested / 'all.pkl', '--submission', 'panoptic', '--submission-dir', tmp_path)
     stem = 'panoptic_test-dev2017_mask2former_results'
     with zipfile.ZipFile(tmp_path / f'{stem}.zip') as archive:
         archive.extractall(tmp_path)
@@ -134,16 +108,7 @@ def test_panoptic_submission_gives_panopticapi_the_same_pq(run, shapes, tested, 
 
 
 def test_instance_submission_gives_pycocotools_the_same_ap(run, shapes, tested, tmp_path, monkeypatch):
-    call(
-        monkeypatch,
-        'eval_metric',
-        run.config,
-        tested / 'all.pkl',
-        '--submission',
-        'instance',
-        '--submission-dir',
-        tmp_path,
-    )
+    call(monkeypatch, run.config, tested / 'all.pkl', '--submission', 'instance', '--submission-dir', tmp_path)
     stem = 'detections_test-dev2017_mask2former_results'
     with zipfile.ZipFile(tmp_path / f'{stem}.zip') as archive:
         archive.extractall(tmp_path)
@@ -155,20 +120,3 @@ def test_instance_submission_gives_pycocotools_the_same_ap(run, shapes, tested, 
     evaluation.summarize()
     online = json.loads((tested / 'test_metrics.json').read_text())
     assert evaluation.stats[0] == pytest.approx(online['segm_mAP'], abs=1e-12)
-
-
-def test_browse_dataset_draws_every_split(run, tmp_path, monkeypatch, capsys):
-    for split, panels in (('train', 2), ('val', 2)):
-        call(monkeypatch, 'browse_dataset', run.config, '--split', split, '--num', '2', '--out-dir', tmp_path / split)
-        pictures = sorted((tmp_path / split).iterdir())
-        assert len(pictures) == 2
-        picture = cv2.imread(str(pictures[0]))
-        image = picture[:, : picture.shape[1] // panels]
-        rest = picture[:, picture.shape[1] // panels :]
-        assert image.shape[1] > image.shape[0] and rest.size  # wide images, side by side
-        assert np.abs(image[40:, :200].astype(int) - rest[40:, -200:].astype(int)).mean() > 5
-    assert '2 pictures are in' in capsys.readouterr().out
-    call(monkeypatch, 'browse_dataset', run.config, '--num', '1', '--repeat', '3', '--out-dir', tmp_path / 'again')
-    assert len(list((tmp_path / 'again').iterdir())) == 3
-    with pytest.raises(ValueError, match='--start is 8, but the train set has 8 images'):
-        call(monkeypatch, 'browse_dataset', run.config, '--start', '8', '--out-dir', tmp_path)

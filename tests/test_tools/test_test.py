@@ -1,13 +1,59 @@
-"""tools/test.py --tta: the views of a config, those made of its test pipeline, and one or two processes."""
+"""tools/test.py: its flags and its files, with and without test-time augmentation, in one process and in two."""
 
 import json
+import pickle
+from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
-from mmengine.config import Config
+import torch
+from pycocotools import mask as mask_utils
 
-from mask2former.apis.tta import make_tta_pipeline, use_tta
+from tests.tiny import ROOT, name_run, write_config
+from tests.tools import free_port, load_tool, run_script
 
-from .tiny import ROOT, free_port, load_tool, name_run, run_script, write_config
+
+def test_test_writes_metrics_predictions_and_pictures(tool, run, tmp_path, capsys):
+    out, pictures = tmp_path / 'all.pkl', tmp_path / 'pictures'
+    tool('test', run.config, run.full, '--work-dir', tmp_path, '--out', out, '--show-dir', pictures)
+    metrics = json.loads((tmp_path / 'test_metrics.json').read_text())
+    assert {'PQ', 'PQ_th', 'PQ_st', 'segm_mAP', 'mIoU'} <= metrics.keys()
+    assert all(type(value) is float for value in metrics.values())
+    assert f'Metrics are in {tmp_path}/test_metrics.json, pictures in {pictures}.' in capsys.readouterr().out
+
+    results = pickle.loads(out.read_bytes())
+    assert sorted(path.stem for path in pictures.iterdir()) == sorted(Path(r['img_path']).stem for r in results)
+    assert len(results) == 5
+    assert all(cv2.imread(str(path)).std() > 1 for path in pictures.iterdir())
+    for result in results:
+        instances = result['instances']
+        count = len(instances['masks'])
+        assert 1 <= count == len(instances['labels']) == len(instances['scores'])
+        assert instances['bboxes'].shape == (count, 4)
+        masks = mask_utils.decode(instances['masks'])  # (H, W, n)
+        assert masks.shape == (64, 96, count)
+        panoptic = [mask_utils.decode(segment['mask']) for segment in result['panoptic']]
+        assert np.max(np.sum(panoptic, axis=0)) <= 1
+        assert all({'id', 'label', 'isthing', 'score'} <= segment.keys() for segment in result['panoptic'])
+        semantic = [mask_utils.decode(segment['mask']) for segment in result['semantic']]
+        assert (np.sum(semantic, axis=0) == 1).all()  # every pixel has one label
+    assert any(result['panoptic'] for result in results)
+
+
+def test_test_refuses_another_kind_of_file(tool, run, capsys):
+    with pytest.raises(SystemExit):
+        tool('test', run.config, run.full, '--out', 'all.json')
+    assert "--out must name a .pkl file, not 'all.json'" in capsys.readouterr().err
+
+
+def test_test_does_not_measure_a_model_that_is_loaded_in_part(tool, run, tmp_path):
+    checkpoint = torch.load(run.full)
+    del checkpoint['state_dict']['head.query_feat.weight']
+    torch.save(checkpoint, tmp_path / 'part.pth')
+    with pytest.raises(ValueError, match=r"part.pth' does not fit the model: 1 of .*'head.query_feat.weight' is abse"):
+        tool('test', run.config, tmp_path / 'part.pth', '--work-dir', tmp_path)
+
 
 IDENTITY = """
 tta_model = dict(type='SegTTAModel')
@@ -17,7 +63,6 @@ tta_pipeline = [
     dict(type='TestTimeAug', transforms=[[dict(type='RandomFlip', prob=0.0)], [dict(type='PackSegInputs')]]),
 ]
 """
-FLIP = [dict(type='RandomFlip', prob=0.0), dict(type='RandomFlip', prob=1.0)]
 
 
 def metrics_of(monkeypatch, config, checkpoint, folder, *arguments):
@@ -100,53 +145,3 @@ test_evaluator = [dict(type='SemanticIoU')]
     ]
     assert windows[0] == whole  # which images 64 x 96 are
     assert windows[1] != whole and windows[2].keys() == whole.keys()
-
-
-def test_views_follow_from_the_test_pipeline():
-    load, truth, pack = (dict(type=name) for name in ('LoadImage', 'LoadPanopticGroundTruth', 'PackSegInputs'))
-    resize = dict(type='Resize', scale=(1333, 800), keep_ratio=True)
-    assert make_tta_pipeline([load, resize, truth, pack], (1.0,)) == [
-        load,
-        truth,
-        dict(type='TestTimeAug', transforms=[[resize], FLIP, [pack]]),
-    ]
-    assert make_tta_pipeline([load, resize, truth, pack], (1.0, 0.5)) == [
-        load,
-        truth,
-        dict(type='TestTimeAug', transforms=[[resize, dict(resize, scale=(666, 400))], FLIP, [pack]]),
-    ]
-    half = dict(type='Resize', scale_factor=0.5)
-    assert make_tta_pipeline([load, half, pack], (1.0, 1.5))[1]['transforms'][0] == [
-        half,
-        dict(half, scale_factor=0.75),
-    ]
-    assert make_tta_pipeline([load, truth, pack], (1.0,)) == [
-        load,
-        truth,
-        dict(type='TestTimeAug', transforms=[FLIP, [pack]]),
-    ]
-    sizes = [dict(type='Resize', scale_factor=scale, keep_ratio=True) for scale in (1.0, 2.0)]
-    assert make_tta_pipeline([load, pack], (1.0, 2.0))[1]['transforms'] == [sizes, FLIP, [pack]]
-    with pytest.raises(ValueError, match='no transform that packs'):
-        make_tta_pipeline([load], (1.0,))
-
-
-@pytest.mark.parametrize(
-    'options, count', [({}, 2), ({'model.postprocessors.panoptic': None, 'model.postprocessors.instance': None}, 12)]
-)
-def test_semantic_models_get_the_reference_s_scales(options, count):
-    cfg = Config.fromfile(ROOT / 'configs/coco/panoptic/mask2former_r50_8xb2-lsj-50e_coco-panoptic.py')
-    cfg.merge_from_dict(options)
-    use_tta(cfg)
-    assert cfg.model.type == 'SegTTAModel' and cfg.model.module.type == 'Mask2Former'
-    sizes, flips, _ = cfg.test_dataloader.dataset.pipeline[-1].transforms
-    assert len(sizes) * len(flips) == count
-    assert tuple(sizes[0].scale) == (1333, 800) and flips[0].prob == 0
-
-
-@pytest.mark.parametrize('name, count', [('panoptic_flip', 2), ('semantic_multi_scale', 12)])
-def test_the_configs_of_views(name, count):
-    cfg = Config.fromfile(ROOT / f'configs/_base_/tta/{name}.py')
-    sizes, flips, _ = cfg.tta_pipeline[-1].transforms
-    assert cfg.tta_model.type == 'SegTTAModel' and len(sizes) * len(flips) == count
-    assert flips == FLIP

@@ -1,0 +1,35 @@
+"""The learning rate schedule of the small configs."""
+
+import math
+
+import mmdet.models  # noqa: F401  (registers the backbones)
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.registry import DefaultScope
+
+from mask2former.engine import SegOptimWrapper, SegRunner
+from tests.test_models.peers import ROOT
+
+
+@pytest.mark.parametrize('max_iters', [300, 101, 100, 20, 1])
+def test_warm_up_and_cosine_end_with_the_training(max_iters, monkeypatch):
+    """Linear from a hundredth in 100 iterations, then half a cosine that would be zero in the one after the last."""
+    cfg = Config.fromfile(ROOT / 'configs/_base_/schedules/adamw_warmup-cosine.py')
+    monkeypatch.setattr(SegRunner, 'max_iters', max_iters)
+    monkeypatch.setattr(SegRunner, 'train_dataloader', range(7))
+    runner = object.__new__(SegRunner)
+    runner._train_loop = None
+    runner.optim_wrapper = SegOptimWrapper(torch.optim.SGD([torch.nn.Parameter(torch.zeros(()))], lr=1.0))
+    with DefaultScope.overwrite_default_scope('mask2former'):
+        schedulers = runner.build_param_scheduler(cfg.param_scheduler)
+    rates = []
+    for _ in range(max_iters):
+        rates.append(runner.optim_wrapper.optimizer.param_groups[0]['lr'])
+        for scheduler in schedulers:
+            scheduler.step()
+    expected = [
+        0.01 + 0.99 * i / 99 if i < 100 else (1 + math.cos(math.pi * (i - 100) / (max_iters - 100))) / 2
+        for i in range(max_iters)
+    ]
+    assert rates == pytest.approx(expected, rel=1e-9, abs=1e-12)

@@ -1,0 +1,81 @@
+"""What the tools say where something is wrong: one sentence."""
+
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from mask2former.apis.cli import run_tool
+from tests.tiny import ROOT, write_config
+from tests.tools import run_script
+
+
+def bad_category(data: Path) -> None:
+    file = data / 'annotations' / 'panoptic_train.json'
+    content = json.loads(file.read_text())
+    content['annotations'][0]['segments_info'][0]['category_id'] = 77
+    file.write_text(json.dumps(content))
+
+
+def test_an_error_of_the_user_is_one_sentence(shapes, tmp_path):
+    shutil.copytree(shapes, tmp_path / 'data')
+    bad_category(tmp_path / 'data')
+    config = write_config(tmp_path, tmp_path / 'data')
+    process = run_script(sys.executable, ROOT / 'tools' / 'train.py', config, cwd=tmp_path)
+    assert process.returncode == 1
+    assert 'Traceback' not in process.stderr
+    last = process.stderr.strip().splitlines()[-1]
+    assert last.startswith('Error: Image ')
+    assert "has a segment with category_id 77, which no entry of 'categories' has; add the category" in last
+
+
+@pytest.mark.parametrize(
+    ('name', 'arguments', 'sentence'),
+    [
+        ('train', ['no.py'], "Error: There is no config 'no.py': see configs/ for those that there are."),
+        (
+            'train',
+            ['{config}', '--resume', 'no.pth'],
+            "Error: There is no checkpoint 'no.pth' to resume: check the path",
+        ),
+        ('test', ['{config}', 'no.pth'], "Error: There is no checkpoint 'no.pth': check the path."),
+        ('train', ['{config}', '--cfg-options', 'load_from=no.pth'], "Error: There is no checkpoint 'no.pth'"),
+        (
+            'train',
+            ['{config}', '--cfg-options', 'train_dataloader.dataset.data_root=no/'],
+            'no/annotations/panoptic_train',
+        ),
+        ('train', ['{config}', '--cfg-options', 'optim_wrapper.amp_dtype=int8'], "Error: amp_dtype must be 'bfloat16'"),
+    ],
+)
+def test_what_is_missing_or_wrong_is_named(tool, config, tmp_path, monkeypatch, name, arguments, sentence):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as caught:
+        run_tool(lambda: tool(name, *(argument.format(config=config) for argument in arguments)))
+    assert caught.value.code.startswith('Error: ')
+    assert '\n' not in caught.value.code
+    assert sentence in caught.value.code
+
+
+def test_an_error_in_a_worker_is_one_sentence(tool, shapes, tmp_path):
+    shutil.copytree(shapes, tmp_path / 'data')
+    for png in (tmp_path / 'data' / 'annotations' / 'panoptic_train').iterdir():
+        cv2.imwrite(str(png), np.zeros((10, 10, 3), np.uint8))
+    config = write_config(tmp_path, tmp_path / 'data')
+    with pytest.raises(SystemExit) as caught:
+        run_tool(lambda: tool('train', config, '--cfg-options', 'train_dataloader.num_workers=1'))
+    assert caught.value.code.startswith('Error: ')
+    assert 'Traceback' not in caught.value.code
+    assert 'panoptic_train' in caught.value.code
+
+
+def test_slurm_without_gpus_is_refused(tool, config):
+    if torch.cuda.is_available():
+        pytest.skip('this machine has a GPU')
+    with pytest.raises(SystemExit, match="^Error: Without CUDA the launcher must be 'pytorch', not 'slurm'."):
+        run_tool(lambda: tool('train', config, '--launcher', 'slurm'))
