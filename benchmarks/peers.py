@@ -9,8 +9,8 @@ from mmengine.config import Config
 from mmengine.registry import DefaultScope
 from torch import Tensor, nn
 
-from mask2former.checkpoints.mmdet_keys import MMDET
-from mask2former.checkpoints.transformers_keys import TRANSFORMERS
+from mask2former.checkpoints.keys_mmdet import MMDET
+from mask2former.checkpoints.keys_transformers import TRANSFORMERS
 from mask2former.errors import ConfigError
 from mask2former.registry import MODELS
 

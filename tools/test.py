@@ -5,7 +5,7 @@ from pathlib import Path
 
 from mask2former.apis.cli import build_runner, load_run_config, run_parser, run_tool
 from mask2former.apis.tta import use_tta
-from mask2former.checkpoints.names import locate
+from mask2former.checkpoints.fetch import locate
 from mask2former.evaluation import DumpSegResults
 
 

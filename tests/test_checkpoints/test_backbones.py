@@ -13,10 +13,10 @@ from mmengine.config import ConfigDict
 from mmengine.runner import CheckpointLoader
 
 from benchmarks.synthetic import randomise
-from mask2former.checkpoints import backbones
+from mask2former.checkpoints import backbones, schemes
 from mask2former.checkpoints.backbones import load_backbone, read_backbone, torchvision_urls
-from mask2former.checkpoints.formats import read_checkpoint
-from mask2former.checkpoints.writing import write_checkpoint
+from mask2former.checkpoints.convert import read_checkpoint
+from mask2former.checkpoints.write import write_checkpoint
 from mask2former.errors import CheckpointError
 from mask2former.models.backbones.efficientnet_lite import EfficientNetLite
 
@@ -244,7 +244,7 @@ def test_names_in_configs(tmp_path, monkeypatch):
 def test_report_is_logged(tmp_path, monkeypatch):
     path = saved(timm_swin(built(SwinTransformer, **SWIN).state_dict()), None, tmp_path / 'a.pth')
     lines = []
-    monkeypatch.setattr(backbones, 'print_log', lambda text, logger: lines.append(text))
+    monkeypatch.setattr(schemes, 'print_log', lambda text, logger: lines.append(text))
     CheckpointLoader.load_checkpoint(f'backbone://{path}', 'cpu')
     assert "'head.fc.weight' ...: the classifier" in lines[0] and 'keeps its initialisation' in lines[0]
 

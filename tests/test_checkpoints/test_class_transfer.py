@@ -5,8 +5,8 @@ import torch
 from mmengine.config import Config
 
 from mask2former.checkpoints.class_transfer import CLASSIFIER, transfer_classes
-from mask2former.checkpoints.formats import read_checkpoint
-from mask2former.checkpoints.writing import write_checkpoint
+from mask2former.checkpoints.convert import read_checkpoint
+from mask2former.checkpoints.write import write_checkpoint
 from mask2former.engine import SegRunner
 from mask2former.errors import CheckpointError
 from tests.tiny import make_tiny_run

@@ -10,10 +10,10 @@ import threading
 import pytest
 import torch
 
-from mask2former.checkpoints.hub_models import HubModel, hub_model
-from mask2former.checkpoints.names import find_checkpoint, find_config, locate, model_zoo, package_root, resolve
+from mask2former.checkpoints.fetch import find_checkpoint, locate
 from mask2former.checkpoints.schemes import PREFIX, loadable, read_any
-from mask2former.checkpoints.writing import write_checkpoint
+from mask2former.checkpoints.write import write_checkpoint
+from mask2former.checkpoints.zoo import find_config, hub_name, model_zoo, package_root, resolve
 from mask2former.errors import CheckpointError
 
 from .small import build_small
@@ -82,18 +82,15 @@ def test_hub_name_with_an_alias_in_the_zoo(root):
 
 
 def test_facts_of_the_hub():
-    assert hub_model('facebook/mask2former-swin-large-coco-instance') == HubModel(
-        'swin-l-p4-w12-384-in21k', 'coco', 'instance', 80, 200
-    )
-    assert hub_model('facebook/mask2former-swin-large-ade-semantic')[3:] == (150, 100)
-    assert hub_model('facebook/mask2former-swin-small-cityscapes-instance')[3:] == (8, 100)
+    assert hub_name('facebook/mask2former-swin-large-coco-instance') == ('swin-l-p4-w12-384-in21k', 'coco', 'instance')
+    assert hub_name('facebook/mask2former-swin-base-ade-semantic') == ('swin-b-p4-w12-384', 'ade20k', 'semantic')
     for wrong in (
         'facebook/mask2former-swin-huge-coco-panoptic',
         'facebook/mask2former-swin-tiny-coco-semantic',
         'other/mask2former-swin-tiny-coco-panoptic',
         'facebook/mask2former-swin-tiny-coco-panoptic-2',
     ):
-        assert hub_model(wrong) is None
+        assert hub_name(wrong) is None
 
 
 def test_this_repository_s_own_zoo():
@@ -117,7 +114,7 @@ def test_metafiles_that_are_wrong(root):
 @pytest.fixture(scope='module')
 def good(tmp_path_factory):
     """The same weights in several formats."""
-    from mask2former.checkpoints.formats import read_checkpoint
+    from mask2former.checkpoints.convert import read_checkpoint
 
     folder = tmp_path_factory.mktemp('good')
     torch.save(dict(state_dict=build_small('swin').state_dict(), meta={}), folder / 'ours.pth')

@@ -7,9 +7,9 @@ import pytest
 import torch
 from mmengine.runner import save_checkpoint
 
-from mask2former.checkpoints.formats import FORMATS, read_checkpoint
-from mask2former.checkpoints.transformers_keys import TO_DISK
-from mask2former.checkpoints.writing import write_checkpoint
+from mask2former.checkpoints.convert import FORMATS, read_checkpoint
+from mask2former.checkpoints.keys_transformers import TO_DISK
+from mask2former.checkpoints.write import write_checkpoint
 from tests.test_models.peers import make_batch
 
 from .small import BACKBONES, CLASSES, build_small, build_small_mmdet, build_small_transformers

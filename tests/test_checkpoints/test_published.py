@@ -4,9 +4,9 @@ import pytest
 import torch
 from mmdet.models.backbones.swin import swin_converter
 
-from mask2former.checkpoints.architecture import expected_shapes
-from mask2former.checkpoints.formats import EMPTY_WEIGHT, FORMATS, convert_raw, to_format
-from mask2former.checkpoints.reading import RawCheckpoint
+from mask2former.checkpoints.convert import EMPTY_WEIGHT, FORMATS, convert_raw, to_format
+from mask2former.checkpoints.infer import expected_shapes
+from mask2former.checkpoints.read import RawCheckpoint
 
 from .detectron2_names import BACKBONES, CLASSES, QUERIES, published
 from .small import random_state

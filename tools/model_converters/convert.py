@@ -8,10 +8,10 @@ from mmengine.config import Config
 
 import mask2former.compat  # noqa: F401, I001  (before anything that imports mmdet)
 from mask2former.apis.cli import run_tool
-from mask2former.checkpoints.formats import FORMATS, Checkpoint, read_checkpoint
-from mask2former.checkpoints.loading import check_fit
-from mask2former.checkpoints.names import find_checkpoint
-from mask2former.checkpoints.writing import write_checkpoint
+from mask2former.checkpoints.convert import FORMATS, Checkpoint, read_checkpoint
+from mask2former.checkpoints.fetch import find_checkpoint
+from mask2former.checkpoints.fit import check_fit
+from mask2former.checkpoints.write import write_checkpoint
 from mask2former.datasets import config_metainfo
 from mask2former.errors import CheckpointError, MissingFileError
 from mask2former.registry import MODELS

@@ -14,9 +14,9 @@ import torch
 
 import mask2former.compat  # noqa: F401, I001  (before anything that imports mmdet)
 from mask2former.apis.cli import run_tool
-from mask2former.checkpoints.names import find_checkpoint
+from mask2former.checkpoints.fetch import find_checkpoint
 from mask2former.checkpoints.schemes import read_any
-from mask2former.checkpoints.writing import KEPT_META, write_safetensors
+from mask2former.checkpoints.write import KEPT_META, write_safetensors
 from mask2former.errors import CheckpointError
 
 

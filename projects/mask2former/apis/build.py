@@ -15,9 +15,9 @@ from mmengine.registry import DefaultScope
 from torch import nn
 from torch.nn.modules.utils import consume_prefix_in_state_dict_if_present
 
-from mask2former.checkpoints.loading import check_fit
-from mask2former.checkpoints.names import find_config
+from mask2former.checkpoints.fit import check_fit
 from mask2former.checkpoints.schemes import read_any
+from mask2former.checkpoints.zoo import find_config
 from mask2former.datasets import config_metainfo
 from mask2former.datasets.transforms import LoadInstanceSegments, LoadPanopticGroundTruth, LoadPanopticSegments
 from mask2former.errors import CheckpointError, ConfigError

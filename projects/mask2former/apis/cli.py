@@ -11,7 +11,7 @@ import torch
 from mmengine.config import Config, DictAction
 from mmengine.runner import Runner
 
-from mask2former.checkpoints.names import find_config
+from mask2former.checkpoints.zoo import find_config
 from mask2former.errors import user_sentence
 from mask2former.registry import RUNNERS
 

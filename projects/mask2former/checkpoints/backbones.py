@@ -6,29 +6,29 @@ those of the official release (mmdet's Swin takes them with ``convert_weights=Tr
 
 import functools
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import mmengine
-import torch
-from mmengine.logging import print_log
 from mmengine.runner import CheckpointLoader
-from mmengine.runner import checkpoint as mmengine_checkpoint
 from torch import Tensor, nn
 
 from mask2former.errors import CheckpointError
 
-from .architecture import COUNTER, INDEX, backbone_shapes, fill_computed, infer_backbone
-from .detectron2_keys import RESNET as DETECTRON2_RESNET
-from .detectron2_keys import SWIN as OFFICIAL_SWIN
-from .formats import convert_raw, recognise
+from .convert import convert_raw, recognise
+from .fetch import find_checkpoint
+from .infer import COUNTER, INDEX, backbone_shapes, fill_computed, infer_backbone
 from .key_map import KeyMap, rename
-from .names import HUB, find_checkpoint
-from .reading import WEIGHTS, RawCheckpoint, read_raw
+from .keys_detectron2 import RESNET as DETECTRON2_RESNET
+from .keys_detectron2 import SWIN as OFFICIAL_SWIN
+from .keys_lite0 import CLASSIFIER
+from .keys_lite0 import PACKAGE as LITE0_PACKAGE
+from .keys_lite0 import TIMM as LITE0_TIMM
+from .read import WEIGHTS, RawCheckpoint, read_raw
+from .report import BackboneReport
+from .zoo import HUB
 
-CLASSIFIER = 'the classifier, which a backbone has not'
 FINAL_NORM = 'the norm before the classifier'
-COMPUTED = 'a table that is computed anew'
+COMPUTED = 'a table that is computed again'
 
 
 def _alone(rules: list) -> list:
@@ -36,81 +36,41 @@ def _alone(rules: list) -> list:
     return [tuple(part.removeprefix('backbone.') if isinstance(part, str) else part for part in rule) for rule in rules]
 
 
-_IGNORED = {'head.{rest*}': CLASSIFIER, 'norm.{p}': FINAL_NORM, 'layers.{s}.blocks.{i}.attn_mask': COMPUTED}
+_SAME = ('{rest*}', '{rest*}')
+OFFICIAL = KeyMap(
+    _alone(OFFICIAL_SWIN),
+    {'head.{rest*}': CLASSIFIER, 'norm.{p}': FINAL_NORM, 'layers.{s}.blocks.{i}.attn_mask': COMPUTED},
+)
 # First weight of a kind: its table from the names of the others to ours.
 KINDS = {
-    'layers.0.blocks.0.attn.qkv.weight': ('Swin (official, timm)', KeyMap(_alone(OFFICIAL_SWIN), _IGNORED)),
+    'layers.0.blocks.0.attn.qkv.weight': ('Swin (official, timm)', OFFICIAL),
     'stages.0.blocks.0.attn.w_msa.qkv.weight': (
         'Swin (mmpretrain, mmdet)',
-        KeyMap([('{rest*}', '{rest*}')], {'head.{rest*}': CLASSIFIER}),
+        KeyMap([_SAME], {'head.{rest*}': CLASSIFIER}),
     ),
     'layer1.0.conv1.weight': (
         'ResNet (torchvision, timm, mmpretrain, mmdet)',
-        KeyMap([('{rest*}', '{rest*}')], {'head.{rest*}': CLASSIFIER, 'fc.{p}': CLASSIFIER}),
+        KeyMap([_SAME], {'head.{rest*}': CLASSIFIER, 'fc.{p}': CLASSIFIER}),
     ),
     'stem.conv1.weight': (
         'ResNet (detectron2)',
         KeyMap(_alone(DETECTRON2_RESNET), {'stem.fc.{p}': CLASSIFIER, 'linear.{p}': CLASSIFIER}),
     ),
-    '_conv_stem.weight': ('EfficientNet-Lite0 (package)', KeyMap([('{rest*}', '{rest*}')])),
-    'blocks.0.0.conv_dw.weight': (
-        'EfficientNet-Lite0 (timm)',
-        KeyMap(
-            [
-                ('stem.conv.{p}', 'conv_stem.{p}'),
-                ('stem.bn.{p}', 'bn1.{p}'),
-                ('stages.0.{i}.depthwise.conv.{p}', 'blocks.0.{i}.conv_dw.{p}'),
-                ('stages.0.{i}.depthwise.bn.{p}', 'blocks.0.{i}.bn1.{p}'),
-                ('stages.0.{i}.project.conv.{p}', 'blocks.0.{i}.conv_pw.{p}'),
-                ('stages.0.{i}.project.bn.{p}', 'blocks.0.{i}.bn2.{p}'),
-                ('stages.{s}.{i}.expand.conv.{p}', 'blocks.{s}.{i}.conv_pw.{p}'),
-                ('stages.{s}.{i}.expand.bn.{p}', 'blocks.{s}.{i}.bn1.{p}'),
-                ('stages.{s}.{i}.depthwise.conv.{p}', 'blocks.{s}.{i}.conv_dw.{p}'),
-                ('stages.{s}.{i}.depthwise.bn.{p}', 'blocks.{s}.{i}.bn2.{p}'),
-                ('stages.{s}.{i}.project.conv.{p}', 'blocks.{s}.{i}.conv_pwl.{p}'),
-                ('stages.{s}.{i}.project.bn.{p}', 'blocks.{s}.{i}.bn3.{p}'),
-            ],
-            {'conv_head.{p}': CLASSIFIER, 'bn2.{p}': CLASSIFIER, 'classifier.{p}': CLASSIFIER},
-        ),
-    ),
-    'stages.0.0.depthwise.conv.weight': ('EfficientNet-Lite0 (mask2former)', KeyMap([('{rest*}', '{rest*}')])),
+    '_conv_stem.weight': ('EfficientNet-Lite0 (package)', LITE0_PACKAGE),
+    'blocks.0.0.conv_dw.weight': ('EfficientNet-Lite0 (timm)', LITE0_TIMM),
+    'stages.0.0.depthwise.conv.weight': ('EfficientNet-Lite0 (mask2former)', KeyMap([_SAME])),
 }
-
-
-@dataclass
-class BackboneReport:
-    """What became of a backbone's weights.
-
-    Attributes:
-        kind (str): What was read.
-        loaded (int): Weights that are used.
-        dropped (dict[str, str]): Weights of the source that are not used, with the reasons.
-        missing (dict[str, str]): Weights of the backbone that the source has not, with what happens to them.
-    """
-
-    kind: str
-    loaded: int
-    dropped: dict[str, str] = field(default_factory=dict)
-    missing: dict[str, str] = field(default_factory=dict)
-
-    def __str__(self) -> str:
-        lines = [f'{self.kind}: {self.loaded} weights']
-        for title, names in (('left out', self.dropped), ('not in it', self.missing)):
-            for reason in dict.fromkeys(names.values()):
-                group = [name for name in names if names[name] == reason]
-                lines.append(f"  {title}: {len(group):4}  '{group[0]}'{' ...' if len(group) > 1 else ''}: {reason}")
-        return '\n'.join(lines)
 
 
 def read_backbone(address: str | Path) -> tuple[dict[str, Tensor], BackboneReport]:
     """A backbone's weights with the names that ours has, of a backbone's or of a whole model's checkpoint.
 
     Args:
-        address (str | Path): A path, ``https://...``, ``hf://owner/name``, ``timm://name``, ``torchvision://name`` or
+        address: A path, ``https://...``, ``hf://owner/name``, ``timm://name``, ``torchvision://name`` or
             ``package://...``.
 
     Returns:
-        tuple[dict[str, Tensor], BackboneReport]: Names without a prefix, and what became of every weight.
+        Names without a prefix, and what became of every weight.
 
     Raises:
         MissingFileError: If there is none.
@@ -154,22 +114,17 @@ def load_backbone(module: nn.Module, address: str | Path) -> BackboneReport:
     """Load a backbone's weights into a ResNet, a Swin or an EfficientNet-Lite.
 
     Args:
-        module (nn.Module): mmdet's ``ResNet`` or ``SwinTransformer``, or ``EfficientNetLite``.
-        address (str | Path): As :func:`read_backbone` takes it.
+        module: mmdet's ``ResNet`` or ``SwinTransformer``, or ``EfficientNetLite``.
+        address: As :func:`read_backbone` takes it.
 
     Returns:
-        BackboneReport: What is loaded, left out and missing.
+        What is loaded, left out and missing.
 
     Raises:
         MissingFileError: If there is none.
         CheckpointError: If it does not fit; then nothing is loaded.
     """
     state, report = read_backbone(address)
-    if '_conv_stem.weight' in state:
-        from mask2former.models.backbones.efficientnet_lite import convert_lite0_keys  # it imports this folder
-
-        names, state = set(state), convert_lite0_keys(state)
-        report.dropped |= dict.fromkeys((n for n in names if n.startswith(('_conv_head', '_bn1', '_fc'))), CLASSIFIER)
     own = module.state_dict()
     wrong = [name for name in own if name in state and state[name].shape != own[name].shape]
     missing = [name for name in own if name not in state and not name.endswith((INDEX, COUNTER))]
@@ -187,15 +142,9 @@ def load_backbone(module: nn.Module, address: str | Path) -> BackboneReport:
     return report
 
 
-@CheckpointLoader.register_scheme(prefixes=('backbone://', 'timm://', 'hf://'))
-def load_from_backbone(filename: str, map_location: str | torch.device | None = None) -> dict:
-    """What mmengine calls for ``init_cfg=dict(type='Pretrained', checkpoint='backbone://...')``: see
-    :func:`read_backbone`. A Swin is given in the official layout, which mmdet's converts (``convert_weights=True``)."""
-    state, report = read_backbone(filename.removeprefix('backbone://'))
-    print_log(f"'{filename}' is read. {report}", logger='current')
-    if 'patch_embed.projection.weight' in state:
-        state = KINDS['layers.0.blocks.0.attn.qkv.weight'][1].to_theirs(state)
-    return dict(state_dict={name: value.to(map_location or 'cpu') for name, value in state.items()})
+def to_official_swin(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The same weights, a Swin's in the official layout."""
+    return OFFICIAL.to_theirs(state) if 'patch_embed.projection.weight' in state else state
 
 
 def _read(address: str) -> RawCheckpoint:
@@ -215,12 +164,12 @@ def _check(state: dict[str, Tensor], report: BackboneReport) -> None:
 
     Only the norms of a Swin's features may be, which classifiers have not.
     """
-    fields = infer_backbone(state, '')
-    shapes = backbone_shapes(fields)
+    sizes = infer_backbone(state, '')
+    shapes = backbone_shapes(sizes)
     report.missing |= {name: COMPUTED for name in shapes if name not in state and name.endswith((INDEX, COUNTER))}
     fill_computed(state, shapes)
     for name, shape in shapes.items():
-        if name not in state and not (fields['backbone'] == 'swin' and name.startswith('norm')):
+        if name not in state and not (sizes.kind == 'swin' and name.startswith('norm')):
             raise CheckpointError(f"lacks '{name}'")
         if name not in state:
             report.missing[name] = 'keeps its initialisation'
@@ -241,12 +190,3 @@ def torchvision_urls() -> dict[str, str]:
         'resnet50.imagenet1k_v2': f'{models}/resnet50-11ad3fa6.pth',
         'resnet101.imagenet1k_v2': f'{models}/resnet101-cd907fc2.pth',
     }
-
-
-@CheckpointLoader.register_scheme(prefixes='torchvision://', force=True)
-def load_from_torchvision(filename: str, map_location: str | torch.device | None = None) -> dict:
-    """In the place of mmengine's ``torchvision://``: ResNets without torchvision, everything else as there."""
-    name = filename.removeprefix('torchvision://')
-    if name.startswith('resnet') and name in torchvision_urls():
-        return load_from_backbone(filename, map_location)
-    return mmengine_checkpoint.load_from_torchvision(filename, map_location)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from mask2former.errors import CheckpointError
 
-from .loading import CLASS_LAYER
+from .fit import CLASS_LAYER
 
 CLASSIFIER = (CLASS_LAYER, CLASS_LAYER.replace('weight', 'bias'))  # (K + 1, C), (K + 1,)
 

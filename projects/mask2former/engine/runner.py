@@ -11,7 +11,8 @@ from torch.utils.data import DataLoader
 
 from mask2former.allocator import keep_freed_memory
 from mask2former.checkpoints.class_transfer import OtherClassesHook
-from mask2former.checkpoints.loading import check_fit, explain_unreadable
+from mask2former.checkpoints.fit import check_fit
+from mask2former.checkpoints.read import explain_unreadable
 from mask2former.checkpoints.schemes import loadable
 from mask2former.datasets import config_metainfo
 from mask2former.errors import CheckpointError, ConfigError

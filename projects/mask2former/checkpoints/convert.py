@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,12 +10,13 @@ from torch import Tensor
 
 from mask2former.errors import CheckpointError
 
-from .architecture import INDEX, Architecture, expected_shapes, fill_computed, infer
-from .detectron2_keys import DETECTRON2, OLD_NAMES
+from .infer import INDEX, Architecture, expected_shapes, fill_computed, infer
 from .key_map import KeyMap, rename
-from .mmdet_keys import MMDET, OTHER_NAMES
-from .reading import RawCheckpoint, read_raw
-from .transformers_keys import ENCODER, NAMES_ON_DISK, TO_DISK, TRANSFORMERS
+from .keys_detectron2 import DETECTRON2, OLD_NAMES
+from .keys_mmdet import MMDET, OTHER_NAMES
+from .keys_transformers import ENCODER, NAMES_ON_DISK, TO_DISK, TRANSFORMERS
+from .read import RawCheckpoint, read_raw
+from .report import Report
 
 NO_OBJECT_WEIGHT = 0.1
 EMPTY_WEIGHT = 'criterion.empty_weight'
@@ -26,11 +26,11 @@ class Format(NamedTuple):
     """A format of whole models.
 
     Attributes:
-        known_by (str): A regular expression that fits a name of this format and of no other.
-        keys (KeyMap): The table of names.
-        renames (list): Names of other ages of the format, as the table knows them.
-        writes (list): The table's names, as they are written.
-        makes (Callable): ``(architecture, meta) -> tensors`` that the format has besides.
+        known_by: A regular expression that fits a name of this format and of no other.
+        keys: The table of names.
+        renames: Names of other ages of the format, as the table knows them.
+        writes: The table's names, as they are written.
+        makes: ``(architecture, meta) -> tensors`` that the format has besides.
     """
 
     known_by: str
@@ -47,9 +47,9 @@ def _empty_weight(arch: Architecture, meta: Mapping) -> dict[str, Tensor]:
 
 def _transformers_makes(arch: Architecture, meta: Mapping) -> dict[str, Tensor]:
     made = _empty_weight(arch, meta)
-    if arch.backbone == 'swin':  # never applied, but transformers 5 has it and would say that it is missing
-        made[f'{ENCODER}swin.layernorm.weight'] = torch.ones(arch.in_channels[-1])
-        made[f'{ENCODER}swin.layernorm.bias'] = torch.zeros(arch.in_channels[-1])
+    if arch.backbone.kind == 'swin':  # never applied, but transformers 5 has it and would say that it is missing
+        made[f'{ENCODER}swin.layernorm.weight'] = torch.ones(arch.backbone.channels[-1])
+        made[f'{ENCODER}swin.layernorm.bias'] = torch.zeros(arch.backbone.channels[-1])
     return made
 
 
@@ -64,43 +64,14 @@ FORMATS = {
 }
 
 
-@dataclass
-class Report:
-    """What became of every weight.
-
-    Attributes:
-        source (str): Format that was read.
-        architecture (Architecture): What the weights tell.
-        read (int): How many weights the file has.
-        written (int): How many weights there are now.
-        dropped (dict[str, str]): Weights of the source that are not used, with the reasons.
-        made (dict[str, str]): Weights of the result that the source has not, with their origins.
-    """
-
-    source: str
-    architecture: Architecture
-    read: int
-    written: int
-    dropped: dict[str, str] = field(default_factory=dict)
-    made: dict[str, str] = field(default_factory=dict)
-
-    def __str__(self) -> str:
-        lines = [f'{self.source}: {self.architecture}; {self.read} weights read, {self.written} written']
-        for title, names in (('left out', self.dropped), ('added', self.made)):
-            for reason in dict.fromkeys(names.values()):
-                group = [name for name in names if names[name] == reason]
-                lines.append(f"  {title}: {len(group):4}  '{group[0]}'{' ...' if len(group) > 1 else ''}: {reason}")
-        return '\n'.join(lines)
-
-
 class Checkpoint(NamedTuple):
     """A checkpoint of a whole model with our names.
 
     Attributes:
-        state (dict[str, Tensor]): All weights of the model.
-        meta (dict): mmengine's ``meta``: ``dataset_meta`` where the file says its classes, ``no_object_weight``, and
+        state: All weights of the model.
+        meta: mmengine's ``meta``: ``dataset_meta`` where the file says its classes, ``no_object_weight``, and
             ``class_weights`` where the loss weighs classes unequally.
-        report (Report): What became of every weight of the file.
+        report: What became of every weight of the file.
     """
 
     state: dict[str, Tensor]
@@ -121,8 +92,8 @@ def read_checkpoint(path: str | Path, *, ignore_unknown: bool = False) -> Checkp
     """Read a checkpoint of any format.
 
     Args:
-        path (str | Path): A file, or a folder of transformers.
-        ignore_unknown (bool): Whether weights that the format does not know are left out instead of being refused.
+        path: A file, or a folder of transformers.
+        ignore_unknown: Whether weights that the format does not know are left out instead of being refused.
 
     Returns:
         Checkpoint: Of all weights of our model; of another backbone than ResNet and Swin, of those that are there.
@@ -153,7 +124,7 @@ def convert_raw(raw: RawCheckpoint, path: str, *, ignore_unknown: bool = False) 
                 f"has not, such as '{converted.unknown[0]}'"
             )
         arch = infer(converted.state)
-        if arch.backbone == 'other' and source in ('detectron2', 'transformers'):
+        if arch.backbone.kind == 'other' and source in ('detectron2', 'transformers'):
             raise CheckpointError('lacks a backbone that is known here, a ResNet or a Swin')
         shapes = expected_shapes(arch)
         made = fill_computed(converted.state, shapes)
@@ -171,8 +142,8 @@ def to_format(checkpoint: Checkpoint, target: str) -> tuple[dict[str, Tensor], R
     """A checkpoint's weights under the names of a format.
 
     Args:
-        checkpoint (Checkpoint): One with our names.
-        target (str): A key of ``FORMATS``.
+        checkpoint: One with our names.
+        target: A key of ``FORMATS``.
 
     Returns:
         tuple[dict[str, Tensor], Report]: The state dict, and the report of both conversions.
@@ -214,7 +185,7 @@ def _check(
         raise CheckpointError(f"lacks {len(missing)} of the {len(shapes)} weights of {arch}, such as '{missing[0]}'")
     for name in list(state):
         value, shape = state[name], shapes.get(name)
-        if shape is None and not (arch.backbone == 'other' and name.startswith('backbone.')):
+        if shape is None and not (arch.backbone.kind == 'other' and name.startswith('backbone.')):
             if dropped is None:
                 raise CheckpointError(f"holds '{name}', which {arch} has not")
             del state[name]

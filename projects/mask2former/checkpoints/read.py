@@ -1,10 +1,12 @@
-"""Read a checkpoint file of any of the worlds, without running code in it: weights and what is said of them."""
+"""Read a checkpoint file of any project without running code in it: the weights, and what the file says of them."""
 
 import json
 import math
 import pickle
+import re
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,13 +15,12 @@ from torch import Tensor
 
 from mask2former.errors import CheckpointError, MissingFileError, MissingPackageError
 
-from .loading import explain_unreadable
 from .unpickle import load_pickle
 
 META = 'mask2former'  # where a safetensors file of ours holds what mmengine's ``meta`` says, as JSON
 WEIGHTS = ('state_dict', 'model', 'model_state')  # mmengine and timm; detectron2 and Swin; pycls
 NO_WEIGHTS = 'no weights: the state of a training, or a note'
-FOLDER = 0x10  # the flag of a zip file's entry
+FOLDER = 0x10  # the flag of a folder in a zip file
 _ZIP, _LEGACY = b'PK\x03\x04', b'\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.'  # how torch's files begin
 
 
@@ -27,9 +28,9 @@ class RawCheckpoint(NamedTuple):
     """A checkpoint file as it is.
 
     Attributes:
-        state (dict[str, Tensor]): The weights under the file's own names.
-        meta (dict): What the file says beside them: mmengine's ``meta``, or ``config``, that of transformers.
-        rest (dict[str, str]): What else is in the file, each with the reason why it is not used.
+        state: The weights under the file's own names.
+        meta: What the file says beside them: mmengine's ``meta``, or ``config``, that of transformers.
+        rest: What else is in the file, each with the reason why it is not used.
     """
 
     state: dict[str, Tensor]
@@ -41,10 +42,10 @@ def read_raw(path: str | Path) -> RawCheckpoint:
     """Read a file, or a folder of transformers.
 
     Args:
-        path (str | Path): A ``.pth``, ``.pkl``, ``.bin`` or ``.safetensors`` file, or a folder with ``config.json``.
+        path: A ``.pth``, ``.pkl``, ``.bin`` or ``.safetensors`` file, or a folder with ``config.json``.
 
     Returns:
-        RawCheckpoint: The weights and what is said of them, on the CPU.
+        The weights and what is said of them, on the CPU.
 
     Raises:
         MissingFileError: If there is none.
@@ -81,6 +82,36 @@ def read_content(path: str | Path) -> dict:
     if not isinstance(content, Mapping):
         raise CheckpointError(f"'{path}' holds no weights but a {type(content).__name__}: give a checkpoint.")
     return dict(content)
+
+
+@contextmanager
+def explain_unreadable(filename: str) -> Iterator[None]:
+    """Turn the errors of ``torch.load(filename, weights_only=True)`` in this context into clear ones.
+
+    Raises:
+        MissingFileError: If there is no such file.
+        CheckpointError: If it is no checkpoint, is damaged, or holds more than weights and plain values.
+    """
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise MissingFileError(f"There is no checkpoint '{filename}': check the path.") from error
+    except (pickle.UnpicklingError, EOFError, OSError, RuntimeError) as error:
+        message = str(error)
+        if isinstance(error, OSError) and error.filename is not None:
+            raise  # the file system's own sentence, such as a missing permission
+        refused = re.search(r'GLOBAL (\S+)|(attribute \S+ of)|function (\S+)', message)
+        if isinstance(error, pickle.UnpicklingError) and refused:
+            what = next(group for group in refused.groups() if group).removesuffix(' of')
+            raise CheckpointError(
+                f"'{filename}' is not loaded, because it holds more than weights and plain values ({what}) and could "
+                'run code: take it from whom you trust, and as a state dict.'
+            ) from error
+        if isinstance(error, RuntimeError) and 'PytorchStreamReader' not in message:
+            raise
+        raise CheckpointError(
+            f"'{filename}' is no checkpoint or is damaged: download, copy or save it again."
+        ) from error
 
 
 def _read_safetensors(path: Path) -> dict:

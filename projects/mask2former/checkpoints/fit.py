@@ -1,0 +1,53 @@
+"""Whether the weights of a checkpoint fill a model."""
+
+from collections.abc import Mapping
+
+from torch import nn
+
+from mask2former.errors import CheckpointError
+
+CLASS_LAYER = 'head.class_embed.weight'  # (K + 1, C)
+
+
+def check_fit(model: nn.Module, checkpoint: Mapping, filename: str, *, partly: bool = False) -> str | None:
+    """See that the weights of a checkpoint fill a model. Weights too many do not matter.
+
+    Args:
+        model: The model, not wrapped.
+        checkpoint: A checkpoint of mmengine, or a state dict.
+        filename: Where it comes from, for the message.
+        partly: Whether a part of the weights is enough.
+
+    Returns:
+        What does not fit, such as ``it has 133 classes, the model 6``; None where all fits.
+
+    Raises:
+        CheckpointError: If the weights do not fit, or, where a part is enough, if none does.
+    """
+    found = {
+        name.removeprefix('module.'): tuple(value.shape)
+        for name, value in checkpoint.get('state_dict', checkpoint).items()
+        if hasattr(value, 'shape')
+    }
+    wanted = {
+        name: tuple(value.shape)
+        for name, value in model.state_dict().items()
+        if not name.endswith('num_batches_tracked')
+    }
+    wrong = [name for name, shape in wanted.items() if found.get(name) != shape]
+    if not wrong:
+        return None
+    classes = [shapes[CLASS_LAYER][0] - 1 for shapes in (found, wanted) if CLASS_LAYER in shapes]
+    if len(set(classes)) == 2:
+        problem = f'it has {classes[0]} classes, the model {classes[1]}'
+    else:
+        first = wrong[0]
+        shape = f'has the shape {found[first]} instead of {wanted[first]}' if first in found else 'is absent'
+        problem = (
+            f"{len(wrong)} of the model's {len(wanted)} weights are not in it or of another shape ('{first}' {shape})"
+        )
+    if not partly or len(wrong) == len(wanted):
+        raise CheckpointError(
+            f"'{filename}' does not fit the model: {problem}; give the config that it was trained with."
+        )
+    return problem

@@ -1,0 +1,145 @@
+"""Published models by name: the index ``model-index.yml``, and facebook's models on the Hugging Face hub."""
+
+import difflib
+import re
+from pathlib import Path
+from typing import NamedTuple
+
+import yaml
+
+from mask2former.errors import CheckpointError, MissingFileError
+
+PACKAGE = Path(__file__).resolve().parents[1]
+HUB = 'hf://'
+# The hub's ``facebook/mask2former-<backbone>-<data set>-<task>``, which were converted from the checkpoints of
+# facebookresearch/Mask2Former, in the terms of the configs' names. The weights tell with what a Swin-B was trained
+# first, names do not always.
+HUB_BACKBONES = {
+    'swin-tiny': 'swin-t-p4-w7-224',
+    'swin-small': 'swin-s-p4-w7-224',
+    'swin-base-IN21k': 'swin-b-p4-w12-384-in21k',
+    'swin-base': 'swin-b-p4-w12-384',
+    'swin-large': 'swin-l-p4-w12-384-in21k',
+}
+HUB_DATASETS = {'coco': 'coco', 'cityscapes': 'cityscapes', 'ade': 'ade20k', 'mapillary-vistas': 'mapillary'}
+_NOT_PUBLISHED = {('coco', 'semantic'), ('mapillary-vistas', 'instance')}
+
+
+class PublishedModel(NamedTuple):
+    """A model that is known by name.
+
+    Attributes:
+        name: Its name.
+        config: Its config; None where there is none for it here.
+        weights: Where its weights are: ``https://...`` or ``hf://owner/name``.
+    """
+
+    name: str
+    config: Path | None
+    weights: str
+
+
+def package_root() -> Path:
+    """The folder of ``configs`` and ``model-index.yml``: that of an installation, or the working tree."""
+    installed = PACKAGE / '.mim'
+    return installed if (installed / 'model-index.yml').is_file() else PACKAGE.parents[1]
+
+
+def model_zoo(root: Path | None = None) -> dict[str, dict]:
+    """The models of ``model-index.yml`` and of the metafiles that it imports, by their names and aliases.
+
+    Raises:
+        CheckpointError: If one of these files is not what it should be.
+    """
+    root = root or package_root()
+    zoo = {}
+    for metafile in _read_yaml(root / 'model-index.yml').get('Import') or []:
+        for model in _read_yaml(root / metafile).get('Models') or []:
+            if not isinstance(model, dict) or 'Name' not in model or 'Config' not in model:
+                raise CheckpointError(f"'{root / metafile}' has a model without Name or Config: give it both.")
+            for name in (model['Name'], *(model.get('Alias') or [])):
+                zoo[name] = model
+    return zoo
+
+
+def resolve(name: str, root: Path | None = None) -> PublishedModel | None:
+    """A published model by its name.
+
+    Args:
+        name: That of an entry of the model zoo (or an alias), or ``facebook/mask2former-...`` on the hub.
+        root: The folder of ``model-index.yml``.
+
+    Returns:
+        The model; None if the text is no such name.
+
+    Raises:
+        CheckpointError: If the entry has no weights.
+    """
+    root = root or package_root()
+    entry = model_zoo(root).get(name)
+    if entry is not None:
+        if not entry.get('Weights'):
+            raise CheckpointError(f"The model '{name}' has no weights yet: train it, or give a checkpoint.")
+        return PublishedModel(name, root / entry['Config'], entry['Weights'])
+    parts = hub_name(name)
+    return parts and PublishedModel(name, _find_hub_config(root, *parts), HUB + name)
+
+
+def hub_name(name: str) -> tuple[str, str, str] | None:
+    """Backbone and data set as the names of configs have them, and the task, of a model on the hub; None if the text is
+    no name of one."""
+    match = re.fullmatch(
+        rf'facebook/mask2former-({"|".join(HUB_BACKBONES)})-({"|".join(HUB_DATASETS)})-(panoptic|instance|semantic)',
+        name,
+    )
+    if not match or (match[2], match[3]) in _NOT_PUBLISHED:
+        return None
+    return HUB_BACKBONES[match[1]], HUB_DATASETS[match[2]], match[3]
+
+
+def find_config(name: str, root: Path | None = None) -> Path:
+    """The config of a path or of a model's name.
+
+    Raises:
+        MissingFileError: If there is neither such a file nor such a model.
+        CheckpointError: If there is no config for the model here.
+    """
+    if Path(name).is_file():
+        return Path(name)
+    model = None if str(name).endswith('.py') else resolve(str(name), root)
+    if model is None:
+        raise MissingFileError(
+            f"There is no config '{name}': see configs/ for those that there are." + suggest_model(str(name), root)
+        )
+    if model.config is None or not model.config.is_file():
+        raise CheckpointError(f"There is no config for '{name}' here: give the path of one beside the checkpoint.")
+    return model.config
+
+
+def suggest_model(name: str, root: Path | None) -> str:
+    """A sentence with the model of the index whose name is nearest, to end a message with; empty if none is near."""
+    try:
+        near = difflib.get_close_matches(name, model_zoo(root), n=1)
+    except CheckpointError:  # what is wrong with the index is not what was asked
+        near = []
+    return f" Or did you mean the model '{near[0]}'?" if near else ''
+
+
+def _read_yaml(path: Path) -> dict:
+    try:
+        content = yaml.safe_load(path.read_text(encoding='utf-8'))
+    except FileNotFoundError as error:
+        raise CheckpointError(f"'{path}' is missing, which says where the weights of the models are.") from error
+    except yaml.YAMLError as error:
+        raise CheckpointError(f"'{path}' is no YAML file: {str(error).splitlines()[0]}.") from error
+    return content if isinstance(content, dict) else {}
+
+
+def _find_hub_config(root: Path, backbone: str, dataset: str, task: str) -> Path | None:
+    """The config of this backbone for this data set and task, by its name: the shortest one."""
+    fitting = [
+        path
+        for path in (root / 'configs').rglob(f'mask2former_{backbone}*.py')
+        if dataset in path.stem.lower() and (path.stem.endswith(task) or task in path.parent.name)
+    ]
+    return min(fitting, key=lambda path: (len(path.name), str(path)), default=None)
