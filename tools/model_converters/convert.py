@@ -6,7 +6,6 @@ from pathlib import Path
 
 from mmengine.config import Config
 
-import mask2former.compat  # noqa: F401, I001  (before anything that imports mmdet)
 from mask2former.apis.cli import run_tool
 from mask2former.checkpoints.convert import FORMATS, Checkpoint, read_checkpoint
 from mask2former.checkpoints.fetch import find_checkpoint

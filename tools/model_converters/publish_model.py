@@ -6,13 +6,12 @@ Only the weights and the classes stay. The first eight digits of the SHA-256 of 
 
 import argparse
 import hashlib
-import os
+import tempfile
 from collections import OrderedDict
 from pathlib import Path
 
 import torch
 
-import mask2former.compat  # noqa: F401, I001  (before anything that imports mmdet)
 from mask2former.apis.cli import run_tool
 from mask2former.checkpoints.fetch import find_checkpoint
 from mask2former.checkpoints.schemes import read_any
@@ -62,16 +61,13 @@ def main() -> None:
     state = halve(content['state_dict']) if args.half else content['state_dict']
     meta = {key: content['meta'][key] for key in KEPT_META if key in content['meta']}
     target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.with_name(f'{target.name}.{os.getpid()}.part')
-    try:
+    with tempfile.TemporaryDirectory(dir=target.parent) as folder:
+        part = Path(folder) / target.name
         if target.suffix == '.safetensors':
             write_safetensors(state, part, meta)
         else:
             torch.save(dict(meta=meta, state_dict=OrderedDict((k, v.clone()) for k, v in state.items())), part)
-        final = target.with_name(f'{target.stem}-{file_hash(part)}{target.suffix}')
-        os.replace(part, final)
-    finally:
-        part.unlink(missing_ok=True)
+        final = part.replace(target.with_name(f'{target.stem}-{file_hash(part)}{target.suffix}'))
     print(f'Published as {final} ({final.stat().st_size / 2**20:.1f} MB).')
 
 

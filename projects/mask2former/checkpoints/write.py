@@ -1,7 +1,6 @@
-"""Write a checkpoint in the format of any of the worlds, as that world's own code reads it."""
+"""Write a checkpoint in the format of any project, as that project's own code reads it."""
 
 import json
-import os
 import pickle
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -12,6 +11,7 @@ import torch
 from torch import Tensor
 
 from mask2former.errors import CheckpointError, MissingPackageError
+from mask2former.formats.files import write_atomically, write_text
 
 from .convert import NO_OBJECT_WEIGHT, Checkpoint, Report, to_format
 from .infer import Architecture
@@ -25,13 +25,13 @@ def write_checkpoint(checkpoint: Checkpoint, path: str | Path, target: str) -> R
     """Write a checkpoint.
 
     Args:
-        checkpoint (Checkpoint): One with our names.
-        path (str | Path): ``.pth`` or ``.safetensors`` for mask2former, ``.pth`` for mmdet, ``.pkl`` or ``.pth`` for
+        checkpoint: One with our names.
+        path: ``.pth`` or ``.safetensors`` for mask2former, ``.pth`` for mmdet, ``.pkl`` or ``.pth`` for
             detectron2, a folder for transformers.
-        target (str): A key of :data:`mask2former.checkpoints.convert.FORMATS`.
+        target: A key of :data:`mask2former.checkpoints.convert.FORMATS`.
 
     Returns:
-        Report: What became of every weight.
+        What became of every weight.
 
     Raises:
         CheckpointError: If the format has no place for a weight or is not written to such a file.
@@ -43,19 +43,18 @@ def write_checkpoint(checkpoint: Checkpoint, path: str | Path, target: str) -> R
         config = transformers_config(report.architecture, checkpoint.meta)
         if path.is_file():
             raise CheckpointError(f"'{path}' is a file, but transformers takes a folder: give the name of one.")
-        path.mkdir(parents=True, exist_ok=True)
         write_safetensors(state, path / 'model.safetensors', None)
-        _replace(path / 'config.json', lambda part: part.write_text(json.dumps(config, indent=2) + '\n'))
+        write_text(path / 'config.json', json.dumps(config, indent=2) + '\n')
     elif target == 'detectron2' and path.suffix == '.pkl':
         arrays = {name: value.contiguous().numpy() for name, value in state.items()}
         content = dict(model=arrays, __author__=AUTHOR)
-        _replace(path, lambda part: _write_pickle(content, part))
+        write_atomically(path, lambda part: _write_pickle(content, part))
     elif path.suffix == '.safetensors' and target == 'mask2former':
         write_safetensors(state, path, meta)
     elif path.suffix == '.pth':
         state = _own_storages(state)
         content = dict(model=state) if target == 'detectron2' else dict(meta=meta, state_dict=state)
-        _replace(path, lambda part: torch.save(content, part))
+        write_atomically(path, lambda part: torch.save(content, part))
     else:
         raise CheckpointError(
             f"'{path}' is no name for a checkpoint of {target}: end it in .pth, or for detectron2 in "
@@ -72,7 +71,7 @@ def write_safetensors(state: Mapping[str, Tensor], path: Path, meta: Mapping | N
         raise MissingPackageError(f"'{path}' is written with safetensors: pip install safetensors.") from error
     state = _own_storages(state)
     metadata = dict(format='pt') | ({} if meta is None else {META: json.dumps(meta)})
-    _replace(path, lambda part: save_file(state, part, metadata=metadata))
+    write_atomically(path, lambda part: save_file(state, part, metadata=metadata))
 
 
 class _Pickler(pickle._Pickler):
@@ -96,23 +95,12 @@ def _own_storages(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return OrderedDict((name, value.contiguous().clone()) for name, value in state.items())
 
 
-def _replace(path: Path, write) -> None:
-    """Write beside the file and put it into place when it is complete."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f'{path.name}.{os.getpid()}.part')
-    try:
-        write(part)
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
-
-
 def transformers_config(arch: Architecture, meta: Mapping) -> dict:
     """The ``config.json`` of ``Mask2FormerForUniversalSegmentation``.
 
     Args:
-        arch (Architecture): What the weights tell.
-        meta (Mapping): ``dataset_meta`` for the names of the classes, ``no_object_weight``.
+        arch: What the weights tell.
+        meta: ``dataset_meta`` for the names of the classes, ``no_object_weight``.
 
     Raises:
         CheckpointError: If transformers has no such model.
