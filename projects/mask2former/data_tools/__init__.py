@@ -1,0 +1,1 @@
+"""Data before training: downloading, converting, checking and drawing data sets."""
