@@ -1,7 +1,9 @@
 """The wheel: it holds the configs and tools, and works from any directory, away from the repository."""
 
+import ast
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -183,3 +185,35 @@ def test_import_pulls_in_nothing_heavy_that_mmdet_does_not(installed, empty):
     with_mask2former = run_python('import sys, mask2former' + report, installed, cwd=empty)
     assert set(json.loads(with_mask2former)) <= set(json.loads(with_mmdet_alone))
     assert 'transformers' not in json.loads(with_mask2former)
+
+
+# Imports and the distributions that bring them; cv2 comes with mmcv-lite, see requirements/runtime.txt.
+DISTRIBUTIONS = dict(PIL='pillow', yaml='pyyaml', faster_coco_eval='faster-coco-eval', mmcv='mmcv-lite')
+BROUGHT_ALONG = {'cv2'}
+CHOSEN_BY_USER = {
+    'deformops',
+    'msda_triton',
+    'torch_ms_deform_attn',
+    'triton',
+}  # backends that are taken where they are
+
+
+def declared(*names: str) -> set[str]:
+    """The distributions that requirements files name."""
+    lines = [line for name in names for line in (ROOT / 'requirements' / name).read_text().splitlines()]
+    return {re.split('[<>=; ]', line)[0].lower() for line in lines if line and not line.startswith('#')}
+
+
+def test_every_direct_import_is_declared():
+    imported: dict[str, Path] = {}
+    for path in (ROOT / 'projects' / 'mask2former').rglob('*.py'):
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            if isinstance(node, ast.ImportFrom) and not node.level:
+                names = [node.module]
+            imported |= {name.split('.')[0]: path for name in names}
+    own = {'mask2former', *sys.stdlib_module_names, *BROUGHT_ALONG, *CHOSEN_BY_USER}
+    packages = {name: DISTRIBUTIONS.get(name, name) for name in imported if name not in own}
+    known = declared('runtime.txt', 'optional.txt')
+    missing = {name: str(imported[name]) for name, distribution in packages.items() if distribution not in known}
+    assert not missing

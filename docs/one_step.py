@@ -1,0 +1,30 @@
+"""One training step and one prediction, every tensor's shape printed: `python docs/one_step.py` in the repository."""
+
+import torch
+from mmdet.structures import DetDataSample
+from mmengine.config import Config
+from mmengine.structures import InstanceData
+
+from mask2former.registry import MODELS
+
+cfg = Config.fromfile('configs/_base_/models/mask2former_r50.py').model
+cfg.backbone.init_cfg = None  # random weights: nothing is downloaded
+model = MODELS.build(dict(cfg, metainfo=dict(classes=('sky', 'cat', 'dog'), isthing=(False, True, True))))  # K = 3
+image = torch.randint(256, (3, 120, 160), dtype=torch.uint8)  # (3, H, W), BGR
+sample = DetDataSample(metainfo=dict(img_shape=(120, 160), ori_shape=(120, 160)))
+left = torch.arange(160).expand(120, 160) < 80  # the sky is on the left, a cat on the right
+sample.gt_segments = InstanceData(labels=torch.tensor([0, 1]), masks=torch.stack([left, ~left]))  # (N,), (N, H, W)
+batch = model.data_preprocessor(dict(inputs=[image], data_samples=[sample]), training=True)  # normalised and padded
+inputs, [sample] = batch['inputs'], batch['data_samples']
+print('inputs', *inputs.shape, '| target masks', *sample.gt_segments.masks.shape)
+features = model.backbone(inputs)  # at strides 4, 8, 16, 32
+mask_features, memory = model.pixel_decoder(features)
+output = model.head(mask_features, memory)  # predictions of the learnt queries, and after each of the nine layers
+for name, x in [('features', features), ('memory', memory), *output._asdict().items()]:
+    print(name, *(tuple(y.shape) for y in ([x] if torch.is_tensor(x) else x)))
+losses = model.criterion(output, [sample.gt_segments])  # matches queries to segments, samples points
+sum(losses.values()).backward()
+torch.optim.AdamW(model.parameters(), lr=1e-4).step()
+print('losses', {name: round(loss.item(), 2) for name, loss in losses.items()})
+[result] = model.eval().predict(inputs, [sample])
+print('panoptic map', *result.pred_panoptic_seg.id_map.shape, '| instances', len(result.pred_instances))
