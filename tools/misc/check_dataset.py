@@ -14,11 +14,11 @@ from rich.markup import escape
 from rich.progress import track
 
 from mask2former.apis.cli import config_parser, load_config, run_tool
-from mask2former.data_check import check_splits, read_splits, write_clean_copy
-from mask2former.data_check.page import write_page
-from mask2former.data_check.problem import printable
-from mask2former.data_check.repair import STAYS
-from mask2former.data_check.text import print_report
+from mask2former.data_tools.check import check_splits, read_splits, write_clean_copy
+from mask2former.data_tools.check.page import write_page
+from mask2former.data_tools.check.problem import printable
+from mask2former.data_tools.check.repair import STAYS
+from mask2former.data_tools.check.text import print_report
 
 
 def main() -> None:

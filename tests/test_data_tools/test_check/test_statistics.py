@@ -13,9 +13,9 @@ from pycocotools import mask as mask_utils
 from pycocotools.coco import COCO
 from scipy import ndimage
 
-from mask2former.data_check import check_splits, read_split
-from mask2former.data_check.finding import measure_map
-from mask2former.data_check.statistics import classes_of, facts_of
+from mask2former.data_tools.check import check_splits, read_split
+from mask2former.data_tools.check.finding import measure_map
+from mask2former.data_tools.check.statistics import classes_of, facts_of
 from mask2former.datasets import CocoInstanceFormat, CocoPanopticFormat, SemanticPngFormat
 from mask2former.registry import DATASETS
 
@@ -208,7 +208,7 @@ def test_camvid(shared_data):
 )
 def test_known_semantic_sets_can_be_checked(name, tmp_path):
     """One image below the folders, with the suffixes and with the ids of each set."""
-    configs = Path(__file__).resolve().parents[2] / 'configs' / '_base_' / 'datasets'
+    configs = Path(__file__).resolve().parents[3] / 'configs' / '_base_' / 'datasets'
     cfg = Config.fromfile(configs / f'{name}.py').train_dataloader.dataset
     dataset = DATASETS.build(
         dict(cfg, type=f'mask2former.{cfg.type}', data_root=str(tmp_path), pipeline=[], lazy_init=True)

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 from pycocotools import mask as mask_utils
 
-from mask2former.data_check import check_splits, read_split, write_clean_copy
+from mask2former.data_tools.check import check_splits, read_split, write_clean_copy
 from mask2former.datasets.transforms import LoadImage, LoadInstanceSegments, LoadPanopticSegments, LoadSemanticSegments
 from mask2former.formats.panoptic_png import read_id_map_strictly
 from mask2former.formats.rle import from_segmentation

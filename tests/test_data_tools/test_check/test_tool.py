@@ -12,7 +12,7 @@ from mask2former.apis.cli import run_tool
 
 from .conftest import LABEL_MAP
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 SHAPES = ROOT / 'configs' / 'shapes' / 'mask2former_efficientnet-lite0_shapes-panoptic.py'
 
 

@@ -8,7 +8,7 @@ import pytest
 from mmengine.config import Config
 from pycocotools import mask as mask_utils
 
-from mask2former.data_check import read_splits
+from mask2former.data_tools.check import read_splits
 from mask2former.errors import DataError
 from mask2former.formats.rle import check_segmentation, run_lengths
 

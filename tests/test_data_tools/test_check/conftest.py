@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mask2former.data_check import check_splits, read_split
+from mask2former.data_tools.check import check_splits, read_split
 from mask2former.datasets import CocoInstanceFormat, CocoPanopticFormat, SemanticPngFormat
 from mask2former.datasets.shapes import generate_shapes
 

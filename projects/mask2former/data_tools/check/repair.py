@@ -45,7 +45,7 @@ def write_clean_copy(split: SplitReport, folder: str | Path) -> tuple[dict[str, 
 
     COCO's formats: segments without pixels, of unknown categories or listed twice are left out; their pixels, and those
     that no segment has, become void. Areas and boxes are those of the masks. Of categories with one id the first stays.
-    Semantic data: see :func:`~mask2former.data_check.repair_semantic.write_clean_maps`.
+    Semantic data: see :func:`~mask2former.data_tools.check.repair_semantic.write_clean_maps`.
 
     Args:
         split (SplitReport): Of a check that read the pixels.
