@@ -20,7 +20,7 @@ class CityscapesPanoptic(CocoPanopticFormat):
     METAINFO = _METAINFO
     name_key = 'id'
 
-    def _image_file(self, image: dict) -> str:
+    def image_file(self, image: dict) -> str:
         return f'{image["id"].split("_")[0]}/{image["id"]}_leftImg8bit.png'
 
 

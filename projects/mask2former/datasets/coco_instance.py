@@ -19,6 +19,7 @@ class CocoInstanceFormat(CocoJson):
     uncompressed or compressed RLE) and ``bbox`` as xywh in pixels, None where the file has none.
     """
 
+    form = 'instance'
     default_isthing = True
     default_prefix = dict(img='train2017/')
 

@@ -1,6 +1,7 @@
 """What the two COCO formats share: constructor, images, category ids, filtering."""
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import ClassVar
 
 from mmengine.dataset import BaseDataset
 from mmengine.fileio import join_path
@@ -34,6 +35,7 @@ class CocoJson(BaseDataset):
         DataError: If the file or an argument is wrong.
     """
 
+    form: ClassVar[str]  # 'panoptic' or 'instance'
     default_isthing: bool | None = None
     default_prefix: Mapping[str, str] = dict(img='')
     name_key = 'file_name'  # where an entry of 'images' names its file
@@ -104,7 +106,7 @@ class CocoJson(BaseDataset):
                     f"Annotation file '{self.ann_file}' has no '{key}'; give a COCO file of the kind that "
                     f'{type(self).__name__} reads.'
                 )
-        self._check_categories(raw.get('categories', []))
+        self.check_categories(raw.get('categories', []))
 
         items = {}
         for image in raw['images']:
@@ -114,18 +116,18 @@ class CocoJson(BaseDataset):
             if image['id'] in items:
                 raise DataError(f"Image id {image['id']} occurs twice in '{self.ann_file}'; give each its own id.")
             items[image['id']] = dict(
-                img_path=join_path(self.data_prefix['img'], self._image_file(image)),
+                img_path=join_path(self.data_prefix['img'], self.image_file(image)),
                 img_id=image['id'],
                 height=image['height'],
                 width=image['width'],
             )
         return items, raw.get('annotations', [])
 
-    def _image_file(self, image: dict) -> str:
+    def image_file(self, image: dict) -> str:
         """Where an image of the annotation file is, below the folder of the images."""
         return image[self.name_key]
 
-    def _check_categories(self, categories: list[dict]) -> None:
+    def check_categories(self, categories: list[dict]) -> None:
         """Check the file's categories against the class's own ones, and note which ids an annotation may have."""
         own = dict(zip(self.METAINFO.get('category_ids', ()), self.METAINFO.get('classes', ())))
         for category in categories if self._ids_from_class else ():

@@ -21,6 +21,7 @@ class CocoPanopticFormat(CocoJson):
     ``metainfo`` leaves out. An image without annotation has no segment and no ``seg_map_path``.
     """
 
+    form = 'panoptic'
     default_prefix = dict(img='train2017/', seg='annotations/panoptic_train2017/')
 
     def load_data_list(self) -> list[dict]:

@@ -14,5 +14,5 @@ class LVISInstance(CocoInstanceFormat):
     default_prefix = dict(img='')
     name_key = 'coco_url'
 
-    def _image_file(self, image: dict) -> str:
+    def image_file(self, image: dict) -> str:
         return '/'.join(image['coco_url'].split('/')[-2:])

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 from mmengine.dataset import BaseDataset
@@ -53,6 +54,7 @@ class SemanticPngFormat(BaseDataset):
         DataError: If an argument is wrong or an image has no PNG.
     """
 
+    form: ClassVar[str] = 'semantic'
     default_isthing = False
     default_prefix: Mapping[str, str] = dict(img='images/', seg='annotations/')
 
@@ -106,7 +108,7 @@ class SemanticPngFormat(BaseDataset):
             DataError: If there is no image, or an image has no PNG.
         """
         img_dir, seg_dir = self.data_prefix['img'], self.data_prefix['seg']
-        stems = dict(self._listed() if self._listing else self._found(img_dir))
+        stems = dict(self.image_names())
         if not stems:
             raise DataError(
                 f"'{img_dir}' has no image that ends with {' or '.join(self.img_suffix)}; check "
@@ -130,9 +132,17 @@ class SemanticPngFormat(BaseDataset):
         return items
 
     @property
-    def _listing(self) -> bool:
+    def lists_images(self) -> bool:
         """Whether ``ann_file`` says which images there are."""
         return bool(self.ann_file) and (not self.ann_file.endswith('.json') or 'images' in read_json(self.ann_file))
+
+    def image_names(self) -> Iterator[tuple[str, str]]:
+        """The images that ``ann_file`` lists, or else all in the folder: path below the folder without suffix, suffix.
+
+        Raises:
+            MissingFileError: If there is no such file or folder.
+        """
+        return self._listed() if self.lists_images else self._found(self.data_prefix['img'])
 
     def _listed(self) -> Iterator[tuple[str, str]]:
         if self.ann_file.endswith('.json'):

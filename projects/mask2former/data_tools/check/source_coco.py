@@ -27,13 +27,7 @@ def read_coco(split: str, dataset: CocoJson, refusal: DataError | None = None) -
         DataError: It is no JSON object.
     """
     raw = read_json(dataset.ann_file)
-    source = Source(
-        split,
-        'panoptic' if 'seg' in dataset.default_prefix else 'instance',
-        ann_file=dataset.ann_file,
-        folders=dict(dataset.data_prefix),
-        raw=raw,
-    )
+    source = Source(split, dataset.form, ann_file=dataset.ann_file, folders=dict(dataset.data_prefix), raw=raw)
     rows = read_rows(source, raw.get('categories'))
     source.categories = {row['id']: {**row, 'isthing': row.get('isthing', source.form == 'instance')} for row in rows}
     if refusal is None:
@@ -46,13 +40,13 @@ def read_coco(split: str, dataset: CocoJson, refusal: DataError | None = None) -
         source.categories = {**own, **{id_: row for id_, row in source.categories.items() if id_ not in own}}
         source.learnt = frozenset(own)
         try:
-            dataset._check_categories(rows)
+            dataset.check_categories(rows)
         except DataError as error:
             source.add('classes unusable', None, str(error))
     else:
         source.learnt = frozenset(source.categories)
         explain_refusal(source, rows, refusal)
-    _read_images(source, lambda image: str(Path(dataset.data_prefix['img']) / dataset._image_file(image)))
+    _read_images(source, lambda image: str(Path(dataset.data_prefix['img']) / dataset.image_file(image)))
     if 'annotations' in raw or not dataset.test_mode:
         _read_annotations(source)
     return source

@@ -21,7 +21,7 @@ def read_semantic(split: str, dataset: SemanticPngFormat) -> Source:
     info, folders = dataset.metainfo, dict(dataset.data_prefix)
     source = Source(
         split,
-        'semantic',
+        dataset.form,
         ann_file=dataset.ann_file,
         folders=folders,
         raw=read_json(dataset.ann_file) if dataset.ann_file.endswith('.json') else {},
@@ -32,8 +32,8 @@ def read_semantic(split: str, dataset: SemanticPngFormat) -> Source:
         learnt=frozenset(range(len(info['classes']))),
         label_table=dataset.label_table,
     )
-    suffix, listing = dataset.seg_map_suffix, dataset._listing
-    images = list(dataset._listed() if listing else dataset._found(folders['img']))
+    suffix = dataset.seg_map_suffix
+    images = list(dataset.image_names())
     for stem, count in Counter(stem for stem, _ in images).items():
         if count > 1:
             source.add('file listed twice', stem, f'{count} images are called {stem}: only the last is used')
@@ -53,7 +53,7 @@ def read_semantic(split: str, dataset: SemanticPngFormat) -> Source:
             f"{' or '.join(dataset.img_suffix)}: check data_prefix['img'] and img_suffix",
         )
     # A list chooses images on purpose; then a map more than images is no fault.
-    for name in sorted(maps or ()) if not listing else ():
+    for name in sorted(maps or ()) if not dataset.lists_images else ():
         if name.endswith(suffix) and name.removesuffix(suffix) not in source.entries:
             source.add('map without image', None, f'{Path(folders["seg"]) / name} belongs to no image')
     return source
