@@ -1,6 +1,5 @@
 """Every config builds, trains an iteration and validates, at a reduced size and on data as it wants it."""
 
-import importlib.util
 import json
 import math
 import re
@@ -21,8 +20,9 @@ from mask2former.datasets.semantic_png import SemanticPngFormat
 from mask2former.datasets.shapes import generate_shapes
 from mask2former.engine import SegRunner
 from mask2former.registry import DATASETS, MODELS
+from tests.tiny import ROOT
+from tests.tools import load_tool
 
-ROOT = Path(__file__).resolve().parents[1]
 CONFIGS = sorted((ROOT / 'configs').rglob('*.py'))
 LEAVES = [path for path in CONFIGS if '_base_' not in path.parts]
 leaves = pytest.mark.parametrize('path', LEAVES, ids=lambda path: path.stem)
@@ -121,11 +121,8 @@ def test_names_of_the_hub_lead_to_the_configs(model):
 
 
 def test_page_of_the_zoo_is_current():
-    spec = importlib.util.spec_from_file_location('model_zoo', ROOT / 'tools' / 'misc' / 'model_zoo.py')
-    tool = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(tool)
     current = (ROOT / 'docs' / 'model_zoo.md').read_text(encoding='utf-8')
-    assert current == tool.make_page(ROOT), 'run python tools/misc/model_zoo.py'
+    assert current == load_tool('misc/model_zoo').make_page(ROOT), 'run python tools/misc/model_zoo.py'
 
 
 @pytest.mark.parametrize('model', ZOO, ids=lambda model: model['Name'])

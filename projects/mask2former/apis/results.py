@@ -7,11 +7,10 @@ from typing import Any
 
 from mmdet.structures import DetDataSample
 from PIL import Image
-from pycocotools import mask as coco_mask
 
 from mask2former.errors import ConfigError
 from mask2former.formats.panoptic_png import id_colors
-from mask2former.formats.rle import as_rle, encode_mask, json_rle
+from mask2former.formats.rle import areas_of, as_rle, box_of, encode_mask, json_rle
 
 
 def sample_to_json(sample: DetDataSample, classes: Sequence[str], *, score_thr: float = 0.0) -> dict:
@@ -67,11 +66,9 @@ def sample_to_json(sample: DetDataSample, classes: Sequence[str], *, score_thr: 
 
 def _describe(rle: dict) -> dict:
     """Area, bounding box and RLE, as JSON can hold it, of a run-length dict."""
-    x, y, width, height = coco_mask.toBbox(rle).tolist()
+    x, y, width, height = box_of(rle)
     return dict(
-        area=int(coco_mask.area(rle)),
-        bbox=[int(x), int(y), int(x + width), int(y + height)],
-        segmentation=json_rle(rle),
+        area=areas_of([rle])[0], bbox=[int(x), int(y), int(x + width), int(y + height)], segmentation=json_rle(rle)
     )
 
 

@@ -6,9 +6,8 @@ from collections.abc import Callable
 import cv2
 import numpy as np
 from faster_coco_eval import COCOeval_faster
-from pycocotools import mask as mask_utils
 
-from mask2former.formats.rle import decode_mask
+from mask2former.formats.rle import box_of, decode_mask
 
 from .label_boundary import DILATION_RATIO
 
@@ -46,7 +45,7 @@ def _edges(instances: list[dict]) -> Callable[[int], Edge]:
     def edge(index: int) -> Edge:
         if index not in known:
             rle = instances[index]['rle']
-            x, y, width, height = mask_utils.toBbox(rle).astype(int)
+            x, y, width, height = (int(value) for value in box_of(rle))
             mask = decode_mask(rle)[y : y + height, x : x + width].view(np.uint8)
             # Outside of the crop is background, as it is in the image and beyond.
             rounds = max(1, round(DILATION_RATIO * math.hypot(*rle['size'])))

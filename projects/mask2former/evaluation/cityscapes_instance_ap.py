@@ -9,10 +9,9 @@ from typing import Any
 import cv2
 import numpy as np
 from mmengine.evaluator import BaseMetric
-from pycocotools import mask as mask_utils
 
 from mask2former.errors import ConfigError, DataError, MissingFileError, MissingPackageError
-from mask2former.formats.rle import as_rle, decode_mask
+from mask2former.formats.rle import as_rle, box_of, decode_mask
 from mask2former.registry import METRICS
 
 from .cityscapes_names import frame_of, instance_ids_path
@@ -104,7 +103,7 @@ class CityscapesInstanceAP(BaseMetric):
                 )
         predictions: dict[str, list[dict]] = {name: [] for name in self.label_ids}
         for name, score, mask in detections:
-            x, y, width, height = mask_utils.toBbox(mask).astype(int)
+            x, y, width, height = (int(value) for value in box_of(mask))
             box = slice(y, y + height), slice(x, x + width)
             shared = np.bincount(truth[box][decode_mask(mask)[box]], minlength=len(areas))  # pixels of each id
             area = int(shared.sum())

@@ -10,15 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pycocotools import mask as mask_utils
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from mask2former.errors import ConfigError, MissingFileError, MissingPackageError
+from mask2former.formats.rle import areas_of, encode_mask
 
 # Of faster-coco-eval: the same rules in C++, with equal results.
 FAST, PLAIN = 'faster-coco-eval', 'pycocotools'
-_NO_MASK = mask_utils.encode(np.zeros((1, 1), dtype=np.uint8, order='F'))
+_NO_MASK = encode_mask(np.zeros((1, 1), dtype=bool))
 
 
 def choose_backend(backend: str, kinds: Sequence[str]) -> str:
@@ -161,8 +161,7 @@ def _set_up(
     if kind == 'bbox':
         areas = [d['bbox'][2] * d['bbox'][3] for d in detections]
     else:
-        # One call a mask: given a list of more than 255, pycocotools overflows.
-        areas = [mask_utils.area(d['segmentation']) for d in detections]
+        areas = areas_of([d['segmentation'] for d in detections])
     detections = [dict(d, area=area, iscrowd=0) for d, area in zip(detections, areas)]
     if lvis:
         detections = _best_of_image(detections, limit)

@@ -6,11 +6,10 @@ from typing import Any
 import numpy as np
 from mmengine.evaluator import BaseMetric
 from mmengine.logging import print_log
-from pycocotools import mask as mask_utils
 from pycocotools.coco import COCO
 
 from mask2former.errors import ConfigError
-from mask2former.formats.rle import as_rle, encode_mask
+from mask2former.formats.rle import areas_of, as_rle, box_of, encode_mask
 from mask2former.registry import METRICS
 
 from .coco_average_precision import FAST, average_precision, choose_backend, coco_from, read_coco
@@ -210,8 +209,8 @@ def _panoptic_truth(sample: dict, category_of: dict[int, int]) -> tuple[dict, li
                 category_id=category_of[segment['label']],
                 iscrowd=int(segment['iscrowd']),
                 segmentation=mask,
-                area=float(mask_utils.area(mask)),
-                bbox=mask_utils.toBbox(mask).tolist(),
+                area=float(areas_of([mask])[0]),
+                bbox=box_of(mask),
             )
         )
     return image, annotations
