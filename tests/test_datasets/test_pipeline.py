@@ -94,7 +94,7 @@ def test_training_pipeline_in_worker_processes(two_images):
         dict(type='LoadImage'),
         dict(type='LoadPanopticSegments'),
         *AUGMENTATION,
-        dict(type='PhotoMetricDistortion'),
+        dict(type='SSDColorAugmentation'),
         dict(type='PackSegInputs'),
     ]
     dataset = DATASETS.build({**two_images.write(), 'pipeline': pipeline})

@@ -2,7 +2,7 @@
 crop_1024 = [
     dict(type='RandomChoiceResize', scales=[(8192, int(x * 0.1 * 2048)) for x in range(5, 21)], keep_ratio=True),
     dict(type='RandomCrop', crop_size=(1024, 1024)),
-    dict(type='PhotoMetricDistortion'),
+    dict(type='SSDColorAugmentation'),
     dict(type='RandomFlip', prob=0.5),
     dict(type='Pad', size=(1024, 1024), pad_val=dict(img=(128, 128, 128), seg=0)),
 ]

@@ -2,7 +2,7 @@
 crop_1024x512 = [
     dict(type='RandomChoiceResize', scales=[(4096, int(x * 0.1 * 1024)) for x in range(5, 21)], keep_ratio=True),
     dict(type='RandomCrop', crop_size=(1024, 512)),
-    dict(type='PhotoMetricDistortion'),
+    dict(type='SSDColorAugmentation'),
     dict(type='RandomFlip', prob=0.5),
 ]
 resize_1024 = dict(type='Resize', scale=(2048, 1024), keep_ratio=True)

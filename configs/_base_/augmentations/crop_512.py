@@ -2,7 +2,7 @@
 crop_512 = [
     dict(type='RandomChoiceResize', scales=[(2048, int(x * 0.1 * 512)) for x in range(5, 21)], keep_ratio=True),
     dict(type='RandomCrop', crop_size=(512, 512)),
-    dict(type='PhotoMetricDistortion'),
+    dict(type='SSDColorAugmentation'),
     dict(type='RandomFlip', prob=0.5),
     dict(type='Pad', size=(512, 512), pad_val=dict(img=(128, 128, 128), seg=0)),
 ]

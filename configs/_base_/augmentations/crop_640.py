@@ -2,7 +2,7 @@
 crop_640 = [
     dict(type='RandomChoiceResize', scales=[(2560, int(x * 0.1 * 640)) for x in range(5, 21)], keep_ratio=True),
     dict(type='RandomCrop', crop_size=(640, 640)),
-    dict(type='PhotoMetricDistortion'),
+    dict(type='SSDColorAugmentation'),
     dict(type='RandomFlip', prob=0.5),
     dict(type='Pad', size=(640, 640), pad_val=dict(img=(128, 128, 128), seg=0)),
 ]

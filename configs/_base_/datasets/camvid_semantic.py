@@ -14,7 +14,7 @@ common = dict(
 train_pipeline = [
     *_base_.train_load,
     dict(type='LargeScaleJitter', crop_size=(384, 288), scale=(480, 360), ratio_range=(0.6, 1.8)),
-    dict(type='PhotoMetricDistortion'),
+    dict(type='SSDColorAugmentation'),
     dict(type='RandomFlip', prob=0.5),
     *_base_.train_pack,
 ]

@@ -1,5 +1,6 @@
 """Transforms: read images and segments, pack them; between the two stand mmcv's and mmdet's transforms."""
 
+from .color_augmentation import SSDColorAugmentation
 from .image import LoadImage
 from .instance_segments import LoadInstanceSegments
 from .large_scale_jitter import LargeScaleJitter
@@ -18,4 +19,5 @@ __all__ = [
     'LoadSemanticSegments',
     'PackSegInputs',
     'Resize',
+    'SSDColorAugmentation',
 ]
