@@ -43,8 +43,8 @@ class SSDColorAugmentation(BaseTransform):
                 )
         if brightness_delta < 0 or not 0 <= hue_delta <= 90:
             raise ConfigError(
-                f'SSDColorAugmentation: brightness_delta is {brightness_delta} and hue_delta {hue_delta}; the first must '
-                'be 0 or more, the second 0 to 90.'
+                f'SSDColorAugmentation: brightness_delta is {brightness_delta} and hue_delta {hue_delta}; the first '
+                'must be 0 or more, the second 0 to 90.'
             )
         self.brightness_delta = brightness_delta
         self.contrast_range = contrast_range
