@@ -16,11 +16,11 @@ it stopped.
 from pathlib import Path
 
 from mask2former.apis.cli import run_tool
-from mask2former.conversion import cli
-from mask2former.conversion.coco_instance_to_panoptic import CocoMeaning, as_classes, read_file, read_scene
-from mask2former.conversion.own_classes import add_class, id_of, with_colours
-from mask2former.conversion.own_cli import add_layout_flags, make_samples
-from mask2former.conversion.own_layout import write_layout
+from mask2former.data_tools import cli
+from mask2former.data_tools.custom.classes import add_class, id_of, with_colours
+from mask2former.data_tools.custom.coco_instances import CocoMeaning, as_classes, read_file, read_scene
+from mask2former.data_tools.custom.layout import write_layout
+from mask2former.data_tools.custom.own_cli import add_layout_flags, make_samples
 
 
 def main() -> None:

@@ -14,8 +14,8 @@ import argparse
 from pathlib import Path
 
 from mask2former.apis.cli import run_tool
-from mask2former.conversion.official import list_releases, prepare
-from mask2former.conversion.releases import BY_HAND, RELEASES
+from mask2former.data_tools.download.prepare import list_releases, prepare
+from mask2former.data_tools.download.releases import BY_HAND, RELEASES
 
 
 def main() -> None:

@@ -16,8 +16,9 @@ names, and instances_{train,val}.json. An interrupted run goes on where it stopp
 from pathlib import Path
 
 from mask2former.apis.cli import run_tool
-from mask2former.conversion import cli
-from mask2former.conversion.labelme import (
+from mask2former.data_tools import cli
+from mask2former.data_tools.custom.classes import add_class, id_of, with_colours
+from mask2former.data_tools.custom.labelme import (
     LabelMeaning,
     find_annotations,
     find_image,
@@ -26,9 +27,8 @@ from mask2former.conversion.labelme import (
     read_header,
     read_scene,
 )
-from mask2former.conversion.own_classes import add_class, id_of, with_colours
-from mask2former.conversion.own_cli import add_layout_flags, make_samples
-from mask2former.conversion.own_layout import write_layout
+from mask2former.data_tools.custom.layout import write_layout
+from mask2former.data_tools.custom.own_cli import add_layout_flags, make_samples
 
 
 def main() -> None:

@@ -22,12 +22,12 @@ names, and instances_{train,val}.json. An interrupted run goes on where it stopp
 from pathlib import Path
 
 from mask2former.apis.cli import run_tool
-from mask2former.conversion import cli
-from mask2former.conversion.own_classes import add_class, id_of, parse_classes, with_colours
-from mask2former.conversion.own_cli import add_layout_flags, make_samples
-from mask2former.conversion.own_files import find_images
-from mask2former.conversion.own_layout import write_layout
-from mask2former.conversion.png_folders import Meaning, PngSource, find_masks, find_png, read_scene
+from mask2former.data_tools import cli
+from mask2former.data_tools.custom.classes import add_class, id_of, parse_classes, with_colours
+from mask2former.data_tools.custom.layout import write_layout
+from mask2former.data_tools.custom.own_cli import add_layout_flags, make_samples
+from mask2former.data_tools.custom.png_folders import Meaning, PngSource, find_masks, find_png, read_scene
+from mask2former.data_tools.custom.splits import find_images
 from mask2former.errors import DataError
 
 

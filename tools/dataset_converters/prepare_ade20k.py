@@ -15,8 +15,8 @@ An interrupted run goes on where it stopped.
 """
 
 from mask2former.apis.cli import run_tool
-from mask2former.conversion.ade20k import FOLDERS, TASKS, convert_ade20k
-from mask2former.conversion.cli import parser
+from mask2former.data_tools.cli import parser
+from mask2former.data_tools.official.ade20k import FOLDERS, TASKS, convert_ade20k
 
 
 def main() -> None:

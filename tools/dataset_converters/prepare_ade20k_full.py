@@ -11,8 +11,8 @@ An interrupted run goes on where it stopped.
 """
 
 from mask2former.apis.cli import run_tool
-from mask2former.conversion.ade20k_full import SPLITS, convert_ade20k_full
-from mask2former.conversion.cli import parser
+from mask2former.data_tools.cli import parser
+from mask2former.data_tools.official.ade20k_full import SPLITS, convert_ade20k_full
 
 
 def main() -> None:

@@ -12,8 +12,8 @@ Needs: pip install cityscapesscripts. An interrupted run goes on where it stoppe
 """
 
 from mask2former.apis.cli import run_tool
-from mask2former.conversion.cityscapes import SPLITS, convert_cityscapes
-from mask2former.conversion.cli import parser
+from mask2former.data_tools.cli import parser
+from mask2former.data_tools.official.cityscapes import SPLITS, convert_cityscapes
 
 
 def main() -> None:

@@ -17,8 +17,8 @@ An interrupted run goes on where it stopped.
 from pathlib import Path
 
 from mask2former.apis.cli import run_tool
-from mask2former.conversion.cli import parser
-from mask2former.conversion.coco_semantic import convert_coco_semantic
+from mask2former.data_tools.cli import parser
+from mask2former.data_tools.official.coco_semantic import convert_coco_semantic
 
 
 def main() -> None:

@@ -11,8 +11,8 @@ An interrupted run goes on where it stopped.
 """
 
 from mask2former.apis.cli import run_tool
-from mask2former.conversion.cli import parser
-from mask2former.conversion.coco_stuff10k import SPLITS, convert_coco_stuff10k
+from mask2former.data_tools.cli import parser
+from mask2former.data_tools.official.coco_stuff10k import SPLITS, convert_coco_stuff10k
 
 
 def main() -> None:

@@ -12,8 +12,8 @@ An interrupted run goes on where it stopped.
 """
 
 from mask2former.apis.cli import run_tool
-from mask2former.conversion.cli import parser
-from mask2former.conversion.mapillary import SPLITS, prepare_mapillary
+from mask2former.data_tools.cli import parser
+from mask2former.data_tools.official.mapillary import SPLITS, prepare_mapillary
 
 
 def main() -> None:

@@ -1,0 +1,1 @@
+"""Converts annotations of custom data sets to COCO's panoptic and instance formats."""

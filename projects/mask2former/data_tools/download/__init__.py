@@ -1,0 +1,1 @@
+"""Downloads official data sets, checks and unpacks them."""

@@ -1,0 +1,1 @@
+"""Converts the releases of official data sets to the formats of `mask2former.datasets`."""
