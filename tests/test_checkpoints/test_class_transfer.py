@@ -2,14 +2,8 @@
 
 import pytest
 import torch
-from mmengine.config import Config
 
-from mask2former.checkpoints.class_transfer import CLASSIFIER, transfer_classes
-from mask2former.checkpoints.convert import read_checkpoint
-from mask2former.checkpoints.write import write_checkpoint
-from mask2former.engine import SegRunner
-from mask2former.errors import CheckpointError
-from tests.tiny import make_tiny_run
+from mask2former.checkpoints.class_transfer import transfer_classes
 
 THEIRS, OURS = ('cat', 'dog', 'sky'), ('sky', 'bird', 'cat', 'fish')
 
@@ -65,93 +59,3 @@ def test_other_spellings_are_the_same_classes():
 def test_rows_need_names():
     with pytest.raises(ValueError, match='does not say the names'):
         transfer_classes(classifier(4, 100), classifier(5, 0), None, OURS, copy_equal=True)
-
-
-@pytest.fixture(scope='module')
-def run(tmp_path_factory):
-    return make_tiny_run(tmp_path_factory.mktemp('run'))
-
-
-def own_name(folder):
-    """mmengine gives runs that begin in one second one name, and they share a log then."""
-    return '_'.join(folder.parts[1:])
-
-
-def start_from(run, folder, checkpoint, **options):
-    """A training of no effect that starts from a checkpoint; returns the weights at its beginning and its log."""
-    cfg = Config.fromfile(run.config)
-    cfg.merge_from_dict(
-        dict(
-            load_from=str(checkpoint),
-            work_dir=str(folder),
-            experiment_name=own_name(folder),
-            optim_wrapper=dict(optimizer=dict(lr=0.0)),
-            default_hooks=dict(checkpoint=None),
-            val_cfg=None,
-            val_dataloader=None,
-            val_evaluator=None,
-            **options,
-        )
-    )
-    runner = SegRunner.from_cfg(cfg)
-    before = {name: runner.model.state_dict()[name].clone() for name in CLASSIFIER}
-    runner.train()
-    return runner.model.state_dict(), before, next(folder.rglob('*.log')).read_text()
-
-
-def with_classes(run, path, **change):
-    """The run's checkpoint with two classes less and other names."""
-    content = torch.load(run.checkpoint, weights_only=True)
-    data = content['meta']['dataset_meta']
-    classes = list(data['classes'])[:-2]
-    classes[0], classes[1] = 'zebra', classes[0]
-    for name in CLASSIFIER:
-        content['state_dict'][name] = content['state_dict'][name][2:] + 1
-    content['meta']['dataset_meta'] = dict(data, classes=tuple(classes), isthing=data['isthing'][:-2])
-    torch.save(dict(content, **change), path)
-    return content['state_dict'], classes, data['classes']
-
-
-def test_a_training_starts_from_other_classes(run, tmp_path):
-    theirs, _, _ = with_classes(run, tmp_path / 'other.pth')
-    after, before, log = start_from(run, tmp_path / 'work', tmp_path / 'other.pth')
-    for name in CLASSIFIER:
-        torch.testing.assert_close(after[name], before[name])
-    others = [name for name in theirs if name not in CLASSIFIER and 'running' not in name and 'tracked' not in name]
-    assert all(torch.equal(after[name], theirs[name]) for name in others)
-    assert 'only a part is loaded' in log and 'no, from scratch' in log
-
-
-def test_a_training_copies_the_rows_of_equal_names(run, tmp_path):
-    theirs, classes, ours = with_classes(run, tmp_path / 'other.pth')
-    after, before, log = start_from(run, tmp_path / 'work', tmp_path / 'other.pth', load_equal_classes=True)
-    for name in CLASSIFIER:
-        for row, label in enumerate((*ours, 'no-object')):
-            source = len(classes) if label == 'no-object' else classes.index(label) if label in classes else None
-            expected = before[name][row] if source is None else theirs[name][source]
-            torch.testing.assert_close(after[name][row], expected)
-    assert 'rows of equal names' in log and f'{ours[0]} ' in log
-
-
-def test_rows_without_names_are_refused_with_the_file(run, tmp_path):
-    with_classes(run, tmp_path / 'other.pth', meta={})
-    with pytest.raises(CheckpointError, match="other.pth' does not say the names of its classes, so that"):
-        start_from(run, tmp_path / 'work', tmp_path / 'other.pth', load_equal_classes=True)
-
-
-def test_a_training_and_a_test_start_from_another_format(run, tmp_path):
-    """load_from, through the runner."""
-    checkpoint = read_checkpoint(run.checkpoint)
-    path = tmp_path / 'a.pth'
-    write_checkpoint(checkpoint, path, 'mmdet')
-    after, _, log = start_from(run, tmp_path / 'work', path)
-    trained = [name for name in after if 'running' not in name and 'tracked' not in name]
-    assert all(torch.equal(after[name], checkpoint.state[name]) for name in trained)
-    assert 'only a part' not in log
-    assert run_test(run.config, path, tmp_path / 'theirs') == run_test(run.config, run.checkpoint, tmp_path / 'ours')
-
-
-def run_test(config, checkpoint, folder):
-    cfg = Config.fromfile(config)
-    cfg.merge_from_dict(dict(load_from=str(checkpoint), work_dir=str(folder), experiment_name=own_name(folder)))
-    return SegRunner.from_cfg(cfg).test()

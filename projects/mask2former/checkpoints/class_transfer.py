@@ -3,12 +3,7 @@
 import re
 from collections.abc import Sequence
 
-import torch
-from mmengine.hooks import Hook
-from mmengine.runner import BaseLoop, Runner
-from torch import Tensor, nn
-
-from mask2former.errors import CheckpointError
+from torch import Tensor
 
 from .fit import CLASS_LAYER
 
@@ -81,43 +76,3 @@ def _table(weights: int, count: int, ours: Sequence[str], rows: dict[int, int]) 
     lines += [(name, 'no, from scratch') for name in fresh] if rows else []
     width = max(len(left) for left, _ in lines)
     return '\n'.join(f'  {left:{width}}  {right}' for left, right in lines)
-
-
-class OtherClassesHook(Hook):
-    """Lets a training start from a checkpoint of other classes, and logs a table of what is loaded.
-
-    ``SegRunner`` has it where its config says ``load_from``.
-
-    Args:
-        copy_equal (bool): Whether the classifier's rows of classes with equal names are taken over.
-    """
-
-    def __init__(self, copy_equal: bool = False) -> None:
-        self.copy_equal = copy_equal
-
-    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Change the classifier of what was read.
-
-        Raises:
-            CheckpointError: If rows are to be copied and the checkpoint does not say its classes.
-        """
-        model: nn.Module = runner.model
-        while hasattr(model, 'module'):
-            model = model.module
-        ours = getattr(model, 'classes', None)
-        if not ours or not isinstance(runner._train_loop, BaseLoop):
-            return
-        state = checkpoint.get('state_dict', checkpoint)
-        data = (checkpoint.get('meta') or {}).get('dataset_meta') or {}
-        try:
-            with torch.no_grad():
-                table = transfer_classes(
-                    state, model.state_dict(), data.get('classes'), ours, copy_equal=self.copy_equal
-                )
-        except ValueError as error:
-            raise CheckpointError(
-                f"'{runner._load_from}' {error}, so that their rows cannot be copied: leave out "
-                'load_equal_classes, or convert it with --config, which adds them.'
-            ) from error
-        if table is not None:
-            runner.logger.warning(f"Of '{runner._load_from}' only a part is loaded: it has other classes.\n{table}")

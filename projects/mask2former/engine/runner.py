@@ -10,7 +10,6 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from mask2former.allocator import keep_freed_memory
-from mask2former.checkpoints.class_transfer import OtherClassesHook
 from mask2former.checkpoints.fit import check_fit
 from mask2former.checkpoints.read import explain_unreadable
 from mask2former.checkpoints.schemes import loadable
@@ -19,6 +18,7 @@ from mask2former.errors import CheckpointError, ConfigError
 from mask2former.registry import RUNNERS
 
 from .checkpoint_hook import SegCheckpointHook
+from .other_classes_hook import OtherClassesHook
 from .random_state import RandomStateHook
 from .unwrap import unwrap_model
 
@@ -159,7 +159,8 @@ class SegRunner(Runner):
             self._load_from = str(moved) if moved.is_file() else last
         if not self._resume and self._load_from is not None and not self._has_loaded:
             self._load_from = loadable(self._load_from)
-            self.register_hook(OtherClassesHook(self.cfg.get('load_equal_classes', False)))
+            if self._is_training:
+                self.register_hook(OtherClassesHook(self.cfg.get('load_equal_classes', False)))
         super().load_or_resume()
 
     def load_checkpoint(self, filename: str, *args, **kwargs) -> dict:
