@@ -7,8 +7,11 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmengine.logging import HistoryBuffer
+from mmengine.runner import CheckpointLoader
 
 from mask2former import compat
+from mask2former.checkpoints.read import explain_unreadable, read_raw
+from mask2former.errors import CheckpointError
 
 
 def run_compat(tmp_path: Path, code: str) -> str:
@@ -35,16 +38,11 @@ def fake_mmcv(tmp_path: Path, compiled: bool) -> None:
 
 def test_placeholder_stands_in_for_the_missing_extension(tmp_path):
     fake_mmcv(tmp_path, compiled=False)
-    assert (
-        run_compat(
-            tmp_path,
-            ('from mmcv import _ext\nprint(compat.provide_mmcv_ext(), isinstance(_ext, compat._MissingExtension))'),
-        )
-        == 'True True'
-    )
+    code = 'print(compat.provide_mmcv_ext())\nfrom mmcv import _ext\nprint(type(_ext).__name__)'
+    assert run_compat(tmp_path, code) == 'True\n_MissingExtension'
 
 
-def test_placeholder_names_the_op_and_the_mend():
+def test_placeholder_names_the_op_and_the_fix():
     extension = compat._MissingExtension('mmcv._ext')
     with pytest.raises(ModuleNotFoundError, match=r"compiled op 'nms' was called.*pip install mmcv"):
         extension.nms(1, 2)
@@ -56,28 +54,73 @@ def test_placeholder_has_no_special_attributes():
 
 def test_full_mmcv_is_left_alone(tmp_path):
     fake_mmcv(tmp_path, compiled=True)
-    assert (
-        run_compat(tmp_path, ('from mmcv import _ext\nprint(compat.provide_mmcv_ext(), _ext.nms())'))
-        == 'False the real nms'
-    )
+    code = 'print(compat.provide_mmcv_ext())\nfrom mmcv import _ext\nprint(_ext.nms())'
+    assert run_compat(tmp_path, code) == 'False\nthe real nms'
 
 
 def test_full_mmcv_that_is_already_imported_is_left_alone(tmp_path):
     fake_mmcv(tmp_path, compiled=True)
-    assert (
-        run_compat(tmp_path, ('import mmcv._ext\nprint(compat.provide_mmcv_ext(), mmcv._ext.nms())'))
-        == 'False the real nms'
-    )
+    code = 'import mmcv._ext\nprint(compat.provide_mmcv_ext())\nprint(mmcv._ext.nms())'
+    assert run_compat(tmp_path, code) == 'False\nthe real nms'
 
 
 def test_checkpoints_of_mmengine_load_without_unpickling_code(tmp_path):
     history = HistoryBuffer()
     history.update(0.5)
-    checkpoint = dict(message_hub=dict(log_scalars={'loss': history}), best=np.float64(41.5))
-    torch.save(checkpoint, tmp_path / 'checkpoint.pth')
-    loaded = torch.load(tmp_path / 'checkpoint.pth', weights_only=True)
-    assert loaded['message_hub']['log_scalars']['loss'].current() == 0.5
-    assert loaded['best'] == 41.5
+    history.update(1.5)
+    state = np.random.get_state()
+    torch.save(dict(history=history, best=np.float64(41.5), numpy=state), tmp_path / 'checkpoint.pth')
+    for _ in range(2):  # what was loaded is saved as it was
+        loaded = torch.load(tmp_path / 'checkpoint.pth', weights_only=True)
+        assert type(loaded['history']) is HistoryBuffer and type(loaded['history'].data[0]) is np.ndarray
+        assert loaded['history'].data[0].tolist() == [0.5, 1.5] and loaded['history'].statistics('mean') == 1.0
+        assert type(loaded['best']) is np.float64 and loaded['best'] == 41.5
+        assert np.array_equal(loaded['numpy'][1], state[1]) and loaded['numpy'][1].dtype == state[1].dtype
+        np.random.set_state(loaded['numpy'])
+        torch.save(loaded, tmp_path / 'checkpoint.pth')
+
+
+@pytest.mark.parametrize(
+    ('function', 'args'),
+    [
+        (np.ndarray, ((1,), np.dtype('O'), bytes(8))),
+        (np.ndarray, ((1,), 'O', bytes(8))),
+        (np.dtype, ('O',)),
+        (np.dtype, ([('a', 'i4')],)),
+        (np.float64(0).__reduce__()[0], (np.dtype('O'), bytes(8))),
+        (np.float64(0).__reduce__()[0], (np.dtype('f8'), bytes(7))),
+    ],
+)
+def test_numpy_is_not_called_by_a_checkpoint(tmp_path, function, args):
+    """``numpy.ndarray((1,), 'O', data)`` would take the data for the addresses of objects."""
+
+    class Asks:
+        def __reduce__(self):
+            return function, args
+
+    torch.save(dict(state_dict={'head.norm.weight': torch.ones(1)}, asks=Asks()), tmp_path / 'checkpoint.pth')
+    with pytest.raises(CheckpointError, match='is no checkpoint or is damaged'):
+        read_raw(tmp_path / 'checkpoint.pth')
+    with (
+        pytest.raises(CheckpointError, match='is no checkpoint or is damaged'),
+        explain_unreadable(str(tmp_path / 'checkpoint.pth')),
+    ):
+        CheckpointLoader.load_checkpoint(str(tmp_path / 'checkpoint.pth'), 'cpu')
+
+
+def test_statistics_are_not_taken_from_a_checkpoint(tmp_path):
+    history = HistoryBuffer([1.0], [1])
+    before = dict(HistoryBuffer._statistics_methods)
+    history.__dict__['_statistics_methods'] = {'mean': np.float64(3)}  # which its __getstate__ saves
+    torch.save(dict(history=history), tmp_path / 'checkpoint.pth')
+    torch.load(tmp_path / 'checkpoint.pth', weights_only=True)
+    assert HistoryBuffer._statistics_methods == before
+
+
+def test_installing_again_changes_nothing():
+    before = len(torch.serialization.get_safe_globals())
+    compat.install()
+    assert len(torch.serialization.get_safe_globals()) == before
 
 
 def test_checkpoints_with_code_do_not_load(tmp_path):

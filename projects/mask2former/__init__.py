@@ -7,5 +7,9 @@ import os
 # set before torch is imported; GNU's OpenMP reads it, which torch has on Linux.
 os.environ.setdefault('GOMP_SPINCOUNT', '1000')
 
-from . import compat, registry  # noqa: E402, F401  (compat makes mmdet importable, registry imports it)
+from . import compat  # noqa: E402
+
+compat.install()
+
+from . import registry  # noqa: E402, F401  (imports mmdet, which compat makes importable)
 from .version import __version__  # noqa: E402, F401

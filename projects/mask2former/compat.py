@@ -5,6 +5,7 @@ mmdet imports ``mmcv.ops`` when it is imported, and that needs ``mmcv._ext``, a 
 ``mmcv-lite`` does not carry. Nothing that Mask2Former runs needs it, so a placeholder stands in for it.
 """
 
+import functools
 import importlib.util
 import os.path as osp
 import sys
@@ -12,6 +13,7 @@ from importlib.machinery import ModuleSpec
 from pickle import UnpicklingError
 from types import ModuleType
 
+import numpy as np
 import torch
 
 
@@ -37,7 +39,7 @@ def provide_mmcv_ext() -> bool:
     """Put a placeholder in the place of ``mmcv._ext`` where the compiled one is absent.
 
     Returns:
-        bool: True where the placeholder is in use, False where full mmcv is installed.
+        True where the placeholder is in use, False where full mmcv is installed.
     """
     if isinstance(sys.modules.get('mmcv._ext'), _MissingExtension):
         return True
@@ -50,33 +52,33 @@ def provide_mmcv_ext() -> bool:
     return True
 
 
-def _get_history_statistic(owner: type, name: str):
-    """Stands in for ``getattr`` when a checkpoint is read: it gives the statistics of ``HistoryBuffer`` and no more."""
-    from mmengine.logging import HistoryBuffer
-
-    if owner is not HistoryBuffer or name not in ('min', 'max', 'current', 'mean'):
-        raise UnpicklingError(f"The checkpoint asks for attribute '{name}' of {owner!r}, which only code would need.")
-    return getattr(owner, name)
-
-
 def allow_checkpoint_globals() -> None:
     """Allow-list what mmengine stores beside the weights, so that ``torch.load(weights_only=True)`` reads it.
 
-    mmengine keeps its logged scalars as ``HistoryBuffer`` objects over numpy arrays. All of them are plain data, but
-    for a table of the buffer's own methods.
+    mmengine keeps its logged scalars as ``HistoryBuffer`` objects over numpy arrays, with a table of the buffer's own
+    methods. Stand-ins take the arrays (:mod:`mask2former.unpickle`); the methods are not taken from the file.
     """
-    import numpy as np
     from mmengine.logging import HistoryBuffer
 
-    multiarray = np._core.multiarray if hasattr(np, '_core') else np.core.multiarray
-    # numpy 1.x pickles name `numpy.core`, numpy 2.x ones `numpy._core`: both must be read.
-    allowed = [HistoryBuffer, np.ndarray, np.dtype, (_get_history_statistic, 'builtins.getattr')]
-    for function in (multiarray._reconstruct, multiarray.scalar):
-        allowed.append(function)
-        allowed.append((function, f'numpy.core.multiarray.{function.__name__}'))
-    for kind in (np.float64, np.float32, np.int64, np.int32, np.uint64, np.uint32, np.bool_):
-        allowed.append(type(np.dtype(kind)))
-    torch.serialization.add_safe_globals(allowed)
+    from mask2former.unpickle import NUMPY, NumberArray
+
+    class History(HistoryBuffer):
+        def __setstate__(self, state: dict) -> None:
+            for name, value in state.items():
+                if name != 'statistics_methods':
+                    self.__dict__[name] = np.asarray(value) if isinstance(value, NumberArray) else value
+            self._set_default_statistics()
+            self.__class__ = HistoryBuffer
+
+    def get_statistic(owner: type, name: str) -> None:
+        """Stands in for ``getattr``, with which the file names the methods."""
+        if owner is not History or name not in ('min', 'max', 'current', 'mean'):
+            raise UnpicklingError(
+                f"The checkpoint asks for attribute '{name}' of {owner!r}, which only code would need."
+            )
+
+    stand_ins = NUMPY | {'mmengine.logging.history_buffer.HistoryBuffer': History, 'builtins.getattr': get_statistic}
+    torch.serialization.add_safe_globals([(stand_in, name) for name, stand_in in stand_ins.items()])
 
 
 def provide_config_scope() -> None:
@@ -111,6 +113,9 @@ def provide_config_scope() -> None:
     config.get_installed_path = get_installed_path
 
 
-provide_mmcv_ext()
-allow_checkpoint_globals()
-provide_config_scope()
+@functools.cache
+def install() -> None:
+    """Do all of the above, once in a process."""
+    provide_mmcv_ext()
+    allow_checkpoint_globals()
+    provide_config_scope()

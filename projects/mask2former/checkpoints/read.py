@@ -14,8 +14,7 @@ import torch
 from torch import Tensor
 
 from mask2former.errors import CheckpointError, MissingFileError, MissingPackageError
-
-from .unpickle import load_pickle
+from mask2former.unpickle import load_pickle, to_tensors
 
 META = 'mask2former'  # where a safetensors file of ours holds what mmengine's ``meta`` says, as JSON
 WEIGHTS = ('state_dict', 'model', 'model_state')  # mmengine and timm; detectron2 and Swin; pycls
@@ -74,7 +73,7 @@ def read_content(path: str | Path) -> dict:
             elif start == _LEGACY:
                 content = torch.load(path, map_location='cpu', weights_only=True)
             else:
-                content = load_pickle(path)
+                content = to_tensors(load_pickle(path))
     except (CheckpointError, FileNotFoundError, ModuleNotFoundError, PermissionError):
         raise
     except Exception as error:  # a damaged file can raise anything

@@ -1,6 +1,5 @@
 """A file of all predictions, with run-length encoded masks: writing it, reading it, making data samples of it again."""
 
-import pickle
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,17 +13,7 @@ from mmengine.structures import InstanceData, PixelData
 from mask2former.errors import DataError, MissingFileError
 from mask2former.formats.rle import as_rle, decode_mask
 from mask2former.registry import METRICS
-
-# What pickle needs for arrays and bytes; a file that names anything else is not ours and could run code.
-_PICKLED_NAMES = (
-    {('numpy', 'ndarray'), ('numpy', 'dtype'), ('_codecs', 'encode')}
-    | {
-        (module, name)
-        for module in ('numpy._core.multiarray', 'numpy.core.multiarray')
-        for name in ('_reconstruct', 'scalar')
-    }
-    | {(module, '_frombuffer') for module in ('numpy._core.numeric', 'numpy.core.numeric')}
-)
+from mask2former.unpickle import load_pickle
 
 
 @METRICS.register_module()
@@ -70,13 +59,6 @@ def _masks_of(values: torch.Tensor, wanted: list[int]) -> list[dict]:
     return [mask for value in wanted for mask in as_rle(values == value)]
 
 
-class _ArrayUnpickler(pickle.Unpickler):
-    def find_class(self, module: str, name: str) -> type:
-        if (module, name) not in _PICKLED_NAMES:
-            raise pickle.UnpicklingError(f'{module}.{name}')
-        return super().find_class(module, name)
-
-
 def read_results(path: str | Path) -> list[dict]:
     """Read a file of ``tools/test.py --out``; see :class:`DumpSegResults` for the dicts. Nothing in it is executed.
 
@@ -87,9 +69,8 @@ def read_results(path: str | Path) -> list[dict]:
     if not Path(path).is_file():
         raise MissingFileError(f"The results '{path}' are not there: write them with tools/test.py --out.")
     try:
-        with open(path, 'rb') as file:
-            results = _ArrayUnpickler(file).load()
-    except (pickle.UnpicklingError, EOFError, AttributeError, IndexError) as error:
+        results = load_pickle(path)
+    except Exception as error:  # a damaged file can raise anything
         raise DataError(f"'{path}' is no file of tools/test.py --out ({error}): write it again.") from error
     if not isinstance(results, list) or not all(isinstance(r, dict) and 'img_id' in r for r in results):
         raise DataError(f"'{path}' holds no list of results with 'img_id': write it with tools/test.py --out.")

@@ -1,0 +1,147 @@
+"""Read pickled numbers, texts and containers without running any code that the file names.
+
+What a pickle file asks for by name is looked up in one table below; whatever is not there is refused. Of numpy nothing
+is called by a file either, since ``numpy.ndarray((1,), 'O', data)`` takes the data for addresses: stand-ins of a few
+lines take the numbers, and see first that there are as many as the file says. :mod:`mask2former.compat` gives the same
+stand-ins to ``torch.load(weights_only=True)``.
+"""
+
+import io
+import math
+import pickle
+import re
+from collections import OrderedDict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+class _DType:
+    """Stands in for ``numpy.dtype``: a plain number's type and its byte order."""
+
+    def __init__(self, name: str, align: bool = False, copy: bool = True) -> None:
+        if not isinstance(name, str) or not re.fullmatch(r'[fiu][1248]|b1', name):
+            raise pickle.UnpicklingError(f"an array of '{name}' is not one of numbers")
+        self.dtype = np.dtype(name)
+
+    def __setstate__(self, state: tuple) -> None:
+        if state[1] == '>':
+            self.dtype = self.dtype.newbyteorder('>')
+        if any(part is not None for part in state[2:5]):
+            raise pickle.UnpicklingError('an array of records is not one of numbers')
+
+
+class NumberArray(np.ndarray):
+    """Stands in for ``numpy.ndarray``: an array which a file can fill with as many numbers as it says, in no other way.
+
+    It is pickled as the plain array that it holds.
+    """
+
+    def __new__(cls, *args: Any) -> 'NumberArray':
+        if args:
+            raise pickle.UnpicklingError('an array is asked for in another way than numpy does')
+        return super().__new__(cls, 0)
+
+    def __setstate__(self, state: tuple) -> None:
+        _, shape, dtype, fortran, data = state
+        data = data.encode('latin1') if isinstance(data, str) else data
+        if not isinstance(dtype, _DType) or not isinstance(data, (bytes, bytearray)) or not isinstance(shape, tuple):
+            raise pickle.UnpicklingError('an array holds something else than numbers')
+        if not all(isinstance(n, int) and n >= 0 for n in shape):
+            raise pickle.UnpicklingError(f'an array has the impossible shape {shape}')
+        if math.prod(shape) * dtype.dtype.itemsize != len(data):
+            raise pickle.UnpicklingError(f'an array of the shape {shape} holds {len(data)} bytes')
+        super().__setstate__((1, shape, dtype.dtype, bool(fortran), bytes(data)))
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        return self.view(np.ndarray).__reduce_ex__(protocol)
+
+
+def _reconstruct(kind: Any, shape: Any, code: Any) -> NumberArray:
+    return NumberArray()
+
+
+def _from_buffer(data: Any, dtype: Any, shape: Any, order: str) -> NumberArray:
+    array = NumberArray()
+    array.__setstate__((1, shape, dtype, order == 'F', data))
+    return array
+
+
+def _scalar(dtype: Any, data: Any = None) -> np.generic:
+    return _from_buffer(data, dtype, (), 'C')[()]
+
+
+def _encode(text: str, encoding: str) -> bytes:
+    if encoding != 'latin1':
+        raise pickle.UnpicklingError(f"bytes in the encoding '{encoding}'")
+    return text.encode('latin1')
+
+
+def _bytes(data: bytes | bytearray = b'') -> bytes | bytearray:
+    if not isinstance(data, (bytes, bytearray)):  # a number would take so much memory
+        raise pickle.UnpicklingError(f'bytes of a {type(data).__name__}')
+    return data
+
+
+def _storage(data: bytes) -> Any:
+    return torch.load(io.BytesIO(data), map_location='cpu', weights_only=True)
+
+
+def _rebuild_tensor(storage: Any, offset: int, size: tuple, stride: tuple, requires_grad: bool, hooks: Any) -> Tensor:
+    return torch._utils._rebuild_tensor_v2(storage, offset, size, stride, False, OrderedDict())
+
+
+def _rebuild_parameter(data: Tensor, requires_grad: bool, hooks: Any) -> Tensor:
+    return data
+
+
+NUMPY: dict[str, Any] = {'numpy.ndarray': NumberArray, 'numpy.dtype': _DType}
+for _core in ('numpy.core', 'numpy._core'):  # numpy 1 and 2
+    NUMPY |= {
+        f'{_core}.multiarray._reconstruct': _reconstruct,
+        f'{_core}.multiarray.scalar': _scalar,
+        f'{_core}.numeric._frombuffer': _from_buffer,
+    }
+ALLOWED = NUMPY | {
+    'collections.OrderedDict': OrderedDict,
+    '_codecs.encode': _encode,
+    'torch._utils._rebuild_tensor_v2': _rebuild_tensor,
+    'torch._utils._rebuild_parameter': _rebuild_parameter,
+    'torch.storage._load_from_bytes': _storage,
+}
+for _builtins in ('builtins', '__builtin__'):  # Python 3 and 2
+    ALLOWED |= {f'{_builtins}.bytes': _bytes, f'{_builtins}.bytearray': _bytes}
+
+
+class _Unpickler(pickle.Unpickler):
+    def find_class(self, module: str, name: str) -> Any:
+        try:
+            return ALLOWED[f'{module}.{name}']
+        except KeyError:
+            raise pickle.UnpicklingError(f'GLOBAL {module}.{name}') from None
+
+
+def load_pickle(path: str | Path) -> Any:
+    """Read a pickle file of numbers, texts, containers, tensors and numpy arrays, which are :class:`NumberArray`.
+
+    Raises:
+        pickle.UnpicklingError: If the file asks for anything else, which the message names after ``GLOBAL``, or if an
+            array does not hold what it says. A damaged file can raise anything.
+    """
+    with open(path, 'rb') as file:
+        return _Unpickler(file, encoding='latin1').load()
+
+
+def to_tensors(value: Any) -> Any:
+    """The same with tensors in the place of the arrays in it."""
+    if isinstance(value, np.ndarray):
+        native = value.astype(value.dtype.newbyteorder('='), copy=False)
+        return torch.from_numpy(np.ascontiguousarray(native)).reshape(value.shape)
+    if isinstance(value, dict):
+        return {key: to_tensors(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return type(value)(to_tensors(item) for item in value)
+    return value
