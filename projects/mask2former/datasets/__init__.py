@@ -1,15 +1,21 @@
 """Data sets, their metainfo and the transforms; importing this registers them all."""
 
-from mask2former.formats.palette import make_palette
-
 from . import transforms  # noqa: F401
-from .ade20k import ADE20KFull, ADE20KInstance, ADE20KPanoptic, ADE20KSemantic
-from .cityscapes import CityscapesPanoptic, CityscapesSemantic
-from .coco_instance import CocoInstance, CocoInstanceFormat
-from .coco_panoptic import CocoPanoptic, CocoPanopticFormat
-from .coco_stuff import CocoStuff10k
-from .lvis import LVISInstance
-from .mapillary import MapillaryPanoptic, MapillarySemantic
+from .coco import CocoInstanceFormat, CocoPanopticFormat
+from .known import (
+    ADE20KFull,
+    ADE20KInstance,
+    ADE20KPanoptic,
+    ADE20KSemantic,
+    CityscapesPanoptic,
+    CityscapesSemantic,
+    CocoInstance,
+    CocoPanoptic,
+    CocoStuff10k,
+    LVISInstance,
+    MapillaryPanoptic,
+    MapillarySemantic,
+)
 from .metainfo import config_metainfo, dataset_metainfo
 from .semantic_png import SemanticPngFormat
 
@@ -31,5 +37,4 @@ __all__ = [
     'SemanticPngFormat',
     'config_metainfo',
     'dataset_metainfo',
-    'make_palette',
 ]

@@ -8,6 +8,7 @@ import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from mmengine.dataset import BaseDataset
 from mmengine.utils import is_abs
@@ -21,19 +22,36 @@ from mask2former.registry import DATASETS
 KEYS = ('classes', 'isthing', 'palette', 'category_ids')
 
 
+class KnownMetainfo:
+    """``METAINFO`` of the class of a well-known data set, see :func:`known_metainfo`; read when it is first asked for.
+
+    Args:
+        name: Of the data set.
+        category_ids: In place of the file's.
+    """
+
+    def __init__(self, name: str, category_ids: Iterable[int] | None = None) -> None:
+        self.name = name
+        self.changes = {} if category_ids is None else dict(category_ids=tuple(category_ids))
+
+    def __get__(self, instance: object, owner: type) -> dict:
+        return {**known_metainfo(self.name), **self.changes}
+
+
+@functools.cache
 def known_metainfo(name: str) -> dict:
     """Read the metainfo of a well-known data set from the file ``metainfo/{name}.json`` beside this module.
 
     Colours are left out where the data set has none of its own.
     """
     table = json.loads((Path(__file__).parent / 'metainfo' / f'{name}.json').read_text())
-    info = dict(
+    info: dict[str, Any] = dict(
         classes=tuple(table['classes']),
         isthing=tuple(bool(flag) for flag in table['isthing']),
         category_ids=tuple(table['category_ids']),
     )
     if 'palette' in table:
-        info['palette'] = [tuple(colour) for colour in table['palette']]
+        info['palette'] = [tuple(color) for color in table['palette']]
     return info
 
 
@@ -68,47 +86,52 @@ def label_map_metainfo(label_map: Mapping[int, str] | None, defaults: Mapping) -
     """Classes and ids that a ``label_map`` (pixel value to class) says, where ``defaults`` have no classes."""
     if not label_map or 'classes' in defaults:
         return {}
-    first = {}
+    first: dict[str, int] = {}
     for value, name in label_map.items():
         first.setdefault(name, int(value))
     return dict(classes=tuple(first), category_ids=tuple(first.values()))
 
 
-def resolve_metainfo(
-    given: Mapping | None, defaults: Mapping, ann_file: str, *, default_isthing: bool | None = None
-) -> dict:
-    """Put the metainfo of a data set together: ``given`` before ``defaults`` before the file's categories.
+def lacking_keys(info: Mapping, form: str | None) -> list[str]:
+    """The keys without which ``info`` does not say everything.
 
-    ``given['classes']`` may name a part of the categories, in any order; the position in it is then the label.
+    What is a thing must be said, but of instances, which are things, and of semantic classes, which are stuff where
+    nothing says otherwise.
+    """
+    needed = ('classes', 'category_ids') if form in ('instance', 'semantic') else ('classes', 'isthing', 'category_ids')
+    return [key for key in needed if key not in info]
+
+
+def resolve_metainfo(given: Mapping | None, defaults: Mapping, ann_file: str, form: str | None = None) -> dict:
+    """Put the metainfo of a data set together.
+
+    The classes come from the first of these that says everything of them (see :func:`lacking_keys`):
+
+    1. ``given``;
+    2. ``defaults``;
+    3. the categories of ``ann_file``, which is not read before.
+
+    ``given['classes']`` may choose some of those of 2 or 3, in any order; the position in it is then the label. Any
+    other value of ``given`` replaces that of the source. Where ``defaults`` do not say everything, they count as given
+    to a data set that is given no classes.
 
     Args:
-        given (Mapping | None): The argument ``metainfo`` of a data set; each value may be the path of a text file.
-        defaults (Mapping): ``METAINFO`` of the data set's class.
-        ann_file (str): The annotation file, read only where the two do not say everything.
-        default_isthing (bool, optional): True if all are things (instance segmentation), False if a category is stuff
-            where nothing says that it is a thing; None makes silence an error.
+        given: The argument ``metainfo`` of a data set; each value may be the path of a text file.
+        defaults: ``METAINFO`` of the data set's class.
+        ann_file: The annotation file.
+        form: 'panoptic', 'instance' or 'semantic'; None of a data set of another package.
 
     Returns:
-        dict: ``KEYS``, each of length K, and whatever else ``given`` and ``defaults`` hold.
+        ``KEYS``, each of length K, and whatever else ``given`` and ``defaults`` hold.
 
     Raises:
         MissingFileError: If the annotation file is needed and absent.
         DataError: If a class is unknown, a length differs, or nothing says what is a thing.
     """
     given = BaseDataset._load_metainfo(given)
-    needed = ('classes', 'category_ids') + (('isthing',) if default_isthing is None else ())
-    source = f"'{ann_file}'"
-    if all(key in given for key in needed):
-        rows = [dict(name=name) for name in _check_names(given['classes'])]
-    else:
-        if all(key in defaults for key in needed):
-            source = "the data set class's METAINFO"
-            rows = _rows_of_metainfo(defaults)
-        else:
-            given = given if 'classes' in given else {**defaults, **given}
-            rows = read_categories(ann_file)
-        if 'classes' in given:
-            rows = _select(rows, _check_names(given['classes']), source)
+    if 'classes' not in given and lacking_keys(defaults, form):
+        given = {**defaults, **given}
+    rows, source = _rows(given, defaults, ann_file, form)
 
     info = {**defaults, **given, 'classes': tuple(row['name'] for row in rows)}
     for key, row_key in zip(KEYS[1:], ('isthing', 'color', 'id')):
@@ -118,30 +141,62 @@ def resolve_metainfo(
             raise DataError(
                 f'metainfo gives {len(given[key])} {key} for the {len(rows)} classes of {source}; give one for each.'
             )
-    if default_isthing is not None:
-        info['isthing'] = [default_isthing or bool(thing) for thing in info['isthing']]
+
+    if form in ('instance', 'semantic'):
+        info['isthing'] = [form == 'instance' or bool(thing) for thing in info['isthing']]
     for name, category_id, isthing in zip(info['classes'], info['category_ids'], info['isthing']):
         if isthing is None:
             raise DataError(
                 f"Category '{name}' (id {category_id}) in {source} has no 'isthing'; add \"isthing\": 1 for a thing or "
                 '0 for stuff to each category, or give metainfo=dict(isthing=...) with a bool for each class.'
             )
-    if any(colour is None for colour in info['palette']):
+    if any(color is None for color in info['palette']):
         info['palette'] = make_palette(len(rows))
     info['isthing'] = tuple(bool(flag) for flag in info['isthing'])
-    info['palette'] = [tuple(int(c) for c in colour) for colour in info['palette']]
+    info['palette'] = [tuple(int(c) for c in color) for color in info['palette']]
     info['category_ids'] = tuple(info['category_ids'])
     return info
+
+
+def _rows(given: Mapping, defaults: Mapping, ann_file: str, form: str | None) -> tuple[list[dict], str]:
+    """The classes in the order of the labels, as ``categories`` of COCO's files, and their source for messages."""
+    names = _check_names(given['classes']) if 'classes' in given else None
+    if names is not None and not lacking_keys(given, form):
+        return [dict(name=name) for name in names], 'metainfo'
+    if not lacking_keys(defaults, form):
+        columns = {'name': 'classes', 'isthing': 'isthing', 'color': 'palette', 'id': 'category_ids'}
+        present = {row_key: defaults[key] for row_key, key in columns.items() if defaults.get(key)}
+        rows, source = [dict(zip(present, row)) for row in zip(*present.values())], "the data set class's METAINFO"
+    else:
+        rows, source = read_categories(ann_file), f"'{ann_file}'"
+    if names is None:
+        return rows, source
+    by_name = {row['name']: row for row in rows}
+    for name in names:
+        if name not in by_name:
+            raise DataError(f"Class '{name}' of metainfo is not a category of {source}; {near_names(name, by_name)}")
+    return [by_name[name] for name in names], source
+
+
+def _check_names(names: Sequence[str]) -> Sequence[str]:
+    if isinstance(names, str) or not names:
+        raise DataError(
+            f'metainfo classes must be a sequence of names, or the path of a text file of them, not {names!r}.'
+        )
+    twice = sorted({name for name in names if list(names).count(name) > 1})
+    if twice:
+        raise DataError(f'metainfo classes name {twice} more than once; name each class once.')
+    return names
 
 
 def dataset_metainfo(cfg: Mapping) -> dict:
     """Find the metainfo of a data set's *config*; no image is read and no data set is built.
 
     Args:
-        cfg (Mapping): Config of a data set, or of wrappers around some (``dataset=`` or ``datasets=``, nested).
+        cfg: Config of a data set, or of wrappers around some (``dataset=`` or ``datasets=``, nested).
 
     Returns:
-        dict: ``classes``, ``isthing``, ``palette``, ``category_ids``.
+        ``classes``, ``isthing``, ``palette``, ``category_ids``.
 
     Raises:
         MissingFileError: If the annotation file is needed and absent.
@@ -168,17 +223,16 @@ def dataset_metainfo(cfg: Mapping) -> dict:
     ann_file, data_root = cfg.get('ann_file') or '', cfg.get('data_root') or ''
     if ann_file and data_root and not is_abs(ann_file):
         ann_file = os.path.join(data_root, ann_file)
-    defaults, default_isthing = getattr(cls, 'METAINFO', {}), getattr(cls, 'default_isthing', None)
+    defaults, form = getattr(cls, 'METAINFO', {}), getattr(cls, 'form', None)
     given = {**label_map_metainfo(cfg.get('label_map'), defaults), **(cfg.get('metainfo') or {})}
-    needed = ('classes', 'isthing', 'category_ids') if default_isthing is None else ('classes', 'category_ids')
-    lacking = [key for key in needed if key not in {**defaults, **given}]
+    lacking = lacking_keys({**defaults, **given}, form)
     if lacking and not ann_file.endswith('.json'):
         # Some other kind of data set: nothing can be read that would say it, and things are not guessed.
         raise DataError(
             f"The metainfo of data set type '{cls.__name__}' lacks {', '.join(lacking)}; give "
             f'metainfo=dict({", ".join(f"{key}=(...)" for key in lacking)}), one value for each class.'
         )
-    info = resolve_metainfo(given, defaults, ann_file, default_isthing=default_isthing)
+    info = resolve_metainfo(given, defaults, ann_file, form)
     return {key: info[key] for key in KEYS}
 
 
@@ -210,31 +264,3 @@ def config_metainfo(cfg: Mapping) -> dict:
         'No data set of the config can be read, so the classes are unknown: '
         + (' '.join(reasons) or 'it has no dataloader at all.')
     )
-
-
-def _rows_of_metainfo(info: Mapping) -> list[dict]:
-    colours = info.get('palette') or [None] * len(info['classes'])
-    things = info.get('isthing') or [None] * len(info['classes'])
-    return [
-        dict(name=n, isthing=t, color=c, id=i)
-        for n, t, c, i in zip(info['classes'], things, colours, info['category_ids'])
-    ]
-
-
-def _check_names(names: Sequence[str]) -> Sequence[str]:
-    if isinstance(names, str) or not names:
-        raise DataError(
-            f'metainfo classes must be a sequence of names, or the path of a text file of them, not {names!r}.'
-        )
-    twice = sorted({name for name in names if list(names).count(name) > 1})
-    if twice:
-        raise DataError(f'metainfo classes name {twice} more than once; name each class once.')
-    return names
-
-
-def _select(rows: list[dict], names: Sequence[str], source: str) -> list[dict]:
-    by_name = {row['name']: row for row in rows}
-    for name in names:
-        if name not in by_name:
-            raise DataError(f"Class '{name}' of metainfo is not a category of {source}; {near_names(name, by_name)}")
-    return [by_name[name] for name in names]

@@ -1,9 +1,9 @@
 """Semantic data sets: a folder of images, and for each a PNG whose pixel values are class ids."""
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from mmengine.dataset import BaseDataset
@@ -29,25 +29,21 @@ class SemanticPngFormat(BaseDataset):
     suffix; ``label_table`` holds the label of each pixel value, -1 for void and -2 for a value that must not occur.
 
     Args:
-        ann_file (str): Relative to ``data_root`` or absolute, or empty: a JSON file with ``categories`` (``id`` is the
+        ann_file: Relative to ``data_root`` or absolute, or empty: a JSON file with ``categories`` (``id`` is the
             pixel value; ``name``, ``color`` and ``isthing`` as in COCO) and perhaps ``images``, a list of
             ``dict(file_name)`` to which the data set is limited; or a text file of image names, one a line.
-        metainfo (Mapping, optional): ``classes`` may name a part of the categories in any order; pixels of the others
-            are void. ``palette``, ``isthing`` and ``category_ids`` replace what class or file say. Classes are stuff
-            where nothing says that they are things.
-        data_root (str): Folder before ``ann_file`` and ``data_prefix``.
-        data_prefix (Mapping, optional): ``img`` and ``seg``, the folders of images and of PNG files, with the same
-            folders below them.
-        img_suffix (str | Sequence[str]): End of an image's name, or several.
-        seg_map_suffix (str): What the PNG's name has in its place.
-        label_map (Mapping[int, str], optional): Class of each pixel value; several values may be one class.
-        ignore_index (int | Sequence[int] | None): The pixel values, one or several, that are void.
-        indices (int | Sequence[int], optional): Use the first (or last, if negative) or these images only.
-        serialize_data (bool): Whether to hold the items pickled, so that workers share the memory.
-        pipeline (Sequence[dict | Callable]): Transforms.
-        test_mode (bool): Whether this is a test set: the folder of PNG files may be absent.
-        lazy_init (bool): Whether to list the images later, by ``full_init``; ``metainfo`` is complete anyway.
-        max_refetch (int): How often to try another image where the pipeline returns None.
+        metainfo: ``classes`` may name a part of the categories in any order; pixels of the others are void.
+            ``palette``, ``isthing`` and ``category_ids`` replace what class or file say. Classes are stuff where
+            nothing says that they are things.
+        data_root: Folder before ``ann_file`` and ``data_prefix``.
+        data_prefix: ``img`` and ``seg``, the folders of images and of PNG files, with the same folders below them.
+        img_suffix: End of an image's name, or several.
+        seg_map_suffix: What the PNG's name has instead.
+        label_map: Class of each pixel value; several values may be one class.
+        ignore_index: The pixel values, one or several, that are void.
+        lazy_init: Whether to list the images later, by ``full_init``; ``metainfo`` is complete anyway.
+        options: ``indices``, ``serialize_data``, ``pipeline``, ``test_mode`` (the folder of PNG files may be absent)
+            and ``max_refetch`` of mmengine's ``BaseDataset``, which refuses any other; there is nothing to filter.
 
     Raises:
         MissingFileError: If a file or folder is absent.
@@ -55,8 +51,7 @@ class SemanticPngFormat(BaseDataset):
     """
 
     form: ClassVar[str] = 'semantic'
-    default_isthing = False
-    default_prefix: Mapping[str, str] = dict(img='images/', seg='annotations/')
+    default_prefix: ClassVar[Mapping[str, str]] = dict(img='images/', seg='annotations/')
 
     def __init__(
         self,
@@ -68,30 +63,24 @@ class SemanticPngFormat(BaseDataset):
         seg_map_suffix: str = '.png',
         label_map: Mapping[int, str] | None = None,
         ignore_index: int | Sequence[int] | None = 255,
-        indices: int | Sequence[int] | None = None,
-        serialize_data: bool = True,
-        pipeline: Sequence[dict | Callable] = (),
-        test_mode: bool = False,
+        *,
         lazy_init: bool = False,
-        max_refetch: int = 1000,
+        **options: Any,
     ) -> None:
+        if 'filter_cfg' in options:
+            raise DataError(f'{type(self).__name__} takes no filter_cfg: all images are used; leave it out.')
         check_keys(type(self).__name__, 'data_prefix', data_prefix, self.default_prefix)
         super().__init__(
             ann_file=ann_file,
-            metainfo=None,
             data_root=data_root,
             data_prefix={**self.default_prefix, **(data_prefix or {})},
-            indices=indices,
-            serialize_data=serialize_data,
-            pipeline=pipeline,
-            test_mode=test_mode,
             lazy_init=True,  # the metainfo comes first: labels follow from it
-            max_refetch=max_refetch,
+            **options,
         )
         self.img_suffix = (img_suffix,) if isinstance(img_suffix, str) else tuple(img_suffix)
         self.seg_map_suffix = seg_map_suffix
         given = {**label_map_metainfo(label_map, self.METAINFO), **(metainfo or {})}
-        self._metainfo = resolve_metainfo(given, self.METAINFO, self.ann_file, default_isthing=self.default_isthing)
+        self._metainfo = resolve_metainfo(given, self.METAINFO, self.ann_file, self.form)
         self.label_table = self._make_table(label_map, ignore_index)
         if not lazy_init:
             self.full_init()
@@ -197,7 +186,7 @@ class SemanticPngFormat(BaseDataset):
 
 def files_below(folder: str) -> Iterator[str]:
     """Paths of all files below a folder, relative to it, with slashes."""
-    for place, _, names in os.walk(folder, followlinks=True):
-        below = Path(place).relative_to(folder)
+    for parent, _, names in os.walk(folder, followlinks=True):
+        below = Path(parent).relative_to(folder)
         for name in names:
             yield (below / name).as_posix()

@@ -6,7 +6,7 @@ from typing import Any
 from mmengine.config import Config
 from mmengine.dataset import BaseDataset
 
-from mask2former.datasets.coco_json import CocoJson
+from mask2former.datasets.coco import CocoFormat
 from mask2former.datasets.semantic_png import SemanticPngFormat
 from mask2former.errors import DataError
 from mask2former.registry import DATASETS
@@ -26,7 +26,7 @@ def read_split(split: str, dataset: BaseDataset, refusal: DataError | None = Non
         DataError: It is a data set of another kind, or its annotation file is no JSON object.
         MissingFileError: The annotation file or a folder is absent.
     """
-    if isinstance(dataset, CocoJson):
+    if isinstance(dataset, CocoFormat):
         return read_coco(split, dataset, refusal)
     if isinstance(dataset, SemanticPngFormat):
         return read_semantic(split, dataset)
@@ -65,7 +65,7 @@ def _read_part(split: str, cfg: Mapping) -> Source:
         dataset = DATASETS.build(lazy)
     except DataError as error:
         kind = DATASETS.get(cfg['type']) if isinstance(cfg['type'], str) else cfg['type']
-        if kind is None or not issubclass(kind, CocoJson):
+        if kind is None or not issubclass(kind, CocoFormat):
             raise
         return read_split(split, DATASETS.build(dict(lazy, metainfo=STAND_IN)), error)
     return read_split(split, dataset)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from mask2former.datasets.coco_json import CocoJson
+from mask2former.datasets.coco import CocoFormat
 from mask2former.errors import DataError
 from mask2former.formats.files import read_json
 
@@ -14,12 +14,12 @@ from .categories import explain_refusal, read_rows
 from .source import Entry, Source, is_id
 
 
-def read_coco(split: str, dataset: CocoJson, refusal: DataError | None = None) -> Source:
+def read_coco(split: str, dataset: CocoFormat, refusal: DataError | None = None) -> Source:
     """Read the split of a data set that was built with ``lazy_init=True``.
 
     Args:
         split (str): Name of the split.
-        dataset (CocoJson): Says where the files are, and its metainfo what is learnt.
+        dataset (CocoFormat): Says where the files are, and its metainfo what is learnt.
         refusal (DataError, optional): Why the data set could be built with a stand-in for its metainfo only.
 
     Raises:

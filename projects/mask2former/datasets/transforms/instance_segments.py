@@ -37,7 +37,8 @@ class LoadInstanceSegments(BaseTransform):
             stated = (results['height'], results['width'])
             check_size('The size in the annotation file', stated, results['img_path'], size)
         instances = [instance for instance in results['instances'] if not instance['iscrowd']]
-        layers, labels = [], []
+        layers: list[np.ndarray] = []
+        labels: list[int] = []
         dtype = seg_map_dtype(len(instances))
         for instance in instances:
             rle = encode(instance['segmentation'], size, results['img_path'])

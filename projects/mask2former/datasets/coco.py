@@ -1,0 +1,239 @@
+"""Data sets in COCO's formats: a JSON file of instances, or of panoptic segments with a PNG file for each image."""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from mmengine.dataset import BaseDataset
+from mmengine.fileio import join_path
+
+from mask2former.errors import DataError
+from mask2former.formats.files import read_json
+from mask2former.registry import DATASETS
+
+from .metainfo import check_keys, resolve_metainfo
+
+FOLDERS = {'panoptic': ('img', 'seg'), 'instance': ('img',)}  # what data_prefix has
+
+
+class CocoFormat(BaseDataset):
+    """A data set which a COCO-like JSON file describes; a subclass says of which ``form`` it is.
+
+    An item has ``img_path, img_id, height, width`` and
+
+    - 'panoptic': ``seg_map_path``, the PNG file, absent where the image has no annotation; ``segments_info``, a list of
+      ``dict(id, label, isthing, iscrowd, category_id)``; and ``void_ids``, the ids in the PNG whose category
+      ``metainfo`` leaves out.
+    - 'instance': ``instances``, a list of ``dict(segmentation, label, iscrowd, bbox, category_id)``, with the
+      segmentation as the file writes it (polygons, uncompressed or compressed RLE) and ``bbox`` as xywh in pixels, None
+      where the file has none.
+
+    Args:
+        ann_file: The JSON file, relative to ``data_root`` or absolute.
+        metainfo: ``classes`` may name a part of the categories in any order; pixels of the others are void.
+            ``palette``, ``isthing`` and ``category_ids`` replace what class or file say.
+        data_root: Folder before ``ann_file`` and ``data_prefix``.
+        data_prefix: ``img``, the folder of the images, and ``seg``, that of the panoptic PNG files.
+        filter_cfg: ``dict(filter_empty_gt=True)`` leaves out images without a segment to learn from (none but crowd, or
+            none at all); not in test mode.
+        lazy_init: Whether to read the images' entries later, by ``full_init``; ``metainfo`` is complete anyway.
+        options: ``indices``, ``serialize_data``, ``pipeline``, ``test_mode`` (nothing is filtered, and ``annotations``
+            may be absent) and ``max_refetch`` of mmengine's ``BaseDataset``, which refuses any other.
+
+    Raises:
+        MissingFileError: If the annotation file is absent.
+        DataError: If the file or an argument is wrong.
+    """
+
+    form: ClassVar[str]
+    default_prefix: ClassVar[Mapping[str, str]] = dict(img='train2017/', seg='annotations/panoptic_train2017/')
+    name_key: ClassVar[str] = 'file_name'  # where an entry of 'images' names its file
+
+    def __init__(
+        self,
+        ann_file: str = '',
+        metainfo: Mapping | None = None,
+        data_root: str = '',
+        data_prefix: Mapping[str, str] | None = None,
+        filter_cfg: Mapping | None = None,
+        *,
+        lazy_init: bool = False,
+        **options: Any,
+    ) -> None:
+        check_keys(type(self).__name__, 'data_prefix', data_prefix, FOLDERS[self.form])
+        check_keys(type(self).__name__, 'filter_cfg', filter_cfg, ('filter_empty_gt',))
+        super().__init__(
+            ann_file=ann_file,
+            data_root=data_root,
+            data_prefix={key: (data_prefix or {}).get(key, self.default_prefix[key]) for key in FOLDERS[self.form]},
+            filter_cfg=dict(filter_cfg or {}),
+            lazy_init=True,  # the metainfo comes first: labels follow from it
+            **options,
+        )
+        self._metainfo = resolve_metainfo(metainfo, self.METAINFO, self.ann_file, self.form)
+        own = {} if 'category_ids' in (metainfo or {}) else self.METAINFO
+        self._own_names = dict(zip(own.get('category_ids', ()), own.get('classes', ())))
+        if not lazy_init:
+            self.full_init()
+
+    def load_data_list(self) -> list[dict]:
+        """Read the items.
+
+        Raises:
+            DataError: If an entry is wrong; the message names the file and the image.
+        """
+        content = read_json(self.ann_file)
+        for key in ('images',) if self.test_mode else ('images', 'annotations'):
+            if key not in content:
+                raise DataError(
+                    f"Annotation file '{self.ann_file}' has no '{key}'; give a COCO file of the kind that "
+                    f'{type(self).__name__} reads.'
+                )
+        categories = content.get('categories', [])
+        self.check_categories(categories)
+        label_of = {category['id']: None for category in categories}  # None: metainfo leaves it out
+        label_of |= {id_: label for label, id_ in enumerate(self._metainfo['category_ids'])}
+
+        items: dict[int, dict] = {}
+        for image in content['images']:
+            for key in ('id', self.name_key, 'height', 'width'):
+                if key not in image:
+                    raise DataError(f"Image {image} in '{self.ann_file}' has no '{key}'; add it to the entry.")
+            if image['id'] in items:
+                raise DataError(f"Image id {image['id']} occurs twice in '{self.ann_file}'; give each its own id.")
+            items[image['id']] = dict(
+                img_path=join_path(self.data_prefix['img'], self.image_file(image)),
+                img_id=image['id'],
+                height=image['height'],
+                width=image['width'],
+                **(dict(segments_info=[], void_ids=[]) if self.form == 'panoptic' else dict(instances=[])),
+            )
+
+        add = self._add_segments if self.form == 'panoptic' else self._add_instance
+        for annotation in content.get('annotations', []):
+            image_id = annotation.get('image_id')
+            if image_id not in items:
+                raise DataError(
+                    f"An annotation in '{self.ann_file}' has image_id {image_id!r}, which no "
+                    "entry of 'images' has; add the image or remove the annotation."
+                )
+            add(items[image_id], annotation, label_of)
+        return list(items.values())
+
+    def image_file(self, image: dict) -> str:
+        """Where an image of the annotation file is, below the folder of the images."""
+        return image[self.name_key]
+
+    def check_categories(self, categories: list[dict]) -> None:
+        """Check the file's categories against those that the class knows, if it knows any.
+
+        Raises:
+            DataError: If one has another name there.
+        """
+        for category in categories if self._own_names else ():
+            if self._own_names.get(category['id']) != category['name'].strip():
+                raise DataError(
+                    f"Category {category['id']} of '{self.ann_file}' is '{category['name']}', but "
+                    f'{type(self).__name__} has {self._own_names.get(category["id"], "none")!r} there; use '
+                    f"type='Coco{self.form.title()}Format', which takes the file's own."
+                )
+
+    def _add_segments(self, item: dict, annotation: dict, label_of: Mapping[Any, int | None]) -> None:
+        """Add the panoptic annotation of an image to its item."""
+        if 'seg_map_path' in item:
+            raise DataError(
+                f"Image {item['img_id']} in '{self.ann_file}' has two annotations; put all its segments into one."
+            )
+        if 'segments_info' not in annotation or 'file_name' not in annotation:
+            raise DataError(
+                f"The annotation of image {item['img_id']} in '{self.ann_file}' needs 'segments_info' and the "
+                "PNG's 'file_name'; for an instance file (with 'segmentation') use type='CocoInstanceFormat'."
+            )
+        item['seg_map_path'] = join_path(self.data_prefix['seg'], annotation['file_name'])
+        seen = {0}  # 0 is void
+        for segment in annotation['segments_info']:
+            if segment.get('id', 0) in seen:
+                raise DataError(
+                    f"Image {item['img_id']} in '{self.ann_file}' has a segment whose id is "
+                    f'{segment.get("id")!r}; ids must be over 0 and differ within an image.'
+                )
+            seen.add(segment['id'])
+            label = self._label(item, segment, label_of)
+            if label is None:
+                item['void_ids'].append(segment['id'])
+            elif segment.get('area') != 0:  # the file itself says that such a segment has no pixel
+                item['segments_info'].append(
+                    dict(
+                        id=segment['id'],
+                        label=label,
+                        isthing=self._metainfo['isthing'][label],
+                        iscrowd=int(segment.get('iscrowd', 0)),
+                        category_id=segment['category_id'],
+                    )
+                )
+
+    def _add_instance(self, item: dict, annotation: dict, label_of: Mapping[Any, int | None]) -> None:
+        """Add an annotation of an instance file to the item of its image."""
+        if 'segments_info' in annotation:
+            raise DataError(
+                f"'{self.ann_file}' is a panoptic file (it has 'segments_info'); use type='CocoPanopticFormat'."
+            )
+        label = self._label(item, annotation, label_of)
+        if label is None:
+            return
+        if not annotation.get('segmentation'):
+            raise DataError(
+                f"Annotation {annotation.get('id')} of image {item['img_id']} in '{self.ann_file}' has "
+                "no 'segmentation'; add its polygons or RLE (a box is not enough), or remove it."
+            )
+        item['instances'].append(
+            dict(
+                segmentation=annotation['segmentation'],
+                label=label,
+                iscrowd=int(annotation.get('iscrowd', 0)),
+                bbox=annotation.get('bbox'),
+                category_id=annotation['category_id'],
+            )
+        )
+
+    def _label(self, item: dict, segment: dict, label_of: Mapping[Any, int | None]) -> int | None:
+        category_id = segment.get('category_id')
+        if category_id not in label_of:
+            raise DataError(
+                f"Image {item['img_id']} in '{self.ann_file}' has a segment with category_id {category_id!r}, "
+                "which no entry of 'categories' has; add the category or correct the id."
+            )
+        return label_of[category_id]
+
+    def filter_data(self) -> list[dict]:
+        """Leave out the items without a segment to learn from, where ``filter_empty_gt`` asks for it."""
+        if self.test_mode or not self.filter_cfg.get('filter_empty_gt', False):
+            return self.data_list
+        kept = [item for item in self.data_list if self._labels_of(item)]
+        if not kept:
+            raise DataError(
+                f"No image of '{self.ann_file}' has a segment of the {len(self._metainfo['classes'])} "
+                'classes; check metainfo, or leave out filter_empty_gt.'
+            )
+        return kept
+
+    def get_cat_ids(self, idx: int) -> list[int]:
+        """Labels of the image's segments, crowd left out; for mmengine's ``ClassBalancedDataset``."""
+        return self._labels_of(self.get_data_info(idx))
+
+    def _labels_of(self, item: dict) -> list[int]:
+        segments = item['segments_info' if self.form == 'panoptic' else 'instances']
+        return [segment['label'] for segment in segments if not segment['iscrowd']]
+
+
+@DATASETS.register_module()
+class CocoPanopticFormat(CocoFormat):
+    """A panoptic data set of any classes; they come from the file's ``categories``, which need ``isthing``."""
+
+    form = 'panoptic'
+
+
+@DATASETS.register_module()
+class CocoInstanceFormat(CocoFormat):
+    """An instance data set of any classes; they come from the file's ``categories``, and all are things."""
+
+    form = 'instance'
