@@ -18,8 +18,8 @@ from mmengine.config import Config
 from mmengine.registry import DefaultScope
 from torch import Tensor
 
-from mask2former.allocator import keep_freed_memory
 from mask2former.datasets.metainfo import dataset_metainfo
+from mask2former.engine.allocator import keep_freed_memory
 from mask2former.errors import user_sentence
 from mask2former.registry import DATASETS
 

@@ -158,7 +158,7 @@ def kinds_of_masks(height, width):
 @pytest.mark.parametrize('few', [1, 4, 10])
 def test_sampled_masks_equal_grid_sample(size, dtype, tolerance, few, monkeypatch):
     masks, shared = kinds_of_masks(*size), points_of_interest(dtype)  # (6, H, W), (1, n, 2)
-    monkeypatch.setattr(point_sampling, 'FLOAT_MASK_ELEMENTS', few * masks[0].numel())
+    monkeypatch.setattr(point_sampling, 'MAX_FLOAT_PIXELS', few * masks[0].numel())
 
     def grid_sample(index, points):
         return F.grid_sample(
@@ -248,7 +248,7 @@ def test_candidates_are_taken_of_few_masks_at_a_time(monkeypatch):
     logits = make_output(torch.float32).mask_logits()[0]
     torch.manual_seed(0)
     expected = torch.cat([point_sampling.uncertain_points(part, 20, 3.0, 0.75) for part in logits.split(2)])
-    monkeypatch.setattr(point_sampling, 'CANDIDATES', 2 * 60)
+    monkeypatch.setattr(point_sampling, 'MAX_CANDIDATES', 2 * 60)
     torch.manual_seed(0)
     assert torch.equal(point_sampling.uncertain_points(logits, 20, 3.0, 0.75), expected)
 

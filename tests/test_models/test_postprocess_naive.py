@@ -12,7 +12,6 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from mask2former.formats.rle import as_rle, decode_mask
 from mask2former.models.postprocess import InstanceTopK, LazyMasks, PanopticFusion, SemanticInference
-from mask2former.models.postprocess.argmax import argmax_of_middle_
 from mask2former.models.postprocess.panoptic import number_segments
 from mask2former.models.postprocess.run_lengths import RunLengthEncoder
 from tests.tiny import build_tiny
@@ -333,13 +332,6 @@ def test_masks_as_run_lengths():
     for wrong in (masks[0], [[1, 2, 3]], None):
         with pytest.raises(ValueError, match='must be a list of COCO'):
             as_rle(wrong)
-
-
-def test_argmax_of_the_middle_is_that_of_torch():
-    values = torch.randn(5, 7, 11, generator=torch.Generator().manual_seed(0)).round()  # with ties
-    expected = torch.from_numpy(values.numpy().argmax(1))  # numpy's is the first
-    assert torch.equal(argmax_of_middle_(values.clone()), expected)
-    assert argmax_of_middle_(torch.full((1, 3, 2), float('nan'))).tolist() == [[2, 2]]
 
 
 def test_only_masks_that_can_survive_are_formed():

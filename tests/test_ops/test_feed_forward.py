@@ -6,7 +6,6 @@ import torch.nn.functional as F
 
 from mask2former.ops import feed_forward as module
 from mask2former.ops.feed_forward import feed_forward
-from mask2former.ops.softmax import softmax_of_few
 
 C, INNER = 24, 40
 
@@ -56,21 +55,3 @@ def test_without_gradients():
     inputs = make_inputs((3, 5))
     with torch.no_grad():
         torch.testing.assert_close(feed_forward(*inputs), ordinary(*inputs), rtol=0, atol=1e-5)
-
-
-@pytest.mark.parametrize('dtype, tolerance', [(torch.float32, 1e-6), (torch.float64, 1e-14), (torch.bfloat16, 0)])
-@pytest.mark.parametrize('scale', [1, 100])
-def test_softmax_of_few(dtype, tolerance, scale):
-    x = (scale * torch.randn(5, 7, 12, generator=torch.Generator().manual_seed(0))).to(dtype).requires_grad_()
-    grad = torch.randn(x.shape, generator=torch.Generator().manual_seed(1)).to(dtype)
-    results = []
-    for function in (softmax_of_few, lambda x: x.softmax(-1)):
-        out = function(x)
-        results.append((out, torch.autograd.grad(out, x, grad)[0]))
-    for mine, expected in zip(*results):
-        assert (mine - expected).abs().max() <= tolerance * max(1, expected.abs().max())
-
-
-def test_softmax_has_the_gradients_of_finite_differences():
-    x = torch.randn(3, 4, dtype=torch.float64, requires_grad=True)
-    assert torch.autograd.gradcheck(softmax_of_few, x)

@@ -9,7 +9,6 @@ from mmengine.runner import BaseLoop, Runner, find_latest_checkpoint
 from torch import nn
 from torch.utils.data import DataLoader
 
-from mask2former.allocator import keep_freed_memory
 from mask2former.checkpoints.fit import check_fit
 from mask2former.checkpoints.read import explain_unreadable
 from mask2former.checkpoints.schemes import loadable
@@ -17,6 +16,7 @@ from mask2former.datasets import config_metainfo
 from mask2former.errors import CheckpointError, ConfigError
 from mask2former.registry import RUNNERS
 
+from .allocator import keep_freed_memory
 from .checkpoint_hook import SegCheckpointHook
 from .other_classes_hook import OtherClassesHook
 from .random_state import RandomStateHook

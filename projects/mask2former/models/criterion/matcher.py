@@ -17,7 +17,7 @@ from mask2former.registry import TASK_UTILS
 from . import point_sampling
 from .losses import pairwise_dice_cost, pairwise_mask_cost
 
-LOGITS = 2**22  # mask logits at a time: 16 MB
+MAX_LOGITS = 2**22  # mask logits that exist at a time: 16 MB
 
 
 @TASK_UTILS.register_module()
@@ -87,7 +87,7 @@ class HungarianMatcher:
         class_cost = -output.class_logits[:, b].flatten(0, 1).softmax(-1)[:, target.labels]  # (D*Q, N)
         mask_costs = []
         # Few queries at a time, so that their logits at all points stay small.
-        for embed in output.mask_embed[:, b].flatten(0, 1).split(max(1, LOGITS // self.num_points)):
+        for embed in output.mask_embed[:, b].flatten(0, 1).split(max(1, MAX_LOGITS // self.num_points)):
             mask_logits = linear(embed, features)  # (n, P)
             mask_costs.append(
                 self.mask_cost * pairwise_mask_cost(mask_logits, mask_targets)

@@ -4,8 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-FLOAT_MASK_ELEMENTS = 2**24  # of boolean masks that are floats at a time: 64 MB
-CANDIDATES = 2**21  # points to choose from at a time: 16 MB
+MAX_FLOAT_PIXELS = 2**24  # pixels of boolean masks that are floats at a time: 64 MB
+MAX_CANDIDATES = 2**21  # points to choose the uncertain ones from, at a time: 16 MB
 
 
 def random_points(num_masks: int, num_points: int, like: Tensor) -> Tensor:
@@ -92,7 +92,7 @@ def sample_matched_masks(masks: Tensor, segments: Tensor, points: Tensor) -> Ten
 
 def few_masks(masks: Tensor) -> tuple[Tensor, ...]:
     """Parts of the masks (N, H, W): as floats, all would be larger than the predictions of a whole image."""
-    return masks.split(max(1, FLOAT_MASK_ELEMENTS // max(1, masks.shape[1] * masks.shape[2]))) if len(masks) else ()
+    return masks.split(max(1, MAX_FLOAT_PIXELS // max(1, masks.shape[1] * masks.shape[2]))) if len(masks) else ()
 
 
 @torch.no_grad()
@@ -111,7 +111,7 @@ def uncertain_points(mask_logits: Tensor, num_points: int, oversample_ratio: flo
     return torch.cat(
         [
             _uncertain_points(part, num_points, oversample_ratio, importance_ratio)
-            for part in mask_logits.split(max(1, CANDIDATES // max(1, int(num_points * oversample_ratio))))
+            for part in mask_logits.split(max(1, MAX_CANDIDATES // max(1, int(num_points * oversample_ratio))))
         ]
     )
 

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from mask2former.models.layers import FFN
 from mask2former.ops import ms_deform_attn
 from mask2former.ops.linear import Linear
-from mask2former.ops.softmax import softmax_of_few
+from mask2former.ops.reductions import softmax_of_few
 
 
 class MSDeformAttn(nn.Module):

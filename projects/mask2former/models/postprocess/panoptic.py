@@ -7,9 +7,9 @@ from mmdet.structures import DetDataSample
 from mmengine.structures import PixelData
 from torch import Tensor
 
+from mask2former.ops.reductions import argmax_of_middle_
 from mask2former.registry import TASK_UTILS
 
-from .argmax import argmax_of_middle_
 from .lazy_masks import LazyMasks
 
 

@@ -10,9 +10,9 @@ from torch import Tensor
 
 from mask2former.errors import ConfigError
 from mask2former.ops.linear import linear
+from mask2former.ops.reductions import argmax_of_middle_
 from mask2former.registry import TASK_UTILS
 
-from .argmax import argmax_of_middle_
 from .axis_resize import AxisResize
 from .lazy_masks import LazyMasks, MaskLines
 from .view import View

@@ -6,12 +6,12 @@ import sys
 
 import pytest
 
-from mask2former.allocator import keep_freed_memory
+from mask2former.engine.allocator import keep_freed_memory
 
 # Resident memory after a large block was freed, in MB.
 MEASURE = """
 import sys, torch
-from mask2former.allocator import keep_freed_memory
+from mask2former.engine.allocator import keep_freed_memory
 if sys.argv[1] == 'keep':
     assert keep_freed_memory()
 x = torch.ones(100 * 2**18)
