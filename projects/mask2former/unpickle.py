@@ -54,7 +54,7 @@ class NumberArray(np.ndarray):
             raise pickle.UnpicklingError(f'an array has the impossible shape {shape}')
         if math.prod(shape) * dtype.dtype.itemsize != len(data):
             raise pickle.UnpicklingError(f'an array of the shape {shape} holds {len(data)} bytes')
-        super().__setstate__((1, shape, dtype.dtype, bool(fortran), bytes(data)))
+        super().__setstate__((1, shape, dtype.dtype, bool(fortran), bytes(data)))  # type: ignore[arg-type]
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         return self.view(np.ndarray).__reduce_ex__(protocol)
@@ -70,7 +70,7 @@ def _from_buffer(data: Any, dtype: Any, shape: Any, order: str) -> NumberArray:
     return array
 
 
-def _scalar(dtype: Any, data: Any = None) -> np.generic:
+def _scalar(dtype: Any, data: Any = None) -> Any:
     return _from_buffer(data, dtype, (), 'C')[()]
 
 

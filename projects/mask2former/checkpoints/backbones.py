@@ -17,7 +17,7 @@ from mask2former.errors import CheckpointError
 from .convert import convert_raw, recognise
 from .fetch import find_checkpoint
 from .infer import COUNTER, INDEX, backbone_shapes, fill_computed, infer_backbone
-from .key_map import KeyMap, rename
+from .key_map import KeyMap, Rule, Template, rename
 from .keys_detectron2 import RESNET as DETECTRON2_RESNET
 from .keys_detectron2 import SWIN as OFFICIAL_SWIN
 from .keys_lite0 import CLASSIFIER
@@ -31,9 +31,13 @@ FINAL_NORM = 'the norm before the classifier'
 COMPUTED = 'a table that is computed again'
 
 
-def _alone(rules: list) -> list:
+def _alone(rules: list[Rule]) -> list[Rule]:
     """Rules of a backbone without the prefix."""
-    return [tuple(part.removeprefix('backbone.') if isinstance(part, str) else part for part in rule) for rule in rules]
+
+    def without(template: Template) -> Template:
+        return template.removeprefix('backbone.') if isinstance(template, str) else template
+
+    return [(without(rule[0]), without(rule[1]), *rule[2:]) for rule in rules]
 
 
 _SAME = ('{rest*}', '{rest*}')

@@ -30,15 +30,15 @@ def transfer_classes(
     """Make a state dict's classifier fit a model of other classes, in place.
 
     Args:
-        state (dict[str, Tensor]): Weights of a checkpoint, with our names.
-        own (dict[str, Tensor]): The model's own weights.
-        theirs (Sequence[str] | None): Classes of the checkpoint; None if it does not say them.
-        ours (Sequence[str]): Classes of the model.
-        copy_equal (bool): Whether the rows of classes with equal names, and that of no-object, are taken over; the
+        state: Weights of a checkpoint, with our names.
+        own: The model's own weights.
+        theirs: Classes of the checkpoint; None if it does not say them.
+        ours: Classes of the model.
+        copy_equal: Whether the rows of classes with equal names, and that of no-object, are taken over; the
             others keep the model's own numbers, as all do without this option. Case and punctuation do not count.
 
     Returns:
-        str | None: A table of what was done; None if the classes are the same.
+        A table of what was done; None if the classes are the same.
 
     Raises:
         ValueError: If rows are to be copied and the checkpoint does not say its classes.
@@ -48,14 +48,17 @@ def transfer_classes(
     count = len(state[CLASSIFIER[0]]) - 1
     if count == len(ours) and (theirs is None or list(map(plain_name, theirs)) == list(map(plain_name, ours))):
         return None
-    if copy_equal and (theirs is None or len(theirs) != count):
-        raise ValueError('does not say the names of its classes')
-    rows = {}
+    rows: dict[int, int] = {}  # of ours to theirs
     if copy_equal:
-        places = {plain_name(name): row for row, name in reversed(list(enumerate(theirs)))}
-        places |= {name: row for row, name in reversed(list(enumerate(theirs)))}  # a name as it is goes first
-        found = {row: places.get(name, places.get(plain_name(name))) for row, name in enumerate(ours)}
-        rows = {row: place for row, place in found.items() if place is not None} | {len(ours): count}
+        if theirs is None or len(theirs) != count:
+            raise ValueError('does not say the names of its classes')
+        theirs_by_name = {plain_name(name): row for row, name in reversed(list(enumerate(theirs)))}
+        theirs_by_name |= {name: row for row, name in reversed(list(enumerate(theirs)))}  # an exact name goes first
+        for row, name in enumerate(ours):
+            source = theirs_by_name.get(name, theirs_by_name.get(plain_name(name)))
+            if source is not None:
+                rows[row] = source
+        rows[len(ours)] = count
     for name in CLASSIFIER:
         values = own[name].detach().clone().cpu()
         if rows:

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from mask2former.errors import CheckpointError
 
-from .infer import INDEX, Architecture, expected_shapes, fill_computed, infer
-from .key_map import KeyMap, rename
+from .infer import INDEX, Architecture, Shapes, expected_shapes, fill_computed, infer
+from .key_map import KeyMap, Substitution, rename
 from .keys_detectron2 import DETECTRON2, OLD_NAMES
 from .keys_mmdet import MMDET, OTHER_NAMES
 from .keys_transformers import ENCODER, NAMES_ON_DISK, TO_DISK, TRANSFORMERS
@@ -35,8 +35,8 @@ class Format(NamedTuple):
 
     known_by: str
     keys: KeyMap
-    renames: list
-    writes: list = []
+    renames: list[Substitution]
+    writes: list[Substitution] = []
     makes: Callable[[Architecture, Mapping], dict[str, Tensor]] = lambda arch, meta: {}
 
 
@@ -173,9 +173,7 @@ def _as_clause(text: str) -> str:
     return text if re.match(r'holds|lacks|has ', text) else f'cannot be converted, because {text}'
 
 
-def _check(
-    state: Mapping[str, Tensor], shapes: Mapping[str, tuple], arch: Architecture, dropped: dict[str, str] | None
-) -> None:
+def _check(state: dict[str, Tensor], shapes: Shapes, arch: Architecture, dropped: dict[str, str] | None) -> None:
     """See that there is every weight and no other, each with its shape and a type that it can have.
 
     ``dropped`` takes those that are too many; without it they are refused.

@@ -24,7 +24,7 @@ def check_fit(model: nn.Module, checkpoint: Mapping, filename: str, *, partly: b
     Raises:
         CheckpointError: If the weights do not fit, or, where a part is enough, if none does.
     """
-    found = {
+    given = {
         name.removeprefix('module.'): tuple(value.shape)
         for name, value in checkpoint.get('state_dict', checkpoint).items()
         if hasattr(value, 'shape')
@@ -34,15 +34,15 @@ def check_fit(model: nn.Module, checkpoint: Mapping, filename: str, *, partly: b
         for name, value in model.state_dict().items()
         if not name.endswith('num_batches_tracked')
     }
-    wrong = [name for name, shape in wanted.items() if found.get(name) != shape]
+    wrong = [name for name, shape in wanted.items() if given.get(name) != shape]
     if not wrong:
         return None
-    classes = [shapes[CLASS_LAYER][0] - 1 for shapes in (found, wanted) if CLASS_LAYER in shapes]
+    classes = [shapes[CLASS_LAYER][0] - 1 for shapes in (given, wanted) if CLASS_LAYER in shapes]
     if len(set(classes)) == 2:
         problem = f'it has {classes[0]} classes, the model {classes[1]}'
     else:
         first = wrong[0]
-        shape = f'has the shape {found[first]} instead of {wanted[first]}' if first in found else 'is absent'
+        shape = f'has the shape {given[first]} instead of {wanted[first]}' if first in given else 'is absent'
         problem = (
             f"{len(wrong)} of the model's {len(wanted)} weights are not in it or of another shape ('{first}' {shape})"
         )

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from math import isqrt
 from types import MappingProxyType
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -21,8 +22,12 @@ Shapes = Mapping[str, tuple[int, ...]]
 MAX_WINDOW = 64
 INDEX = 'relative_position_index'
 COUNTER = 'num_batches_tracked'
-RESNETS = {(3, 4, 6, 3): 'ResNet-50', (3, 4, 23, 3): 'ResNet-101', (3, 8, 36, 3): 'ResNet-152'}
-SWINS = {
+RESNETS: dict[tuple[int, ...], str] = {
+    (3, 4, 6, 3): 'ResNet-50',
+    (3, 4, 23, 3): 'ResNet-101',
+    (3, 8, 36, 3): 'ResNet-152',
+}
+SWINS: dict[tuple[tuple[int, ...], int], str] = {
     ((2, 2, 6, 2), 96): 'Swin-T',
     ((2, 2, 18, 2), 96): 'Swin-S',
     ((2, 2, 18, 2), 128): 'Swin-B',
@@ -239,7 +244,9 @@ def expected_shapes(arch: Architecture) -> Shapes:
     from mask2former.models.pixel_decoder import MSDeformAttnPixelDecoder
 
     channels = arch.backbone.channels
-    sizes = dict(embed_dims=arch.embed_dims, mask_dims=arch.mask_dims, num_levels=arch.num_levels, num_heads=1)
+    sizes: dict[str, Any] = dict(
+        embed_dims=arch.embed_dims, mask_dims=arch.mask_dims, num_levels=arch.num_levels, num_heads=1
+    )
     with without_memory():  # one head, or group, where their number changes no shape
         pixel_decoder = MSDeformAttnPixelDecoder(
             channels,

@@ -6,7 +6,7 @@ list of three templates is one tensor on the other side: their concatenation in 
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import torch
@@ -24,9 +24,9 @@ class Converted(NamedTuple):
     """A converted state dict, and what became of every name that is not in it.
 
     Attributes:
-        state (dict[str, Tensor]): The weights under their new names.
-        dropped (dict[str, str]): Names that carry no weights, each with the reason why it is left out.
-        unknown (list[str]): Names that fit no rule.
+        state: The weights under their new names.
+        dropped: Names that carry no weights, each with the reason why it is left out.
+        unknown: Names that fit no rule.
     """
 
     state: dict[str, Tensor]
@@ -36,27 +36,31 @@ class Converted(NamedTuple):
 
 Template = str | list[str]
 Rule = tuple[Template, Template] | tuple[Template, Template, Change]
+Substitution = tuple[str, str | Callable[[re.Match], str]]  # as `re.sub` takes them
 
 
 class KeyMap:
     """Renames, splits and joins the tensors of a state dict.
 
     Args:
-        rules (list[Rule]): The table; the first rule that fits a name counts.
-        ignored (Mapping[str, str]): Templates of their names that carry no weights (counters, tables computed anew),
-            each with the reason why it is left out.
-        ours_ignored (Mapping[str, str]): The same of our names, which have no place in the other format.
+        rules: The table; the first rule that fits a name counts.
+        ignored: Templates of their names that carry no weights (counters, tables that are computed again), each with
+            the reason why it is left out.
+        ours_ignored: The same of our names, which have no place in the other format.
     """
 
     def __init__(
-        self, rules: list[Rule], ignored: Mapping[str, str] | None = None, ours_ignored: Mapping[str, str] | None = None
+        self,
+        rules: Sequence[Rule],
+        ignored: Mapping[str, str] | None = None,
+        ours_ignored: Mapping[str, str] | None = None,
     ) -> None:
-        rules = [(*rule, None)[:3] for rule in rules]
+        triples = [(rule[0], rule[1], rule[2] if len(rule) == 3 else None) for rule in rules]
         self._to_ours = _Direction(
-            [(theirs, ours, change and change.to_ours) for ours, theirs, change in rules], ignored or {}
+            [(theirs, ours, change and change.to_ours) for ours, theirs, change in triples], ignored or {}
         )
         self._to_theirs = _Direction(
-            [(ours, theirs, change and change.to_theirs) for ours, theirs, change in rules], ours_ignored or {}
+            [(ours, theirs, change and change.to_theirs) for ours, theirs, change in triples], ours_ignored or {}
         )
 
     def read(self, state: Mapping[str, Tensor]) -> Converted:
@@ -92,7 +96,7 @@ class KeyMap:
         return _all_known(self.write(state))
 
 
-def rename(state: Mapping[str, Tensor], substitutions: list[tuple[str, str]]) -> dict[str, Tensor]:
+def rename(state: Mapping[str, Tensor], substitutions: Sequence[Substitution]) -> dict[str, Tensor]:
     """Names of another age of a format as the key map knows them: regular expressions, applied in order."""
     renamed = {}
     for name, value in state.items():

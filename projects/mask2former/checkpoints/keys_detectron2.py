@@ -1,6 +1,6 @@
 """Names in the reference implementation (facebookresearch/Mask2Former on detectron2, with ResNet or Swin)."""
 
-from .key_map import KeyMap
+from .key_map import KeyMap, Rule, Substitution
 from .swin_order import MERGE_ORDER
 
 DECODER = 'sem_seg_head.pixel_decoder.'
@@ -12,13 +12,16 @@ FFN = PREDICTOR + 'transformer_ffn_layers.{i}.'
 
 # The same classes in checkpoints of an older age, and of MaskFormer's ones: see `_load_from_state_dict` and `_version`
 # of MaskFormerHead and MultiScaleMaskedTransformerDecoder.
-OLD_NAMES = [
+OLD_NAMES: list[Substitution] = [
     (r'^module\.', ''),
     (r'^sem_seg_head\.(?!pixel_decoder\.|predictor\.)', DECODER),
     (r'^(sem_seg_head\.predictor\.)static_query\.', r'\1query_feat.'),
 ]
 
-RESNET = [('backbone.conv1.{p}', 'backbone.stem.conv1.{p}'), ('backbone.bn1.{p}', 'backbone.stem.conv1.norm.{p}')]
+RESNET: list[Rule] = [
+    ('backbone.conv1.{p}', 'backbone.stem.conv1.{p}'),
+    ('backbone.bn1.{p}', 'backbone.stem.conv1.norm.{p}'),
+]
 for _s in range(1, 5):
     _ours, _theirs = f'backbone.layer{_s}.{{i}}.', f'backbone.res{_s + 1}.{{i}}.'
     RESNET += [
@@ -31,7 +34,7 @@ for _s in range(1, 5):
             (_ours + f'bn{_c}.{{p}}', _theirs + f'conv{_c}.norm.{{p}}'),
         ]
 
-SWIN = [
+SWIN: list[Rule] = [
     ('backbone.patch_embed.projection.{p}', 'backbone.patch_embed.proj.{p}'),
     ('backbone.patch_embed.norm.{p}', 'backbone.patch_embed.norm.{p}'),
     ('backbone.stages.{s}.blocks.{i}.attn.w_msa.{rest*}', 'backbone.layers.{s}.blocks.{i}.attn.{rest*}'),

@@ -1,16 +1,16 @@
 """Names in mmdet's Mask2Former (``mmdet.Mask2Former``, with ResNet or Swin)."""
 
-from .key_map import KeyMap
+from .key_map import KeyMap, Rule, Substitution
 
 
-def _qkv(ours: str, theirs: str) -> tuple:
+def _qkv(ours: str, theirs: str) -> Rule:
     return [f'{ours}.{x}_proj.{{p}}' for x in 'qkv'], f'{theirs}.in_proj_{{p}}'
 
 
 # Names of mmseg's semantic models, and of mmdet 2: attentions and feed-forward networks in lists.
 _LAYER = r'^(panoptic_head\.transformer_decoder\.layers\.\d+\.)'
 _ENCODER_LAYER = r'^(panoptic_head\.pixel_decoder\.encoder\.layers\.\d+\.)'
-OTHER_NAMES = [
+OTHER_NAMES: list[Substitution] = [
     (r'^module\.', ''),
     (r'^decode_head\.', 'panoptic_head.'),
     (_LAYER + r'attentions\.0\.', r'\1cross_attn.'),

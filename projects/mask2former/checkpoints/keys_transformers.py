@@ -1,6 +1,6 @@
 """Names in transformers' ``Mask2FormerForUniversalSegmentation``, with the ResNet or the Swin of transformers."""
 
-from .key_map import KeyMap
+from .key_map import KeyMap, Rule, Substitution
 from .swin_order import MERGE_ORDER
 
 ENCODER = 'model.pixel_level_module.encoder.'
@@ -11,7 +11,7 @@ TRANSFORMER = 'model.transformer_module.'
 # are those of the first releases.
 _LAYER = r'(encoder\.layers\.\d+\.blocks\.\d+\.)'
 _START = r'^(model\.pixel_level_module\.encoder\.)'
-NAMES_ON_DISK = [
+NAMES_ON_DISK: list[Substitution] = [
     (r'^module\.', ''),
     (_START + r'model\.', r'\1'),
     (_START + r'hidden_states_norms\.(\d)\.', lambda m: f'{m[1]}hidden_states_norms.stage{int(m[2]) + 1}.'),
@@ -23,7 +23,7 @@ NAMES_ON_DISK = [
     (_LAYER + r'output\.dense\.', r'\1mlp.fc2.'),
 ]
 _WORDS = dict(q='query', k='key', v='value')
-TO_DISK = [
+TO_DISK: list[Substitution] = [
     (_START + r'swin\.(embeddings\.|encoder\.layers\.)', r'\1\2'),
     (_LAYER + r'attention\.(q|k|v)_proj\.', lambda m: f'{m[1]}attention.self.{_WORDS[m[2]]}.'),
     (_LAYER + r'attention\.relative_position_bias\.', r'\1attention.self.'),
@@ -32,7 +32,7 @@ TO_DISK = [
     (_LAYER + r'mlp\.fc2\.', r'\1output.dense.'),
 ]
 
-SWIN = [
+SWIN: list[Rule] = [
     ('backbone.patch_embed.projection.{p}', ENCODER + 'swin.embeddings.patch_embeddings.projection.{p}'),
     ('backbone.patch_embed.norm.{p}', ENCODER + 'swin.embeddings.norm.{p}'),
     ('backbone.stages.{s}.blocks.{i}.norm1.{p}', ENCODER + 'swin.encoder.layers.{s}.blocks.{i}.layernorm_before.{p}'),
@@ -59,7 +59,7 @@ SWIN = [
     *((f'backbone.norm{s}.{{p}}', ENCODER + f'hidden_states_norms.stage{s + 1}.{{p}}') for s in range(4)),
 ]
 
-RESNET = [
+RESNET: list[Rule] = [
     ('backbone.conv1.{p}', ENCODER + 'embedder.embedder.convolution.{p}'),
     ('backbone.bn1.{p}', ENCODER + 'embedder.embedder.normalization.{p}'),
 ]
@@ -114,9 +114,9 @@ TRANSFORMERS = KeyMap(
     ignored={
         'criterion.empty_weight': 'weights of the classes in the loss, which the config says',
         ENCODER + 'swin.layernorm.{p}': 'a norm that the model never applies',
-        SWIN_BIAS + 'relative_position_index': 'a table that is computed anew',
+        SWIN_BIAS + 'relative_position_index': 'a table that is computed again',
     },
     ours_ignored={
-        'backbone.stages.{s}.blocks.{i}.attn.w_msa.relative_position_index': 'a table that transformers computes anew'
+        'backbone.stages.{s}.blocks.{i}.attn.w_msa.relative_position_index': 'a table that transformers computes again'
     },
 )

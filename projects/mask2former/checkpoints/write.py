@@ -74,15 +74,15 @@ def write_safetensors(state: Mapping[str, Tensor], path: Path, meta: Mapping | N
     write_atomically(path, lambda part: save_file(state, part, metadata=metadata))
 
 
-class _Pickler(pickle._Pickler):
+class _Pickler(pickle._Pickler):  # Python's own, whose parts have no types
     """Calls numpy's function by the name that numpy 1 gives it: numpy 2 knows that one, too."""
 
     def save_global(self, obj: Any, name: str | None = None) -> None:
         if getattr(obj, '__module__', None) == 'numpy._core.multiarray':
-            self.write(pickle.GLOBAL + f'numpy.core.multiarray\n{obj.__name__}\n'.encode())
-            self.memoize(obj)
+            self.write(pickle.GLOBAL + f'numpy.core.multiarray\n{obj.__name__}\n'.encode())  # type: ignore[attr-defined]
+            self.memoize(obj)  # type: ignore[attr-defined]
         else:
-            super().save_global(obj, name)
+            super().save_global(obj, name)  # type: ignore[misc]
 
 
 def _write_pickle(content: dict, path: Path) -> None:

@@ -151,10 +151,10 @@ class EfficientNetLite(BaseModule):
         """Initialise as ``init_cfg`` says; a ``Pretrained`` checkpoint must fill every weight of this backbone.
 
         Raises:
-            RuntimeError: If the checkpoint lacks a weight, has another one besides or one of another shape.
+            CheckpointError: If the checkpoint lacks a weight, has another one besides or one of another shape.
         """
         pretrained = isinstance(self.init_cfg, dict) and self.init_cfg['type'] in ('Pretrained', PretrainedInit)
-        if not pretrained or self.is_init:
+        if not pretrained or self.is_init:  # type: ignore[has-type]  # mmengine's property has no type
             super().init_weights()
             return
         init = PretrainedInit(**{key: value for key, value in self.init_cfg.items() if key != 'type'})
