@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import pytest
 
-from mask2former.datasets.shapes import generate_shapes
+from mask2former.data_tools.shapes import generate_shapes
 from tests.tiny import train, write_config
 
 

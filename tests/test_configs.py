@@ -15,9 +15,9 @@ from PIL import Image
 
 from mask2former.checkpoints.infer import without_memory
 from mask2former.checkpoints.zoo import HUB_BACKBONES, model_zoo, resolve
+from mask2former.data_tools.shapes import generate_shapes
 from mask2former.datasets import dataset_metainfo
 from mask2former.datasets.semantic_png import SemanticPngFormat
-from mask2former.datasets.shapes import generate_shapes
 from mask2former.engine import SegRunner
 from mask2former.registry import DATASETS, MODELS
 from tests.tiny import ROOT

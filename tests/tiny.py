@@ -10,7 +10,7 @@ from mmengine.config import Config
 from mmengine.structures import InstanceData
 
 from mask2former.apis.cli import build_runner
-from mask2former.datasets.shapes import generate_shapes
+from mask2former.data_tools.shapes import generate_shapes
 from mask2former.registry import MODELS
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from benchmarks.data_pipeline import build, check_equal
-from mask2former.datasets.shapes import generate_shapes
+from mask2former.data_tools.shapes import generate_shapes
 from mask2former.errors import DataError
 
 ROOT = Path(__file__).parents[2]

@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 from pycocotools import mask as mask_utils
 
-from mask2former.datasets.shapes import generate_shapes
+from mask2former.data_tools.shapes import generate_shapes
 
 ROOT = Path(__file__).resolve().parents[2]
 SMALL = (

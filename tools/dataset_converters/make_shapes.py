@@ -3,7 +3,7 @@
 import argparse
 
 from mask2former.apis.cli import run_tool
-from mask2former.datasets.shapes import generate_shapes
+from mask2former.data_tools.shapes import generate_shapes
 
 
 def parse_args() -> argparse.Namespace:

@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 from mask2former.data_tools.check import check_splits, read_split
+from mask2former.data_tools.shapes import generate_shapes
 from mask2former.datasets import CocoInstanceFormat, CocoPanopticFormat, SemanticPngFormat
-from mask2former.datasets.shapes import generate_shapes
 
 SIZE = (64, 96)  # height, width
 NUM_TRAIN = 8

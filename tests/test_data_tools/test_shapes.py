@@ -12,8 +12,9 @@ from panopticapi.utils import rgb2id
 from PIL import Image
 from pycocotools.coco import COCO
 
-from mask2former.datasets.shapes import SPLITS, generate_shapes
-from mask2former.datasets.shapes_scene import CATEGORIES, MIN_AREA, draw_scene
+from mask2former.data_tools.shapes import generate_shapes
+from mask2former.data_tools.shapes.generate import SPLITS
+from mask2former.data_tools.shapes.scene import CATEGORIES, MIN_AREA, draw_scene
 
 COUNTS = dict(train=24, val=6)
 SIZE = (96, 128)
@@ -144,7 +145,7 @@ def test_complete_set_is_left_alone_and_broken_one_is_mended(tmp_path, capsys):
 
 
 def test_interrupted_run_leaves_no_stamp(tmp_path, monkeypatch):
-    import mask2former.datasets.shapes as module
+    import mask2former.data_tools.shapes.generate as module
 
     arguments = dict(num_train=2, num_val=2, size=(32, 32))
     generate_shapes(tmp_path, **arguments)

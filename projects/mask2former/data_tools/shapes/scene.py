@@ -5,12 +5,13 @@ All lengths are shares of the shorter image side, so that scenes look alike at e
 
 import colorsys
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
 
 # The ids have gaps, as COCO's have: a reader that takes an id for a label is found out.
-CATEGORIES = (
+CATEGORIES: tuple[dict[str, Any], ...] = (
     dict(id=1, name='circle', supercategory='shape', isthing=1, color=[230, 74, 62]),
     dict(id=2, name='square', supercategory='shape', isthing=1, color=[64, 124, 224]),
     dict(id=3, name='triangle', supercategory='shape', isthing=1, color=[246, 172, 38]),
@@ -35,9 +36,9 @@ class Scene:
     """A drawn picture and its segments.
 
     Attributes:
-        image (np.ndarray): (H, W, 3) uint8, BGR.
-        segment_map (np.ndarray): (H, W) int32, every pixel's position in `category_ids`.
-        category_ids (tuple[int]): the category of each of the N segments, all of which are in sight.
+        image: ``(H, W, 3)`` uint8, BGR.
+        segment_map: ``(H, W)`` int32, every pixel's position in ``category_ids``.
+        category_ids: The category of each of the N segments, all of which are visible.
     """
 
     image: np.ndarray
@@ -49,11 +50,8 @@ def draw_scene(rng: np.random.Generator, size: tuple[int, int] = (128, 128)) -> 
     """Draw 2 to 4 grounds and 2 to 7 things before them, which may hide each other and leave the picture in part.
 
     Args:
-        rng (np.random.Generator): decides everything about the scene.
-        size (tuple[int, int]): (height, width) in pixels.
-
-    Returns:
-        Scene: the picture and its exact visible segments.
+        rng: Decides everything about the scene.
+        size: (height, width) in pixels.
     """
     canvas = _Canvas(*_draw_grounds(rng, size))
     for _ in range(rng.integers(2, 8)):
@@ -71,9 +69,9 @@ class _Canvas:
     """A scene in the making.
 
     Args:
-        image (np.ndarray): (H, W, 3) float32 BGR in [0, 1].
-        segments (np.ndarray): (H, W) int32, positions in `category_ids`.
-        category_ids (list[int]): the category of each ground.
+        image: ``(H, W, 3)`` float32 BGR in [0, 1].
+        segments: ``(H, W)`` int32, positions in ``category_ids``.
+        category_ids: The category of each ground.
     """
 
     def __init__(self, image: np.ndarray, segments: np.ndarray, category_ids: list[int]) -> None:
@@ -105,7 +103,7 @@ class _Canvas:
         self.centres.append(centre)
 
 
-def _colour(hue: float, saturation: float, value: float) -> np.ndarray:
+def _color(hue: float, saturation: float, value: float) -> np.ndarray:
     """BGR in [0, 1] of a colour whose hue wraps around at 1."""
     return np.array(colorsys.hsv_to_rgb(hue % 1, min(saturation, 1), min(value, 1))[::-1], np.float32)
 
@@ -118,15 +116,15 @@ def _noise(rng: np.random.Generator, size: tuple[int, int], cells_y: float, cell
 
 
 def _texture(rng: np.random.Generator, name: str, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """(H, W, 3) BGR picture in [0, 1] of one ground over all pixels; `x` and `y` are (H, W) in shorter sides."""
+    """``(H, W, 3)`` BGR in [0, 1]: one ground over all pixels; ``x`` and ``y`` are ``(H, W)``, in shorter sides."""
     size = x.shape
     # A part of the grounds has any hue at all, so that the texture has to be looked at.
     hue = rng.uniform() if rng.uniform() < 0.25 else rng.uniform(*_HUES[name])
-    base = _colour(hue, rng.uniform(0.25, 0.6), rng.uniform(0.5, 0.85))
+    base = _color(hue, rng.uniform(0.25, 0.6), rng.uniform(0.5, 0.85))
     angle = rng.uniform(-0.35, 0.35)
     along, across = x * np.cos(angle) + y * np.sin(angle), y * np.cos(angle) - x * np.sin(angle)
     if name == 'sky':
-        far = _colour(hue + rng.uniform(-0.08, 0.08), rng.uniform(0.1, 0.35), rng.uniform(0.85, 1))
+        far = _color(hue + rng.uniform(-0.08, 0.08), rng.uniform(0.1, 0.35), rng.uniform(0.85, 1))
         blend = np.clip(across + 0.15 * _noise(rng, size, 4, 3), 0, 1)
         return base + blend[..., None] * (far - base)
     if name == 'grass':
@@ -147,7 +145,7 @@ def _texture(rng: np.random.Generator, name: str, x: np.ndarray, y: np.ndarray) 
     )
     tones = rng.uniform(0.82, 1.18, 1024).astype(np.float32)
     brick = base * tones[(row * 37 + column).astype(np.int64) % 1024][..., None]
-    mortar = _colour(hue, 0.08, rng.uniform(0.75, 0.95))
+    mortar = _color(hue, 0.08, rng.uniform(0.75, 0.95))
     inside = np.clip((edge - joint / 2) * min(size) + 0.5, 0, 1)[..., None]
     return mortar + inside * (brick - mortar)
 
@@ -156,7 +154,7 @@ def _draw_grounds(rng: np.random.Generator, size: tuple[int, int]) -> tuple[np.n
     """Lay the grounds over each other as bands with wavy borders in one slanting direction.
 
     Returns:
-        tuple: the picture (H, W, 3) float32 BGR, the segment map (H, W) int32 and the category id of each segment.
+        The picture ``(H, W, 3)`` float32 BGR, the segment map ``(H, W)`` int32 and the category id of each segment.
     """
     unit = min(size)
     y, x = (axis.astype(np.float32) / unit + 0.5 / unit for axis in np.mgrid[: size[0], : size[1]])
@@ -216,8 +214,8 @@ def _cover(
 
 
 def _add_thing(rng: np.random.Generator, canvas: _Canvas) -> None:
-    """Put one thing on top, at a place where enough of it and of all others is in sight; after twenty places where it
-    is not so, the canvas stays as it is."""
+    """Put one thing on top, where enough of it and of all others is visible; where twenty positions are not so, the
+    canvas is left unchanged."""
     size, unit = canvas.segments.shape, canvas.unit
     name = str(rng.choice(_THINGS))
     outline = _outline(name, rng.uniform(7.5, 19) / 128 * unit, rng.uniform(0, 2 * np.pi))
@@ -241,7 +239,7 @@ def _add_thing(rng: np.random.Generator, canvas: _Canvas) -> None:
         return
     shadow, _ = _cover([points + 0.02 * unit for points in contours], box)
     shadow = cv2.GaussianBlur(shadow, (0, 0), 0.012 * unit)
-    fill = _colour(rng.uniform(), rng.uniform(0.35, 1), rng.uniform(0.5, 1))
+    fill = _color(rng.uniform(), rng.uniform(0.35, 1), rng.uniform(0.5, 1))
     slope = rng.uniform(-0.2, 0.2, 2)
     rows, columns = np.mgrid[top:bottom, left:right]
     light = 1 + (slope[0] * (rows - centre[1]) + slope[1] * (columns - centre[0])) / reach

@@ -16,7 +16,7 @@ from mask2former.formats.images import write_image
 from mask2former.formats.panoptic_png import ids_near_colors, write_id_map
 from mask2former.formats.rle import areas_of, box_of, encode_masks, json_rle
 
-from .shapes_scene import CATEGORIES, Scene, draw_scene
+from .scene import CATEGORIES, Scene, draw_scene
 
 SPLITS = ('train', 'val')
 MIN_SIDE = 32
@@ -27,7 +27,7 @@ _BY_ID = {category['id']: category for category in CATEGORIES}
 
 
 def generate_shapes(
-    out_dir: 'str | os.PathLike[str]',
+    out_dir: str | os.PathLike[str],
     *,
     num_train: int,
     num_val: int,
@@ -37,28 +37,27 @@ def generate_shapes(
 ) -> bool:
     """Write the `shapes` data set.
 
-    Below `out_dir`, for each split: the pictures `SPLIT/000000.jpg`, the panoptic annotation
-    `annotations/panoptic_SPLIT.json` with its PNGs in `annotations/panoptic_SPLIT/`, and the instance annotation of
-    the things, `annotations/instances_SPLIT.json`. Every pixel belongs to a segment: there is no void. An image
+    Below ``out_dir``, for each split: the pictures ``SPLIT/000000.jpg``, the panoptic annotation
+    ``annotations/panoptic_SPLIT.json`` with its PNGs in ``annotations/panoptic_SPLIT/``, and the instance annotation of
+    the things, ``annotations/instances_SPLIT.json``. Every pixel belongs to a segment: there is no void. An image
     depends on the seed, its split, its number and the size alone, not on how many others are written.
 
-    `shapes.json` is written last and holds the parameters. Where it is there with the same parameters, and all files
+    ``shapes.json`` is written last and holds the parameters. Where it is there with the same parameters, and all files
     too, nothing is done; a run that was interrupted has left none, and everything is written again.
 
     Args:
-        out_dir (str | PathLike): the folder to write, made if need be.
-        num_train (int): number of training images, may be 0.
-        num_val (int): number of validation images, may be 0.
-        size (tuple[int, int]): (height, width) of the images in pixels, each at least 32.
-        seed (int): not negative; other seeds give other images.
-        num_workers (int): threads that draw.
+        out_dir: The folder to write, made if need be.
+        num_train: Number of training images, may be 0.
+        num_val: Number of validation images, may be 0.
+        size: (height, width) of the images in pixels, each at least 32.
+        seed: Not negative; other seeds give other images.
+        num_workers: Threads that draw.
 
     Returns:
-        bool: whether anything was written.
+        Whether anything was written.
 
     Raises:
-        ConfigError: an argument is out of its range.
-        ConfigError: `out_dir` holds a `shapes` data set with other parameters.
+        ConfigError: If an argument is out of its range, or ``out_dir`` holds a `shapes` data set with other parameters.
     """
     counts = dict(zip(SPLITS, (num_train, num_val)))
     _check(counts, size, seed, num_workers)
@@ -133,7 +132,9 @@ def _write_split(out_dir: Path, split: str, count: int, size: tuple[int, int], s
         # disable=None: quiet where there is no terminal
         segments = list(tqdm(pool.map(write_image, range(count)), total=count, desc=split, disable=None))
 
-    images, panoptic, instances = [], [], []
+    images: list[dict] = []
+    panoptic: list[dict] = []
+    instances: list[dict] = []
     for index, infos in enumerate(segments):
         picture, png = _image_paths(out_dir, split, index)
         image_id = index + 1
@@ -163,7 +164,7 @@ def _write_scene(scene: Scene, ids: list[int], picture: Path, png: Path) -> list
     """Write a picture and its panoptic PNG.
 
     Returns:
-        list[dict]: of each segment `id`, `category_id`, `area` (pixels), `bbox` (xywh), `iscrowd` and `segmentation`
+        Of each segment ``id``, ``category_id``, ``area`` (pixels), ``bbox`` (xywh), ``iscrowd`` and ``segmentation``
         (compressed RLE).
     """
     write_image(picture, scene.image, [cv2.IMWRITE_JPEG_QUALITY, 95])
