@@ -1,11 +1,11 @@
-"""Conversion in parallel: order, going on after a stop, and refusal of another run's leftovers."""
+"""Conversion in parallel: order, resuming after a stop, and refusal of another run's leftovers."""
 
 import json
 from pathlib import Path
 
 import pytest
 
-from mask2former.data_tools.resumable import convert_all, finish
+from mask2former.data_tools.resumable import resumable
 from mask2former.errors import DataError
 
 
@@ -15,50 +15,49 @@ def square(value: int) -> int:
     return value**2
 
 
-def run(tmp_path: Path, items: dict, workers: int = 1, function=square, **settings) -> dict:
-    return convert_all(
-        function,
-        items,
-        journal=tmp_path / 'deep' / 'journal',
-        settings=settings,
-        num_workers=workers,
-        description='squares',
-    )
+def run(tmp_path: Path, items: dict, workers: int = 1, function=square, killed=False, **settings) -> dict:
+    with resumable(tmp_path / 'deep' / 'journal', workers, settings) as convert:
+        results = convert(function, items, 'squares')
+        if killed:
+            raise KeyboardInterrupt
+    return results
+
+
+def seen_by(tmp_path: Path, items: dict) -> tuple[dict, list]:
+    """The results, and the items that were not in the journal."""
+    seen = []
+    return run(tmp_path, items, function=lambda value: seen.append(value) or square(value)), seen
 
 
 @pytest.mark.parametrize('workers', [1, 2])
 def test_results_in_order(tmp_path, workers):
     items = {str(value): value for value in range(9, 0, -1)}
     assert list(run(tmp_path, items, workers).items()) == [(name, value**2) for name, value in items.items()]
+    assert not list((tmp_path / 'deep').iterdir()), 'the journal is gone'
 
 
-def test_goes_on_where_it_stopped(tmp_path):
+def test_resumes_where_it_stopped(tmp_path):
     with pytest.raises(DataError, match='negative'):
         run(tmp_path, {'a': 2, 'b': 3, 'c': -1})
-    seen = []
-    assert run(tmp_path, {'a': 2, 'b': 3, 'c': 4}, function=lambda value: seen.append(value) or square(value)) == {
-        'a': 4,
-        'b': 9,
-        'c': 16,
-    }
-    assert seen == [4]
+    assert seen_by(tmp_path, {'a': 2, 'b': 3, 'c': 4}) == ({'a': 4, 'b': 9, 'c': 16}, [4])
+    assert seen_by(tmp_path, {'a': 2}) == ({'a': 4}, [2]), 'a run that came to its end leaves nothing'
 
 
 def test_a_line_that_was_cut_off_counts_for_nothing(tmp_path):
-    run(tmp_path, {'a': 2, 'b': 3})
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path, {'a': 2, 'b': 3}, killed=True)
     journal = tmp_path / 'deep' / 'journal'
-    journal.write_text(journal.read_text()[:-3])
-    seen = []
-    run(tmp_path, {'a': 2, 'b': 3}, function=lambda value: seen.append(value) or square(value))
-    assert seen == [3]
     assert [json.loads(line) for line in journal.read_text().splitlines()] == [{}, ['a', 4], ['b', 9]]
+    journal.write_text(journal.read_text()[:-3])
+    assert seen_by(tmp_path, {'a': 2, 'b': 3}) == ({'a': 4, 'b': 9}, [3])
 
 
 def test_other_settings_are_refused(tmp_path):
-    run(tmp_path, {'a': 2}, size=(1, 2))
-    with pytest.raises(DataError, match='journal.*other settings.*delete'):
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path, {'a': 2}, killed=True, size=(1, 2))
+    with pytest.raises(DataError, match='journal.*other settings.*delete it to begin again'):
         run(tmp_path, {'a': 2}, size=(1, 3))
-    finish(tmp_path / 'deep' / 'journal')
+    (tmp_path / 'deep' / 'journal').unlink()
     run(tmp_path, {'a': 2}, size=(1, 3))
 
 

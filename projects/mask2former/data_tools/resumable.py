@@ -1,50 +1,57 @@
-"""Converts many files in parallel, and goes on where an interrupted run stopped."""
+"""Converts many files in parallel, and resumes where an interrupted run stopped."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
-from mask2former.errors import DataError
+from mask2former.errors import DataError, UserError
+
+# Function, items by name, and what the progress bar says; returns results by name, in the order of the items.
+Convert = Callable[[Callable[[Any], Any], Mapping[str, Any], str], dict[str, Any]]
 
 
-def convert_all(
-    function: Callable[[Any], Any],
-    items: Mapping[str, Any],
-    *,
-    journal: str | Path,
-    num_workers: int,
-    description: str,
-    settings: Mapping[str, Any] | None = None,
-) -> dict[str, Any]:
-    """Call ``function`` on every item, each result written to a journal as soon as it is there.
+@contextmanager
+def resumable(journal: str | Path, num_workers: int, settings: Mapping[str, Any] | None = None) -> Iterator[Convert]:
+    """Have each result written to a journal as soon as it is there; a run that failed resumes from it.
 
-    A second call with the same settings takes the journal's results and works on the other items only. Delete the
-    journal when what is made of the results is written (``finish``).
+    ::
+
+        with resumable('all.journal', num_workers=4) as convert:
+            results = convert(function, {'a': 'a.png', 'b': 'b.png'}, 'progress')
+            write_json('all.json', list(results.values()))
+
+    ``function`` takes an item and returns what JSON can hold. It runs in other processes where there are several
+    workers, so it must be importable (``functools.partial`` of one is). It writes files by functions of ``formats``,
+    which leave no half-written one. The journal is deleted at the end of the block, when what is made of the results
+    is written.
 
     Args:
-        function (Callable): Takes an item and returns what JSON can hold. It runs in other processes where there are
-            several workers, so it must be importable (``functools.partial`` of one is). It writes files by functions
-            of ``formats``, which leave no half-written one.
-        items (Mapping[str, Any]): Items by a name that says which it is.
-        journal (str | PathLike): The file of results, one line an item; its folder is made.
-        num_workers (int): Processes; 1 works in this one.
-        description (str): What the progress bar says.
-        settings (Mapping[str, Any], optional): What the results depend on apart from the items; kept in the journal.
-
-    Returns:
-        dict[str, Any]: Results in the order of ``items``.
+        journal: The file of results, one line an item; its folder is made.
+        num_workers: Processes; 1 works in this one.
+        settings: What the results depend on apart from the items; kept in the journal.
 
     Raises:
         DataError: If the journal is of other settings.
-        RuntimeError: If ``function`` fails by anything else than a ``DataError`` or an ``OSError``; says at which item.
+        RuntimeError: If the function fails by anything else than a ``UserError`` or an ``OSError``; says at which item.
     """
-    journal, settings = Path(journal), settings or {}
+    yield partial(_convert_all, Path(journal), num_workers, settings or {})
+    Path(journal).unlink(missing_ok=True)
+
+
+def _convert_all(
+    journal: Path,
+    num_workers: int,
+    settings: Mapping[str, Any],
+    function: Callable[[Any], Any],
+    items: Mapping[str, Any],
+    description: str,
+) -> dict[str, Any]:
     results = _read_journal(journal, settings, items)
     todo = {name: item for name, item in items.items() if name not in results}
     journal.parent.mkdir(parents=True, exist_ok=True)
@@ -57,7 +64,7 @@ def convert_all(
         def keep(name: str, result_of: Callable[[], Any]) -> None:
             try:
                 results[name] = result_of()
-            except (DataError, OSError):  # names the file itself
+            except (UserError, OSError):  # names the file itself
                 raise
             except Exception as error:
                 raise RuntimeError(f"'{name}' could not be converted.") from error
@@ -77,11 +84,6 @@ def convert_all(
     return {name: results[name] for name in items}
 
 
-def finish(journal: str | Path) -> None:
-    """Delete a journal, when the result is complete."""
-    Path(journal).unlink(missing_ok=True)
-
-
 def _read_journal(journal: Path, settings: Mapping[str, Any], items: Mapping[str, Any]) -> dict[str, Any]:
     """The results of a former run; of a line that was cut off when that run was killed, nothing."""
     if not journal.is_file():
@@ -95,5 +97,5 @@ def _read_journal(journal: Path, settings: Mapping[str, Any], items: Mapping[str
     if not records:
         return {}
     if records[0] != json.loads(json.dumps(settings)):
-        raise DataError(f"'{journal}' is left from a run with other settings ({records[0]}); delete it to begin anew.")
+        raise DataError(f"'{journal}' is left from a run with other settings ({records[0]}); delete it to begin again.")
     return {name: result for name, result in records[1:] if name in items}

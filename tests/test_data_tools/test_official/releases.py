@@ -34,6 +34,11 @@ def run(monkeypatch: pytest.MonkeyPatch, tool: str, *args: str | Path) -> None:
     runpy.run_path(str(ROOT / 'tools' / 'dataset_converters' / f'{tool}.py'), run_name='__main__')
 
 
+def times(folder: Path) -> dict[Path, int]:
+    """When each file of a folder was written: a file whose time has not changed was not written again."""
+    return {path: path.stat().st_mtime_ns for path in folder.iterdir()}
+
+
 def load(config: str, split: str, data_root: Path):
     """The data set of a base config, with ``data_root`` in the place of its own and no random transforms."""
     cfg = Config.fromfile(ROOT / 'configs' / '_base_' / 'datasets' / f'{config}.py')[f'{split}_dataloader'].dataset

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mask2former.data_tools.resumable import convert_all, finish
+from mask2former.data_tools.resumable import resumable
 from mask2former.errors import DataError
 from mask2former.formats.files import write_json
 from mask2former.formats.panoptic_png import write_id_map
@@ -76,7 +76,7 @@ def write_layout(
     out = Path(out)
     splits = [split for split in ('train', 'val') if any(sample.split == split for sample in samples)]
     _check_other_split(out, splits, categories)
-    convert = functools.partial(
+    function = functools.partial(
         _convert,
         read=read,
         meaning=meaning,
@@ -88,17 +88,12 @@ def write_layout(
     journal = out / 'annotations' / f'.conversion_{"_".join(splits)}.jsonl'
     settings = repr((read.__qualname__, meaning, categories, background, copy))
     keys = [f'{sample.split}/{sample.name} {_version(sample, settings)}' for sample in samples]
-    results = convert_all(convert, dict(zip(keys, samples)), journal=journal, num_workers=jobs, description='images')
-    lines = [
-        _write_split(
-            out,
-            split,
-            categories,
-            [(sample, results[key]) for sample, key in zip(samples, keys) if sample.split == split],
-        )
-        for split in splits
-    ]
-    finish(journal)
+    with resumable(journal, jobs) as convert:
+        results = convert(function, dict(zip(keys, samples)), 'images')
+        lines = []
+        for split in splits:
+            rows = [(sample, results[key]) for sample, key in zip(samples, keys) if sample.split == split]
+            lines.append(_write_split(out, split, categories, rows))
     for kind, count in (
         (
             'are wholly covered by others: they are in the instance files only',

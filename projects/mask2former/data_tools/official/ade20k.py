@@ -1,12 +1,12 @@
 """ADE20K (the 150 classes of ADEChallengeData2016): panoptic and instance files from the official label images."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from mask2former.data_tools.resumable import convert_all, finish
+from mask2former.data_tools.resumable import resumable
 from mask2former.datasets.metainfo import known_metainfo
 from mask2former.errors import DataError
 from mask2former.formats.files import write_json
@@ -52,22 +52,15 @@ def convert_ade20k(root: str | Path, splits: Sequence[str], tasks: Sequence[str]
         )
         for task in tasks:
             path = root / f'ade20k_{task}_{split}.json'
-            journal = path.with_suffix('.journal')
             function = partial(dict(panoptic=_panoptic, instance=_instance)[task], root, split)
-            results = convert_all(
-                function,
-                dict(zip(names, names)),
-                journal=journal,
-                num_workers=num_workers,
-                description=f'ADE20K {task} {split}',
-            )
-            write_json(path, _file(task, results.values()))
-            finish(journal)
+            with resumable(path.with_suffix('.journal'), num_workers) as convert:
+                results = convert(function, dict(zip(names, names)), f'ADE20K {task} {split}')
+                write_json(path, _file(task, results.values()))
             written.append(path)
     return written
 
 
-def _file(task: str, results: Sequence[tuple[dict, list[dict]]]) -> dict:
+def _file(task: str, results: Collection[tuple[dict, list[dict]]]) -> dict:
     info = PANOPTIC if task == 'panoptic' else INSTANCE
     categories = [dict(id=id_, name=name) for id_, name in zip(info['category_ids'], info['classes'])]
     if task == 'panoptic':

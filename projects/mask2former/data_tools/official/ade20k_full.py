@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from mask2former.data_tools.resumable import convert_all, finish
+from mask2former.data_tools.resumable import resumable
 from mask2former.datasets import metainfo
 from mask2former.errors import DataError, MissingFileError
 from mask2former.formats.files import link_or_copy
@@ -50,18 +50,10 @@ def convert_ade20k_full(root: str | Path, splits: Sequence[str], num_workers: in
             items[path.stem] = str(path)
         if not items:
             raise MissingFileError(f"'{folder}' has no image; unpack the release completely.")
-        out = root / 'annotations_detectron2' / split
         journal = root / f'annotations_detectron2_{split}.journal'
-        convert_all(
-            partial(_convert, root, split),
-            items,
-            journal=journal,
-            settings=dict(side=SIDE),
-            num_workers=num_workers,
-            description=f'ADE20K-full {split}',
-        )
-        finish(journal)
-        written.append(out)
+        with resumable(journal, num_workers, settings=dict(side=SIDE)) as convert:
+            convert(partial(_convert, root, split), items, f'ADE20K-full {split}')
+        written.append(root / 'annotations_detectron2' / split)
     return written
 
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from mask2former.data_tools.resumable import convert_all, finish
+from mask2former.data_tools.resumable import resumable
 from mask2former.errors import DataError, MissingFileError
 from mask2former.formats.files import write_bytes, write_json
 
@@ -43,22 +43,13 @@ def convert_cityscapes(root: str | Path, splits: Sequence[str], num_workers: int
         if not paths:
             raise MissingFileError(f"'{folder}' has no CITY/*{SUFFIX}; unpack gtFine_trainvaltest.zip completely.")
         path = root / f'cityscapes_panoptic_{split}.json'
-        journal = path.with_suffix('.journal')
         items = {file.name.removesuffix(SUFFIX): str(file) for file in paths}
-        results = list(
-            convert_all(
-                partial(_convert, split),
-                items,
-                journal=journal,
-                num_workers=num_workers,
-                description=f'Cityscapes {split}',
-            ).values()
-        )
-        content = dict(results[0])
-        for key in ('images', 'annotations'):
-            content[key] = [entry for result in results for entry in result[key]]
-        write_json(path, content)
-        finish(journal)
+        with resumable(path.with_suffix('.journal'), num_workers) as convert:
+            results = list(convert(partial(_convert, split), items, f'Cityscapes {split}').values())
+            content = dict(results[0])
+            for key in ('images', 'annotations'):
+                content[key] = [entry for result in results for entry in result[key]]
+            write_json(path, content)
         written.append(path)
     return written
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mask2former.data_tools.resumable import convert_all, finish
+from mask2former.data_tools.resumable import resumable
 from mask2former.errors import DataError
 from mask2former.formats.files import read_json, write_json
 from mask2former.formats.images import write_image
@@ -62,19 +62,11 @@ def convert_coco_semantic(json_path: str | Path, png_dir: str | Path, out: str |
         items[str(image['id'])] = (str(Path(png_dir) / annotation['file_name']), str(target), ids, classes)
         used.append(dict(file_name=image['file_name']))
     out, void = Path(out), 255 if len(class_of) <= 255 else 65535
-    journal = out.with_name(f'{out.name}.journal')
-    convert_all(
-        partial(_convert, void),
-        items,
-        journal=journal,
-        settings=dict(categories=list(class_of)),
-        num_workers=num_workers,
-        description='class-id PNG files',
-    )
     path = out.with_name(f'{out.name}.json')
-    categories = [{**category, 'id': place} for place, category in enumerate(content['categories'])]
-    write_json(path, dict(categories=categories, images=used))
-    finish(journal)
+    categories = [{**category, 'id': index} for index, category in enumerate(content['categories'])]
+    with resumable(out.with_name(f'{out.name}.journal'), num_workers, dict(categories=list(class_of))) as convert:
+        convert(partial(_convert, void), items, 'class-id PNG files')
+        write_json(path, dict(categories=categories, images=used))
     return [out, path]
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from scipy.io import loadmat
 
-from mask2former.data_tools.resumable import convert_all, finish
+from mask2former.data_tools.resumable import resumable
 from mask2former.datasets.metainfo import known_metainfo
 from mask2former.errors import DataError
 from mask2former.formats.files import link_or_copy
@@ -46,15 +46,8 @@ def convert_coco_stuff10k(root: str | Path, splits: Sequence[str], num_workers: 
     for split in splits:
         text = need(root / 'imageLists' / f'{split}.txt', 'unpack the release there').read_text(encoding='utf-8')
         names = list(filter(None, map(str.strip, text.splitlines())))
-        journal = root / f'annotations_detectron2_{split}.journal'
-        convert_all(
-            partial(_convert, root, split),
-            dict(zip(names, names)),
-            journal=journal,
-            num_workers=num_workers,
-            description=f'COCO-Stuff-10k {split}',
-        )
-        finish(journal)
+        with resumable(root / f'annotations_detectron2_{split}.journal', num_workers) as convert:
+            convert(partial(_convert, root, split), dict(zip(names, names)), f'COCO-Stuff-10k {split}')
         written.append(root / 'annotations_detectron2' / split)
     return written
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mask2former.data_tools.resumable import convert_all, finish
+from mask2former.data_tools.resumable import resumable
 from mask2former.datasets.metainfo import known_metainfo
 from mask2former.errors import DataError, MissingFileError
 from mask2former.formats.files import read_json, write_json
@@ -54,25 +54,12 @@ def prepare_mapillary(root: str | Path, splits: Sequence[str], num_workers: int)
             continue
         _check(folder, 'instances', names)
         _check_config(root)
-        journal = folder / 'panoptic.journal'
-        results = convert_all(
-            partial(_convert, folder),
-            dict(zip(names, names)),
-            journal=journal,
-            num_workers=num_workers,
-            description=f'Mapillary {split}',
-        ).values()
         rows = zip(*(INFO[key] for key in ('category_ids', 'classes', 'isthing', 'palette')))
-        categories = [dict(id=id_, name=name, isthing=int(thing), color=colour) for id_, name, thing, colour in rows]
-        write_json(
-            path,
-            dict(
-                images=[image for image, _ in results],
-                categories=categories,
-                annotations=[annotation for _, annotation in results],
-            ),
-        )
-        finish(journal)
+        categories = [dict(id=id_, name=name, isthing=int(thing), color=color) for id_, name, thing, color in rows]
+        with resumable(folder / 'panoptic.journal', num_workers) as convert:
+            results = convert(partial(_convert, folder), dict(zip(names, names)), f'Mapillary {split}')
+            images, annotations = zip(*results.values())
+            write_json(path, dict(images=images, categories=categories, annotations=annotations))
         lines.append(f'{path}: {len(names)} images, made of {folder / "instances"}.')
     return lines
 
