@@ -13,7 +13,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from mask2former.data_tools.download import disk, prepare
+from mask2former.data_tools.download import prepare
+from mask2former.data_tools.download import unpack as unpacking
 from mask2former.data_tools.download.fetch import TRIES, fetch
 from mask2former.data_tools.download.releases import BY_HAND, RELEASES, Release, RemoteFile
 from mask2former.data_tools.download.unpack import unpack
@@ -93,8 +94,8 @@ def remote(server, content=CONTENT, digest=f'sha256:{SUM}', name='a.zip', **more
     return RemoteFile('all', f'{server.url}/{name}', 'set', digest=digest, **more)
 
 
-def test_goes_on_within_a_run_and_in_the_next(server, tmp_path):
-    """A cut is mended by asking for the rest, at once or, where the server is gone for longer, in another run."""
+def test_resumes_within_a_run_and_in_the_next(server, tmp_path):
+    """A cut is fixed by asking for the rest, at once or, where the server is gone for longer, in another run."""
     file = remote(server)
     server.cuts = [5000, 4000]
     assert fetch(file, tmp_path, wait=0).read_bytes() == CONTENT
@@ -113,13 +114,13 @@ def test_goes_on_within_a_run_and_in_the_next(server, tmp_path):
     assert not server.asked, 'what is there is not downloaded'
 
 
-def test_server_without_range_begins_anew(server, tmp_path):
+def test_server_without_range_begins_again(server, tmp_path):
     file, server.ranges, server.cuts = remote(server), False, [5000]
     assert fetch(file, tmp_path, wait=0).read_bytes() == CONTENT
     assert server.asked == [None, 'bytes=5000-']
 
 
-def test_file_that_changed_meanwhile_begins_anew(server, tmp_path):
+def test_file_that_changed_meanwhile_begins_again(server, tmp_path):
     other = zipped({'b': b'1' * 9000, 'c': hashlib.shake_256(b'').digest(9000)})
     server.cuts = [500] + [0] * TRIES
     with pytest.raises(DataError):
@@ -223,7 +224,7 @@ def test_no_link_is_unpacked(tmp_path):
 
 def test_space(server, tmp_path, monkeypatch):
     file = remote(server)
-    monkeypatch.setattr(disk.shutil, 'disk_usage', lambda path: SimpleNamespace(free=len(CONTENT) - 1))
+    monkeypatch.setattr(unpacking.shutil, 'disk_usage', lambda path: SimpleNamespace(free=len(CONTENT) - 1))
     with pytest.raises(DataError, match="'a.zip' needs .*kB, but the disk of .* free; free some"):
         fetch(file, tmp_path / 'new')
     (tmp_path / 'a.zip').write_bytes(CONTENT)

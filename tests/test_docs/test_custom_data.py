@@ -1,4 +1,4 @@
-"""Data of one's own, with the configs of the README and of docs/your_own_data.md: the tools, outside the repository."""
+"""Custom data, with the configs of the README and of docs/your_own_data.md: the tools, outside the repository."""
 
 import json
 import os

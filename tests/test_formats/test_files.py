@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from pycocotools import mask as mask_utils
 
+from mask2former.errors import DataError
 from mask2former.formats import files
 from mask2former.formats.panoptic_png import (
     ids_near_colors,
@@ -110,3 +111,24 @@ def test_more_instances_than_a_byte_counts():
     masks = np.zeros((300, 4, 5), bool)
     masks[:, 1:3, 2:4] = True
     assert [instance['area'] for instance in instances_of(masks, [3] * 300)] == [4] * 300
+
+
+def test_names_from_files_stay_inside(tmp_path):
+    for name in ('a.jpg', 'b/c.jpg', 'at 12:30.jpg', '..a.jpg', './a.jpg'):
+        assert files.inside(tmp_path, name) == tmp_path / name
+    for name in (
+        '../a',
+        'b/../../a',
+        '/a',
+        '\\a',
+        '..\\a',
+        'b\\..\\a',
+        'C:\\a',
+        'C:a',
+        '//server/share/a',
+        'a\0',
+        '',
+        '.',
+    ):
+        with pytest.raises(DataError, match='is no path below the folder .*; correct it in the file that gives it'):
+            files.inside(tmp_path, name)

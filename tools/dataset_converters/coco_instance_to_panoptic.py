@@ -5,7 +5,7 @@ things unless --stuff names them. Where masks overlap, the smaller one lies on t
 Pixels without annotation are void, or of the class of --background.
 
 Writes OUT/{train,val}/ with the images, OUT/annotations/panoptic_{train,val}.json with folders of PNG files of the same
-names, and instances_{train,val}.json with the annotations of the things as they were. An interrupted run goes on where
+names, and instances_{train,val}.json with the annotations of the things as they were. An interrupted run resumes where
 it stopped.
 
   python tools/dataset_converters/coco_instance_to_panoptic.py all.json images data/mine --background other
@@ -16,26 +16,22 @@ it stopped.
 from pathlib import Path
 
 from mask2former.apis.cli import run_tool
-from mask2former.data_tools import cli
-from mask2former.data_tools.custom.classes import add_class, id_of, with_colours
+from mask2former.data_tools.arguments import add_layout_arguments, make_parser
 from mask2former.data_tools.custom.coco_instances import CocoMeaning, as_classes, read_file, read_scene
-from mask2former.data_tools.custom.layout import write_layout
-from mask2former.data_tools.custom.own_cli import add_layout_flags, make_samples
+from mask2former.data_tools.custom.layout import make_samples, write_layout
 
 
 def main() -> None:
-    parser = cli.parser(__doc__)
+    parser = make_parser(__doc__)
     parser.add_argument('annotations', help="JSON file in COCO's instance format")
     parser.add_argument('images', type=Path, help='folder of the images that it names')
-    add_layout_flags(parser)
+    add_layout_arguments(parser)
     parser.add_argument('--stuff', nargs='+', default=[], metavar='NAME', help='categories that are stuff')
     args = parser.parse_args()
 
     categories, sources = read_file(args.annotations, args.images)
     classes = as_classes(categories, args.stuff, args.annotations)
     stuff = tuple(entry['id'] for entry in classes if not entry['isthing'])
-    if args.background:
-        classes = add_class(classes, args.background, isthing=False)
     paths = [source.image for source in sources.values()]
     samples = make_samples(args, paths, args.images, list(sources.values()), [[path] for path in paths], list(sources))
     print(
@@ -43,9 +39,9 @@ def main() -> None:
             samples,
             read_scene,
             CocoMeaning(stuff),
-            with_colours(classes),
+            classes,
             args.out,
-            background=id_of(classes, args.background) if args.background else None,
+            background=args.background,
             copy=args.copy,
             jobs=args.jobs,
         )

@@ -1,6 +1,6 @@
 """Download and unpack official data sets into the layout of docs/datasets.md.
 
-A download that was cut off goes on where it stopped; run the same command again. Files are compared with the checksums
+A download that was cut off resumes where it stopped; run the same command again. Files are compared with the checksums
 that are published. Where none is, the archive is tested, and DOWNLOADS/NAME.sha256 records what came for later runs.
 
 Writes OUT/coco, OUT/ade and so on; archives come to OUT/downloads and are deleted when they are unpacked.

@@ -8,7 +8,7 @@ Labels are things unless --stuff names them. Later shapes lie over earlier ones,
 --smaller-on-top does it by size instead. Pixels without a shape are void, or of the class of --background.
 
 Writes OUT/{train,val}/ with the images, OUT/annotations/panoptic_{train,val}.json with folders of PNG files of the same
-names, and instances_{train,val}.json. An interrupted run goes on where it stopped.
+names, and instances_{train,val}.json. An interrupted run resumes where it stopped.
 
   python tools/dataset_converters/labelme_to_coco.py my_labels data/mine --stuff road sky --background other
 """
@@ -16,8 +16,7 @@ names, and instances_{train,val}.json. An interrupted run goes on where it stopp
 from pathlib import Path
 
 from mask2former.apis.cli import run_tool
-from mask2former.data_tools import cli
-from mask2former.data_tools.custom.classes import add_class, id_of, with_colours
+from mask2former.data_tools.arguments import add_layout_arguments, make_parser
 from mask2former.data_tools.custom.labelme import (
     LabelMeaning,
     find_annotations,
@@ -27,14 +26,13 @@ from mask2former.data_tools.custom.labelme import (
     read_header,
     read_scene,
 )
-from mask2former.data_tools.custom.layout import write_layout
-from mask2former.data_tools.custom.own_cli import add_layout_flags, make_samples
+from mask2former.data_tools.custom.layout import make_samples, write_layout
 
 
 def main() -> None:
-    parser = cli.parser(__doc__)
+    parser = make_parser(__doc__)
     parser.add_argument('annotations', type=Path, help="folder of LabelMe's JSON files")
-    add_layout_flags(parser)
+    add_layout_arguments(parser)
     parser.add_argument('--stuff', nargs='+', default=[], metavar='LABEL', help='labels that are stuff')
     parser.add_argument(
         '--labels',
@@ -59,17 +57,16 @@ def main() -> None:
     classes = label_classes(contents, args.labels, args.stuff, args.void)
     names = [image_name(path, content) for path, content in contents.items()]
     category_ids = {entry['name']: entry['id'] for entry in classes} | dict.fromkeys(args.void)
-    if args.background:
-        classes = add_class(classes, args.background, isthing=False)
     files = [[file for file in (source.annotation, source.image) if file] for source in sources]
+    samples = make_samples(args, names, args.annotations, sources, files)
     print(
         write_layout(
-            make_samples(args, names, args.annotations, sources, files),
+            samples,
             read_scene,
             LabelMeaning(category_ids, args.smaller_on_top),
-            with_colours(classes),
+            classes,
             args.out,
-            background=id_of(classes, args.background) if args.background else None,
+            background=args.background,
             copy=args.copy,
             jobs=args.jobs,
         )

@@ -11,7 +11,7 @@ Things lie over stuff, smaller masks over larger ones. Class ids alone (--semant
 SemanticPngFormat reads them.
 
 Writes OUT/{train,val}/ with the images, OUT/annotations/panoptic_{train,val}.json with folders of PNG files of the same
-names, and instances_{train,val}.json. An interrupted run goes on where it stopped.
+names, and instances_{train,val}.json. An interrupted run resumes where it stopped.
 
   python tools/dataset_converters/pngs_to_panoptic.py stage1_train data/mine --mask-dirs stage1_train --thing nucleus \\
       --background tissue
@@ -22,19 +22,17 @@ names, and instances_{train,val}.json. An interrupted run goes on where it stopp
 from pathlib import Path
 
 from mask2former.apis.cli import run_tool
-from mask2former.data_tools import cli
-from mask2former.data_tools.custom.classes import add_class, id_of, parse_classes, with_colours
-from mask2former.data_tools.custom.layout import write_layout
-from mask2former.data_tools.custom.own_cli import add_layout_flags, make_samples
-from mask2former.data_tools.custom.png_folders import Meaning, PngSource, find_masks, find_png, read_scene
-from mask2former.data_tools.custom.splits import find_images
+from mask2former.data_tools.arguments import add_layout_arguments, make_parser
+from mask2former.data_tools.custom.classes import add_class, id_of, parse_classes
+from mask2former.data_tools.custom.layout import make_samples, write_layout
+from mask2former.data_tools.custom.png_folders import Meaning, PngSource, find_images, find_masks, find_png, read_scene
 from mask2former.errors import DataError
 
 
 def main() -> None:
-    parser = cli.parser(__doc__)
+    parser = make_parser(__doc__)
     parser.add_argument('images', type=Path, help='folder of the images, with all folders below it')
-    add_layout_flags(parser)
+    add_layout_arguments(parser)
     parser.add_argument('--semantic', metavar='DIR', help='class-id PNG files')
     group = parser.add_mutually_exclusive_group()
     group.add_argument('--instances', metavar='DIR', help='instance-id PNG files')
@@ -98,16 +96,10 @@ def main() -> None:
         masks = find_masks(args.mask_dirs, path, args.images, args.img_suffix) if args.mask_dirs else None
         sources.append(PngSource(path, semantic, instances, masks))
         files.append([file for file in (path, semantic, instances, *(masks or ())) if file])
+    samples = make_samples(args, paths, args.images, sources, files)
     print(
         write_layout(
-            make_samples(args, paths, args.images, sources, files),
-            read_scene,
-            meaning,
-            with_colours(classes),
-            args.out,
-            background=id_of(classes, args.background) if args.background else None,
-            copy=args.copy,
-            jobs=args.jobs,
+            samples, read_scene, meaning, classes, args.out, background=args.background, copy=args.copy, jobs=args.jobs
         )
     )
 

@@ -11,16 +11,16 @@ Writes there:
   ade20k_instance_{train,val}.json
 
 Example: python tools/dataset_converters/prepare_ade20k.py data/ade/ADEChallengeData2016 --tasks panoptic
-An interrupted run goes on where it stopped.
+An interrupted run resumes where it stopped.
 """
 
 from mask2former.apis.cli import run_tool
-from mask2former.data_tools.cli import parser
+from mask2former.data_tools.arguments import make_parser
 from mask2former.data_tools.official.ade20k import FOLDERS, TASKS, convert_ade20k
 
 
 def main() -> None:
-    arguments = parser(__doc__, 'data/ade/ADEChallengeData2016', tuple(FOLDERS))
+    arguments = make_parser(__doc__, 'data/ade/ADEChallengeData2016', tuple(FOLDERS))
     arguments.add_argument('--tasks', nargs='+', choices=TASKS, default=list(TASKS), help='default: both')
     args = arguments.parse_args()
     print(*convert_ade20k(args.root, args.splits, args.tasks, args.jobs), sep='\n')

@@ -8,16 +8,16 @@ Writes there:
   gtFine/cityscapes_panoptic_{train,val}.json and gtFine/cityscapes_panoptic_{train,val}/*.png
 
 Example: python tools/dataset_converters/prepare_cityscapes.py data/cityscapes
-Needs: pip install cityscapesscripts. An interrupted run goes on where it stopped.
+Needs: pip install cityscapesscripts. An interrupted run resumes where it stopped.
 """
 
 from mask2former.apis.cli import run_tool
-from mask2former.data_tools.cli import parser
+from mask2former.data_tools.arguments import make_parser
 from mask2former.data_tools.official.cityscapes import SPLITS, convert_cityscapes
 
 
 def main() -> None:
-    args = parser(__doc__, 'data/cityscapes', SPLITS).parse_args()
+    args = make_parser(__doc__, 'data/cityscapes', SPLITS).parse_args()
     print(*convert_cityscapes(args.root, args.splits, args.jobs), sep='\n')
 
 

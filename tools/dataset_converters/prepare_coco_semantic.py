@@ -11,18 +11,18 @@ Writes there:
 
 Example: python tools/dataset_converters/prepare_coco_semantic.py data/coco --splits val
 Another data set: python tools/dataset_converters/prepare_coco_semantic.py --files panoptic.json png_folder out_folder
-An interrupted run goes on where it stopped.
+An interrupted run resumes where it stopped.
 """
 
 from pathlib import Path
 
 from mask2former.apis.cli import run_tool
-from mask2former.data_tools.cli import parser
+from mask2former.data_tools.arguments import make_parser
 from mask2former.data_tools.official.coco_semantic import convert_coco_semantic
 
 
 def main() -> None:
-    arguments = parser(__doc__, 'data/coco', ('train', 'val'))
+    arguments = make_parser(__doc__, 'data/coco', ('train', 'val'))
     arguments.add_argument('--files', nargs=3, metavar=('JSON', 'PNG_DIR', 'OUT'), help='these instead of ROOT')
     args = arguments.parse_args()
     root = Path(args.root)

@@ -7,16 +7,16 @@ Writes there:
   images_detectron2/{train,test}/*.jpg         links, or copies where the file system has none
 
 Example: python tools/dataset_converters/prepare_coco_stuff10k.py data/coco/coco_stuff_10k
-An interrupted run goes on where it stopped.
+An interrupted run resumes where it stopped.
 """
 
 from mask2former.apis.cli import run_tool
-from mask2former.data_tools.cli import parser
+from mask2former.data_tools.arguments import make_parser
 from mask2former.data_tools.official.coco_stuff10k import SPLITS, convert_coco_stuff10k
 
 
 def main() -> None:
-    args = parser(__doc__, 'data/coco/coco_stuff_10k', SPLITS).parse_args()
+    args = make_parser(__doc__, 'data/coco/coco_stuff_10k', SPLITS).parse_args()
     print(*convert_coco_stuff10k(args.root, args.splits, args.jobs), sep='\n')
 
 

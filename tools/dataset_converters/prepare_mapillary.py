@@ -8,16 +8,16 @@ Writes there, where they are absent:
   {training,validation}/panoptic/*.png, panoptic_2018.json   made of instances/ (16 bit: 256 * label + instance)
 
 Example: python tools/dataset_converters/prepare_mapillary.py data/mapillary_vistas
-An interrupted run goes on where it stopped.
+An interrupted run resumes where it stopped.
 """
 
 from mask2former.apis.cli import run_tool
-from mask2former.data_tools.cli import parser
+from mask2former.data_tools.arguments import make_parser
 from mask2former.data_tools.official.mapillary import SPLITS, prepare_mapillary
 
 
 def main() -> None:
-    args = parser(__doc__, 'data/mapillary_vistas', SPLITS).parse_args()
+    args = make_parser(__doc__, 'data/mapillary_vistas', SPLITS).parse_args()
     print(*prepare_mapillary(args.root, args.splits, args.jobs), sep='\n')
 
 

@@ -1,10 +1,10 @@
-"""Files that are complete or absent, never half-written; JSON annotation files; links in the place of copies."""
+"""Files that are complete or absent, never half-written; JSON annotation files; links instead of copies; safe names."""
 
 import json
 import os
 import shutil
 from collections.abc import Callable
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import Any
 
 from mask2former.errors import DataError, MissingFileError
@@ -53,13 +53,32 @@ def read_json(path: str | Path) -> dict:
         try:
             content = json.load(file)
         except ValueError as error:
-            raise DataError(f"Annotation file '{path}' is not valid JSON ({error}); get it anew.") from None
+            raise DataError(f"Annotation file '{path}' is not valid JSON ({error}); get it again.") from None
     if not isinstance(content, dict):
         raise DataError(
             f"Annotation file '{path}' holds a {type(content).__name__}, but a COCO file is an object with "
             "'images', 'annotations' and 'categories'; give such a file."
         )
     return content
+
+
+def leaves_folder(name: str | Path) -> bool:
+    """Whether a path that is to be below some folder could lead out of it: it is absolute or has ``..``."""
+    path = PureWindowsPath(name)  # knows both kinds of slashes, and drives
+    return bool(path.anchor) or '..' in path.parts or '\0' in str(name)
+
+
+def inside(folder: str | Path, name: str | Path) -> Path:
+    """``folder / name``, of a name that was read from a file.
+
+    Raises:
+        DataError: If it is empty or could lead out of the folder.
+    """
+    if leaves_folder(name) or not Path(name).name:
+        raise DataError(
+            f"The file name '{name}' is no path below the folder '{folder}'; correct it in the file that gives it."
+        )
+    return Path(folder) / name
 
 
 def link_or_copy(source: str | Path, target: str | Path, copy: bool = False) -> None:

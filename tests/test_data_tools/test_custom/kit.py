@@ -1,4 +1,4 @@
-"""What the tests of the converters for one's own data share."""
+"""What the tests of the converters for custom data share."""
 
 import contextlib
 import io

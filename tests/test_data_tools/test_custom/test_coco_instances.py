@@ -167,6 +167,8 @@ def test_faults(tree):
         (lambda content: content['images'][0].update(file_name='x.jpg'), "x.jpg' does not exist"),
         (lambda content: content['images'][0].update(id=15), 'have the same id'),
         (lambda content: content['images'][2].update(file_name='a.png'), 'have the same name but for the suffix'),
+        (lambda content: content['images'][2].update(file_name='../a.jpg'), "'../a.jpg' is no path below the folder"),
+        (lambda content: content['images'][2].update(file_name='/a.jpg'), 'a.jpg. is no path below the folder'),
         (lambda content: content.update(categories=[]), "no 'categories'"),
     ):
         found = fault(tree, change)

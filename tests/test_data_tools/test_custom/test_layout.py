@@ -1,4 +1,4 @@
-"""What the converters for one's own data share: split, images, layers, going on after a stop, the README's config."""
+"""What the converters for custom data share: split, images, layers, resuming after a stop, the README's config."""
 
 import json
 from pathlib import Path
@@ -8,8 +8,9 @@ import pytest
 from mmengine.config import Config
 from pycocotools import mask as mask_utils
 
+from mask2former.data_tools.custom.layout import place_image
 from mask2former.data_tools.custom.scene import Layer, Scene, instances_of_layers, paint
-from mask2former.data_tools.custom.splits import assign_splits, place_image
+from mask2former.data_tools.custom.splits import assign_splits
 from mask2former.datasets import dataset_metainfo
 from mask2former.formats.rle import encode_mask
 from mask2former.registry import DATASETS, TRANSFORMS
@@ -135,7 +136,7 @@ def convert(tree, *arguments):
     return run(TOOL, tree / 'images', tree / 'data' / 'mine', '--instances', tree / 'ids', '--jobs', 1, *arguments)
 
 
-def test_goes_on_where_it_stopped(tree):
+def test_resumes_where_it_stopped(tree):
     """Only what is not yet converted, or has changed since, is converted."""
     broken = tree / 'ids' / '3.png'
     sound = broken.read_bytes()
@@ -171,7 +172,7 @@ def test_goes_on_where_it_stopped(tree):
     assert not list(folder.glob('.*')), 'the journal is gone'
 
 
-def test_other_classes_begin_anew(tree):
+def test_other_classes_begin_again(tree):
     (tree / 'ids' / '3.png').write_bytes(b'')
     arguments = (tree / 'images', tree / 'out', '--instances', tree / 'ids', '--jobs', 1, '--split', 'train', '--thing')
     failure(TOOL, *arguments, 'cell')

@@ -40,7 +40,7 @@ def times(folder: Path) -> dict[Path, int]:
 
 
 def load(config: str, split: str, data_root: Path):
-    """The data set of a base config, with ``data_root`` in the place of its own and no random transforms."""
+    """The data set of a base config, with ``data_root`` instead of its own and no random transforms."""
     cfg = Config.fromfile(ROOT / 'configs' / '_base_' / 'datasets' / f'{config}.py')[f'{split}_dataloader'].dataset
     loaders = [TRANSFORMS.build(step) for step in cfg.pipeline if step['type'].startswith('Load')]
     return DATASETS.build({**cfg, 'data_root': f'{data_root}/', 'pipeline': loaders})

@@ -132,7 +132,7 @@ def test_our_data_sets_read_them(tree, monkeypatch):
         painted[mask] = category
     item = panoptic[0]
     assert (np.array([-1, *item['gt_seg_labels']])[item['gt_seg_map']] == painted).all()
-    assert sorted(instance[0]['gt_seg_labels'].tolist()) == [0, 0, 3, 99]  # places among the 100 things
+    assert sorted(instance[0]['gt_seg_labels'].tolist()) == [0, 0, 3, 99]  # indices among the 100 things
     assert len(load('ade20k_panoptic', 'val', tree)[0]['gt_panoptic_seg'].segments_info) > 3
 
 
@@ -141,7 +141,7 @@ def test_resumes_after_a_broken_file(tree, monkeypatch):
     good = broken.read_bytes()
     broken.write_bytes(good[:40])
     with pytest.raises(
-        SystemExit, match="The file '.*ADE_train_00000002.png' cannot be read as an image .*get it anew"
+        SystemExit, match="The file '.*ADE_train_00000002.png' cannot be read as an image .*get it again"
     ):
         run(monkeypatch, 'prepare_ade20k', tree, '--tasks', 'panoptic', '--jobs', 1)
     assert not (tree / 'ade20k_panoptic_train.json').exists()
@@ -153,7 +153,7 @@ def test_resumes_after_a_broken_file(tree, monkeypatch):
     assert not list(tree.glob('*.journal'))
 
 
-def test_errors_name_file_and_mend(tree, monkeypatch):
+def test_errors_name_file_and_fix(tree, monkeypatch):
     path = tree / 'annotations/validation/ADE_val_00000001.png'
     semantic = np.array(Image.open(path))
 
@@ -170,7 +170,7 @@ def test_errors_name_file_and_mend(tree, monkeypatch):
     labels = np.array(Image.open(tree / 'annotations_instance/validation/ADE_val_00000001.png'))
     labels[..., 0] = 0
     save(tree / 'annotations_instance/validation/ADE_val_00000001.png', labels)
-    with pytest.raises(DataError, match=r'Instance 1 in .*classes \[0\].*anew'):
+    with pytest.raises(DataError, match=r'Instance 1 in .*classes \[0\].*again'):
         convert()
     with pytest.raises(SystemExit, match="Error: '.*images/training' does not exist; give the folder ADEChallenge"):
         run(monkeypatch, 'prepare_ade20k', tree / 'images')

@@ -67,8 +67,8 @@ def reference(root: Path, name: str) -> np.ndarray:
     elif height >= width > 512:
         numbers = cv2.resize(numbers, (512, round(height / float(width) * 512)), interpolation=cv2.INTER_NEAREST)
     labels = np.full(numbers.shape, 65535)
-    for place, number in enumerate(object_ids()):
-        labels[numbers == number] = place
+    for index, number in enumerate(object_ids()):
+        labels[numbers == number] = index
     return labels
 
 
@@ -135,7 +135,7 @@ def test_resumes_after_a_broken_file(tree, monkeypatch):
     assert (len(done), len(after)) == (2, 3) and done.items() <= after.items()
 
 
-def test_errors_name_file_and_mend(tree):
+def test_errors_name_file_and_fix(tree):
     with pytest.raises(FileNotFoundError, match='ADE/training.* does not exist; give the folder ADE20K_2021_17_01'):
         ade20k_full.convert_ade20k_full(tree / 'images', ['training'], 1)
     path = tree / 'images/ADE/validation/street/x/ADE_val_00000001_seg.png'

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from mask2former.data_tools.official import cityscapes
-from mask2former.errors import DataError
+from mask2former.errors import DataError, MissingPackageError
 
 from .releases import blocks, load, run, save, times
 
@@ -63,7 +63,7 @@ def test_resumes_after_a_broken_file(tree, monkeypatch):
     good = broken.read_bytes()
     broken.write_bytes(good[:20])
     with pytest.raises(
-        SystemExit, match="The file '.*aachen_000001_000019.*' cannot be read as an image .*get it anew"
+        SystemExit, match="The file '.*aachen_000001_000019.*' cannot be read as an image .*get it again"
     ):
         run(monkeypatch, 'prepare_cityscapes', tree, '--jobs', 1)
     assert not (tree / 'gtFine/cityscapes_panoptic_train.json').exists()
@@ -74,11 +74,11 @@ def test_resumes_after_a_broken_file(tree, monkeypatch):
     assert len(json.loads((tree / 'gtFine/cityscapes_panoptic_train.json').read_text())['images']) == 3
 
 
-def test_errors_name_file_and_mend(tree, monkeypatch):
+def test_errors_name_file_and_fix(tree, monkeypatch):
     with pytest.raises(FileNotFoundError, match='train.* does not exist; unpack gtFine_trainvaltest.zip'):
         cityscapes.convert_cityscapes(tree / 'leftImg8bit', ['train'], 1)
     save(tree / 'gtFine/val/munster/munster_000000_000019_gtFine_instanceIds.png', np.full((8, 8), 77, np.uint16))
-    with pytest.raises(DataError, match='munster_000000_000019.*label id .*77.*get gtFine anew'):
+    with pytest.raises(DataError, match='munster_000000_000019.*label id .*77.*get gtFine again'):
         cityscapes.convert_cityscapes(tree, ['val'], 1)
 
     real = builtins.__import__
@@ -89,5 +89,5 @@ def test_errors_name_file_and_mend(tree, monkeypatch):
         return real(name, *args, **kwargs)
 
     monkeypatch.setattr(builtins, '__import__', without)
-    with pytest.raises(DataError, match="'cityscapesscripts' is missing; run `pip install cityscapesscripts`"):
+    with pytest.raises(MissingPackageError, match="'cityscapesscripts' is missing; run `pip install city"):
         cityscapes.convert_cityscapes(tree, ['val'], 1)

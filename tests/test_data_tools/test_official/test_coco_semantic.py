@@ -97,7 +97,7 @@ def test_resumes_after_a_broken_file(tmp_path):
     assert (tmp_path / 'out.json').exists()
 
 
-def test_errors_name_file_and_mend(tmp_path, monkeypatch):
+def test_errors_name_file_and_fix(tmp_path, monkeypatch):
     path, png = write_tree(tmp_path, 1)
     content = json.loads(path.read_text())
     out = tmp_path / 'out'
@@ -118,6 +118,18 @@ def test_errors_name_file_and_mend(tmp_path, monkeypatch):
         coco_semantic.convert_coco_semantic(path, tmp_path / 'nowhere', out, 1)
     with pytest.raises(SystemExit, match='Error: .*annotations/panoptic_train2017.json.* does not exist'):
         run(monkeypatch, 'prepare_coco_semantic', tmp_path)
+
+
+@pytest.mark.parametrize('name', ['../../x.jpg', '/tmp/x.jpg', '..\\x.jpg', ''])
+def test_nothing_is_written_outside(tmp_path, monkeypatch, name):
+    path, png = write_tree(tmp_path, 1)
+    content = json.loads(path.read_text())
+    content['images'][0]['file_name'] = name
+    path.write_text(json.dumps(content))
+    before = sorted(tmp_path.rglob('*'))
+    with pytest.raises(SystemExit, match='Error: The file name .* is no path below the folder .*deep/out'):
+        run(monkeypatch, 'prepare_coco_semantic', '--files', path, png, tmp_path / 'deep' / 'out', '--jobs', 1)
+    assert sorted(tmp_path.rglob('*')) == before
 
 
 def test_real_coco(shared_data, tmp_path):

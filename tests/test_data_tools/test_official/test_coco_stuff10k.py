@@ -9,7 +9,7 @@ from scipy.io import loadmat, savemat
 
 from mask2former.data_tools.official import coco_stuff10k
 from mask2former.datasets.metainfo import known_metainfo
-from mask2former.errors import DataError
+from mask2former.errors import DataError, MissingPackageError
 
 from .releases import blocks, load, run, save, times
 
@@ -97,7 +97,7 @@ def test_hdf5_without_h5py(tmp_path, monkeypatch):
     root = write_tree(tmp_path, [1])
     path = root / 'annotations' / f'{NAMES["test"][0]}.mat'
     path.write_bytes(b'MATLAB 7.3 MAT-file'.ljust(124) + bytes([0, 2]) + b'IM' + bytes(400))
-    with pytest.raises(DataError, match='is of COCO-Stuff-10k v1.0, in HDF5; run `pip install h5py`'):
+    with pytest.raises(MissingPackageError, match='is of COCO-Stuff-10k v1.0, in HDF5; run `pip install h5py`'):
         coco_stuff10k.convert_coco_stuff10k(root, ['test'], 1)
 
 
@@ -106,7 +106,7 @@ def test_resumes_after_a_broken_file(tmp_path, monkeypatch):
     broken = root / 'annotations' / f'{NAMES["train"][1]}.mat'
     good = broken.read_bytes()
     broken.write_bytes(good[:150])
-    with pytest.raises(SystemExit, match="Error: '.*110.mat' cannot be read as a MATLAB file .*get it anew"):
+    with pytest.raises(SystemExit, match="Error: '.*110.mat' cannot be read as a MATLAB file .*get it again"):
         run(monkeypatch, 'prepare_coco_stuff10k', root, '--jobs', 1)
     done = times(root / 'annotations_detectron2/train')
     broken.write_bytes(good)
@@ -116,9 +116,9 @@ def test_resumes_after_a_broken_file(tmp_path, monkeypatch):
     assert len(list((root / 'images_detectron2/train').iterdir())) == 2
 
 
-def test_errors_name_file_and_mend(tmp_path):
+def test_errors_name_file_and_fix(tmp_path):
     root = write_tree(tmp_path, [0, 12, 200])
-    with pytest.raises(DataError, match=r'349.mat. has the values \[12, 200\].*v1.1; get the file anew'):
+    with pytest.raises(DataError, match=r'349.mat. has the values \[12, 200\].*v1.1; get the file again'):
         coco_stuff10k.convert_coco_stuff10k(root, ['test'], 1)
     savemat(root / 'annotations' / f'{NAMES["test"][0]}.mat', dict(T=1))
     with pytest.raises(DataError, match="349.mat' has no label map 'S'"):

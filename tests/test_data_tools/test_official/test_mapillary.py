@@ -106,7 +106,7 @@ def test_resumes_after_a_broken_file(tree):
     broken = tree / 'training/instances/b_2.png'
     good = broken.read_bytes()
     broken.write_bytes(b'')
-    with pytest.raises(DataError, match="b_2.png' cannot be read as an image .*get it anew"):
+    with pytest.raises(DataError, match="b_2.png' cannot be read as an image .*get it again"):
         mapillary.prepare_mapillary(tree, ['training'], 1)
     done = times(tree / 'training/panoptic')
     broken.write_bytes(good)
@@ -116,7 +116,7 @@ def test_resumes_after_a_broken_file(tree):
     assert not list(tree.rglob('*.journal'))
 
 
-def test_errors_name_file_and_mend(tree):
+def test_errors_name_file_and_fix(tree):
     def prepare():
         mapillary.prepare_mapillary(tree, ['training'], 1)
 

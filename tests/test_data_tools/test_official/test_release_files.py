@@ -1,10 +1,9 @@
-"""Files and folders of releases, and the flags that the tools share."""
+"""Files and folders of releases."""
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from mask2former.data_tools import cli
 from mask2former.data_tools.official import release_files
 from mask2former.errors import DataError
 
@@ -34,13 +33,3 @@ def test_read_array_keeps_what_the_file_holds(tmp_path):
     with pytest.raises(DataError, match="b.jpg' cannot be read as an image"):
         (tmp_path / 'b.jpg').write_bytes(b'no image')
         release_files.image_header(tmp_path / 'b.jpg')
-
-
-def test_flags(capsys):
-    args = cli.parser('It is 100% good.', 'data/x', ('train', 'val')).parse_args([])
-    assert (args.root, args.splits) == ('data/x', ['train', 'val']) and args.jobs > 0
-    assert not hasattr(cli.parser('It.').parse_args([]), 'root')
-    for words in (['--jobs', '0'], ['--splits', 'test']):
-        with pytest.raises(SystemExit):
-            cli.parser('It.', 'data/x', ('train',)).parse_args(words)
-    assert '0 is not over 0' in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""The classes of one's own data, from the command line or a file, as COCO's ``categories``."""
+"""The classes of a custom data set, from the command line or a file, as COCO's ``categories``."""
 
 import json
 import re
@@ -13,11 +13,11 @@ def parse_classes(words: Sequence[str]) -> list[dict]:
     """Read classes: one JSON file, or ``ID=NAME`` for stuff and ``ID=NAME:thing`` for things.
 
     Args:
-        words (Sequence[str]): The JSON file holds ``[{"id": 1, "name": "road", "isthing": 0, "color": [128, 64, 128]},
+        words: The JSON file holds ``[{"id": 1, "name": "road", "isthing": 0, "color": [128, 64, 128]},
             ...]`` or an object with such ``categories``; ``color`` may be absent.
 
     Returns:
-        list[dict]: ``id, name, isthing`` of each class, and ``color`` where it is given.
+        ``id, name, isthing`` of each class, and ``color`` where it is given.
 
     Raises:
         DataError: If something is neither, or an id or a name is there twice.
@@ -54,10 +54,10 @@ def add_class(classes: Sequence[dict], name: str, isthing: bool) -> list[dict]:
     return [*classes, dict(id=next_id, name=name, isthing=int(isthing))]
 
 
-def with_colours(classes: Sequence[dict]) -> list[dict]:
+def with_colors(classes: Sequence[dict]) -> list[dict]:
     """The classes as COCO's ``categories``: each with a colour of its own where none is given."""
     given = {tuple(entry['color']) for entry in classes if 'color' in entry}
-    free = iter([colour for colour in make_palette(len(classes) + len(given)) if colour not in given])
+    free = iter([color for color in make_palette(len(classes) + len(given)) if color not in given])
     return [{**entry, 'color': list(entry['color'] if 'color' in entry else next(free))} for entry in classes]
 
 

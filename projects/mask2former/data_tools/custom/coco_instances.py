@@ -1,4 +1,4 @@
-"""Reads COCO's instance annotations of one's own data, and paints them into one map without overlaps."""
+"""Reads COCO's instance annotations of custom data, and paints them into one map without overlaps."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,8 +11,7 @@ from mask2former.formats.files import read_json
 from mask2former.formats.images import check_size, image_size
 from mask2former.formats.rle import areas_of, box_of
 
-from .scene import Layer, Scene, smaller_on_top
-from .splits import SIZE_FIX
+from .scene import SIZE_FIX, Layer, Scene, smaller_on_top
 
 
 @dataclass(frozen=True)
@@ -35,7 +34,7 @@ def read_file(ann_file: str | Path, images: str | Path) -> tuple[list[dict], dic
     """Read an instance file of COCO.
 
     Returns:
-        tuple: ``categories``, and a source for each image id.
+        ``categories``, and a source for each image id.
 
     Raises:
         MissingFileError: If there is no such file.
@@ -109,10 +108,10 @@ def read_scene(source: CocoSource, meaning: CocoMeaning) -> Scene:
         Layer(
             encode(annotation['segmentation'], size, str(source.image)),
             annotation['category_id'],
-            place,
+            index,
             bool(annotation.get('iscrowd')),
         )
-        for place, annotation in enumerate(source.annotations)
+        for index, annotation in enumerate(source.annotations)
     ]
     instances = [
         _instance(annotation, layer.rle)
@@ -123,6 +122,6 @@ def read_scene(source: CocoSource, meaning: CocoMeaning) -> Scene:
 
 
 def _instance(annotation: Mapping, rle: Mapping) -> dict:
-    """The annotation as it is, without its ids, which are given anew; what it may lack is added."""
+    """The annotation as it is, without its ids, which are given again; what it may lack is added."""
     kept = {key: value for key, value in annotation.items() if key not in ('id', 'image_id')}
     return {'iscrowd': 0, 'area': areas_of([rle])[0], 'bbox': box_of(rle), **kept}

@@ -18,8 +18,7 @@ from mask2former.errors import DataError, MissingFileError
 from mask2former.formats.images import check_size, image_size
 from mask2former.formats.rle import encode_mask
 
-from .scene import Layer, Scene, smaller_on_top
-from .splits import SIZE_FIX
+from .scene import SIZE_FIX, Layer, Scene, smaller_on_top
 
 NO_AREA = ('point', 'points', 'line', 'linestrip')
 
@@ -65,12 +64,12 @@ def read_annotation(path: Path) -> dict:
     try:
         content = json.loads(path.read_text(encoding='utf-8'))
     except ValueError as error:
-        raise DataError(f"'{path}' is not valid JSON ({error}); save it anew in LabelMe.") from None
+        raise DataError(f"'{path}' is not valid JSON ({error}); save it again in LabelMe.") from None
     if not isinstance(content, dict) or not isinstance(content.get('shapes'), list) or 'imagePath' not in content:
         raise DataError(f"'{path}' is no file of LabelMe (it has no 'shapes' or no 'imagePath'); remove it.")
-    for place, shape in enumerate(content['shapes']):
+    for index, shape in enumerate(content['shapes']):
         if not isinstance(shape.get('label'), str) or not isinstance(shape.get('points'), list):
-            raise DataError(f"The shape {place} of '{path}' has no 'label' or no 'points'; correct it in LabelMe.")
+            raise DataError(f"The shape {index} of '{path}' has no 'label' or no 'points'; correct it in LabelMe.")
     return content
 
 
@@ -87,17 +86,17 @@ def find_image(path: Path, content: Mapping, images: str | Path | None) -> Label
         MissingFileError: If it is nowhere, not even in the JSON file.
     """
     named = Path(PureWindowsPath(content['imagePath']).as_posix())  # with slashes, whatever system wrote it
-    places = [
+    candidates = [
         path.parent / named,
         *([Path(images) / named, Path(images) / named.name] if images else []),
         path.parent / named.name,
     ]
-    for place in places:
-        if place.is_file():
-            return LabelMeSource(path, place)
+    for candidate in candidates:
+        if candidate.is_file():
+            return LabelMeSource(path, candidate)
     if not content.get('imageData'):
         raise MissingFileError(
-            f"The image '{places[0]}' of '{path}' does not exist; add it, or say by --images where the images are."
+            f"The image '{candidates[0]}' of '{path}' does not exist; add it, or say by --images where the images are."
         )
     return LabelMeSource(path, None)
 
@@ -126,7 +125,7 @@ def read_scene(source: LabelMeSource, meaning: LabelMeaning) -> Scene:
             SIZE_FIX,
         )
     layers, left_out = [], 0
-    for place, shape in enumerate(content['shapes']):
+    for index, shape in enumerate(content['shapes']):
         if shape.get('shape_type') in NO_AREA:
             left_out += 1
             continue
@@ -139,7 +138,7 @@ def read_scene(source: LabelMeSource, meaning: LabelMeaning) -> Scene:
             mask = shape_mask(shape, size)
         except Exception as error:
             raise DataError(
-                f"The shape {place} ('{shape['label']}') of '{source.annotation}' cannot be drawn "
+                f"The shape {index} ('{shape['label']}') of '{source.annotation}' cannot be drawn "
                 f'({error}); correct it in LabelMe.'
             ) from error
         group = shape.get('group_id')
@@ -147,7 +146,7 @@ def read_scene(source: LabelMeSource, meaning: LabelMeaning) -> Scene:
             Layer(
                 encode_mask(mask),
                 meaning.category_ids[shape['label']],
-                ('shape', place) if group is None else ('group', group),
+                ('shape', index) if group is None else ('group', group),
             )
         )
     return Scene(image, size, smaller_on_top(layers) if meaning.smaller_on_top else layers, left_out=left_out)
@@ -171,12 +170,12 @@ def shape_mask(shape: Mapping, size: tuple[int, int]) -> np.ndarray:
     """Draw a shape that has an area.
 
     Args:
-        shape (Mapping): Of LabelMe: ``points`` are x and y in pixels, ``shape_type`` is a polygon where it is absent,
+        shape: Of LabelMe: ``points`` are x and y in pixels, ``shape_type`` is a polygon where it is absent,
             ``mask`` is a PNG file in base64 that lies at the first point.
-        size (tuple[int, int]): ``(H, W)``.
+        size: ``(H, W)``.
 
     Returns:
-        np.ndarray: ``(H, W)`` bool.
+        ``(H, W)`` bool.
 
     Raises:
         ValueError: If the type is unknown or the number of points does not fit it.
@@ -222,10 +221,10 @@ def label_classes(
     """The classes of some JSON files: their labels in alphabetical order, or those of a file in its order.
 
     Args:
-        contents (Mapping[Path, Mapping]): The JSON files.
-        labels (str | Path, optional): Text file of labels, one a line. LabelMe's ``_background_`` is no class.
-        stuff (Sequence[str]): Labels that are stuff.
-        void (Sequence[str]): Labels that are no class.
+        contents: The JSON files.
+        labels: Text file of labels, one a line. LabelMe's ``_background_`` is no class.
+        stuff: Labels that are stuff.
+        void: Labels that are no class.
 
     Raises:
         MissingFileError: If there is no such text file.

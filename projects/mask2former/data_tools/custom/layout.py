@@ -1,4 +1,4 @@
-"""Writes one's own data in the layout that the README describes, whatever form the annotations had.
+"""Writes custom data in the layout that the README describes, whatever form the annotations had.
 
 ::
 
@@ -7,6 +7,7 @@
     OUT/annotations/instances_{train,val}.json   where there are things
 """
 
+import argparse
 import functools
 import hashlib
 import json
@@ -17,11 +18,12 @@ from typing import Any
 
 from mask2former.data_tools.resumable import resumable
 from mask2former.errors import DataError
-from mask2former.formats.files import write_json
+from mask2former.formats.files import link_or_copy, write_bytes, write_json
 from mask2former.formats.panoptic_png import write_id_map
 
+from .classes import add_class, id_of, with_colors
 from .scene import Scene, instances_of_layers, paint
-from .splits import place_image
+from .splits import assign_splits, output_names
 
 
 @dataclass(frozen=True)
@@ -29,11 +31,11 @@ class Sample:
     """An image that is to be converted.
 
     Attributes:
-        image_id (int): Its id in the JSON files.
-        name (str): Its file name below the folder of the split, with slashes.
-        split (str): `train` or `val`.
-        source (Any): What the reader gets.
-        files (tuple[Path, ...]): Those it is made of; where one has changed, the image is converted again.
+        image_id: Its id in the JSON files.
+        name: Its file name below the folder of the split, with slashes.
+        split: `train` or `val`.
+        source: What the reader gets.
+        files: Those it is made of; where one has changed, the image is converted again.
     """
 
     image_id: int
@@ -43,37 +45,61 @@ class Sample:
     files: tuple[Path, ...]
 
 
+def make_samples(
+    args: argparse.Namespace,
+    paths: Sequence[Path],
+    root: Path,
+    sources: Sequence[Any],
+    files: Sequence[Sequence[Path]],
+    image_ids: Sequence[int] | None = None,
+) -> list[Sample]:
+    """The samples of the images ``paths`` below ``root``, split as the flags say; ids count from 1 if none are given.
+
+    Raises:
+        DataError: If the folder to write lies inside the one that is read.
+    """
+    if root.resolve() in (args.out.resolve(), *args.out.resolve().parents):
+        raise DataError(f"The folder to write, '{args.out}', lies in '{root}', which is read; choose another.")
+    names = output_names(paths, root)
+    splits = assign_splits(names, val_share=args.val_share, seed=args.seed, val_list=args.val_list, split=args.split)
+    image_ids = range(1, len(names) + 1) if image_ids is None else image_ids
+    return [Sample(*row) for row in zip(image_ids, names, splits, sources, map(tuple, files))]
+
+
 def write_layout(
     samples: Sequence[Sample],
     read: Callable[[Any, Any], Scene],
     meaning: Any,
-    categories: Sequence[dict],
+    classes: Sequence[dict],
     out: str | Path,
     *,
-    background: int | None = None,
+    background: str | None = None,
     copy: bool = False,
     jobs: int = 1,
 ) -> str:
     """Convert all images and write the JSON files, which are there only if everything is.
 
     Args:
-        samples (Sequence[Sample]): The images.
-        read (Callable): Reads a sample's ``source``; gets it and ``meaning``. Importable, as other processes call it.
-        meaning (Any): What holds for all samples; its ``repr`` says all of it.
-        categories (Sequence[dict]): ``id, name, isthing, color`` of each class.
-        out (str | Path): The folder to write.
-        background (int, optional): Category of the pixels that no layer has; None leaves them void.
-        copy (bool): Whether to copy the images; they are linked else.
-        jobs (int): Processes.
+        samples: The images.
+        read: Reads a sample's ``source``; gets it and ``meaning``. Importable, as other processes call it.
+        meaning: What holds for all samples; its ``repr`` says all of it.
+        classes: ``id, name, isthing`` of each class, and its ``color`` where it is chosen.
+        out: The folder to write.
+        background: Stuff class of the pixels that no layer has, which is added if need be; None leaves them void.
+        copy: Whether to copy the images; they are linked else.
+        jobs: Processes.
 
     Returns:
-        str: What was written, for people.
+        What was written, for people.
 
     Raises:
         MissingFileError: If a file is absent.
         DataError: If a file is not as it must be; the message names it.
     """
     out = Path(out)
+    if background:
+        classes = add_class(classes, background, isthing=False)
+    categories, background_id = with_colors(classes), id_of(classes, background) if background else None
     splits = [split for split in ('train', 'val') if any(sample.split == split for sample in samples)]
     _check_other_split(out, splits, categories)
     function = functools.partial(
@@ -82,11 +108,11 @@ def write_layout(
         meaning=meaning,
         categories={category['id']: category for category in categories},
         out=out,
-        background=background,
+        background=background_id,
         copy=copy,
     )
     journal = out / 'annotations' / f'.conversion_{"_".join(splits)}.jsonl'
-    settings = repr((read.__qualname__, meaning, categories, background, copy))
+    settings = repr((read.__qualname__, meaning, categories, background_id, copy))
     keys = [f'{sample.split}/{sample.name} {_version(sample, settings)}' for sample in samples]
     with resumable(journal, jobs) as convert:
         results = convert(function, dict(zip(keys, samples)), 'images')
@@ -123,6 +149,14 @@ def _convert(
     write_id_map(out / 'annotations' / f'panoptic_{sample.split}' / Path(sample.name).with_suffix('.png'), id_map)
     place_image(scene.image, out / sample.split / sample.name, copy)
     return dict(size=scene.size, segments=segments, instances=instances, covered=covered, left_out=scene.left_out)
+
+
+def place_image(image: Path | bytes, target: Path, copy: bool) -> None:
+    """Put an image, a file or what one holds, in its place: linked, or copied where there are no links or ``copy``."""
+    if isinstance(image, bytes):
+        write_bytes(target, image)
+    else:
+        link_or_copy(image, target, copy)
 
 
 def _write_split(out: Path, split: str, categories: Sequence[dict], results: Sequence[tuple[Sample, dict]]) -> str:

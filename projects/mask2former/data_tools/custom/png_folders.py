@@ -1,5 +1,6 @@
 """Reads annotations that are PNG files: class ids, instance ids, or one binary mask an instance."""
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,11 +10,10 @@ from PIL import Image
 
 from mask2former.errors import DataError, MissingFileError
 from mask2former.formats.class_png import read_class_ids
-from mask2former.formats.images import check_size, image_size
+from mask2former.formats.images import SUFFIXES, check_size, image_size
 from mask2former.formats.rle import encode_mask
 
-from .scene import Layer, Scene, smaller_on_top
-from .splits import SIZE_FIX
+from .scene import SIZE_FIX, Layer, Scene, smaller_on_top
 
 
 @dataclass(frozen=True)
@@ -31,17 +31,44 @@ class Meaning:
     """What the values of PNG files mean.
 
     Attributes:
-        isthing (Mapping[int, bool]): Of each class id.
-        thing (int, optional): Class of all instances; without it, ``divisor`` or the class-id PNG says the class.
-        divisor (int, optional): An instance PNG holds class * divisor + n; a value below it is a class id itself, of
+        isthing: Of each class id.
+        thing: Class of all instances; without it, ``divisor`` or the class-id PNG says the class.
+        divisor: An instance PNG holds class * divisor + n; a value below it is a class id itself, of
             stuff or of a group of things.
-        void (tuple[int, ...]): Class ids that are void.
+        void: Class ids that are void.
     """
 
     isthing: Mapping[int, bool]
     thing: int | None = None
     divisor: int | None = None
     void: tuple[int, ...] = ()
+
+
+def find_images(folder: str | Path, suffix: str | None = None) -> list[Path]:
+    """List the images below a folder, in order; what lies in a folder named `masks` is none.
+
+    Args:
+        folder: Searched with all folders below it.
+        suffix: What the names end with, instead of a known suffix.
+
+    Raises:
+        MissingFileError: If there is no such folder.
+        DataError: If it has no image.
+    """
+    folder, endings = Path(folder), (suffix,) if suffix else SUFFIXES
+    if not folder.is_dir():
+        raise MissingFileError(f"The folder '{folder}' does not exist; give the folder of the images.")
+    files = (Path(parent) / name for parent, _, names in os.walk(folder, followlinks=True) for name in names)
+    images = sorted(
+        path
+        for path in files
+        if path.name.lower().endswith(tuple(ending.lower() for ending in endings))
+        and not path.name.startswith('.')
+        and 'masks' not in path.relative_to(folder).parts[:-1]
+    )
+    if not images:
+        raise DataError(f"The folder '{folder}' has no image ({', '.join(endings)}); give the folder of the images.")
+    return images
 
 
 def find_png(folder: str | Path, image: Path, root: Path, img_suffix: str | None, png_suffix: str) -> Path:
@@ -67,9 +94,9 @@ def find_masks(folder: str | Path, image: Path, root: Path, img_suffix: str | No
     """
     folder, stem = Path(folder), _stem(image, img_suffix)
     below = folder / image.relative_to(root).with_name(stem)
-    for place in (below / 'masks', below, folder / stem / 'masks', folder / stem):
-        if place.is_dir():
-            return tuple(sorted(place.glob('*.png')))
+    for candidate in (below / 'masks', below, folder / stem / 'masks', folder / stem):
+        if candidate.is_dir():
+            return tuple(sorted(candidate.glob('*.png')))
     raise MissingFileError(
         f"The image '{image}' has no folder '{below}' of masks; add it (empty, if the image shows "
         'no thing) or remove the image.'
@@ -121,8 +148,8 @@ def _read_mask(path: Path, image: Path, size: tuple[int, int]) -> np.ndarray:
     try:
         with Image.open(path) as opened:
             opened.load()
-            colours = opened if opened.mode == 'P' or len(opened.getbands()) == 1 else opened.convert('RGB')
-            values = np.asarray(colours)
+            colors = opened if opened.mode == 'P' or len(opened.getbands()) == 1 else opened.convert('RGB')
+            values = np.asarray(colors)
     except Exception as error:  # the decoders raise what they like
         raise DataError(f"The mask '{path}' cannot be decoded ({error}); replace it.") from error
     mask = values.any(-1) if values.ndim == 3 else values != 0

@@ -10,17 +10,20 @@ from pycocotools import mask as mask_utils
 from mask2former.formats.panoptic_png import ids_near_colors, segments_of
 from mask2former.formats.rle import areas_of, json_rle
 
+# What to do where an annotation has another size than its image.
+SIZE_FIX = 'give each mask the size of its image'
+
 
 @dataclass(frozen=True)
 class Layer:
     """A mask and what it shows.
 
     Attributes:
-        rle (dict): Compressed run-length code of the image's size.
-        category_id (int, optional): None is void.
-        instance (Hashable): Layers of one thing class with the same value are one instance. Of a stuff class all layers
+        rle: Compressed run-length code of the image's size.
+        category_id: None is void.
+        instance: Layers of one thing class with the same value are one instance. Of a stuff class all layers
             are one segment, whatever it is.
-        iscrowd (bool): Whether it is a group of things.
+        iscrowd: Whether it is a group of things.
     """
 
     rle: dict
@@ -34,11 +37,11 @@ class Scene:
     """An image with its annotation.
 
     Attributes:
-        image (Path | bytes): The image file, or its content.
-        size (tuple[int, int]): ``(H, W)``.
-        layers (list[Layer]): The lowest first.
-        instances (list[dict], optional): COCO's annotations of the things; made of the layers where None.
-        left_out (int): How many shapes could not become a segment.
+        image: The image file, or its content.
+        size: ``(H, W)``.
+        layers: The lowest first.
+        instances: COCO's annotations of the things; made of the layers where None.
+        left_out: How many shapes could not become a segment.
     """
 
     image: Path | bytes
@@ -51,41 +54,41 @@ class Scene:
 def smaller_on_top(layers: Sequence[Layer]) -> list[Layer]:
     """The layers by area, the largest first; crowds lie below all others. Equal ones keep their order."""
     areas = areas_of([layer.rle for layer in layers])
-    order = sorted(range(len(layers)), key=lambda place: (not layers[place].iscrowd, -areas[place]))
-    return [layers[place] for place in order]
+    order = sorted(range(len(layers)), key=lambda index: (not layers[index].iscrowd, -areas[index]))
+    return [layers[index] for index in order]
 
 
 def paint(scene: Scene, categories: Mapping[int, dict], background: int | None) -> tuple[np.ndarray, list[dict], int]:
     """Paint the layers, each over those before it.
 
     Args:
-        scene (Scene): The image.
-        categories (Mapping[int, dict]): ``isthing`` and ``color`` of each category id.
-        background (int, optional): Category of the pixels that no layer has; None leaves them void.
+        scene: The image.
+        categories: ``isthing`` and ``color`` of each category id.
+        background: Category of the pixels that no layer has; None leaves them void.
 
     Returns:
-        tuple: ``(H, W)`` segment ids, 0 is void, near the colour of their class; COCO's ``segments_info`` of them; and
+        ``(H, W)`` segment ids, 0 is void, near the colour of their class; COCO's ``segments_info`` of them; and
         how many segments are wholly covered by others and therefore not there.
     """
-    places, crowds = {}, set()  # a segment's key: its number, from 1
+    numbers, crowds = {}, set()  # a segment's key: its number, from 1
     if background is not None:
-        places[background, None] = 1
-    number_map = np.full(scene.size, len(places), dtype=np.int32)  # (H, W)
+        numbers[background, None] = 1
+    number_map = np.full(scene.size, len(numbers), dtype=np.int32)  # (H, W)
     for layer in scene.layers:
         number = 0
         if layer.category_id is not None:
-            number = places.setdefault(_key(layer, categories), len(places) + 1)
+            number = numbers.setdefault(_key(layer, categories), len(numbers) + 1)
             if layer.iscrowd:
                 crowds.add(number)
         x, y, w, h = mask_utils.toBbox(layer.rle).astype(int).tolist()
         box = slice(y, y + h), slice(x, x + w)
         number_map[box][mask_utils.decode(layer.rle)[box].view(bool)] = number
-    colors = [categories[category_id]['color'] for category_id, _ in places]
+    colors = [categories[category_id]['color'] for category_id, _ in numbers]
     ids = np.array([0, *ids_near_colors(colors, np.random.default_rng(0))])  # the same image gives the same file
     id_map = ids[number_map]
-    category_ids = {segment_id: category_id for segment_id, (category_id, _) in zip(ids[1:].tolist(), places)}
+    category_ids = {segment_id: category_id for segment_id, (category_id, _) in zip(ids[1:].tolist(), numbers)}
     infos = segments_of(id_map, category_ids, {int(ids[number]) for number in crowds})
-    covered = len(places) - len(infos) - (background is not None and not (number_map == 1).any())
+    covered = len(numbers) - len(infos) - (background is not None and not (number_map == 1).any())
     return id_map, infos, covered
 
 

@@ -1,4 +1,4 @@
-"""Finds the images of one's own data, splits them, and puts them where a data set expects them."""
+"""Names the images of custom data and says which train and which validate."""
 
 import hashlib
 import os
@@ -7,49 +7,21 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mask2former.errors import DataError, MissingFileError
-from mask2former.formats.files import link_or_copy, write_bytes
-from mask2former.formats.images import SUFFIXES
-
-# What to do where an annotation has another size than its image.
-SIZE_FIX = 'give each mask the size of its image'
-
-
-def find_images(folder: str | Path, suffix: str | None = None) -> list[Path]:
-    """List the images below a folder, in order; what lies in a folder named `masks` is none.
-
-    Args:
-        folder (str | Path): Searched with all folders below it.
-        suffix (str, optional): What the names end with, instead of a known suffix.
-
-    Raises:
-        MissingFileError: If there is no such folder.
-        DataError: If it has no image.
-    """
-    folder, endings = Path(folder), (suffix,) if suffix else SUFFIXES
-    if not folder.is_dir():
-        raise MissingFileError(f"The folder '{folder}' does not exist; give the folder of the images.")
-    files = (Path(place) / name for place, _, names in os.walk(folder, followlinks=True) for name in names)
-    images = sorted(
-        path
-        for path in files
-        if path.name.lower().endswith(tuple(ending.lower() for ending in endings))
-        and not path.name.startswith('.')
-        and 'masks' not in path.relative_to(folder).parts[:-1]
-    )
-    if not images:
-        raise DataError(f"The folder '{folder}' has no image ({', '.join(endings)}); give the folder of the images.")
-    return images
+from mask2former.formats.files import inside
 
 
 def output_names(paths: Sequence[Path], root: Path) -> list[str]:
     """Where each file goes below the folder of its split: its name, or its path below ``root`` if names repeat.
 
     Raises:
-        DataError: If two differ in their suffix only: their PNG files would be one.
+        DataError: If two differ in their suffix only: their PNG files would be one; or if names repeat and a path leads
+            out of ``root``.
     """
     names = [Path(path.name) for path in paths]
     if max(Counter(name.stem for name in names).values()) > 1:
-        names = [path.relative_to(root) for path in paths]
+        names = [Path(os.path.relpath(path, root)) for path in paths]
+        for name in names:
+            inside(root, name)
     seen: dict[Path, Path] = {}
     for name, path in zip(names, paths):
         other = seen.setdefault(name.with_suffix(''), path)
@@ -67,15 +39,15 @@ def assign_splits(
     in the order of a hash, and the first of them validate.
 
     Args:
-        names (Sequence[str]): Names of the images, with their suffix.
-        val_share (float): Share of the images that validate, from 0 to 1.
-        seed (int): Other seeds choose others.
-        val_list (str, optional): Text file with the names, one a line, of those that validate; instead of a choice. The
+        names: Names of the images, with their suffix.
+        val_share: Share of the images that validate, from 0 to 1.
+        seed: Other seeds choose others.
+        val_list: Text file with the names, one a line, of those that validate; instead of a choice. The
             suffix may be left out.
-        split (str, optional): Put all images here.
+        split: Put all images here.
 
     Returns:
-        list[str]: `train` or `val` for each.
+        `train` or `val` for each.
 
     Raises:
         MissingFileError: If there is no such text file.
@@ -105,11 +77,3 @@ def _read_names(path: Path, names: Sequence[str]) -> list[str]:
             f"'{unknown[0]}' of the list '{path}' is none of the images; write the names of image files, one a line."
         )
     return [known[line] for line in lines if line]
-
-
-def place_image(image: Path | bytes, target: Path, copy: bool) -> None:
-    """Put an image, a file or what one holds, in its place: linked, or copied where there are no links or ``copy``."""
-    if isinstance(image, bytes):
-        write_bytes(target, image)
-    else:
-        link_or_copy(image, target, copy)

@@ -1,7 +1,7 @@
-"""Downloads large files: goes on where it was cut off, and says whether what came is what it should be.
+"""Downloads large files: resumes where it was cut off, and says whether what came is what it should be.
 
-pooch, torch.hub and urlretrieve begin a broken download anew, which will not do for 19 GB; so this asks for the rest by
-HTTP's Range.
+pooch, torch.hub and urlretrieve download all of it again, which will not do for 19 GB; this asks for the rest by HTTP's
+Range.
 """
 
 import hashlib
@@ -15,9 +15,8 @@ from tqdm import tqdm
 
 from mask2former.errors import DataError
 
-from .disk import need_space, readable
 from .releases import RemoteFile
-from .unpack import check_archive
+from .unpack import check_archive, need_space, readable
 
 CHUNK = 1 << 20
 TRIES = 5  # without a new byte
@@ -32,12 +31,12 @@ def fetch(file: RemoteFile, folder: str | Path, wait: float = 2.0) -> Path:
     cut off is in ``NAME.part``, and the next run asks for the rest.
 
     Args:
-        file (RemoteFile): What to download.
-        folder (str | Path): Where to; it is made.
-        wait (float): Seconds before another try, doubled each time that none brings a byte.
+        file: What to download.
+        folder: Where to; it is made.
+        wait: Seconds before another try, doubled each time that none brings a byte.
 
     Returns:
-        Path: The file.
+        The file.
 
     Raises:
         DataError: If it cannot be downloaded, or is not what it should be; the message says which.
@@ -52,7 +51,7 @@ def fetch(file: RemoteFile, folder: str | Path, wait: float = 2.0) -> Path:
             if tries == TRIES:
                 raise DataError(
                     f"The download of '{file.url}' broke off at {readable(_size(part))} ({reason}); run "
-                    'this again, it goes on from there.'
+                    'this again, it resumes there.'
                 )
             time.sleep(wait * 2**tries)
         part.replace(path)
@@ -65,7 +64,7 @@ def _download_rest(file: RemoteFile, part: Path) -> str:
     """Download what ``part`` lacks.
 
     Returns:
-        str: Why it broke off where a further try may help, else empty.
+        Why it broke off where a further try may help, else empty.
     """
     begin = _size(part)
     if begin and begin == file.size:

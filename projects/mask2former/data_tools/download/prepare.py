@@ -1,14 +1,13 @@
-"""Brings an official data set to its place: downloads what is missing, checks and unpacks it."""
+"""Brings an official data set: downloads what is missing, checks and unpacks it."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
 from mask2former.errors import DataError, near_names
 
-from .disk import need_space
 from .fetch import fetch
 from .releases import BY_HAND, RELEASES, RemoteFile
-from .unpack import unpack
+from .unpack import need_space, unpack
 
 
 def prepare(name: str, out: str | Path, *, only: Sequence[str] | None = None, keep_archives: bool = False) -> str:
@@ -17,13 +16,13 @@ def prepare(name: str, out: str | Path, *, only: Sequence[str] | None = None, ke
     ``downloads/NAME.unpacked`` says that an archive is unpacked; until you delete it, it is not downloaded again.
 
     Args:
-        name (str): A key of ``RELEASES`` or ``BY_HAND``.
-        out (str | Path): The folder of all data sets.
-        only (Sequence[str], optional): The parts to bring, instead of all.
-        keep_archives (bool): Whether to leave the archives where they are when they are unpacked.
+        name: A key of ``RELEASES`` or ``BY_HAND``.
+        out: The folder of all data sets.
+        only: The parts to bring, instead of all.
+        keep_archives: Whether to leave the archives where they are when they are unpacked.
 
     Returns:
-        str: What was done, for people.
+        What was done, for people.
 
     Raises:
         DataError: If the data set needs an account, a part is unknown, the disk has too little space, or a file cannot

@@ -13,12 +13,12 @@ class RemoteFile:
     """An archive.
 
     Attributes:
-        part (str): What it is called on the command line.
-        url (str): Its official address.
-        target (str): The folder that it is unpacked to, below the folder of all data.
-        size (int, optional): Bytes, if published.
-        digest (str, optional): `sha256:...` or `sha1:...`, if published.
-        nested (tuple[str, ...]): Archives in it, below the target, that are unpacked, too.
+        part: What it is called on the command line.
+        url: Its official address.
+        target: The folder that it is unpacked to, below the folder of all data.
+        size: Bytes, if published.
+        digest: `sha256:...` or `sha1:...`, if published.
+        nested: Archives in it, below the target, that are unpacked, too.
     """
 
     part: str
@@ -38,10 +38,10 @@ class Release:
     """A data set that is offered without an account.
 
     Attributes:
-        title (str): Its name.
-        homepage (str): Where it says who may use it, and how.
-        files (tuple[RemoteFile, ...]): Its archives.
-        then (str): What to do with them.
+        title: Its name.
+        homepage: Where it says who may use it, and how.
+        files: Its archives.
+        then: What to do with them.
     """
 
     title: str

@@ -6,30 +6,30 @@ import tarfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO
+from typing import IO
 
 from tqdm import tqdm
 
 from mask2former.errors import DataError
-
-from .disk import need_space
+from mask2former.formats.files import leaves_folder
 
 BROKEN = (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError)
 
 # Name, size in bytes, and what opens it.
-Member = tuple[str, int, Callable[[], AbstractContextManager[BinaryIO]]]
+Member = tuple[str, int, Callable[[], IO[bytes]]]
 
 
 def unpack(archive: str | Path, target: str | Path) -> None:
     """Unpack a zip or an uncompressed tar file; files that are there with the right size are left as they are.
 
-    A file is complete or absent, so an interrupted run goes on where it stopped. Entries that macOS adds are left out.
+    A file is complete or absent, so an interrupted run resumes where it stopped. Entries that macOS adds are left out.
 
     Args:
-        archive (str | Path): The file.
-        target (str | Path): The folder; it is made.
+        archive: The file.
+        target: The folder; it is made.
 
     Raises:
         DataError: If an entry lies outside of the target or is a link (nothing is written then), the archive is broken,
@@ -66,51 +66,63 @@ def _opened(archive: Path) -> Iterator[list[Member]]:
     try:
         if archive.suffix == '.zip':
             with zipfile.ZipFile(archive) as file:
-                yield list(_zip_members(file, archive))
+                yield [
+                    (info.filename, info.file_size, partial(file.open, info))
+                    for info in file.infolist()
+                    if _is_wanted(archive, info.filename, info.is_dir(), stat.S_ISLNK(info.external_attr >> 16))
+                ]
         else:
             with tarfile.open(archive, 'r:') as file:
-                yield list(_tar_members(file, archive))
+                yield [
+                    (info.name, info.size, partial(_content, file, info))
+                    for info in file
+                    if _is_wanted(archive, info.name, info.isdir(), not (info.isfile() or info.isdir()))
+                ]
     except BROKEN as error:
         raise DataError(f"The archive '{archive}' is broken ({error}); delete it and run this again.") from error
 
 
-def _zip_members(file: zipfile.ZipFile, archive: Path) -> Iterator[Member]:
-    for info in file.infolist():
-        _check_name(info.filename, archive)
-        if stat.S_ISLNK(info.external_attr >> 16):
-            raise DataError(
-                f"The archive '{archive}' holds the link '{info.filename}'; it is not what it should be, "
-                'nothing was unpacked.'
-            )
-        if not info.is_dir() and _wanted(info.filename):
-            yield info.filename, info.file_size, lambda info=info: file.open(info)
+def _content(file: tarfile.TarFile, info: tarfile.TarInfo) -> IO[bytes]:
+    content = file.extractfile(info)
+    assert content is not None, 'it is a file'
+    return content
 
 
-def _tar_members(file: tarfile.TarFile, archive: Path) -> Iterator[Member]:
-    for info in file:
-        _check_name(info.name, archive)
-        if not (info.isfile() or info.isdir()):
-            raise DataError(
-                f"The archive '{archive}' holds '{info.name}', a link or device; it is not what it should "
-                'be, nothing was unpacked.'
-            )
-        if info.isfile() and _wanted(info.name):
-            yield info.name, info.size, lambda info=info: file.extractfile(info)
+def _is_wanted(archive: Path, name: str, is_folder: bool, is_special: bool) -> bool:
+    """Whether an entry is to be unpacked; the filters of `tarfile` are newer, and let links inside the folder pass.
 
-
-def _check_name(name: str, archive: Path) -> None:
-    path = PurePosixPath(name.replace('\\', '/'))
-    if path.is_absolute() or '..' in path.parts or ':' in name or '\0' in name:
+    Raises:
+        DataError: If it is special, a link or a device, or lies outside of the folder.
+    """
+    fault = 'is a link or device' if is_special else 'lies outside of the folder'
+    if is_special or leaves_folder(name) or ':' in name:
         raise DataError(
-            f"The archive '{archive}' holds '{name}', which lies outside of the folder; it is not what it "
-            'should be, nothing was unpacked.'
+            f"The archive '{archive}' holds '{name}', which {fault}; it is not what it should be, nothing was unpacked."
         )
-
-
-def _wanted(name: str) -> bool:
     parts = PurePosixPath(name).parts
-    return '__MACOSX' not in parts and parts[-1] != '.DS_Store'
+    return not is_folder and '__MACOSX' not in parts and parts[-1] != '.DS_Store'
 
 
 def _is_there(path: Path, size: int) -> bool:
     return path.is_file() and path.stat().st_size == size
+
+
+def need_space(folder: str | Path, count: int, what: str) -> None:
+    """Raise ``DataError`` where the disk of a folder, which need not be there yet, has less than ``count`` free bytes.
+
+    ``what`` says in the message what needs them.
+    """
+    folder = Path(folder).absolute()
+    while not folder.exists():
+        folder = folder.parent
+    free = shutil.disk_usage(folder).free
+    if free < count:
+        raise DataError(
+            f"{what} needs {readable(count)}, but the disk of '{folder}' has {readable(free)} free; free "
+            'some or choose another --out.'
+        )
+
+
+def readable(count: int) -> str:
+    """Bytes for people: 1.50GB."""
+    return tqdm.format_sizeof(count, 'B', 1000)

@@ -20,7 +20,7 @@ FOLDERS = dict(train='training', val='validation')
 TASKS = ('panoptic', 'instance')
 PANOPTIC, INSTANCE = known_metainfo('ade20k_panoptic'), known_metainfo('ade20k_instance')
 # (150,) id of a class's first segment: its colour, as panopticapi's IdGenerator gives it.
-COLOUR_IDS = [id_of_color(color) for color in PANOPTIC['palette']]
+COLOR_IDS = [id_of_color(color) for color in PANOPTIC['palette']]
 
 
 def convert_ade20k(root: str | Path, splits: Sequence[str], tasks: Sequence[str], num_workers: int) -> list[Path]:
@@ -31,13 +31,13 @@ def convert_ade20k(root: str | Path, splits: Sequence[str], tasks: Sequence[str]
     the reference's, ``area`` and ``bbox`` are those of the PNG file, and stuff wholly under things has no entry.
 
     Args:
-        root (str | PathLike): ADEChallengeData2016, with ``images``, ``annotations`` and ``annotations_instance``.
-        splits (Sequence[str]): Of ``FOLDERS``.
-        tasks (Sequence[str]): Of ``TASKS``.
-        num_workers (int): Processes.
+        root: ADEChallengeData2016, with ``images``, ``annotations`` and ``annotations_instance``.
+        splits: Of ``FOLDERS``.
+        tasks: Of ``TASKS``.
+        num_workers: Processes.
 
     Returns:
-        list[Path]: The JSON files.
+        The JSON files.
 
     Raises:
         MissingFileError: If a folder or a file is absent.
@@ -64,8 +64,8 @@ def _file(task: str, results: Collection[tuple[dict, list[dict]]]) -> dict:
     info = PANOPTIC if task == 'panoptic' else INSTANCE
     categories = [dict(id=id_, name=name) for id_, name in zip(info['category_ids'], info['classes'])]
     if task == 'panoptic':
-        for category, thing, colour in zip(categories, info['isthing'], info['palette']):
-            category.update(isthing=int(thing), color=colour)
+        for category, thing, color in zip(categories, info['isthing'], info['palette']):
+            category.update(isthing=int(thing), color=color)
     annotations = [annotation for _, annotations in results for annotation in annotations]
     if task == 'instance':
         annotations = [dict(id=number, **annotation) for number, annotation in enumerate(annotations, 1)]
@@ -87,13 +87,13 @@ def _panoptic(root: Path, split: str, name: str) -> tuple[dict, list[dict]]:
     id_of_value, categories = np.zeros(256, dtype=np.int32), {}
     for category in (present[present > 0] - 1).tolist():
         if not PANOPTIC['isthing'][category]:
-            id_of_value[category + 1] = COLOUR_IDS[category]
-            categories[COLOUR_IDS[category]] = category
+            id_of_value[category + 1] = COLOR_IDS[category]
+            categories[COLOR_IDS[category]] = category
     id_map = id_of_value[semantic]  # (H, W)
 
-    taken = {0, *(id_ for id_, thing in zip(COLOUR_IDS, PANOPTIC['isthing']) if not thing)}
+    taken = {0, *(id_ for id_, thing in zip(COLOR_IDS, PANOPTIC['isthing']) if not thing)}
     for category, mask in _instances(root, split, name, image, image_path):
-        id_ = COLOUR_IDS[category]
+        id_ = COLOR_IDS[category]
         while id_ in taken:
             id_ = (id_ + 1) % 2**24
         taken.add(id_)
@@ -134,7 +134,7 @@ def _instances(root: Path, split: str, name: str, image: dict, image_path: Path)
         if len(found) > 1 or not 1 <= found[0] <= 100:
             raise DataError(
                 f"Instance {id_} in '{path}' has the classes {found}, but it must have one of 1 to 100; "
-                'get annotations_instance anew.'
+                'get annotations_instance again.'
             )
         instances.append((INSTANCE['category_ids'][found[0] - 1], mask))
     return instances

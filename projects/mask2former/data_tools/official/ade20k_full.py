@@ -25,16 +25,16 @@ def convert_ade20k_full(root: str | Path, splits: Sequence[str], num_workers: in
     """Write ``annotations_detectron2`` (TIFF of 0 to 846, 65535 is void) and ``images_detectron2``.
 
     Source of the rules: the reference's prepare_ade20k_full_sem_seg.py. An image whose shorter side is over 512 pixels
-    is made smaller, so that this side is 512; the others are linked, not encoded anew as the reference does. The
+    is made smaller, so that this side is 512; the others are linked, not encoded again as the reference does. The
     release's index, a pickle file, is not needed: the folders say what it says.
 
     Args:
-        root (str | PathLike): ADE20K_2021_17_01, with ``images/ADE/{training,validation}``.
-        splits (Sequence[str]): Of ``SPLITS``.
-        num_workers (int): Processes.
+        root: ADE20K_2021_17_01, with ``images/ADE/{training,validation}``.
+        splits: Of ``SPLITS``.
+        num_workers: Processes.
 
     Returns:
-        list[Path]: The folders of label files.
+        The folders of label files.
 
     Raises:
         MissingFileError: If a folder or a file is absent.
@@ -46,7 +46,7 @@ def convert_ade20k_full(root: str | Path, splits: Sequence[str], num_workers: in
         items = {}
         for path in sorted(folder.rglob('[!.]*.jpg')):
             if path.stem in items:
-                raise DataError(f"'{path}' and '{items[path.stem]}' have the same name; unpack the release anew.")
+                raise DataError(f"'{path}' and '{items[path.stem]}' have the same name; unpack the release again.")
             items[path.stem] = str(path)
         if not items:
             raise MissingFileError(f"'{folder}' has no image; unpack the release completely.")

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from mask2former.data_tools.resumable import resumable
-from mask2former.errors import DataError, MissingFileError
+from mask2former.errors import DataError, MissingFileError, MissingPackageError
 from mask2former.formats.files import write_bytes, write_json
 
 from .release_files import need, read_array
@@ -24,16 +24,17 @@ def convert_cityscapes(root: str | Path, splits: Sequence[str], num_workers: int
     Each image goes through ``convert2panoptic`` of cityscapesscripts, which knows the rules.
 
     Args:
-        root (str | PathLike): The folder with ``gtFine``.
-        splits (Sequence[str]): Of ``SPLITS``.
-        num_workers (int): Processes.
+        root: The folder with ``gtFine``.
+        splits: Of ``SPLITS``.
+        num_workers: Processes.
 
     Returns:
-        list[Path]: The JSON files.
+        The JSON files.
 
     Raises:
         MissingFileError: If a folder or a file is absent.
-        DataError: If cityscapesscripts is not installed, a file is broken or has an id that Cityscapes does not know.
+        MissingPackageError: If cityscapesscripts is not installed.
+        DataError: If a file is broken or has an id that Cityscapes does not know.
     """
     _load_script()
     root, written = Path(root) / 'gtFine', []
@@ -58,7 +59,7 @@ def _load_script():
     try:
         from cityscapesscripts.preparation.createPanopticImgs import convert2panoptic
     except ImportError as error:
-        raise DataError(f"The package '{error.name}' is missing; run `pip install cityscapesscripts`.") from error
+        raise MissingPackageError(f"'{error.name}' is missing; run `pip install cityscapesscripts`.") from error
     return convert2panoptic
 
 
@@ -77,7 +78,9 @@ def _convert(split: str, path: str) -> dict:
             with contextlib.redirect_stdout(io.StringIO()):
                 _load_script()(cityscapesPath=folder, outputFolder=folder, setNames=[split])
         except KeyError as error:
-            raise DataError(f"'{path}' has the label id {error}, which Cityscapes has not; get gtFine anew.") from error
+            raise DataError(
+                f"'{path}' has the label id {error}, which Cityscapes has not; get gtFine again."
+            ) from error
         name = f'cityscapes_panoptic_{split}'
         content = json.loads((Path(folder) / f'{name}.json').read_text())
         [png] = (Path(folder) / name).iterdir()

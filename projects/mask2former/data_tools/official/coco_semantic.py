@@ -7,7 +7,7 @@ import numpy as np
 
 from mask2former.data_tools.resumable import resumable
 from mask2former.errors import DataError
-from mask2former.formats.files import read_json, write_json
+from mask2former.formats.files import inside, read_json, write_json
 from mask2former.formats.images import write_image
 from mask2former.formats.panoptic_png import read_id_map, relabel
 
@@ -17,30 +17,31 @@ from .release_files import need
 def convert_coco_semantic(json_path: str | Path, png_dir: str | Path, out: str | Path, num_workers: int) -> list[Path]:
     """Write a PNG of class ids for each annotation, and ``{out}.json`` with the classes and images.
 
-    A class's id is its place among the file's ``categories``; all segments of a class, crowd included, are one; the
+    A class's id is its index among the file's ``categories``; all segments of a class, crowd included, are one; the
     rest is 255 (65535 in 16-bit PNG files where there are over 255 classes). Source of the rules: the reference's
     prepare_coco_semantic_annos_from_panoptic_annos.py, which does so for COCO's 133 classes. The files are named like
     the images, as ``SemanticPngFormat`` wants them.
 
     Args:
-        json_path (str | PathLike): The panoptic JSON file.
-        png_dir (str | PathLike): The folder of its PNG files.
-        out (str | PathLike): The folder to write.
-        num_workers (int): Processes.
+        json_path: The panoptic JSON file.
+        png_dir: The folder of its PNG files.
+        out: The folder to write.
+        num_workers: Processes.
 
     Returns:
-        list[Path]: The folder and the JSON file.
+        The folder and the JSON file.
 
     Raises:
         MissingFileError: If the JSON file, the folder or a PNG file is absent.
-        DataError: If a PNG file is broken or has an id that its ``segments_info`` lacks, or a category is unknown.
+        DataError: If a PNG file is broken or has an id that its ``segments_info`` lacks, a category is unknown, or the
+            name of an image leads out of ``out``.
     """
     content = read_json(str(json_path))
     need(png_dir, 'give the folder of the PNG files')
     for key in ('images', 'annotations', 'categories'):
         if key not in content:
             raise DataError(f"'{json_path}' has no '{key}'; give a panoptic file in COCO's format.")
-    class_of = {category['id']: place for place, category in enumerate(content['categories'])}
+    class_of = {category['id']: index for index, category in enumerate(content['categories'])}
     images = {image['id']: image for image in content['images']}
     items, used = {}, []
     for annotation in content['annotations']:
@@ -58,7 +59,7 @@ def convert_coco_semantic(json_path: str | Path, png_dir: str | Path, out: str |
                 "which no entry of 'categories' has; add them there."
             )
         classes = [class_of[segment['category_id']] for segment in annotation['segments_info']]
-        target = Path(out) / Path(image['file_name']).with_suffix('.png')
+        target = inside(out, image['file_name']).with_suffix('.png')
         items[str(image['id'])] = (str(Path(png_dir) / annotation['file_name']), str(target), ids, classes)
         used.append(dict(file_name=image['file_name']))
     out, void = Path(out), 255 if len(class_of) <= 255 else 65535

@@ -9,8 +9,8 @@ from scipy.io import loadmat
 
 from mask2former.data_tools.resumable import resumable
 from mask2former.datasets.metainfo import known_metainfo
-from mask2former.errors import DataError
-from mask2former.formats.files import link_or_copy
+from mask2former.errors import DataError, MissingPackageError
+from mask2former.formats.files import inside, link_or_copy
 from mask2former.formats.images import check_size, write_image
 
 from .release_files import ONE_RELEASE, image_header, need
@@ -20,7 +20,7 @@ VOID = 255
 # Values of v1.0: 1 is void, 2 to 172 the classes. Of v1.1: 0 is void, COCO's ids for things, 92 to 182 for stuff.
 FIRST = {value: value - 2 for value in range(2, 173)} | {1: VOID}
 THINGS = known_metainfo('coco_instance')['category_ids']
-SECOND = {value: place for place, value in enumerate((*THINGS, *range(92, 183)))} | {0: VOID}
+SECOND = {value: index for index, value in enumerate((*THINGS, *range(92, 183)))} | {0: VOID}
 
 
 def convert_coco_stuff10k(root: str | Path, splits: Sequence[str], num_workers: int) -> list[Path]:
@@ -30,22 +30,25 @@ def convert_coco_stuff10k(root: str | Path, splits: Sequence[str], num_workers: 
     in the same order, only their numbers differ.
 
     Args:
-        root (str | PathLike): The unpacked release, with ``images``, ``annotations`` and ``imageLists``.
-        splits (Sequence[str]): Of ``SPLITS``.
-        num_workers (int): Processes.
+        root: The unpacked release, with ``images``, ``annotations`` and ``imageLists``.
+        splits: Of ``SPLITS``.
+        num_workers: Processes.
 
     Returns:
-        list[Path]: The folders of PNG files.
+        The folders of PNG files.
 
     Raises:
         MissingFileError: If a folder or a file is absent.
-        DataError: If a file is broken, has another size than its image or a value without a meaning; or if it is of
-            v1.0 and h5py, which reads that, is not installed.
+        DataError: If a file is broken, has another size than its image or a value without a meaning, or a name in
+            ``imageLists`` leads out of the folders.
+        MissingPackageError: If a file is of v1.0 and h5py, which reads that, is not installed.
     """
     root, written = Path(root), []
     for split in splits:
         text = need(root / 'imageLists' / f'{split}.txt', 'unpack the release there').read_text(encoding='utf-8')
         names = list(filter(None, map(str.strip, text.splitlines())))
+        for name in names:
+            inside(root, name)
         with resumable(root / f'annotations_detectron2_{split}.journal', num_workers) as convert:
             convert(partial(_convert, root, split), dict(zip(names, names)), f'COCO-Stuff-10k {split}')
         written.append(root / 'annotations_detectron2' / split)
@@ -62,7 +65,7 @@ def _convert(root: Path, split: str, name: str) -> None:
     if unknown.size:
         raise DataError(
             f"'{path}' has the values {unknown[:8].tolist()}, which are no class of COCO-Stuff-10k "
-            f'v1.{int(not is_first)}; get the file anew.'
+            f'v1.{int(not is_first)}; get the file again.'
         )
     table = np.zeros(256, dtype=np.uint8)
     table[list(meaning)] = list(meaning.values())
@@ -77,9 +80,9 @@ def _read(path: Path) -> tuple[np.ndarray, bool]:
     except NotImplementedError:  # how scipy says that a file is HDF5
         return _read_hdf5(path), True
     except Exception as error:
-        raise DataError(f"'{path}' cannot be read as a MATLAB file ({error}); get it anew.") from error
+        raise DataError(f"'{path}' cannot be read as a MATLAB file ({error}); get it again.") from error
     if 'S' not in content:
-        raise DataError(f"'{path}' has no label map 'S'; get the file anew.")
+        raise DataError(f"'{path}' has no label map 'S'; get the file again.")
     return content['S'].astype(np.int64), 'names' in content and content['names'].size == len(FIRST)
 
 
@@ -87,9 +90,11 @@ def _read_hdf5(path: Path) -> np.ndarray:
     try:
         import h5py
     except ImportError:
-        raise DataError(f"'{path}' is of COCO-Stuff-10k v1.0, in HDF5; run `pip install h5py`, or get v1.1.") from None
+        raise MissingPackageError(
+            f"'{path}' is of COCO-Stuff-10k v1.0, in HDF5; run `pip install h5py`, or get v1.1."
+        ) from None
     try:
         with h5py.File(path) as file:
             return file['S'][()].T.astype(np.int64)  # MATLAB stores columns
     except (OSError, KeyError) as error:
-        raise DataError(f"'{path}' cannot be read as a MATLAB file ({error}); get it anew.") from error
+        raise DataError(f"'{path}' cannot be read as a MATLAB file ({error}); get it again.") from error

@@ -28,12 +28,12 @@ def prepare_mapillary(root: str | Path, splits: Sequence[str], num_workers: int)
     the zip file of v1.0, it is made of ``instances``: segments are the things' instances and each stuff class.
 
     Args:
-        root (str | PathLike): The folder with ``training`` and ``validation``.
-        splits (Sequence[str]): Of ``SPLITS``.
-        num_workers (int): Processes.
+        root: The folder with ``training`` and ``validation``.
+        splits: Of ``SPLITS``.
+        num_workers: Processes.
 
     Returns:
-        list[str]: A line on each split.
+        A line on each split.
 
     Raises:
         MissingFileError: If a folder or a file is absent.

@@ -1,4 +1,4 @@
-"""Reads files and folders of official releases; what is missing or broken is named together with its mend."""
+"""Reads files and folders of official releases; what is missing or broken is named together with the fix."""
 
 from pathlib import Path
 
@@ -12,28 +12,28 @@ RELEASE = 'unpack the release completely'
 ONE_RELEASE = 'get both from one release'  # where sizes differ
 
 
-def need(path: str | Path, mend: str) -> Path:
+def need(path: str | Path, fix: str) -> Path:
     """The path, if there is something.
 
     Raises:
-        MissingFileError: If not; ``mend`` ends its message.
+        MissingFileError: If not; ``fix`` ends its message.
     """
     path = Path(path)
     if not path.exists():
-        raise MissingFileError(f"'{path}' does not exist; {mend}.")
+        raise MissingFileError(f"'{path}' does not exist; {fix}.")
     return path
 
 
-def stems(folder: str | Path, suffix: str, mend: str) -> list[str]:
+def stems(folder: str | Path, suffix: str, fix: str) -> list[str]:
     """The sorted names, without the suffix, of a folder's files that end with it; hidden files are left out.
 
     Raises:
-        MissingFileError: If the folder is absent or has none; ``mend`` ends the message.
+        MissingFileError: If the folder is absent or has none; ``fix`` ends the message.
     """
-    names = [path.name for path in need(folder, mend).iterdir()]
+    names = [path.name for path in need(folder, fix).iterdir()]
     found = sorted(name.removesuffix(suffix) for name in names if name.endswith(suffix) and name[0] != '.')
     if not found:
-        raise MissingFileError(f"'{folder}' has no file that ends with '{suffix}'; {mend}.")
+        raise MissingFileError(f"'{folder}' has no file that ends with '{suffix}'; {fix}.")
     return found
 
 
@@ -41,14 +41,14 @@ def read_array(path: str | Path, channels: int) -> np.ndarray:
     """The pixels of a label image as the file holds them, of a palette image its indices.
 
     Args:
-        path (str | PathLike): The file.
-        channels (int): 1 for ``(H, W)``; 3 for ``(H, W, 3)`` RGB.
+        path: The file.
+        channels: 1 for ``(H, W)``; 3 for ``(H, W, 3)`` RGB.
 
     Raises:
         MissingFileError: If there is no such file.
         DataError: If it cannot be read or has other channels.
     """
-    array = read_pixels(path, 'The file', RELEASE, 'get it anew')
+    array = read_pixels(path, 'The file', RELEASE, 'get it again')
     if channels == 1 and array.ndim == 2:
         return array
     if channels == 3 and array.ndim == 3 and array.shape[2] >= 3:
@@ -71,4 +71,4 @@ def image_header(path: str | Path) -> tuple[int, int, bool]:
         with Image.open(path) as image:
             return image.height, image.width, orientation(image) != 1
     except Exception as error:
-        raise DataError(f"'{path}' cannot be read as an image ({error}); get it anew.") from error
+        raise DataError(f"'{path}' cannot be read as an image ({error}); get it again.") from error

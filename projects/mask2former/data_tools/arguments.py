@@ -1,17 +1,29 @@
-"""The flags that the tools for one's own data share, and the samples that follow from them."""
+"""The arguments that the tools of `tools/dataset_converters` share."""
 
 import argparse
+import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
-
-from mask2former.errors import DataError
-
-from .layout import Sample
-from .splits import assign_splits, output_names
 
 
-def add_layout_flags(parser: argparse.ArgumentParser) -> None:
+def make_parser(description: str, root: str | None = None, splits: Sequence[str] = ()) -> argparse.ArgumentParser:
+    """A parser with ``--jobs`` and, where they are asked for, the data root and ``--splits``.
+
+    Args:
+        description: The tool's docstring; its line breaks are kept.
+        root: Adds the positional ``root`` with this default.
+        splits: Adds ``--splits`` with these choices, all of them by default.
+    """
+    result = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    if root is not None:
+        result.add_argument('root', nargs='?', default=root, help='folder of the data set (default: %(default)s)')
+    if splits:
+        result.add_argument('--splits', nargs='+', choices=splits, default=list(splits), help='default: all')
+    result.add_argument('--jobs', type=_positive, default=os.cpu_count(), help='processes (default: %(default)s)')
+    return result
+
+
+def add_layout_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the folder to write and the flags of the split."""
     parser.add_argument('out', type=Path, help='folder to write, such as data/mine')
     group = parser.add_mutually_exclusive_group()
@@ -38,25 +50,11 @@ def add_layout_flags(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def make_samples(
-    args: argparse.Namespace,
-    paths: Sequence[Path],
-    root: Path,
-    sources: Sequence[Any],
-    files: Sequence[Sequence[Path]],
-    image_ids: Sequence[int] | None = None,
-) -> list[Sample]:
-    """The samples of the images ``paths`` below ``root``, split as the flags say; ids count from 1 if none are given.
-
-    Raises:
-        DataError: If the folder to write lies inside the one that is read.
-    """
-    if root.resolve() in (args.out.resolve(), *args.out.resolve().parents):
-        raise DataError(f"The folder to write, '{args.out}', lies in '{root}', which is read; choose another.")
-    names = output_names(paths, root)
-    splits = assign_splits(names, val_share=args.val_share, seed=args.seed, val_list=args.val_list, split=args.split)
-    image_ids = range(1, len(names) + 1) if image_ids is None else image_ids
-    return [Sample(*row) for row in zip(image_ids, names, splits, sources, map(tuple, files))]
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f'{value} is not over 0')
+    return value
 
 
 def _share(text: str) -> float:
