@@ -1,5 +1,6 @@
 import json
 
+import mmdet.datasets
 import numpy as np
 import pytest
 
@@ -136,7 +137,11 @@ def test_third_party_data_set_must_say_what_is_a_thing():
         dataset_metainfo(cfg)
     metainfo = dict(isthing=(True,) * 20, category_ids=range(20))
     info = dataset_metainfo({**cfg, 'metainfo': {**metainfo, 'classes': [f'c{i}' for i in range(20)]}})
-    assert len(info['classes']) == 20
+    assert info['classes'] == tuple(f'c{i}' for i in range(20))
+    # Its own METAINFO has the names and colours: what the message asks for is enough.
+    info = dataset_metainfo({**cfg, 'metainfo': metainfo})
+    theirs = mmdet.datasets.VOCDataset.METAINFO
+    assert (info['classes'], info['palette']) == (theirs['classes'], theirs['palette'])
 
 
 def test_known_tables_agree_with_the_real_files(shared_data):

@@ -184,6 +184,10 @@ def test_wrong_files(root):
         DATASETS.build(config(root))
     with pytest.raises(DataError, match="no data_prefix 'sge'; did you mean 'seg'"):
         DATASETS.build({**config(root), 'data_prefix': dict(sge='png/')})
+    with pytest.raises(DataError, match='SemanticPngFormat takes no filter_cfg'):
+        DATASETS.build(config(root, filter_cfg=dict(filter_empty_gt=True)))
+    with pytest.raises(TypeError, match='data_rot'):
+        DATASETS.build(config(root, data_rot=''))
     with pytest.raises(FileNotFoundError, match='nowhere'):
         DATASETS.build({**config(root), 'data_prefix': dict(img='nowhere/')})
     with pytest.raises(DataError, match='has no image that ends with .bmp'):

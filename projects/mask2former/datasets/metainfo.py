@@ -27,7 +27,7 @@ class KnownMetainfo:
 
     Args:
         name: Of the data set.
-        category_ids: In place of the file's.
+        category_ids: Instead of the file's.
     """
 
     def __init__(self, name: str, category_ids: Iterable[int] | None = None) -> None:

@@ -7,6 +7,10 @@ from typing import Any
 import numpy as np
 from pycocotools import mask as mask_utils
 
+from mask2former.errors import DataError
+
+from .images import check_size
+
 # Coordinates beyond this are no mistake of drawing; pycocotools would walk along the whole way.
 MAX_COORDINATE = 1e6
 
@@ -78,6 +82,30 @@ def from_segmentation(segmentation: list | dict, height: int, width: int) -> dic
             return mask_utils.frPyObjects(segmentation, height, width)
         return segmentation
     return mask_utils.merge(mask_utils.frPyObjects(closed_polygons(segmentation) or [[0.0] * 6], height, width))
+
+
+def encode_segmentation(segmentation: list | dict, size: tuple[int, int], image: str) -> dict:
+    """What :func:`from_segmentation` makes, with errors that a user can fix.
+
+    Args:
+        segmentation: Polygons ``[[x0, y0, x1, y1, ...], ...]`` in pixels, or RLE, compressed or not.
+        size: The image's ``(H, W)``.
+        image: The image's path for the message.
+
+    Raises:
+        DataError: If the segmentation is malformed or an RLE has another size.
+    """
+    try:
+        if isinstance(segmentation, dict):
+            check_size('The RLE of an instance', tuple(segmentation['size']), image, size)
+        return from_segmentation(segmentation, *size)
+    except DataError:
+        raise
+    except Exception as error:
+        raise DataError(
+            f"An instance of the image '{image}' has a segmentation that is neither polygons "
+            f'[[x0, y0, x1, y1, x2, y2, ...], ...] nor RLE dict(size, counts) ({error}); correct it.'
+        ) from error
 
 
 def closed_polygons(polygons: list) -> list:

@@ -5,11 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mask2former.datasets.transforms.instance_segments import encode
 from mask2former.errors import DataError
 from mask2former.formats.files import read_json
 from mask2former.formats.images import check_size, image_size
-from mask2former.formats.rle import areas_of, box_of
+from mask2former.formats.rle import areas_of, box_of, encode_segmentation
 
 from .scene import SIZE_FIX, Layer, Scene, smaller_on_top
 
@@ -106,7 +105,7 @@ def read_scene(source: CocoSource, meaning: CocoMeaning) -> Scene:
     check_size(f"The entry of '{source.image.name}' in the JSON file", source.size, source.image, size, SIZE_FIX)
     layers = [
         Layer(
-            encode(annotation['segmentation'], size, str(source.image)),
+            encode_segmentation(annotation['segmentation'], size, str(source.image)),
             annotation['category_id'],
             index,
             bool(annotation.get('iscrowd')),

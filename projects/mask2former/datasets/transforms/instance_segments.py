@@ -2,11 +2,10 @@
 
 import numpy as np
 from mmcv.transforms import BaseTransform
-from pycocotools import mask as coco_mask
 
 from mask2former.errors import DataError
 from mask2former.formats.images import check_size
-from mask2former.formats.rle import from_segmentation
+from mask2former.formats.rle import box_of, decode_mask, encode_segmentation
 from mask2former.registry import TRANSFORMS
 
 from .pack import seg_map_dtype
@@ -41,12 +40,12 @@ class LoadInstanceSegments(BaseTransform):
         labels: list[int] = []
         dtype = seg_map_dtype(len(instances))
         for instance in instances:
-            rle = encode(instance['segmentation'], size, results['img_path'])
-            x, y, w, h = (int(v) for v in coco_mask.toBbox(rle))
+            rle = encode_segmentation(instance['segmentation'], size, results['img_path'])
+            x, y, w, h = (int(v) for v in box_of(rle))
             if w * h == 0:
                 continue
             box = slice(y, y + h), slice(x, x + w)
-            mask = coco_mask.decode(rle)[box].astype(bool)
+            mask = decode_mask(rle)[box]
             for layer in layers:
                 if not layer[box][mask].any():
                     break
@@ -65,30 +64,3 @@ class LoadInstanceSegments(BaseTransform):
         )
         results['gt_seg_labels'] = np.array(labels, dtype=np.int64)
         return results
-
-
-def encode(segmentation: list | dict, size: tuple[int, int], img_path: str) -> dict:
-    """Encode a segmentation of any of COCO's kinds as compressed RLE.
-
-    Args:
-        segmentation (list | dict): Polygons ``[[x0, y0, x1, y1, ...], ...]`` in pixels, or RLE, compressed or not.
-        size (tuple[int, int]): The image's ``(H, W)``.
-        img_path (str): The image's path for the message.
-
-    Returns:
-        dict: ``dict(size=[H, W], counts=bytes)``.
-
-    Raises:
-        DataError: If the segmentation is malformed or an RLE has another size.
-    """
-    try:
-        if isinstance(segmentation, dict):
-            check_size('The RLE of an instance', tuple(segmentation['size']), img_path, size)
-        return from_segmentation(segmentation, *size)
-    except DataError:
-        raise
-    except Exception as error:
-        raise DataError(
-            f"An instance of the image '{img_path}' has a segmentation that is neither polygons "
-            f'[[x0, y0, x1, y1, x2, y2, ...], ...] nor RLE dict(size, counts) ({error}); correct it.'
-        ) from error

@@ -30,12 +30,11 @@ class LargeScaleJitter(BaseTransform):
     From Ghiasi et al., Simple Copy-Paste, arXiv 2012.07177.
 
     Args:
-        crop_size (Sequence[int]): ``(width, height)`` of the result, in pixels.
-        scale (Sequence[int], optional): ``(long, short)`` side within which an image fits at ratio 1; by default
-            ``crop_size``.
-        ratio_range (Sequence[float]): Least and largest ratio, drawn uniformly. Defaults to (0.1, 2.0).
-        pad_val (Sequence[int]): Colour beyond the image, in its channel order; the map is padded with 0, void. By
-            default ImageNet's mean in BGR, which is near zero after normalisation.
+        crop_size: ``(width, height)`` of the result, in pixels.
+        scale: ``(long, short)`` side within which an image fits at ratio 1; None for ``crop_size``.
+        ratio_range: Least and largest ratio, drawn uniformly.
+        pad_val: Colour beyond the image, in its channel order, as ImageNet's mean, which is near zero after
+            normalisation; the map is padded with 0, void.
     """
 
     def __init__(
@@ -100,13 +99,22 @@ class Span:
 
     OpenCV resizes from the left border of what it is given. A part of the source, resized alone, has the grid of the
     whole only if its first pixel begins where a resized pixel begins. So the part starts before the crop, at the last
-    place (``lead`` pixels before, over the source pixel ``first``) where this is nearly so; 0 is such a place.
+    position (``lead`` pixels before, over the source pixel ``first``) where this is nearly so; 0 is such a position.
+    ``Span(source=12, size=18, start=5, length=6)`` is::
+
+                             first                                           last
+        source   |-----|-----|=====|=====|=====|=====|=====|=====|=====|=====|-----|-----|
+        resized  |---|---|---|---|---|###|###|###|###|###|###|---|---|---|---|---|---|---|
+                             |<-lead>|<------- length ------>|
+                             begin   start
+
+    The part ``=`` is resized; of the result, ``lead`` pixels are dropped and the crop ``#`` is kept.
 
     Args:
-        source (int): Length of the source axis.
-        size (int): Length of the whole axis when resized.
-        start (int): Where the piece starts on the resized axis.
-        length (int): Its length there.
+        source: Length of the source axis.
+        size: Length of the whole axis when resized.
+        start: Where the piece starts on the resized axis.
+        length: Its length there.
     """
 
     def __init__(self, source: int, size: int, start: int, length: int) -> None:
@@ -116,9 +124,9 @@ class Span:
         if length < size:
             # Bilinear weights reach one source pixel further; before the source's own border there is none.
             latest = max(0, int(start - 1 / self.step))
-            places = np.arange(latest + 1) * self.step
-            place = int(np.flatnonzero(np.abs(places - np.rint(places)) <= _TOLERANCE)[-1])
-            self.first, self.lead = round(place * self.step), start - place
+            positions = np.arange(latest + 1) * self.step  # of resized pixels, in source pixels
+            begin = int(np.flatnonzero(np.abs(positions - np.rint(positions)) <= _TOLERANCE)[-1])
+            self.first, self.lead = round(begin * self.step), start - begin
             self.last = min(source, int(np.ceil((start + length) * self.step)) + 2)
 
     def nearest(self) -> np.ndarray:

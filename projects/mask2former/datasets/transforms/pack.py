@@ -24,8 +24,8 @@ class PackSegInputs(BaseTransform):
     ``gt_panoptic_seg`` and ``gt_sem_seg`` are passed on where they were loaded.
 
     Args:
-        meta_keys (Sequence[str]): What to copy from ``results`` into the metainfo; absent ones are left out.
-        min_area (int): Pixels which a segment must have to be kept.
+        meta_keys: What to copy from ``results`` into the metainfo; absent ones are left out.
+        min_area: Pixels which a segment must have to be kept.
     """
 
     def __init__(
@@ -78,14 +78,14 @@ def pack_seg_map(seg_map: np.ndarray, num_segments: int, min_area: int = 1) -> t
     """Put layers first, and find the segments which are large enough.
 
     Args:
-        seg_map (np.ndarray): ``(H, W)`` or ``(H, W, n)`` uint8 or uint16; 0 and all over ``num_segments`` is void, as
+        seg_map: ``(H, W)`` or ``(H, W, n)`` uint8 or uint16; 0 and all over ``num_segments`` is void, as
             padding may be.
-        num_segments (int): N, the segments before augmentation.
-        min_area (int): Pixels which a segment must have.
+        num_segments: N, the segments before augmentation.
+        min_area: Pixels which a segment must have.
 
     Returns:
-        tuple[np.ndarray, np.ndarray]: ``(n, H, W)`` uint8 or int16 (which torch can compare, other than uint16), and
-        ``(M,)`` int64: which of the N segments are large enough.
+        ``(n, H, W)`` uint8 or int16 (which torch can compare, other than uint16), and ``(M,)`` int64: which of the N
+        segments are large enough.
     """
     height, width = seg_map.shape[:2]
     layers = np.ascontiguousarray(np.moveaxis(seg_map.reshape(height, width, -1), -1, 0))  # (n, H, W)

@@ -22,7 +22,7 @@ class LoadPanopticSegments(BaseTransform):
     ``gt_seg_labels`` ``(N,)`` int64.
 
     Args:
-        by_class (bool): Whether all segments of a class, crowd included, are one: the target of semantic segmentation.
+        by_class: Whether all segments of a class, crowd included, are one: the target of semantic segmentation.
     """
 
     def __init__(self, by_class: bool = False) -> None:
@@ -38,8 +38,8 @@ class LoadPanopticSegments(BaseTransform):
         segments = results['segments_info']
         labels = np.array([segment['label'] for segment in segments], dtype=np.int64)
         if self.by_class:
-            classes, place = np.unique(labels, return_inverse=True)
-            values = place + 1
+            classes, index = np.unique(labels, return_inverse=True)
+            values = index + 1
         else:
             kept = np.array([not segment['iscrowd'] for segment in segments], dtype=bool)
             classes = labels[kept]
@@ -77,7 +77,7 @@ class LoadPanopticGroundTruth(BaseTransform):
 
 
 def _read(results: dict, size: tuple[int, int], values: np.ndarray) -> np.ndarray:
-    """Read the PNG and put ``values`` ``(len(segments_info),)`` in the place of the ids: ``(H, W)``, 0 is void."""
+    """Read the PNG and replace the ids by ``values`` ``(len(segments_info),)``: ``(H, W)``, 0 is void."""
     path = results.get('seg_map_path')
     if path is None:
         return np.zeros(size, dtype=values.dtype)
@@ -86,7 +86,7 @@ def _read(results: dict, size: tuple[int, int], values: np.ndarray) -> np.ndarra
     ids, void_ids = [segment['id'] for segment in results['segments_info']], results.get('void_ids', [])
     values = np.concatenate([values, np.zeros(len(void_ids), dtype=values.dtype)])
     seg_map, seen = relabel(id_map, [*ids, *void_ids], values, path)
-    absent = [id_ for id_, found in zip(ids, seen) if not found]
+    absent = [id_ for id_, is_seen in zip(ids, seen) if not is_seen]
     if absent:
         raise DataError(
             f'The segments_info of image {results.get("img_id")} has the ids {absent[:8]}, which no pixel '
