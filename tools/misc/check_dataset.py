@@ -14,11 +14,10 @@ from rich.markup import escape
 from rich.progress import track
 
 from mask2former.apis.cli import config_parser, load_config, run_tool
-from mask2former.data_tools.check import check_splits, read_splits, write_clean_copy
-from mask2former.data_tools.check.page import write_page
-from mask2former.data_tools.check.problem import printable
-from mask2former.data_tools.check.repair import STAYS
-from mask2former.data_tools.check.text import print_report
+from mask2former.data_tools.check import KINDS, check_splits, read_splits, write_clean_copy
+from mask2former.data_tools.check.html import write_html
+from mask2former.data_tools.check.kinds import printable
+from mask2former.data_tools.check.terminal import print_report
 
 
 def main() -> None:
@@ -54,20 +53,20 @@ def main() -> None:
     print_report(report, console)
     console.print(f'{images} images in {seconds:.1f} s.')
     if args.html:
-        write_page(report, args.html, args.num_pictures)
+        write_html(report, args.html, args.num_pictures)
         console.print(f'The page is {escape(args.html)}.')
     if args.fix:
         for split in report.splits:
             name, total = split.source.name, len(split.source.entries)
             settings, count = write_clean_copy(split, Path(args.fix) / name)
-            used = ' '.join(f'{split.source.place}.{key}={value}' for key, value in settings.items())
+            used = ' '.join(f'{split.source.settings.key}.{key}={value}' for key, value in settings.items())
             console.print(
                 escape(
                     printable(f'The clean copy of {name} has {count} of {total} images. Use it: --cfg-options {used}')
                 ),
                 soft_wrap=True,
             )
-            left = sorted({problem.kind for problem in split.problems} & STAYS)
+            left = sorted({problem.kind for problem in split.problems if KINDS[problem.kind].by_hand})
             if left:
                 console.print(f'Still to be fixed by hand in {name}: {", ".join(left)}.')
     sys.exit(1 if report.num_errors else 0)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mask2former.data_tools.check import check_splits, read_split
+from mask2former.data_tools.check import Settings, check_splits, read_split
 
 from .conftest import FORMS, kinds
 
@@ -19,7 +19,7 @@ from .conftest import FORMS, kinds
 @pytest.mark.parametrize('form', FORMS)
 def test_sound_data_has_no_problem(sound, form, headers_only):
     report = sound.check(form, headers_only=headers_only, num_queries=100)
-    assert report.num_errors == 0 and not report.same
+    assert report.num_errors == 0 and not report.duplicates
     assert not kinds(report.splits[0]) and not kinds(report.splits[1])
 
 
@@ -76,15 +76,14 @@ def test_the_size_is_that_of_the_loaded_image(data, orientation):
     save_turned(path, orientation)
     height, width = cv2.imread(str(path)).shape[:2]
     [split] = data.check('panoptic', headers_only=True, splits=('train',)).splits
-    assert split.findings[3].size == (width, height)
+    assert split.image_reports[3].size == (width, height)
     found = kinds(split)
     assert found == ({} if orientation == 1 else {'wrong size' if height > width else 'turned by EXIF': 1})
 
 
 def test_turned_images_are_right_where_the_pipeline_does_not_turn_them(data):
     save_turned(data.image(2), 6)
-    source = read_split('train', data.dataset('panoptic'))
-    source.turns = False
+    source = read_split(data.dataset('panoptic'), Settings('train', turns=False))
     assert not kinds(check_splits([source], headers_only=True, jobs=1).splits[0])
 
 
@@ -155,7 +154,7 @@ def test_values_without_a_meaning_are_named_and_counted(data, palette):
     texts = [problem.text for problem in split.problems if problem.kind == 'unknown value']
     assert texts[0].endswith('ignore_index: 77 (5 pixels)')
     assert texts[1].endswith('ignore_index: 77 (20 pixels), 200 (10 pixels)')
-    assert split.unknown == {77: 25, 200: 10}
+    assert split.unknown_values == {77: 25, 200: 10}
 
 
 def test_16_bit_maps(data):
@@ -174,7 +173,7 @@ def test_16_bit_maps(data):
     assert values.dtype == np.uint16
     values[0, :7] = 1000
     Image.fromarray(values).save(path)
-    assert data.check('semantic', **given).splits[0].unknown == {1000: 7}
+    assert data.check('semantic', **given).splits[0].unknown_values == {1000: 7}
 
 
 def test_classes_without_a_pixel(data):
@@ -208,5 +207,8 @@ def test_copies_in_val_are_found(data, form):
     cv2.imwrite(str(data.image(7)), picture)
     report = data.check(form)
     ids = ('000006', '000000', '000007', '000001') if form == 'semantic' else (7, 1, 8, 2)
-    assert report.same == [(ids[0], 'val', ids[1], True), (ids[2], 'val', ids[3], False)]
-    assert report.num_errors == 1 and kinds(report.splits[0]) == {'in train and val': 1}
+    assert report.duplicates == [(ids[0], 'val', ids[1], True), (ids[2], 'val', ids[3], False)]
+    assert report.num_errors == 1
+    assert kinds(report.splits[0]) == {'in another split': 1, 'similar in another split': 1}
+    texts = [problem.text for problem in report.splits[0].problems]
+    assert all(text.endswith('of the val set') for text in texts)

@@ -13,8 +13,8 @@ from pycocotools import mask as mask_utils
 from pycocotools.coco import COCO
 from scipy import ndimage
 
-from mask2former.data_tools.check import check_splits, read_split
-from mask2former.data_tools.check.finding import measure_map
+from mask2former.data_tools.check import Settings, check_splits, read_split
+from mask2former.data_tools.check.measure import measure_map
 from mask2former.data_tools.check.statistics import classes_of, facts_of
 from mask2former.datasets import CocoInstanceFormat, CocoPanopticFormat, SemanticPngFormat
 from mask2former.registry import DATASETS
@@ -45,9 +45,7 @@ def test_measures_of_a_map():
 
 
 def one_split(dataset, **settings):
-    source = read_split('train', dataset)
-    for key, value in settings.items():
-        setattr(source, key, value)
+    source = read_split(dataset, Settings('train', **settings))
     return check_splits([source], headers_only=False, jobs=2).splits[0]
 
 
@@ -76,17 +74,17 @@ def test_coco_panoptic(shared_data):
             pixels[info['category_id']] += count
         images.update({info['category_id'] for info in infos})
         loads[annotation['image_id']] = sum(not info['iscrowd'] for info in infos)
-        assert split.voids[annotation['image_id']] == pytest.approx(1 - sum(counts) / ids.size, abs=1e-12)
+        assert split.void_shares[annotation['image_id']] == pytest.approx(1 - sum(counts) / ids.size, abs=1e-12)
         if place < 10:
-            found = split.findings[annotation['image_id']].segments
+            found = split.image_reports[annotation['image_id']].segments
             assert rows_of(found) == [expected_row(ids == info['id']) for info in infos]
             assert [row[2:6] for row in map(tuple, found[['category', 'area', 'x', 'y', 'width', 'height']])] == [
                 tuple(info['bbox']) for info in infos
             ]
     assert split.segments == segments and split.pixels == pixels and split.images == images
-    assert split.loads == loads and sorted(split.measured['area']) == sorted(areas)
-    assert split.crowds == sum(info['iscrowd'] for a in raw['annotations'] for info in a['segments_info']) == 6
-    facts = dict(facts_of(split))
+    assert split.num_learnt == loads and sorted(split.measured['area']) == sorted(areas)
+    assert split.num_crowds == sum(info['iscrowd'] for a in raw['annotations'] for info in a['segments_info']) == 6
+    facts = facts_of(split)
     most = max(loads, key=loads.get)
     assert facts['segments an image: least, median, most'] == (
         f'{min(loads.values())}, {np.median(list(loads.values())):g}, {loads[most]} (image {most})'
@@ -116,7 +114,7 @@ def test_coco_instances(shared_data):
         for annotation, mask in zip(annotations, masks):
             pixels[annotation['category_id']] += int(mask.sum())
         if image_id < 200:  # SciPy takes its time
-            assert rows_of(split.findings[image_id].segments) == [expected_row(mask) for mask in masks]
+            assert rows_of(split.image_reports[image_id].segments) == [expected_row(mask) for mask in masks]
             rows += masks
         layers = sum(
             (mask.astype(int) for annotation, mask in zip(annotations, masks) if not annotation['iscrowd']),
@@ -124,13 +122,13 @@ def test_coco_instances(shared_data):
         )
         covered, overlapped = covered + (layers > 0).sum(), overlapped + (layers > 1).sum()
         anything = np.any(masks, axis=0) if masks else np.zeros(1)
-        assert split.voids[image_id] == pytest.approx(1 - anything.mean(), abs=1e-12)
+        assert split.void_shares[image_id] == pytest.approx(1 - anything.mean(), abs=1e-12)
     assert len(rows) > 50 and split.pixels == pixels
     assert split.segments == Counter(a['category_id'] for a in coco.anns.values())
-    assert overlapped > 0 and dict(facts_of(split))['of the covered pixels in several instances'] == (
+    assert overlapped > 0 and facts_of(split)['of the covered pixels in several instances'] == (
         f'{100 * overlapped / covered:.1f} %'
     )
-    assert split.loads == {image_id: len(coco.getAnnIds(image_id, iscrowd=False)) for image_id in coco.imgs}
+    assert split.num_learnt == {image_id: len(coco.getAnnIds(image_id, iscrowd=False)) for image_id in coco.imgs}
 
 
 def test_nuclei(shared_data):
@@ -147,12 +145,12 @@ def test_nuclei(shared_data):
     )
     assert {problem.kind for problem in split.problems} == {'more segments than queries'}
     loads = Counter(annotation['image_id'] for annotation in raw['annotations'])
-    assert split.loads == loads
+    assert split.num_learnt == loads
     over = sorted(image for image, load in loads.items() if load > 100)
     assert sorted(problem.image for problem in split.problems) == over and len(over) > 1
     areas = [int(mask_utils.area(annotation['segmentation'])) for annotation in raw['annotations']]
     assert sorted(split.measured['area']) == sorted(areas) and split.pixels == {1: sum(areas)}
-    facts = dict(facts_of(split))
+    facts = facts_of(split)
     widths = [image['width'] for image in raw['images']]
     assert facts['image width: least, median, most'] == f'{min(widths)}, {np.median(widths):g}, {max(widths)}'
     small = sum(image['width'] < 320 or image['height'] < 320 for image in raw['images'])
@@ -193,8 +191,8 @@ def test_camvid(shared_data):
         pixels.update(counts)
         images.update(set(counts))
         over += [path.stem] if len(counts) > 10 else []
-    assert split.pixels == pixels and split.images == images and not split.unknown
-    assert split.voids == pytest.approx(voids, abs=1e-12)
+    assert split.pixels == pixels and split.images == images and not split.unknown_values
+    assert split.void_shares == pytest.approx(voids, abs=1e-12)
     assert sorted(problem.image for problem in split.problems) == over and over
     rows = classes_of(split)
     assert [row['name'] for row in rows[:2]] == ['road', 'building']
@@ -223,5 +221,5 @@ def test_known_semantic_sets_can_be_checked(name, tmp_path):
     Image.fromarray(values).save(Path(dataset.data_prefix['seg'], 'below', f'a{dataset.seg_map_suffix}'))
     split = one_split(dataset)
     assert not split.problems
-    assert sum(split.pixels.values()) == 39 * 40 and split.voids == {'below/a': 1 / 40}
+    assert sum(split.pixels.values()) == 39 * 40 and split.void_shares == {'below/a': 1 / 40}
     assert split.pixels == Counter(table[values[:-1]].ravel().tolist())

@@ -77,7 +77,7 @@ def test_sound_data(sound, monkeypatch, capsys):
     assert '0 errors.' in text and '11 images in ' in text and 'Classes of train' in text
 
 
-def test_faults_are_printed_mended_and_gone(data, tmp_path, monkeypatch, capsys):
+def test_faults_are_printed_fixed_and_gone(data, tmp_path, monkeypatch, capsys):
     data.image(0).unlink()
     fixed = tmp_path / 'fixed'
     assert run(monkeypatch, SHAPES, '--fix', fixed, options=shapes_options(data)) == 1
@@ -92,7 +92,7 @@ def test_faults_are_printed_mended_and_gone(data, tmp_path, monkeypatch, capsys)
     assert run(monkeypatch, SHAPES, '--headers', '--fix', fixed, options=shapes_options(data)) == 2  # wrong arguments
 
 
-def test_semantic_faults_are_printed_mended_and_gone(data, semantic_config, tmp_path, monkeypatch, capsys):
+def test_semantic_faults_are_printed_fixed_and_gone(data, semantic_config, tmp_path, monkeypatch, capsys):
     data.paint(1, 77, 20)
     data.class_map(2).unlink()
     assert run(monkeypatch, semantic_config, '--fix', tmp_path / 'fixed', '--html', tmp_path / 'page.html') == 1
@@ -106,7 +106,7 @@ def test_semantic_faults_are_printed_mended_and_gone(data, semantic_config, tmp_
     assert run(monkeypatch, semantic_config, options=settings) == 0
 
 
-def test_what_cannot_be_mended_is_said(data, tmp_path, monkeypatch, capsys):
+def test_what_cannot_be_fixed_is_said(data, tmp_path, monkeypatch, capsys):
     data.edit(lambda content: [row.pop('isthing') for row in content['categories']])
     assert run(monkeypatch, SHAPES, '--fix', tmp_path / 'fixed', options=shapes_options(data)) == 1
     text = capsys.readouterr().out

@@ -7,14 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from .categories import compare_classes
-from .inspect_image import inspect
-from .problem import Problem
-from .report import Report, SplitReport
+from .inspect import inspect
+from .kinds import Problem
+from .report import Duplicate, Report, SplitReport
 from .source import Source
 
-# Bits of 256 in which two pictures may differ that look the same: those of one picture saved anew.
-SAME_LOOK = 8
+# Bits of 256 in which the hashes of two pictures may differ that look the same: those of one picture saved twice.
+SAME_PICTURE = 8
 # Hashes with fewer edges than this, in either direction, are of blank pictures, which all look the same.
 MIN_EDGES = 24
 
@@ -25,59 +24,90 @@ def check_splits(
     """Check splits; those of the first one's split are compared with each of the others.
 
     Args:
-        sources (Sequence[Source]): The splits, that of the training first. Gets the problems of their classes.
-        headers_only (bool): Only JSON files, presence and headers of the files: no pixel is read.
-        jobs (int): Threads.
-        progress (Callable, optional): Wraps an iterable of known length; gets it and the name of the split.
+        sources: The splits, that of the training first.
+        headers_only: Only JSON files, presence and headers of the files: no pixel is read.
+        jobs: Threads.
+        progress: Wraps an iterable of known length; gets it and the name of the split.
     """
-    for other in sources[1:]:
-        compare_classes(sources[0], other)
-    report = Report([])
+    report = Report()
     for source in sources:
         entries = list(source.entries.values())
         task = partial(inspect, source=source, headers_only=headers_only)
         # Threads: what takes the time (reading, decoding, counting) lets go of Python's lock, and none has to import.
         with ThreadPoolExecutor(jobs) as pool:
             steps = entries if progress is None else progress(entries, source.name)
-            found = [finding for _, finding in zip(steps, pool.map(task, entries))]
-        report.splits.append(SplitReport.of(source, found))
+            reports = [image_report for _, image_report in zip(steps, pool.map(task, entries))]
+        differing = _compare_classes(sources[0], source)
+        problems = source.problems if differing is None else (*source.problems, differing)
+        report.splits.append(SplitReport.of(source, problems, reports))
     if not headers_only:
-        first = [split for split in report.splits if split.source.split == sources[0].split]
+        name = sources[0].settings.split
         for other in report.splits:
-            for split in first if other.source.split != sources[0].split else ():
-                _compare(report, split, other)
+            for split in report.splits:
+                if split.source.settings.split == name != other.source.settings.split:
+                    _compare_images(report, split, other)
     return report
 
 
-def _compare(report: Report, first: SplitReport, other: SplitReport) -> None:
-    """Find images of ``first`` that are in ``other`` as well: equal files, and files that look the same."""
-    files = {finding.digest: image_id for image_id, finding in first.findings.items() if finding.digest}
-    ids = [image_id for image_id, finding in first.findings.items() if finding.look is not None]
-    looks = np.array([first.findings[image_id].look for image_id in ids], dtype=np.uint8).reshape(-1, 32)
-    for image_id, finding in other.findings.items():
-        if finding.digest in files:
-            _add_same(report, first, files[finding.digest], other, image_id, exact=True)
-        elif (
-            finding.look is not None
-            and len(ids)
-            and MIN_EDGES <= int(np.bitwise_count(finding.look).sum()) <= 256 - MIN_EDGES
-        ):
-            differing = np.bitwise_count(looks ^ finding.look).sum(axis=1)  # (images of first,)
-            nearest = int(differing.argmin())
-            if differing[nearest] <= SAME_LOOK:
-                _add_same(report, first, ids[nearest], other, image_id, exact=False)
-
-
-def _add_same(
-    report: Report, first: SplitReport, first_id: Any, other: SplitReport, other_id: Any, *, exact: bool
-) -> None:
-    report.same.append((first_id, other.source.name, other_id, exact))
-    kind = 'in train and val' if exact else 'looks like one of val'
-    first.problems.append(
-        Problem(
-            kind,
-            first_id,
-            f'{first.source.entries[first_id].path} {"is" if exact else "looks like"} '
-            f'{other.source.entries[other_id].path} of the {other.source.name} set',
-        )
+def _compare_classes(first: Source, other: Source) -> Problem | None:
+    """Say where the classes of ``other`` are not those of ``first``."""
+    classes = [
+        [(row.get('name'), bool(row.get('isthing'))) for id_, row in source.categories.items() if id_ in source.learnt]
+        for source in (first, other)
+    ]
+    if classes[0] == classes[1]:
+        if _ids_of(first) == _ids_of(other):
+            return None
+        text = f'{first.name} and {other.name} number the same classes differently'
+        return Problem('category ids differ', None, text)
+    index, pair = next(
+        ((index, pair) for index, pair in enumerate(zip(*classes)) if pair[0] != pair[1]),
+        (min(map(len, classes)), None),
     )
+    difference = (
+        'the counts differ'
+        if pair is None
+        else ' there and '.join(f"'{name}' ({'thing' if isthing else 'stuff'})" for name, isthing in pair) + ' here'
+    )
+    text = (
+        f'{first.name} has {len(classes[0])} classes, {other.name} {len(classes[1])}; at index {index}: {difference}. '
+        'Set the same metainfo=dict(classes=[...]) for both'
+    )
+    return Problem('classes differ', None, text)
+
+
+def _ids_of(source: Source) -> dict[Any, Any]:
+    """The class of each category id or pixel value."""
+    if source.label_table is None:
+        return {id_: row.get('name') for id_, row in source.categories.items()}
+    known = np.flatnonzero(source.label_table >= 0)
+    return dict(zip(known.tolist(), source.label_table[known].tolist()))
+
+
+def _compare_images(report: Report, first: SplitReport, other: SplitReport) -> None:
+    """Find images of ``first`` that are in ``other`` as well: equal files, and files that look the same."""
+    files = {image.file_hash: image_id for image_id, image in first.image_reports.items() if image.file_hash}
+    hashes = {key: image.picture_hash for key, image in first.image_reports.items() if image.picture_hash is not None}
+    ids, pictures = list(hashes), np.array(list(hashes.values()), dtype=np.uint8).reshape(-1, 32)
+    for other_id, image in other.image_reports.items():
+        if image.file_hash in files:
+            _add_duplicate(report, first, files[image.file_hash], other, other_id, same_file=True)
+        elif (
+            image.picture_hash is not None
+            and len(ids)
+            and MIN_EDGES <= int(np.bitwise_count(image.picture_hash).sum()) <= 256 - MIN_EDGES
+        ):
+            differing = np.bitwise_count(pictures ^ image.picture_hash).sum(axis=1)  # (images of first,)
+            nearest = int(differing.argmin())
+            if differing[nearest] <= SAME_PICTURE:
+                _add_duplicate(report, first, ids[nearest], other, other_id, same_file=False)
+
+
+def _add_duplicate(
+    report: Report, first: SplitReport, first_id: Any, other: SplitReport, other_id: Any, *, same_file: bool
+) -> None:
+    name = other.source.name
+    report.duplicates.append(Duplicate(first_id, name, other_id, same_file))
+    path, other_path = first.source.entries[first_id].path, other.source.entries[other_id].path
+    text = f'{path} {"is" if same_file else "looks like"} {other_path} of the {name} set'
+    first.problems.add('in another split' if same_file else 'similar in another split', first_id, text)

@@ -1,65 +1,51 @@
 """Writes a clean copy of a split's annotations."""
 
-import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 from pycocotools import mask as mask_utils
 
 from mask2former.errors import ConfigError
+from mask2former.formats.class_png import read_class_ids
+from mask2former.formats.files import link_or_copy, write_atomically, write_json, write_text
 from mask2former.formats.panoptic_png import read_id_map_strictly, write_id_map
-from mask2former.formats.rle import check_segmentation, closed_polygons, from_segmentation
+from mask2former.formats.rle import box_of, check_segmentation, closed_polygons, from_segmentation
 
-from .repair_semantic import write_clean_maps
+from .kinds import KINDS
 from .report import SplitReport
-from .source import Entry, Source, is_id
-
-# An image with one of these has no annotation that can be trusted, or is shown to the training though it is tested on.
-DROPS_IMAGE = {
-    'missing image',
-    'missing map',
-    'corrupt image',
-    'corrupt map',
-    'lossy map',
-    'no class ids',
-    'wrong size',
-    'in train and val',
-}
-# What only a person can decide.
-STAYS = {
-    'malformed category',
-    'category name twice',
-    'isthing missing',
-    'classes unusable',
-    'classes differ',
-    'category ids differ',
-}
+from .source import NO_MEANING, VOID, Entry, Source, is_id
 
 
 def write_clean_copy(split: SplitReport, folder: str | Path) -> tuple[dict[str, str], int]:
     """Write the annotation file, and of panoptic and semantic data the PNGs, without what is wrong.
 
     The images stay where they are. Those with missing or corrupt files, with other sizes than annotated or with a copy
-    in the val set are left out, and those of panoptic data without an annotation.
+    in another split are left out, and those of panoptic data without an annotation.
 
     COCO's formats: segments without pixels, of unknown categories or listed twice are left out; their pixels, and those
     that no segment has, become void. Areas and boxes are those of the masks. Of categories with one id the first stays.
-    Semantic data: see :func:`~mask2former.data_tools.check.repair_semantic.write_clean_maps`.
+
+    Semantic data: a list of the images, a JSON file with the ``categories`` if the present one is a JSON file, else a
+    text file of names; values without a meaning become void. Where no value is void (``ignore_index=None``), or none
+    that the file's pixels can hold, the image is left out; so is one whose name no line of a text file can hold, or
+    whose path leads out of the folder.
 
     Args:
-        split (SplitReport): Of a check that read the pixels.
-        folder (str | Path): Gets a file of the annotation file's name, and a folder for the PNGs.
+        split: Of a check that read the pixels.
+        folder: Gets a file of the annotation file's name, and a folder for the PNGs.
 
     Returns:
-        tuple[dict[str, str], int]: The settings of the data set that use the copy (``ann_file`` and, with PNGs,
-        ``data_prefix.seg``), and how many images it has.
+        tuple: The settings of the data set that use the copy (``ann_file`` and, with PNGs, ``data_prefix.seg``), and
+        how many images it has.
 
     Raises:
         ConfigError: The copy would overwrite the file that was checked.
     """
     source, folder = split.source, Path(folder).absolute()
-    dropped = {problem.image for problem in split.problems if problem.kind in DROPS_IMAGE}
+    dropped = {problem.image for problem in split.problems if KINDS[problem.kind].drops_image}
     entries = [
         entry
         for image_id, entry in source.entries.items()
@@ -69,28 +55,27 @@ def write_clean_copy(split: SplitReport, folder: str | Path) -> tuple[dict[str, 
     maps = folder / f'{path.stem}_maps'
     if source.ann_file and path.resolve() == Path(source.ann_file).resolve():
         raise ConfigError(f"'{path}' is the file that was checked: give another folder for the clean copy.")
-    folder.mkdir(parents=True, exist_ok=True)
     settings = dict(ann_file=str(path))
     if source.form != 'instance':
-        maps.mkdir(exist_ok=True)
+        maps.mkdir(parents=True, exist_ok=True)
         settings['data_prefix.seg'] = f'{maps}/'
     if source.form == 'semantic':
-        return settings, write_clean_maps(source, entries, path, maps)
-    annotations = []
+        return settings, _write_semantic(source, entries, path, maps)
+    annotations: list[dict] = []
     for entry in entries:
         if source.form == 'panoptic':
-            annotations.append(_clean_map(entry, source, maps, len(annotations)))
+            annotations.append(_clean_panoptic(entry, source, maps, len(annotations)))
         else:
-            annotations += _clean_masks(entry, source, len(annotations))
+            annotations += _clean_instances(entry, source, len(annotations))
     content = {**source.raw, 'images': [entry.image for entry in entries], 'annotations': annotations}
     if 'categories' in source.raw:
         content['categories'] = _clean_categories(source.raw['categories'])
-    path.write_text(json.dumps(content))
+    write_json(path, content)
     return settings, len(entries)
 
 
 def _clean_categories(rows: Any) -> Any:
-    kept = {}
+    kept: dict[Any, dict] = {}
     for row in rows if isinstance(rows, list) else ():
         if not isinstance(row, dict) or not is_id(row.get('id')):
             return rows
@@ -98,20 +83,19 @@ def _clean_categories(rows: Any) -> Any:
     return list(kept.values())
 
 
-def _known(segment: dict, source: Source) -> bool:
-    return is_id(segment.get('category_id')) and segment['category_id'] in source.categories
-
-
-def _clean_map(entry: Entry, source: Source, folder: Path, number: int) -> dict:
+def _clean_panoptic(entry: Entry, source: Source, folder: Path, number: int) -> dict:
+    """Write the PNG of an image; returns its annotation."""
+    assert entry.map_path is not None
     ids = read_id_map_strictly(entry.map_path)  # (H, W)
-    segments, kept = [], np.zeros_like(ids)
+    segments: list[dict] = []
+    kept = np.zeros_like(ids)
     for segment in entry.segments:
         id_ = segment.get('id')
-        if not isinstance(id_, int) or id_ <= 0 or not _known(segment, source) or any(s['id'] == id_ for s in segments):
+        if not isinstance(id_, int) or id_ <= 0 or source.index_of(segment) < 0:
             continue
         mask = ids == id_
         rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-        if not len(rows):
+        if not len(rows) or any(other['id'] == id_ for other in segments):
             continue
         kept[mask] = id_
         box = [columns[0], rows[0], columns[-1] - columns[0] + 1, rows[-1] - rows[0] + 1]  # xywh
@@ -123,13 +107,15 @@ def _clean_map(entry: Entry, source: Source, folder: Path, number: int) -> dict:
     return dict(image_id=entry.id, file_name=name, segments_info=segments)
 
 
-def _clean_masks(entry: Entry, source: Source, count: int) -> list[dict[str, Any]]:
-    annotations = []
+def _clean_instances(entry: Entry, source: Source, count: int) -> list[dict]:
+    """The annotations of an image, with ids from ``count + 1`` on."""
+    assert entry.size is not None  # entries without are refused
     width, height = entry.size
+    annotations: list[dict] = []
     for segment in entry.segments:
-        if not _known(segment, source) or not segment.get('segmentation'):
+        segmentation = segment.get('segmentation')
+        if source.index_of(segment) < 0 or not segmentation:
             continue
-        segmentation = segment['segmentation']
         try:
             check_segmentation(segmentation, height, width)
             rle = from_segmentation(segmentation, height, width)
@@ -141,13 +127,44 @@ def _clean_masks(entry: Entry, source: Source, count: int) -> list[dict[str, Any
             continue
         if isinstance(segmentation, list):
             segmentation = [polygon for polygon in closed_polygons(segmentation) if len(polygon) % 2 == 0]
-        annotations.append(
-            {
-                **segment,
-                'id': count + len(annotations) + 1,
-                'segmentation': segmentation,
-                'area': area,
-                'bbox': mask_utils.toBbox(rle).tolist(),
-            }
-        )
+        id_ = count + len(annotations) + 1
+        annotations.append({**segment, 'id': id_, 'segmentation': segmentation, 'area': area, 'bbox': box_of(rle)})
     return annotations
+
+
+def _write_semantic(source: Source, entries: Sequence[Entry], path: Path, folder: Path) -> int:
+    """Write the list of the images and, below the same folders as these have, their PNGs; returns their number."""
+    names = []
+    for entry in entries:
+        name = entry.image['file_name']
+        if not name.isprintable() or name != name.strip():
+            continue
+        if entry.map_path is None or _write_class_ids(entry.map_path, source, folder):
+            names.append(name)
+    if path.suffix == '.json':
+        write_json(path, {**source.raw, 'images': [dict(file_name=name) for name in names]})
+    else:
+        write_text(path, ''.join(f'{name}\n' for name in names))
+    return len(names)
+
+
+def _write_class_ids(path: str, source: Source, folder: Path) -> bool:
+    """Write the clean copy of one PNG; returns whether there is one."""
+    target = folder / Path(path).relative_to(source.folders['seg'])
+    if not target.resolve().is_relative_to(folder.resolve()):
+        return False
+    values = read_class_ids(path)  # (H, W)
+    wrong = source.labels_of(values) == NO_MEANING
+    if not wrong.any():
+        link_or_copy(path, target, copy=True)
+        return True
+    void = np.flatnonzero(source.label_table == VOID)
+    void = void[void <= np.iinfo(values.dtype).max]  # what the pixels can hold
+    if not len(void):
+        return False
+    clean = Image.fromarray(np.where(wrong, 255 if 255 in void else void[-1], values).astype(values.dtype))
+    with Image.open(path) as image:
+        if (palette := image.getpalette()) is not None:
+            clean.putpalette(palette)  # makes it a palette image of the same indices
+        write_atomically(target, lambda part: clean.save(part, format=image.format))
+    return True

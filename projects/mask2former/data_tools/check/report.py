@@ -1,15 +1,42 @@
-"""The result of a check: problems and statistics of each split."""
+"""The result of a check: problems and statistics of images, splits and all together."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from .finding import SEGMENT, Finding
-from .problem import Problem
-from .source import Source
+from .kinds import Problem, Problems
+from .measure import SEGMENT
+from .source import Source, is_id
+
+
+@dataclass
+class ImageReport:
+    """What was found in one image.
+
+    Attributes:
+        problems: Faults.
+        size: (width, height) of the image as the pipeline loads it, None if it cannot be opened.
+        segments: ``(N,)`` of the dtype ``SEGMENT``, those that have pixels.
+        void_share: Share of the pixels that belong to no segment, None if no pixel was read.
+        covered: Pixels in one instance or more, crowd left out; of instance data only.
+        overlapped: Pixels in two instances or more, crowd left out; of instance data only.
+        unknown_values: Pixels of each value of a class-id PNG that has no meaning.
+        file_hash: Of the content of the image file.
+        picture_hash: ``(32,)`` uint8, a perceptual hash of 256 bits.
+    """
+
+    problems: Problems = field(default_factory=Problems)
+    size: tuple[int, int] | None = None
+    segments: np.ndarray = field(default_factory=lambda: np.zeros(0, SEGMENT))
+    void_share: float | None = None
+    covered: int = 0
+    overlapped: int = 0
+    unknown_values: Counter = field(default_factory=Counter)
+    file_hash: bytes | None = None
+    picture_hash: np.ndarray | None = None
 
 
 @dataclass
@@ -20,109 +47,108 @@ class SplitReport:
     pixels is empty.
 
     Attributes:
-        source (Source): The split.
-        findings (dict[Any, Finding]): By image id.
-        problems (list[Problem]): All of the annotation file and of the images.
-        segments (Counter): Segments of each category id.
-        images (Counter): Images in which each category id occurs.
-        pixels (Counter): Pixels of each category id.
-        crowds (int): Crowd segments.
-        loads (dict[Any, int]): Image id to the segments that a training learns there.
-        measured (np.ndarray): ``(N,)`` of the dtype ``SEGMENT``, of all images.
-        voids (dict[Any, float]): Image id to the share of its pixels without a segment.
-        unknown (Counter): Pixels of each value of class-id PNG files that has no meaning.
+        source: The split.
+        image_reports: By image id.
+        problems: All of the annotation file and of the images.
+        segments: Segments of each category id.
+        images: Images in which each category id occurs.
+        pixels: Pixels of each category id.
+        num_crowds: Crowd segments.
+        num_learnt: Image id to the number of segments that a training learns there.
+        measured: ``(N,)`` of the dtype ``SEGMENT``, of all images.
+        void_shares: Image id to the share of its pixels without a segment.
+        unknown_values: Pixels of each value of class-id PNG files that has no meaning.
     """
 
     source: Source
-    findings: dict[Any, Finding]
-    problems: list[Problem] = field(default_factory=list)
+    image_reports: dict[Any, ImageReport]
+    problems: Problems
     segments: Counter = field(default_factory=Counter)
     images: Counter = field(default_factory=Counter)
     pixels: Counter = field(default_factory=Counter)
-    crowds: int = 0
-    loads: dict[Any, int] = field(default_factory=dict)
+    num_crowds: int = 0
+    num_learnt: dict[Any, int] = field(default_factory=dict)
     measured: np.ndarray = field(default_factory=lambda: np.zeros(0, SEGMENT))
-    voids: dict[Any, float] = field(default_factory=dict)
-    unknown: Counter = field(default_factory=Counter)
+    void_shares: dict[Any, float] = field(default_factory=dict)
+    unknown_values: Counter = field(default_factory=Counter)
 
     @classmethod
-    def of(cls, source: Source, found: Sequence[Finding]) -> 'SplitReport':
-        """Put the findings of the images together, in the order of ``source.entries``."""
-        split = cls(source, dict(zip(source.entries, found)), list(source.problems))
+    def of(cls, source: Source, problems: Iterable[Problem], reports: Sequence[ImageReport]) -> 'SplitReport':
+        """Put the reports of the images together.
+
+        Args:
+            source: The split.
+            problems: Those of its annotation file and classes.
+            reports: In the order of ``source.entries``.
+        """
+        split = cls(source, dict(zip(source.entries, reports)), Problems(problems))
         ids = list(source.categories)
-        for image_id, finding in split.findings.items():
-            split.problems += finding.problems
-            split.unknown.update(finding.unknown)
-            if finding.void is not None:
-                split.voids[image_id] = finding.void
-                if finding.void == 1 and source.form != 'instance':
-                    split.problems.append(
-                        Problem(
-                            'all void',
-                            image_id,
-                            f'{source.entries[image_id].path} has no pixel of a class: nothing is learnt from it',
-                        )
-                    )
-            split.pixels.update(dict(_sums(finding, ids)))
-            split._count(image_id, finding, ids)
-        if split.findings:
-            split.measured = np.concatenate([finding.segments for finding in found])
+        for image_id, report in split.image_reports.items():
+            split.problems += report.problems
+            split.unknown_values.update(report.unknown_values)
+            if report.void_share is not None:
+                split.void_shares[image_id] = report.void_share
+                if report.void_share == 1 and source.form != 'instance':
+                    text = f'{source.entries[image_id].path} has no pixel of a class: nothing is learnt from it'
+                    split.problems.add('all void', image_id, text)
+            for index, area in zip(report.segments['category'].tolist(), report.segments['area'].tolist()):
+                if index >= 0:
+                    split.pixels[ids[index]] += area
+            split._count(image_id, report, ids)
+        if reports:
+            split.measured = np.concatenate([report.segments for report in reports])
         split._judge()
         return split
 
-    def _count(self, image_id: Any, finding: Finding, ids: list) -> None:
+    def _count(self, image_id: Any, report: ImageReport, ids: list) -> None:
         if self.source.form == 'semantic':
-            categories = [ids[place] for place in finding.segments['category']]
-            if finding.void is not None:
-                self.loads[image_id] = len(categories)
+            categories = [ids[index] for index in report.segments['category']]
+            if report.void_share is not None:
+                self.num_learnt[image_id] = len(categories)
         else:
             segments = self.source.entries[image_id].segments
             categories = [segment.get('category_id') for segment in segments]
-            categories = [category for category in categories if isinstance(category, (int, str))]
-            self.crowds += sum(bool(segment.get('iscrowd')) for segment in segments)
-            self.loads[image_id] = sum(self.source.learns(segment) for segment in segments)
+            categories = [category for category in categories if is_id(category)]
+            self.num_crowds += sum(bool(segment.get('iscrowd')) for segment in segments)
+            self.num_learnt[image_id] = sum(self.source.learns(segment) for segment in segments)
         self.segments.update(categories)
         self.images.update(set(categories))
 
     def _judge(self) -> None:
         """Report what only the whole split shows."""
-        source, queries = self.source, self.source.num_queries
-        for image_id, load in sorted(self.loads.items(), key=lambda item: -item[1]):
-            if queries is not None and load > queries:
-                self.problems.append(
-                    Problem(
-                        'more segments than queries',
-                        image_id,
-                        f'{source.entries[image_id].path} has {load} segments, the '
-                        f'model {queries} queries: raise model.head.num_queries, or crop',
-                    )
+        source, queries = self.source, self.source.settings.num_queries
+        for image_id, count in sorted(self.num_learnt.items(), key=lambda item: -item[1]):
+            if queries is not None and count > queries:
+                text = (
+                    f'{source.entries[image_id].path} has {count} segments, the model {queries} queries: '
+                    'raise model.head.num_queries, or crop'
                 )
+                self.problems.add('more segments than queries', image_id, text)
         # Without maps, or without annotations, as test sets may be, nothing says which classes there are.
-        if not (self.voids if source.form == 'semantic' else 'annotations' in source.raw):
+        if not (self.void_shares if source.form == 'semantic' else 'annotations' in source.raw):
             return
         kind = 'class without pixel' if source.form == 'semantic' else 'class without segment'
-        for category in source.categories:
+        for category, row in source.categories.items():
             if category in source.learnt and not self.segments[category]:
-                name = source.categories[category].get('name')
-                self.problems.append(Problem(kind, None, f"'{name}' never occurs"))
+                self.problems.add(kind, None, f"'{row.get('name')}' never occurs")
+
+
+class Duplicate(NamedTuple):
+    """An image of the first split that is in another one, too: the same file, or one that looks the same."""
+
+    image: Any
+    other_split: str
+    other_image: Any
+    same_file: bool
 
 
 @dataclass
 class Report:
-    """The reports of the splits; ``same`` has ``(train id, other split, its id, whether the files are equal)``."""
+    """The reports of the splits, and what the first one has in common with the others."""
 
-    splits: list[SplitReport]
-    same: list[tuple[Any, str, Any, bool]] = field(default_factory=list)
+    splits: list[SplitReport] = field(default_factory=list)
+    duplicates: list[Duplicate] = field(default_factory=list)
 
     @property
     def num_errors(self) -> int:
         return sum(problem.is_error for split in self.splits for problem in split.problems)
-
-
-def _sums(finding: Finding, ids: list) -> Counter:
-    """Pixels of each known category id in an image."""
-    sums = Counter()
-    for place, area in zip(finding.segments['category'].tolist(), finding.segments['area'].tolist()):
-        if place >= 0:
-            sums[ids[place]] += area
-    return sums

@@ -1,12 +1,44 @@
-"""A split as its files describe it, read without stopping at the first fault as the data sets do."""
+"""A split as config and files describe it, read without stopping at the first fault as the data sets do."""
 
+import math
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 
-from .problem import Problem
+from .kinds import Problem
+
+VOID, NO_MEANING = -1, -2
+# Pixels by which a box may leave its image or differ from its mask: boxes of polygons have fractions of pixels.
+BOX_SLACK = 1.0
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the config says of one data set, beside where its files are.
+
+    Attributes:
+        split: Its split: 'train', 'val' or 'test'.
+        number: Which data set of the split it is, from 1.
+        key: Where the config has it.
+        num_queries: Those of the model, None where the config does not say.
+        crop_size: (width, height) of the crops of the pipeline.
+        turns: Whether the pipeline turns images by their EXIF tag.
+    """
+
+    split: str
+    number: int = 1
+    key: str = ''
+    num_queries: int | None = None
+    crop_size: tuple[int, int] | None = None
+    turns: bool = True
+
+    @property
+    def name(self) -> str:
+        """That of the split, with a number where several data sets make it."""
+        return self.split if self.number == 1 else f'{self.split}_{self.number}'
 
 
 @dataclass
@@ -14,10 +46,10 @@ class Entry:
     """An image with its annotations as the files write them.
 
     Attributes:
-        image (dict): Entry of ``images``, at least its ``id``.
-        path (str): The image file.
-        map_path (str, optional): The PNG of a panoptic or semantic annotation.
-        segments (list[dict]): ``segments_info`` of a panoptic file, annotations of an instance file.
+        image: Entry of ``images``, at least its ``id``.
+        path: The image file.
+        map_path: The PNG of a panoptic or semantic annotation.
+        segments: ``segments_info`` of a panoptic file, annotations of an instance file.
     """
 
     image: dict
@@ -35,53 +67,50 @@ class Entry:
         return (self.image['width'], self.image['height']) if 'width' in self.image else None
 
 
-@dataclass
+@dataclass(frozen=True)
 class Source:
     """A split: its files, its entries, and what is wrong before any image is opened.
 
     Attributes:
-        split (str): Name of the split in the config.
-        form (str): 'panoptic', 'instance' or 'semantic'.
-        name (str): As ``split``, with a number where several data sets make the split.
-        place (str): Where the config has the data set.
-        ann_file (str): The annotation file; of a semantic data set it may be empty.
-        folders (dict[str, str]): Of the images (``img``) and maps (``seg``).
-        raw (dict): Content of the JSON file.
-        categories (dict): Category id (of a semantic data set the label) to ``name`` and ``isthing``.
-        learnt (frozenset): The categories that a training learns; pixels of the others are void.
-        label_table (np.ndarray, optional): Of a semantic data set: pixel value to label, -1 void, -2 unknown.
-        num_queries (int, optional): Of the model of the config.
-        crop_size (tuple[int, int], optional): (width, height) of the crops of the pipeline.
-        turns (bool): Whether the pipeline turns images by their EXIF tag.
-        entries (dict[Any, Entry]): By image id.
-        problems (list[Problem]): What is wrong in the annotation file itself.
+        settings: What the config says of it.
+        form: 'panoptic', 'instance' or 'semantic'.
+        ann_file: The annotation file; of a semantic data set it may be empty.
+        folders: Of the images (``img``) and maps (``seg``).
+        categories: Category id (of a semantic data set the label) to ``name`` and ``isthing``.
+        learnt: The categories that a training learns; pixels of the others are void.
+        entries: By image id.
+        problems: What is wrong in the annotation file itself.
+        raw: Content of the JSON file.
+        label_table: ``(values,)``, of a semantic data set: pixel value to label, ``VOID`` or ``NO_MEANING``.
     """
 
-    split: str
+    settings: Settings
     form: str
-    name: str = ''
-    place: str = ''
-    ann_file: str = ''
-    folders: dict[str, str] = field(default_factory=dict)
-    raw: dict = field(default_factory=dict)
-    categories: dict = field(default_factory=dict)
-    learnt: frozenset = frozenset()
+    ann_file: str
+    folders: dict[str, str]
+    categories: dict[Any, dict]
+    learnt: frozenset
+    entries: dict[Any, Entry]
+    problems: tuple[Problem, ...]
+    raw: dict
     label_table: np.ndarray | None = None
-    num_queries: int | None = None
-    crop_size: tuple[int, int] | None = None
-    turns: bool = True
-    entries: dict[Any, Entry] = field(default_factory=dict)
-    problems: list[Problem] = field(default_factory=list)
 
-    def __post_init__(self) -> None:
-        self.name = self.name or self.split
-
-    def add(self, kind: str, image: Any, text: str) -> None:
-        self.problems.append(Problem(kind, image, text))
+    @property
+    def name(self) -> str:
+        return self.settings.name
 
     @property
     def title(self) -> str:
         return f'{self.name}: {self.ann_file or Path(self.folders["img"])}'
+
+    @cached_property
+    def _indices(self) -> dict[Any, int]:
+        return {category: index for index, category in enumerate(self.categories)}
+
+    def index_of(self, segment: dict) -> int:
+        """Index of a segment's category in ``categories``, -1 if it is none of them."""
+        category = segment.get('category_id')
+        return self._indices.get(category, -1) if is_id(category) else -1
 
     def learns(self, segment: dict) -> bool:
         """Whether a training learns a segment of a COCO file: no crowd, a class of the data set, not without pixels."""
@@ -92,7 +121,22 @@ class Source:
             and segment.get('area') != 0
         )
 
+    def labels_of(self, values: np.ndarray) -> np.ndarray:
+        """The labels ``(H, W)`` int32 of the pixel values of a class-id PNG, ``VOID`` or ``NO_MEANING``."""
+        assert self.label_table is not None, 'only semantic data has pixel values'
+        inside = (values >= 0) & (values < len(self.label_table))
+        return np.where(inside, self.label_table[np.where(inside, values, 0)], NO_MEANING)
+
 
 def is_id(value: Any) -> bool:
     """Whether a value of a JSON file can be an id: lists and objects cannot be looked up."""
     return isinstance(value, (int, str))
+
+
+def is_box(value: Any) -> TypeGuard[list[float]]:
+    """Whether a value of a JSON file is a list of four finite numbers."""
+    return (
+        isinstance(value, list)
+        and len(value) == 4
+        and all(isinstance(number, (int, float)) and math.isfinite(number) for number in value)
+    )

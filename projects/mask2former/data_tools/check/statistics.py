@@ -1,96 +1,59 @@
 """The statistics of a split in words."""
 
-from collections.abc import Sequence
+from collections import Counter
+from typing import NamedTuple
 
 import numpy as np
 
+from .kinds import KINDS, printable
 from .report import SplitReport
 
-QUANTILES = (1, 25, 50, 75, 99)
+QUANTILES = {1: '1 %', 25: '25 %', 50: 'median', 75: '75 %', 99: '99 %'}
 
 
-def facts_of(split: SplitReport) -> list[tuple[str, str]]:
-    """Return the statistics of a split as (name, value); the name is the same in all splits."""
-    source, measured = split.source, split.measured
+def facts_of(split: SplitReport) -> dict[str, str]:
+    """The statistics of a split; the names are the same in all splits."""
+    source, queries, crop = split.source, split.source.settings.num_queries, split.source.settings.crop_size
     semantic = source.form == 'semantic'
-    things = 'classes' if semantic else 'segments'
-    facts = [('images', str(len(source.entries)))]
-    facts += _size_facts(split)
+    parts = 'classes' if semantic else 'segments'
+    facts = {'images': str(len(source.entries))}
+    sizes = np.array([image.size for image in split.image_reports.values() if image.size])  # (n, 2) of width, height
+    if len(sizes):
+        for name, sides in zip(('width', 'height'), sizes.T):
+            facts[f'image {name}: least, median, most'] = f'{sides.min()}, {np.median(sides):g}, {sides.max()}'
+        if crop:
+            smaller = int((sizes < np.array(crop)).any(axis=1).sum())
+            facts['smaller than the crop at a side'] = f'{smaller} ({crop[0]} x {crop[1]}, before any resizing)'
     if not semantic:
         left_out = sum(count for category, count in split.segments.items() if category not in source.learnt)
-        facts.append(
-            (
-                'segments',
-                f'{sum(split.segments.values())} ({split.crowds} crowd'
-                + (f', {left_out} of classes that are not learnt)' if left_out else ')'),
-            )
-        )
-    if split.loads:
-        loads = np.array(list(split.loads.values()))
-        most = list(split.loads)[int(loads.argmax())]
-        facts.append(
-            (
-                f'{things} an image: least, median, most',
-                f'{loads.min()}, {np.median(loads):g}, {loads.max()} (image {most})',
-            )
-        )
-        if source.num_queries is not None:
-            facts.append(
-                (
-                    f'images with more {things} than queries',
-                    f'{int((loads > source.num_queries).sum())} ({source.num_queries} queries)',
-                )
-            )
-    if len(measured):
-        names = ', '.join(f'{quantile} %' if quantile != 50 else 'median' for quantile in QUANTILES)
+        kinds = f'{split.num_crowds} crowd' + (f', {left_out} of classes that are not learnt' if left_out else '')
+        facts['segments'] = f'{sum(split.segments.values())} ({kinds})'
+    if split.num_learnt:
+        counts = np.array(list(split.num_learnt.values()))
+        fullest = list(split.num_learnt)[int(counts.argmax())]
+        spread = f'{counts.min()}, {np.median(counts):g}, {counts.max()}'
+        facts[f'{parts} an image: least, median, most'] = f'{spread} (image {fullest})'
+        if queries is not None:
+            facts[f'images with more {parts} than queries'] = f'{int((counts > queries).sum())} ({queries} queries)'
+    if len(split.measured):
         for key, name in (('area', 'mask pixels'), ('width', 'box width'), ('height', 'box height')):
-            values = np.percentile(measured[key], QUANTILES)
-            facts.append((f'{name}: {names}', ', '.join(f'{value:.0f}' for value in values)))
-        areas, pieces = measured['area'], measured['pieces']
-        facts += [
-            (
-                'small (< 32²), medium, large (≥ 96²)',
-                ', '.join(
-                    _percent(part.mean())
-                    for part in (areas < 32**2, (areas >= 32**2) & (areas < 96**2), areas >= 96**2)
-                ),
-            ),
-            ('masks of several pieces', f'{_percent((pieces > 1).mean())} (at most {pieces.max()} pieces)'),
-        ]
-    if split.voids:
-        shares = list(split.voids.values())
-        facts.append(('void: mean, most', f'{_percent(np.mean(shares))}, {_percent(max(shares))}'))
-    if source.form == 'instance' and split.voids:
-        covered = sum(finding.covered for finding in split.findings.values())
-        overlapped = sum(finding.overlapped for finding in split.findings.values())
-        facts.append(('of the covered pixels in several instances', _percent(overlapped / max(1, covered))))
-    if split.unknown:
-        facts.append(
-            (
-                'values without a meaning',
-                ', '.join(f'{value} ({count} pixels)' for value, count in split.unknown.most_common(8)),
-            )
-        )
+            values = np.percentile(split.measured[key], list(QUANTILES))
+            facts[f'{name}: {", ".join(QUANTILES.values())}'] = ', '.join(f'{value:.0f}' for value in values)
+        areas, pieces = split.measured['area'], split.measured['pieces']
+        groups = (areas < 32**2, (areas >= 32**2) & (areas < 96**2), areas >= 96**2)
+        facts['small (< 32²), medium, large (≥ 96²)'] = ', '.join(_percent(group.mean()) for group in groups)
+        facts['masks of several pieces'] = f'{_percent((pieces > 1).mean())} (at most {pieces.max()} pieces)'
+    if split.void_shares:
+        shares = np.array(list(split.void_shares.values()))
+        facts['void: mean, most'] = f'{_percent(shares.mean())}, {_percent(shares.max())}'
+        if source.form == 'instance':
+            covered = sum(image.covered for image in split.image_reports.values())
+            overlapped = sum(image.overlapped for image in split.image_reports.values())
+            facts['of the covered pixels in several instances'] = _percent(overlapped / max(1, covered))
+    if split.unknown_values:
+        most_common = split.unknown_values.most_common(8)
+        facts['values without a meaning'] = ', '.join(f'{value} ({count} pixels)' for value, count in most_common)
     return facts
-
-
-def _size_facts(split: SplitReport) -> list[tuple[str, str]]:
-    sizes = [finding.size for finding in split.findings.values() if finding.size]
-    if not sizes:
-        return []
-    sizes = np.array(sizes)  # (n, 2) of width, height
-    facts = [
-        (f'image {name}: least, median, most', _spread(sizes[:, axis])) for axis, name in enumerate(('width', 'height'))
-    ]
-    crop = split.source.crop_size
-    if crop:
-        count = int((sizes < np.array(crop)).any(axis=1).sum())
-        facts.append(('smaller than the crop at a side', f'{count} ({crop[0]} x {crop[1]}, before any resizing)'))
-    return facts
-
-
-def _spread(values: Sequence[int]) -> str:
-    return f'{np.min(values)}, {np.median(values):g}, {np.max(values)}'
 
 
 def _percent(share: float) -> str:
@@ -116,3 +79,29 @@ def classes_of(split: SplitReport) -> list[dict]:
         for category, row in split.source.categories.items()
     ]
     return sorted(rows, key=lambda row: (-row['pixels'], -row['segments']))
+
+
+def counts_of(split: SplitReport) -> list[str]:
+    """What is counted of each class; an image has a class of semantic data once, so that two counts would be one."""
+    return ['images'] if split.source.form == 'semantic' else ['segments', 'images']
+
+
+class KindCount(NamedTuple):
+    """How often a kind of problem occurs in a split."""
+
+    kind: str
+    is_error: bool
+    total: int
+    examples: list[str]
+
+
+def problems_by_kind(split: SplitReport, examples: int) -> list[KindCount]:
+    """Count the problems of each kind, errors first, with the texts of up to so many ``examples``."""
+    counts = Counter(problem.kind for problem in split.problems)
+    texts: dict[str, list[str]] = {kind: [] for kind in counts}
+    for problem in split.problems:
+        if len(texts[problem.kind]) < examples:
+            image = '' if problem.image is None else f'image {problem.image}: '
+            texts[problem.kind].append(printable(image + problem.text))
+    rows = [KindCount(kind, KINDS[kind].error, total, texts[kind]) for kind, total in counts.items()]
+    return sorted(rows, key=lambda row: (not row.is_error, -row.total))

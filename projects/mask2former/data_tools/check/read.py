@@ -11,27 +11,32 @@ from mask2former.datasets.semantic_png import SemanticPngFormat
 from mask2former.errors import DataError
 from mask2former.registry import DATASETS
 
-from .source import Source
-from .source_coco import read_coco
-from .source_semantic import read_semantic
+from .read_coco import read_coco
+from .read_semantic import read_semantic
+from .source import Settings, Source
 
 # Nothing of the annotation file is needed beside it, so that a data set can say at least where its files are.
 STAND_IN = dict(classes=('unknown',), isthing=(False,), category_ids=(0,))
 
 
-def read_split(split: str, dataset: BaseDataset, refusal: DataError | None = None) -> Source:
+def read_split(dataset: BaseDataset, settings: Settings, refusal: DataError | None = None) -> Source:
     """Read what a data set that was built with ``lazy_init=True`` would read.
+
+    Args:
+        dataset: The data set.
+        settings: What else the config says of it.
+        refusal: Why the data set could be built with a stand-in for its metainfo only.
 
     Raises:
         DataError: It is a data set of another kind, or its annotation file is no JSON object.
         MissingFileError: The annotation file or a folder is absent.
     """
     if isinstance(dataset, CocoFormat):
-        return read_coco(split, dataset, refusal)
+        return read_coco(dataset, settings, refusal)
     if isinstance(dataset, SemanticPngFormat):
-        return read_semantic(split, dataset)
+        return read_semantic(dataset, settings)
     raise DataError(
-        f'The {split} set is a {type(dataset).__name__}: only CocoPanopticFormat, CocoInstanceFormat, '
+        f'The {settings.split} set is a {type(dataset).__name__}: only CocoPanopticFormat, CocoInstanceFormat, '
         'SemanticPngFormat and those made of them can be checked.'
     )
 
@@ -45,21 +50,24 @@ def read_splits(cfg: Config, split: str) -> list[Source]:
     loader = cfg.get(f'{split}_dataloader')
     if not loader:
         raise DataError(f'{cfg.filename} has no {split}_dataloader: choose other --splits.')
+    queries = cfg.get('model', {}).get('head', {}).get('num_queries')
     sources = []
-    for place, part in _parts(loader['dataset'], f'{split}_dataloader.dataset'):
-        source = _read_part(split, part)
-        source.place = place
-        source.name = split if not sources else f'{split}_{len(sources) + 1}'
-        source.num_queries = next(_values(cfg.get('model'), 'num_queries'), None)
+    for number, (key, part) in enumerate(_parts(loader['dataset'], f'{split}_dataloader.dataset'), start=1):
         crop = next(_values(part.get('pipeline'), 'crop_size'), None)
-        source.crop_size = tuple(crop) if crop else None
-        colours = next(_values(part.get('pipeline'), 'color_type'), 'color')
-        source.turns = not colours.endswith(('ignore_orientation', 'unchanged'))
-        sources.append(source)
+        colors = next(_values(part.get('pipeline'), 'color_type'), 'color')
+        settings = Settings(
+            split,
+            number,
+            key,
+            num_queries=queries,
+            crop_size=tuple(crop) if crop else None,
+            turns=not colors.endswith(('ignore_orientation', 'unchanged')),
+        )
+        sources.append(_read_part(part, settings))
     return sources
 
 
-def _read_part(split: str, cfg: Mapping) -> Source:
+def _read_part(cfg: Mapping, settings: Settings) -> Source:
     lazy = dict(cfg, lazy_init=True, pipeline=[])
     try:
         dataset = DATASETS.build(lazy)
@@ -67,16 +75,16 @@ def _read_part(split: str, cfg: Mapping) -> Source:
         kind = DATASETS.get(cfg['type']) if isinstance(cfg['type'], str) else cfg['type']
         if kind is None or not issubclass(kind, CocoFormat):
             raise
-        return read_split(split, DATASETS.build(dict(lazy, metainfo=STAND_IN)), error)
-    return read_split(split, dataset)
+        return read_split(DATASETS.build(dict(lazy, metainfo=STAND_IN)), settings, error)
+    return read_split(dataset, settings)
 
 
-def _parts(cfg: Mapping, place: str) -> list[tuple[str, Mapping]]:
-    """The data sets within wrappers (``dataset=`` or ``datasets=``, nested), with their places in the config."""
-    inner = [(f'{place}.datasets.{number}', each) for number, each in enumerate(cfg.get('datasets') or ())]
+def _parts(cfg: Mapping, key: str) -> list[tuple[str, Mapping]]:
+    """The data sets within wrappers (``dataset=`` or ``datasets=``, nested), each with its key in the config."""
+    inner = [(f'{key}.datasets.{index}', part) for index, part in enumerate(cfg.get('datasets') or ())]
     if 'dataset' in cfg:
-        inner.append((f'{place}.dataset', cfg['dataset']))
-    return [part for each_place, each in inner for part in _parts(each, each_place)] or [(place, cfg)]
+        inner.append((f'{key}.dataset', cfg['dataset']))
+    return [found for inner_key, part in inner for found in _parts(part, inner_key)] or [(key, cfg)]
 
 
 def _values(config: Any, key: str) -> Iterator[Any]:
