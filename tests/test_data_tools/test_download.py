@@ -20,7 +20,7 @@ from mask2former.data_tools.download.releases import BY_HAND, RELEASES, Release,
 from mask2former.data_tools.download.unpack import unpack
 from mask2former.errors import DataError
 
-from .test_custom.kit import failure, run
+from .kit import failure, run
 
 
 class Handler(http.server.BaseHTTPRequestHandler):

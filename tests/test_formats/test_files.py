@@ -64,6 +64,10 @@ def test_link_or_copy(tmp_path, monkeypatch, with_links):
         for _ in range(2):
             files.link_or_copy(source, target)
             assert target.read_bytes() == content and target.samefile(source) == with_links
+    (tmp_path / 'link.jpg').symlink_to(source)
+    for copy in (False, True):
+        files.link_or_copy(tmp_path / 'link.jpg', target, copy)
+        assert not target.is_symlink() and target.samefile(source) == (with_links and not copy)
     assert [path.name for path in target.parent.iterdir()] == ['b.jpg']
 
 

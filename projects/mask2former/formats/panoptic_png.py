@@ -1,6 +1,6 @@
 """COCO's panoptic PNG files: the colour of a pixel is its segment's id, R + 256 G + 65536 B; 0 is void."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import cv2
@@ -127,7 +127,7 @@ def relabel(id_map: np.ndarray, ids: list[int], values: np.ndarray, path: str) -
     return np.repeat(values[index], lengths).reshape(id_map.shape), seen[1:]
 
 
-def segments_of(id_map: np.ndarray, category_ids: Mapping[int, int], crowd: Sequence[int] = ()) -> list[dict]:
+def segments_of(id_map: np.ndarray, category_ids: Mapping[int, int], crowd: Collection[int] = ()) -> list[dict]:
     """The ``segments_info`` of a map: ``id, category_id, area, bbox, iscrowd`` of every id that has pixels.
 
     Args:

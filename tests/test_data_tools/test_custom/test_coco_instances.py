@@ -8,7 +8,7 @@ import pytest
 from pycocotools import mask as mask_utils
 from pycocotools.coco import COCO
 
-from .kit import failure, instance, picture, run, same, segments
+from tests.test_data_tools.kit import failure, instance, picture, run, same, segments
 
 TOOL, SIZE = 'coco_instance_to_panoptic', (40, 60)
 CATEGORIES = [dict(id=3, name='cat', supercategory='animal'), dict(id=90, name='dog'), dict(id=1, name='grass')]

@@ -15,8 +15,7 @@ from PIL import Image
 from pycocotools import mask as mask_utils
 
 from mask2former.data_tools.custom.labelme import shape_mask
-
-from .kit import failure, instance, picture, run, same, segments
+from tests.test_data_tools.kit import failure, instance, picture, run, same, segments
 
 TOOL, SIZE = 'labelme_to_coco', (40, 60)
 

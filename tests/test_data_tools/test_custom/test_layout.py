@@ -8,15 +8,13 @@ import pytest
 from mmengine.config import Config
 from pycocotools import mask as mask_utils
 
-from mask2former.data_tools.custom.layout import place_image
 from mask2former.data_tools.custom.scene import Layer, Scene, instances_of_layers, paint
 from mask2former.data_tools.custom.splits import assign_splits
 from mask2former.datasets import dataset_metainfo
 from mask2former.formats.rle import encode_mask
 from mask2former.registry import DATASETS, TRANSFORMS
+from tests.test_data_tools.kit import boxes, failure, picture, run, save
 from tests.test_docs.test_custom_data import ROOT, readme_config
-
-from .kit import boxes, failure, picture, run, save
 
 TOOL, SIZE = 'pngs_to_panoptic', (64, 64)
 CATEGORIES = {
@@ -100,28 +98,6 @@ def test_split_from_a_list(tmp_path):
         split(names, val_list=tmp_path / 'no.txt')
     with pytest.raises(ValueError, match='One image'):
         split(['a.jpg'])
-
-
-@pytest.mark.parametrize('linked', [True, False])
-def test_images_are_linked_or_copied(tmp_path, monkeypatch, linked):
-    picture(tmp_path / 'a.png')
-    (tmp_path / 'link.png').symlink_to(tmp_path / 'a.png')
-    if not linked:
-
-        def refuse(*_):
-            raise OSError('another file system')
-
-        monkeypatch.setattr('os.link', refuse)
-    for name in ('a.png', 'link.png'):
-        target = tmp_path / 'out' / name
-        for _ in range(2):
-            place_image(tmp_path / name, target, copy=False)
-            assert not target.is_symlink() and target.samefile(tmp_path / 'a.png') == linked
-            assert target.read_bytes() == (tmp_path / 'a.png').read_bytes()
-        place_image(tmp_path / name, target, copy=True)
-        assert not target.samefile(tmp_path / 'a.png') and target.read_bytes() == (tmp_path / 'a.png').read_bytes()
-        place_image(target, target, copy=True)  # the image is where it belongs
-    assert len(list((tmp_path / 'out').iterdir())) == 2, 'nothing is left over'
 
 
 @pytest.fixture

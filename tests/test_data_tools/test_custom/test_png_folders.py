@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from .kit import boxes, failure, instance, panoptic, picture, run, same, save, segments
+from tests.test_data_tools.kit import boxes, failure, instance, panoptic, picture, run, same, save, segments
 
 TOOL, SIZE = 'pngs_to_panoptic', (20, 30)
 CLASSES = ('--classes', '0=road', '7=sky', '11=person:thing', '13=car:thing')

@@ -10,8 +10,7 @@ from pycocotools import mask as mask_utils
 from mask2former.data_tools.official import ade20k
 from mask2former.datasets.metainfo import known_metainfo
 from mask2former.errors import DataError
-
-from .releases import blocks, load, run, save, times
+from tests.test_data_tools.kit import blocks, load, run, save, times
 
 # Columns Instance100 and SceneParse150 of the reference's ade20k_instance_catid_mapping.txt, some rows.
 CLASS_TO_SCENE = {1: 8, 2: 9, 3: 11, 4: 13, 40: 68, 100: 150}
@@ -51,9 +50,9 @@ def reference(tree, folder, name):
 
 
 @pytest.mark.parametrize('jobs', [1, 2])
-def test_panoptic_as_the_reference(tree, monkeypatch, jobs):
+def test_panoptic_as_the_reference(tree, jobs):
     utils = pytest.importorskip('panopticapi.utils')
-    run(monkeypatch, 'prepare_ade20k', tree, '--tasks', 'panoptic', '--jobs', jobs)
+    run('prepare_ade20k', tree, '--tasks', 'panoptic', '--jobs', jobs)
     assert not (tree / 'ade20k_instance_train.json').exists()
     for split, folder, count in (('train', 'training', 2), ('val', 'validation', 1)):
         content = json.loads((tree / f'ade20k_panoptic_{split}.json').read_text())
@@ -89,7 +88,7 @@ def test_panoptic_as_the_reference(tree, monkeypatch, jobs):
     assert categories[149] == dict(id=149, name='flag', isthing=1, color=[92, 0, 255])
 
 
-def test_stuff_under_things_has_no_entry(tree, monkeypatch):
+def test_stuff_under_things_has_no_entry(tree):
     name = 'ADE_val_00000001'
     semantic = np.ones((28, 36), np.uint8)
     semantic[:4, :4] = 3
@@ -97,13 +96,13 @@ def test_stuff_under_things_has_no_entry(tree, monkeypatch):
     ids[:8, :8] = 7
     save(tree / 'annotations/validation' / f'{name}.png', semantic)
     save(tree / 'annotations_instance/validation' / f'{name}.png', np.dstack([ids // 7 * 2, ids, ids]))
-    run(monkeypatch, 'prepare_ade20k', tree, '--splits', 'val', '--jobs', 1)
+    run('prepare_ade20k', tree, '--splits', 'val', '--jobs', 1)
     [annotation] = json.loads((tree / 'ade20k_panoptic_val.json').read_text())['annotations']
     assert [(info['category_id'], info['area']) for info in annotation['segments_info']] == [(0, 28 * 36 - 64), (8, 64)]
 
 
-def test_instances_as_the_reference(tree, monkeypatch):
-    run(monkeypatch, 'prepare_ade20k', tree, '--tasks', 'instance', '--jobs', 1)
+def test_instances_as_the_reference(tree):
+    run('prepare_ade20k', tree, '--tasks', 'instance', '--jobs', 1)
     content = json.loads((tree / 'ade20k_instance_train.json').read_text())
     assert [image['id'] for image in content['images']] == ['ADE_train_00000001', 'ADE_train_00000002']
     assert content['categories'][:2] == [dict(id=7, name='bed'), dict(id=8, name='windowpane')]
@@ -123,8 +122,8 @@ def test_instances_as_the_reference(tree, monkeypatch):
         assert annotation['area'] == mask.sum() and annotation['iscrowd'] == 0
 
 
-def test_our_data_sets_read_them(tree, monkeypatch):
-    run(monkeypatch, 'prepare_ade20k', tree, '--jobs', 1)
+def test_our_data_sets_read_them(tree):
+    run('prepare_ade20k', tree, '--jobs', 1)
     panoptic, instance = load('ade20k_panoptic', 'train', tree), load('ade20k_instance', 'train', tree)
     assert len(panoptic) == len(instance) == 2
     painted = np.full((40, 56), -1)
@@ -136,14 +135,14 @@ def test_our_data_sets_read_them(tree, monkeypatch):
     assert len(load('ade20k_panoptic', 'val', tree)[0]['gt_panoptic_seg'].segments_info) > 3
 
 
-def test_resumes_after_a_broken_file(tree, monkeypatch):
+def test_resumes_after_a_broken_file(tree):
     broken = tree / 'annotations_instance/training/ADE_train_00000002.png'
     good = broken.read_bytes()
     broken.write_bytes(good[:40])
     with pytest.raises(
         SystemExit, match="The file '.*ADE_train_00000002.png' cannot be read as an image .*get it again"
     ):
-        run(monkeypatch, 'prepare_ade20k', tree, '--tasks', 'panoptic', '--jobs', 1)
+        run('prepare_ade20k', tree, '--tasks', 'panoptic', '--jobs', 1)
     assert not (tree / 'ade20k_panoptic_train.json').exists()
     done = times(tree / 'ade20k_panoptic_train')
     broken.write_bytes(good)
@@ -153,7 +152,7 @@ def test_resumes_after_a_broken_file(tree, monkeypatch):
     assert not list(tree.glob('*.journal'))
 
 
-def test_errors_name_file_and_fix(tree, monkeypatch):
+def test_errors_name_file_and_fix(tree):
     path = tree / 'annotations/validation/ADE_val_00000001.png'
     semantic = np.array(Image.open(path))
 
@@ -173,4 +172,4 @@ def test_errors_name_file_and_fix(tree, monkeypatch):
     with pytest.raises(DataError, match=r'Instance 1 in .*classes \[0\].*again'):
         convert()
     with pytest.raises(SystemExit, match="Error: '.*images/training' does not exist; give the folder ADEChallenge"):
-        run(monkeypatch, 'prepare_ade20k', tree / 'images')
+        run('prepare_ade20k', tree / 'images')

@@ -12,8 +12,7 @@ from mask2former.data_tools.official import ade20k_full
 from mask2former.datasets import metainfo
 from mask2former.datasets.metainfo import known_metainfo
 from mask2former.errors import DataError
-
-from .releases import blocks, load, run, save, times
+from tests.test_data_tools.kit import blocks, load, run, save, times
 
 # Numbers in the release's list of objects, as the reference's ade20k_instance_catid_mapping.txt has them, and names.
 OBJECTS = {165: 'bed', 1831: 'person', 783: 'double door', 2420: 'sky', 954: 'flag', 249: 'bottle', 2684: 'table'}
@@ -72,8 +71,8 @@ def reference(root: Path, name: str) -> np.ndarray:
     return labels
 
 
-def test_as_the_reference(tree, monkeypatch):
-    run(monkeypatch, 'prepare_ade20k_full', tree, '--jobs', 2)
+def test_as_the_reference(tree):
+    run('prepare_ade20k_full', tree, '--jobs', 2)
     all_names = dict(training=[f'ADE_train_0000000{i}' for i in (1, 2, 3)], validation=['ADE_val_00000001'])
     for split, names in all_names.items():
         assert sorted(path.name for path in (tree / 'annotations_detectron2' / split).iterdir()) == [
@@ -91,30 +90,30 @@ def test_as_the_reference(tree, monkeypatch):
     assert not list(tree.glob('*.journal'))
 
 
-def test_small_image_shows_the_same(tree, monkeypatch):
+def test_small_image_shows_the_same(tree):
     path = tree / 'images/ADE/training/home/bath/ADE_train_00000002.jpg'
     image = np.zeros((530, 601, 3), np.uint8)
     image[:, :300], image[200:, 300:] = (200, 40, 90), (10, 220, 130)
     save(path, image)
-    run(monkeypatch, 'prepare_ade20k_full', tree, '--splits', 'training', '--jobs', 1)
+    run('prepare_ade20k_full', tree, '--splits', 'training', '--jobs', 1)
     small = np.array(Image.open(tree / 'images_detectron2/training/ADE_train_00000002.jpg'))
     expected = cv2.resize(np.array(Image.open(path)), small.shape[1::-1], interpolation=cv2.INTER_LINEAR)
     assert small.shape == (512, round(601 / 530 * 512), 3)
     assert np.abs(small.astype(int) - expected).mean() < 1  # of JPEG
 
 
-def test_no_reader_turns_an_image(tree, monkeypatch):
+def test_no_reader_turns_an_image(tree):
     path = tree / 'images/ADE/validation/street/x/ADE_val_00000001.jpg'
     image = Image.open(path)
     exif = image.getexif()
     exif[0x0112] = 6
     image.save(path, exif=exif)
-    run(monkeypatch, 'prepare_ade20k_full', tree, '--splits', 'validation', '--jobs', 1)
+    run('prepare_ade20k_full', tree, '--splits', 'validation', '--jobs', 1)
     assert load('ade20k_full_semantic', 'val', tree)[0]['img'].shape == (40, 52, 3)
 
 
-def test_our_data_set_reads_them(tree, monkeypatch):
-    run(monkeypatch, 'prepare_ade20k_full', tree, '--jobs', 1)
+def test_our_data_set_reads_them(tree):
+    run('prepare_ade20k_full', tree, '--jobs', 1)
     dataset = load('ade20k_full_semantic', 'train', tree)
     assert len(dataset) == 3
     item = next(item for item in map(dataset.__getitem__, range(3)) if item['img_id'].endswith('2'))
@@ -122,12 +121,12 @@ def test_our_data_set_reads_them(tree, monkeypatch):
     assert (labels == reference(tree, 'ADE_train_00000002')).all()
 
 
-def test_resumes_after_a_broken_file(tree, monkeypatch):
+def test_resumes_after_a_broken_file(tree):
     broken = tree / 'images/ADE/training/street/x/ADE_train_00000003_seg.png'
     good = broken.read_bytes()
     broken.unlink()
     with pytest.raises(SystemExit, match="Error: The file '.*3_seg.png' does not exist; unpack the release completely"):
-        run(monkeypatch, 'prepare_ade20k_full', tree, '--jobs', 1)
+        run('prepare_ade20k_full', tree, '--jobs', 1)
     done = times(tree / 'annotations_detectron2/training')
     broken.write_bytes(good)
     ade20k_full.convert_ade20k_full(tree, ['training'], 1)

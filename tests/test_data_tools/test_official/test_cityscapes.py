@@ -8,8 +8,7 @@ import pytest
 
 from mask2former.data_tools.official import cityscapes
 from mask2former.errors import DataError, MissingPackageError
-
-from .releases import blocks, load, run, save, times
+from tests.test_data_tools.kit import blocks, load, run, save, times
 
 NAMES = {
     'train': ('bochum_000000_000313', 'aachen_000001_000019', 'aachen_000000_000019'),
@@ -34,12 +33,12 @@ def tree(tmp_path):
 
 
 @pytest.mark.parametrize('jobs', [1, 2])
-def test_as_cityscapesscripts(tree, monkeypatch, tmp_path_factory, jobs):
+def test_as_cityscapesscripts(tree, tmp_path_factory, jobs):
     from cityscapesscripts.preparation.createPanopticImgs import convert2panoptic
 
     out = tmp_path_factory.mktemp('theirs')
     convert2panoptic(cityscapesPath=str(tree / 'gtFine'), outputFolder=str(out), setNames=['train', 'val'])
-    run(monkeypatch, 'prepare_cityscapes', tree, '--jobs', jobs)
+    run('prepare_cityscapes', tree, '--jobs', jobs)
     for split, names in NAMES.items():
         name = f'cityscapes_panoptic_{split}'
         theirs, ours = (json.loads((folder / f'{name}.json').read_text()) for folder in (out, tree / 'gtFine'))
@@ -49,8 +48,8 @@ def test_as_cityscapesscripts(tree, monkeypatch, tmp_path_factory, jobs):
     assert not list((tree / 'gtFine').glob('*.journal'))
 
 
-def test_our_data_set_reads_them(tree, monkeypatch):
-    run(monkeypatch, 'prepare_cityscapes', tree, '--jobs', 1)
+def test_our_data_set_reads_them(tree):
+    run('prepare_cityscapes', tree, '--jobs', 1)
     item = load('cityscapes_panoptic', 'train', tree)[1]
     assert item['img_path'].endswith('aachen/aachen_000001_000019_leftImg8bit.png')
     assert sorted(item['gt_seg_labels'].tolist()) == [0, 10, 11, 13, 13]  # no group: that is crowd
@@ -58,14 +57,14 @@ def test_our_data_set_reads_them(tree, monkeypatch):
     assert sum(segment['iscrowd'] for segment in segments) == 1 and len(segments) == 6
 
 
-def test_resumes_after_a_broken_file(tree, monkeypatch):
+def test_resumes_after_a_broken_file(tree):
     broken = tree / 'gtFine/train/aachen/aachen_000001_000019_gtFine_instanceIds.png'
     good = broken.read_bytes()
     broken.write_bytes(good[:20])
     with pytest.raises(
         SystemExit, match="The file '.*aachen_000001_000019.*' cannot be read as an image .*get it again"
     ):
-        run(monkeypatch, 'prepare_cityscapes', tree, '--jobs', 1)
+        run('prepare_cityscapes', tree, '--jobs', 1)
     assert not (tree / 'gtFine/cityscapes_panoptic_train.json').exists()
     done = times(tree / 'gtFine/cityscapes_panoptic_train')
     broken.write_bytes(good)

@@ -12,8 +12,7 @@ from mask2former.datasets import SemanticPngFormat
 from mask2former.datasets.transforms import LoadImage, LoadSemanticSegments
 from mask2former.errors import DataError
 from mask2former.formats.panoptic_png import segments_of, write_id_map
-
-from .releases import blocks, run, save, times
+from tests.test_data_tools.kit import blocks, run, save, times
 
 CATEGORIES = [dict(id=9, name='sky', isthing=0), dict(id=2, name='car', isthing=1), dict(id=70, name='cow', isthing=1)]
 
@@ -49,9 +48,9 @@ def reference(path: Path, annotation: dict, classes: list[int]) -> np.ndarray:
 
 
 @pytest.mark.parametrize('jobs', [1, 2])
-def test_any_panoptic_file(tmp_path, monkeypatch, jobs):
+def test_any_panoptic_file(tmp_path, jobs):
     path, png = write_tree(tmp_path)
-    run(monkeypatch, 'prepare_coco_semantic', '--files', path, png, tmp_path / 'out', '--jobs', jobs)
+    run('prepare_coco_semantic', '--files', path, png, tmp_path / 'out', '--jobs', jobs)
     for annotation in json.loads(path.read_text())['annotations']:
         labels = np.array(Image.open(tmp_path / 'out' / f'{annotation["image_id"]}.png'))
         assert labels.dtype == np.uint8
@@ -97,7 +96,7 @@ def test_resumes_after_a_broken_file(tmp_path):
     assert (tmp_path / 'out.json').exists()
 
 
-def test_errors_name_file_and_fix(tmp_path, monkeypatch):
+def test_errors_name_file_and_fix(tmp_path):
     path, png = write_tree(tmp_path, 1)
     content = json.loads(path.read_text())
     out = tmp_path / 'out'
@@ -117,18 +116,18 @@ def test_errors_name_file_and_fix(tmp_path, monkeypatch):
     with pytest.raises(FileNotFoundError, match="nowhere' does not exist; give the folder of the PNG files"):
         coco_semantic.convert_coco_semantic(path, tmp_path / 'nowhere', out, 1)
     with pytest.raises(SystemExit, match='Error: .*annotations/panoptic_train2017.json.* does not exist'):
-        run(monkeypatch, 'prepare_coco_semantic', tmp_path)
+        run('prepare_coco_semantic', tmp_path)
 
 
 @pytest.mark.parametrize('name', ['../../x.jpg', '/tmp/x.jpg', '..\\x.jpg', ''])
-def test_nothing_is_written_outside(tmp_path, monkeypatch, name):
+def test_nothing_is_written_outside(tmp_path, name):
     path, png = write_tree(tmp_path, 1)
     content = json.loads(path.read_text())
     content['images'][0]['file_name'] = name
     path.write_text(json.dumps(content))
     before = sorted(tmp_path.rglob('*'))
     with pytest.raises(SystemExit, match='Error: The file name .* is no path below the folder .*deep/out'):
-        run(monkeypatch, 'prepare_coco_semantic', '--files', path, png, tmp_path / 'deep' / 'out', '--jobs', 1)
+        run('prepare_coco_semantic', '--files', path, png, tmp_path / 'deep' / 'out', '--jobs', 1)
     assert sorted(tmp_path.rglob('*')) == before
 
 

@@ -10,8 +10,7 @@ from scipy.io import loadmat, savemat
 from mask2former.data_tools.official import coco_stuff10k
 from mask2former.datasets.metainfo import known_metainfo
 from mask2former.errors import DataError, MissingPackageError
-
-from .releases import blocks, load, run, save, times
+from tests.test_data_tools.kit import blocks, load, run, save, times
 
 # Some rows of the table of numbers in mmsegmentation's tools/dataset_converters/coco_stuff10k.py, which begins with 1.
 SECOND = {1: 1, 11: 11, 13: 12, 25: 24, 27: 25, 31: 27, 44: 40, 46: 41, 67: 61, 70: 62, 90: 80, 92: 81, 182: 171}
@@ -45,9 +44,9 @@ def map_of(root, stem):
 
 @pytest.mark.parametrize('names', [None, 182, 183])
 @pytest.mark.parametrize('jobs', [1, 2])
-def test_v1_1_as_mmsegmentation(tmp_path, monkeypatch, names, jobs):
+def test_v1_1_as_mmsegmentation(tmp_path, names, jobs):
     root = write_tree(tmp_path, [0, *SECOND], names)
-    run(monkeypatch, 'prepare_coco_stuff10k', root, '--jobs', jobs)
+    run('prepare_coco_stuff10k', root, '--jobs', jobs)
     for split, stems in NAMES.items():
         for stem in stems:
             values, labels = map_of(root, stem), labels_of(root, split, stem)
@@ -101,13 +100,13 @@ def test_hdf5_without_h5py(tmp_path, monkeypatch):
         coco_stuff10k.convert_coco_stuff10k(root, ['test'], 1)
 
 
-def test_resumes_after_a_broken_file(tmp_path, monkeypatch):
+def test_resumes_after_a_broken_file(tmp_path):
     root = write_tree(tmp_path, [0, 1])
     broken = root / 'annotations' / f'{NAMES["train"][1]}.mat'
     good = broken.read_bytes()
     broken.write_bytes(good[:150])
     with pytest.raises(SystemExit, match="Error: '.*110.mat' cannot be read as a MATLAB file .*get it again"):
-        run(monkeypatch, 'prepare_coco_stuff10k', root, '--jobs', 1)
+        run('prepare_coco_stuff10k', root, '--jobs', 1)
     done = times(root / 'annotations_detectron2/train')
     broken.write_bytes(good)
     coco_stuff10k.convert_coco_stuff10k(root, ['train'], 1)

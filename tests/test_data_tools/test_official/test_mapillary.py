@@ -9,8 +9,7 @@ from PIL import Image
 from mask2former.data_tools.official import mapillary
 from mask2former.datasets.metainfo import known_metainfo
 from mask2former.errors import DataError
-
-from .releases import blocks, load, run, save, times
+from tests.test_data_tools.kit import blocks, load, run, save, times
 
 INFO = known_metainfo('mapillary_panoptic')
 # Bird (a thing) 0 and 1, Curb, Road with two numbers, Car 0 and 255, Ego Vehicle, Unlabeled.
@@ -50,10 +49,9 @@ def segments(path):
 
 
 @pytest.mark.parametrize('jobs', [1, 2])
-def test_panoptic_of_instances(tree, monkeypatch, capsys, jobs):
+def test_panoptic_of_instances(tree, jobs):
     utils = pytest.importorskip('panopticapi.utils')
-    run(monkeypatch, 'prepare_mapillary', tree, '--jobs', jobs)
-    assert 'panoptic_2018.json: 2 images, made of' in capsys.readouterr().out
+    assert 'panoptic_2018.json: 2 images, made of' in run('prepare_mapillary', tree, '--jobs', jobs)
     content = json.loads((tree / 'training/panoptic/panoptic_2018.json').read_text())
     assert [image['id'] for image in content['images']] == ['a-1', 'b_2']
     assert content['categories'][0] == dict(id=1, name='Bird', isthing=1, color=[165, 42, 42])
@@ -76,27 +74,26 @@ def test_panoptic_of_instances(tree, monkeypatch, capsys, jobs):
     assert load('mapillary_semantic', 'train', tree)[0]['gt_seg_labels'].tolist() == [0, 2, 13, 55, 64]
 
 
-def test_a_complete_release_is_left_alone(tree, monkeypatch, capsys):
-    run(monkeypatch, 'prepare_mapillary', tree, '--jobs', 1)
+def test_a_complete_release_is_left_alone(tree):
+    run('prepare_mapillary', tree, '--jobs', 1)
     before = {path: path.stat().st_mtime_ns for path in tree.rglob('*')}
     (tree / 'config.json').unlink()
-    run(monkeypatch, 'prepare_mapillary', tree, '--jobs', 1)
-    assert capsys.readouterr().out.count('nothing to convert') == 2
+    assert run('prepare_mapillary', tree, '--jobs', 1).count('nothing to convert') == 2
     before.pop(tree / 'config.json')
     before.pop(tree, None)
     assert before == {path: path.stat().st_mtime_ns for path in tree.rglob('*')}
     (tree / 'training/panoptic/b_2.png').unlink()
     with pytest.raises(SystemExit, match=r'Error: 1 of 2 images have no file in .*training/panoptic.*b_2.png; unpack'):
-        run(monkeypatch, 'prepare_mapillary', tree)
+        run('prepare_mapillary', tree)
 
 
-def test_links_in_the_zip_of_v2(tree, monkeypatch):
+def test_links_in_the_zip_of_v2(tree):
     for split in ('training', 'validation'):
         (tree / split / 'v1.2').mkdir()
         for kind in ('instances', 'labels'):
             (tree / split / kind).rename(tree / split / 'v1.2' / kind)
     (tree / 'config.json').rename(tree / 'config_v1.2.json')
-    run(monkeypatch, 'prepare_mapillary', tree, '--jobs', 1)
+    run('prepare_mapillary', tree, '--jobs', 1)
     assert (tree / 'training/labels').resolve() == (tree / 'training/v1.2/labels').resolve()
     assert len(load('mapillary_panoptic', 'train', tree)) == 2
     assert load('mapillary_semantic', 'val', tree)[0]['gt_sem_seg'].sem_seg.shape == (1, 24, 36)

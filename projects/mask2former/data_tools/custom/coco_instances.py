@@ -120,7 +120,7 @@ def read_scene(source: CocoSource, meaning: CocoMeaning) -> Scene:
     return Scene(source.image, size, smaller_on_top(layers), instances)
 
 
-def _instance(annotation: Mapping, rle: Mapping) -> dict:
+def _instance(annotation: Mapping, rle: dict) -> dict:
     """The annotation as it is, without its ids, which are given again; what it may lack is added."""
     kept = {key: value for key, value in annotation.items() if key not in ('id', 'image_id')}
     return {'iscrowd': 0, 'area': areas_of([rle])[0], 'bbox': box_of(rle), **kept}

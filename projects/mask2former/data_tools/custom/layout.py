@@ -147,16 +147,12 @@ def _convert(
     id_map, segments, covered = paint(scene, categories, background)
     instances = scene.instances if scene.instances is not None else instances_of_layers(scene, categories)
     write_id_map(out / 'annotations' / f'panoptic_{sample.split}' / Path(sample.name).with_suffix('.png'), id_map)
-    place_image(scene.image, out / sample.split / sample.name, copy)
-    return dict(size=scene.size, segments=segments, instances=instances, covered=covered, left_out=scene.left_out)
-
-
-def place_image(image: Path | bytes, target: Path, copy: bool) -> None:
-    """Put an image, a file or what one holds, in its place: linked, or copied where there are no links or ``copy``."""
-    if isinstance(image, bytes):
-        write_bytes(target, image)
+    target = out / sample.split / sample.name
+    if isinstance(scene.image, bytes):
+        write_bytes(target, scene.image)
     else:
-        link_or_copy(image, target, copy)
+        link_or_copy(scene.image, target, copy)
+    return dict(size=scene.size, segments=segments, instances=instances, covered=covered, left_out=scene.left_out)
 
 
 def _write_split(out: Path, split: str, categories: Sequence[dict], results: Sequence[tuple[Sample, dict]]) -> str:

@@ -113,17 +113,19 @@ def read_scene(source: PngSource, meaning: Meaning) -> Scene:
         DataError: If a file cannot be read, has not the image's size, or holds a value without a meaning.
     """
     size = image_size(source.image, decode=True)
-    layers, semantic = [], None
+    layers: list[Layer] = []
+    semantic: np.ndarray | None = None
     if source.semantic:
         semantic = _read_ids(source.semantic, source.image, size)
         layers += _semantic_layers(semantic, source.semantic, meaning)
     if source.instances:
         ids = _read_ids(source.instances, source.image, size)
         if meaning.divisor:
-            layers += _divided_layers(ids, source.instances, meaning)
+            layers += _divided_layers(ids, source.instances, meaning.divisor, meaning)
         elif meaning.thing is not None:
             layers += [Layer(encode_mask(ids == value), meaning.thing, value) for value in _values(ids)]
         else:
+            assert semantic is not None, 'there is no other way to know the class'
             layers += _layers_by_class(ids, semantic, source, meaning)
     if source.masks is not None:
         masks = [
@@ -152,7 +154,7 @@ def _read_mask(path: Path, image: Path, size: tuple[int, int]) -> np.ndarray:
             values = np.asarray(colors)
     except Exception as error:  # the decoders raise what they like
         raise DataError(f"The mask '{path}' cannot be decoded ({error}); replace it.") from error
-    mask = values.any(-1) if values.ndim == 3 else values != 0
+    mask = np.asarray(values.any(-1) if values.ndim == 3 else values != 0)
     check_size(f"The mask '{path}'", mask.shape, image, size, SIZE_FIX)
     return mask
 
@@ -185,10 +187,10 @@ def _semantic_layers(semantic: np.ndarray, path: Path, meaning: Meaning) -> list
     return layers
 
 
-def _divided_layers(ids: np.ndarray, path: Path, meaning: Meaning) -> list[Layer]:
+def _divided_layers(ids: np.ndarray, path: Path, divisor: int, meaning: Meaning) -> list[Layer]:
     layers = []
     for value in _values(ids):
-        class_id = value if value < meaning.divisor else value // meaning.divisor
+        class_id = value if value < divisor else value // divisor
         rle = encode_mask(ids == value)
         if not _known(class_id, path, meaning):
             layers.append(Layer(rle, None))

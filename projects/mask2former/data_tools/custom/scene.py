@@ -8,7 +8,7 @@ import numpy as np
 from pycocotools import mask as mask_utils
 
 from mask2former.formats.panoptic_png import ids_near_colors, segments_of
-from mask2former.formats.rle import areas_of, json_rle
+from mask2former.formats.rle import areas_of, box_of, decode_mask, json_rle
 
 # What to do where an annotation has another size than its image.
 SIZE_FIX = 'give each mask the size of its image'
@@ -77,12 +77,12 @@ def paint(scene: Scene, categories: Mapping[int, dict], background: int | None) 
     for layer in scene.layers:
         number = 0
         if layer.category_id is not None:
-            number = numbers.setdefault(_key(layer, categories), len(numbers) + 1)
+            number = numbers.setdefault(_key(layer.category_id, layer, categories), len(numbers) + 1)
             if layer.iscrowd:
                 crowds.add(number)
-        x, y, w, h = mask_utils.toBbox(layer.rle).astype(int).tolist()
+        x, y, w, h = map(int, box_of(layer.rle))
         box = slice(y, y + h), slice(x, x + w)
-        number_map[box][mask_utils.decode(layer.rle)[box].view(bool)] = number
+        number_map[box][decode_mask(layer.rle)[box]] = number
     colors = [categories[category_id]['color'] for category_id, _ in numbers]
     ids = np.array([0, *ids_near_colors(colors, np.random.default_rng(0))])  # the same image gives the same file
     id_map = ids[number_map]
@@ -97,23 +97,16 @@ def instances_of_layers(scene: Scene, categories: Mapping[int, dict]) -> list[di
     groups: dict[tuple, list[Layer]] = {}
     for layer in scene.layers:
         if layer.category_id is not None and categories[layer.category_id]['isthing']:
-            groups.setdefault(_key(layer, categories), []).append(layer)
+            groups.setdefault(_key(layer.category_id, layer, categories), []).append(layer)
     annotations = []
     for layers in groups.values():
         rle = mask_utils.merge([layer.rle for layer in layers])
-        area = int(mask_utils.area(rle))
+        [area] = areas_of([rle])
         if area:
-            annotations.append(
-                dict(
-                    category_id=layers[0].category_id,
-                    area=area,
-                    bbox=mask_utils.toBbox(rle).tolist(),
-                    iscrowd=int(layers[0].iscrowd),
-                    segmentation=json_rle(rle),
-                )
-            )
+            first = dict(category_id=layers[0].category_id, area=area, bbox=box_of(rle))
+            annotations.append({**first, 'iscrowd': int(layers[0].iscrowd), 'segmentation': json_rle(rle)})
     return annotations
 
 
-def _key(layer: Layer, categories: Mapping[int, dict]) -> tuple:
-    return layer.category_id, (layer.instance, layer.iscrowd) if categories[layer.category_id]['isthing'] else None
+def _key(category_id: int, layer: Layer, categories: Mapping[int, dict]) -> tuple:
+    return category_id, (layer.instance, layer.iscrowd) if categories[category_id]['isthing'] else None

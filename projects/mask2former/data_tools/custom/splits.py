@@ -56,13 +56,12 @@ def assign_splits(
     if split:
         return [split] * len(names)
     if val_list:
-        chosen = _read_names(Path(val_list), names)
+        chosen = set(_read_names(Path(val_list), names))
     else:
         count = min(max(round(val_share * len(names)), 1), len(names) - 1) if val_share else 0
         if val_share and not count:
             raise DataError('One image cannot be split; add images, or choose --split train.')
-        chosen = sorted(names, key=lambda name: hashlib.sha256(f'{seed}/{name}'.encode()).digest())[:count]
-    chosen = set(chosen)
+        chosen = set(sorted(names, key=lambda name: hashlib.sha256(f'{seed}/{name}'.encode()).digest())[:count])
     return ['val' if name in chosen else 'train' for name in names]
 
 

@@ -43,11 +43,11 @@ def convert_ade20k_full(root: str | Path, splits: Sequence[str], num_workers: in
     root, written = Path(root), []
     for split in splits:
         folder = need(root / 'images' / 'ADE' / split, 'give the folder ADE20K_2021_17_01')
-        items = {}
+        items: dict[str, Path] = {}
         for path in sorted(folder.rglob('[!.]*.jpg')):
             if path.stem in items:
                 raise DataError(f"'{path}' and '{items[path.stem]}' have the same name; unpack the release again.")
-            items[path.stem] = str(path)
+            items[path.stem] = path
         if not items:
             raise MissingFileError(f"'{folder}' has no image; unpack the release completely.")
         journal = root / f'annotations_detectron2_{split}.journal'
@@ -66,8 +66,7 @@ def _class_of_object() -> np.ndarray:
     return table
 
 
-def _convert(root: Path, split: str, image_path: str) -> None:
-    image_path = Path(image_path)
+def _convert(root: Path, split: str, image_path: Path) -> None:
     label_path = image_path.with_name(f'{image_path.stem}_seg.png')
     height, width, turned = image_header(image_path)
     rgb = read_array(label_path, 3)

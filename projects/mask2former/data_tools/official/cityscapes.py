@@ -4,7 +4,7 @@ import contextlib
 import io
 import json
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -44,7 +44,7 @@ def convert_cityscapes(root: str | Path, splits: Sequence[str], num_workers: int
         if not paths:
             raise MissingFileError(f"'{folder}' has no CITY/*{SUFFIX}; unpack gtFine_trainvaltest.zip completely.")
         path = root / f'cityscapes_panoptic_{split}.json'
-        items = {file.name.removesuffix(SUFFIX): str(file) for file in paths}
+        items = {file.name.removesuffix(SUFFIX): file for file in paths}
         with resumable(path.with_suffix('.journal'), num_workers) as convert:
             results = list(convert(partial(_convert, split), items, f'Cityscapes {split}').values())
             content = dict(results[0])
@@ -55,7 +55,7 @@ def convert_cityscapes(root: str | Path, splits: Sequence[str], num_workers: int
     return written
 
 
-def _load_script():
+def _load_script() -> Callable[..., None]:
     try:
         from cityscapesscripts.preparation.createPanopticImgs import convert2panoptic
     except ImportError as error:
@@ -63,12 +63,11 @@ def _load_script():
     return convert2panoptic
 
 
-def _convert(split: str, path: str) -> dict:
+def _convert(split: str, path: Path) -> dict:
     """The content of the JSON file for one image; its PNG file is written.
 
     The script works on a tree, so it gets one of a single image in a temporary folder.
     """
-    path = Path(path)
     read_array(path, 1)  # says what is wrong with a file that cannot be read
     with tempfile.TemporaryDirectory() as folder:
         city = Path(folder) / split / path.parent.name

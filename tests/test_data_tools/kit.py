@@ -1,4 +1,4 @@
-"""What the tests of the converters for custom data share."""
+"""What the tests of the converters share."""
 
 import contextlib
 import io
@@ -7,11 +7,12 @@ import sys
 from pathlib import Path
 
 import numpy as np
+from mmengine.config import Config
 from PIL import Image
 
 from mask2former.registry import DATASETS, TRANSFORMS
 
-TOOLS = Path(__file__).resolve().parents[3] / 'tools' / 'dataset_converters'
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def run(tool, *arguments):
@@ -20,7 +21,7 @@ def run(tool, *arguments):
     printed = io.StringIO()
     try:
         with contextlib.redirect_stdout(printed):
-            runpy.run_path(str(TOOLS / f'{tool}.py'), run_name='__main__')
+            runpy.run_path(str(ROOT / 'tools' / 'dataset_converters' / f'{tool}.py'), run_name='__main__')
     finally:
         sys.argv = before
     return printed.getvalue()
@@ -46,6 +47,7 @@ def picture(path, size=(20, 30), seed=0, **options):
 
 
 def save(path, array):
+    """Write an image in the format of its name; PNG keeps the array's type."""
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(array).save(path)
 
@@ -56,6 +58,26 @@ def boxes(size, **values):
     for value, (top, left, bottom, right) in values.items():
         result[top:bottom, left:right] = int(value[1:])
     return result
+
+
+def blocks(rng: np.random.Generator, size: tuple[int, int], values: list[int], dtype: type = np.uint8) -> np.ndarray:
+    """``(H, W)`` of 4 x 4 blocks, each of one of the values; each value occurs."""
+    height, width = -(-size[0] // 4), -(-size[1] // 4)
+    cells = rng.choice(values, height * width)
+    cells[rng.permutation(height * width)[: len(values)]] = values
+    return np.kron(cells.reshape(height, width), np.ones((4, 4))).astype(dtype)[: size[0], : size[1]]
+
+
+def times(folder: Path) -> dict[Path, int]:
+    """When each file of a folder was written: a file whose time has not changed was not written again."""
+    return {path: path.stat().st_mtime_ns for path in folder.iterdir()}
+
+
+def load(config: str, split: str, data_root: Path):
+    """The data set of a base config, with ``data_root`` instead of its own and no random transforms."""
+    cfg = Config.fromfile(ROOT / 'configs' / '_base_' / 'datasets' / f'{config}.py')[f'{split}_dataloader'].dataset
+    loaders = [TRANSFORMS.build(step) for step in cfg.pipeline if step['type'].startswith('Load')]
+    return DATASETS.build({**cfg, 'data_root': f'{data_root}/', 'pipeline': loaders})
 
 
 def steps(*names):
