@@ -15,6 +15,20 @@ BACKBONES = ('resnet', 'swin')
 _RESNET = dict(depth=18, stem_channels=8, base_channels=8, norm_eval=True, style='pytorch')
 _SWIN = dict(embed_dims=8, depths=(1, 2, 1, 1), num_heads=(1, 2, 4, 8), window_size=7, drop_path_rate=0.0)
 FEATURES = [8, 16, 32, 64]
+# A model zoo of one model with weights and one without.
+SWIN_T = 'configs/coco/panoptic/mask2former_swin-t-p4-w7-224_8xb2-lsj-50e_coco-panoptic.py'
+METAFILE = f"""
+Collections:
+  - Name: Mask2Former
+Models:
+  - Name: mask2former_swin-t-p4-w7-224_8xb2-lsj-50e_coco-panoptic
+    In Collection: Mask2Former
+    Alias: [swin-t-panoptic]
+    Config: {SWIN_T}
+    Weights: https://example.org/weights/swin-t-12345678.pth
+  - Name: untrained
+    Config: {SWIN_T}
+"""
 
 
 def small_config(backbone: str, num_classes: int = 5) -> dict:

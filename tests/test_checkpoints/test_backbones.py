@@ -35,7 +35,7 @@ def built(kind, seed=0, **options):
 
 
 def official_swin(ours: dict) -> dict:
-    """The official release's layout of our weights, written anew here: its patch merging is four blocks."""
+    """The official release's layout of our weights, written again here: its patch merging is four blocks."""
     state = {}
     for name, value in ours.items():
         if name.startswith('norm'):

@@ -61,11 +61,11 @@ def test_truncated_and_flipped(files, checkpoint, tmp_path, name):
         assert outcome(path, checkpoint.state) == 'refused', share
     counts = collections.Counter()
     structure = [match.start() for match in re.finditer(rb'sem_seg_head|numpy|head\.|archive|PK\x01', data)]
-    places = [min(generator.choice(structure) + generator.randrange(-20, 60), len(data) - 1) for _ in range(100)]
-    places += [generator.randrange(len(data)) for _ in range(20)]
-    for place in places:
+    positions = [min(generator.choice(structure) + generator.randrange(-20, 60), len(data) - 1) for _ in range(100)]
+    positions += [generator.randrange(len(data)) for _ in range(20)]
+    for position in positions:
         flipped = bytearray(data)
-        flipped[place] ^= 1 << generator.randrange(8)
+        flipped[position] ^= 1 << generator.randrange(8)
         path.write_bytes(flipped)
         counts[outcome(path, checkpoint.state)] += 1
     assert counts['refused'] > 10, counts
