@@ -130,7 +130,7 @@ def test_wheel_holds_every_module_config_and_tool(wheel):
     expected = {
         path.relative_to(ROOT / 'projects').as_posix()
         for path in (ROOT / 'projects' / 'mask2former').rglob('*')
-        if path.suffix in ('.py', '.json') and '.mim' not in path.parts
+        if path.suffix in ('.py', '.json', '.html') and '.mim' not in path.parts
     }
     for folder in ('configs', 'demo', 'tools'):
         expected |= {

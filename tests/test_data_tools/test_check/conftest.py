@@ -29,14 +29,14 @@ class DataFolder:
     def __init__(self, root: Path) -> None:
         self.root = root
 
-    def image(self, place: int, split: str = 'train') -> Path:
-        return sorted((self.root / split).iterdir())[place]
+    def image(self, index: int, split: str = 'train') -> Path:
+        return sorted((self.root / split).iterdir())[index]
 
-    def panoptic_map(self, place: int) -> Path:
-        return sorted((self.root / 'annotations' / 'panoptic_train').iterdir())[place]
+    def panoptic_map(self, index: int) -> Path:
+        return sorted((self.root / 'annotations' / 'panoptic_train').iterdir())[index]
 
-    def class_map(self, place: int, split: str = 'train') -> Path:
-        return sorted((self.root / f'semantic_{split}').iterdir())[place]
+    def class_map(self, index: int, split: str = 'train') -> Path:
+        return sorted((self.root / f'semantic_{split}').iterdir())[index]
 
     def edit(self, change, kind: str = 'panoptic', split: str = 'train') -> None:
         """Change the content of a JSON file in place."""
@@ -45,9 +45,9 @@ class DataFolder:
         change(content)
         path.write_text(json.dumps(content))
 
-    def paint(self, place: int, value: int, count: int) -> None:
+    def paint(self, index: int, value: int, count: int) -> None:
         """Give the first pixels of a class-id PNG another value."""
-        path = self.class_map(place)
+        path = self.class_map(index)
         values = np.array(Image.open(path))
         values.ravel()[:count] = value
         Image.fromarray(values).save(path)
@@ -82,9 +82,9 @@ def _write_class_maps(root: Path) -> None:
     """Class-id PNG files: sky above road (two values) with a car; a margin is void."""
     for split in ('train', 'val'):
         (root / f'semantic_{split}').mkdir()
-        for place, image in enumerate(sorted((root / split).iterdir())):
+        for index, image in enumerate(sorted((root / split).iterdir())):
             values = np.full(SIZE, 1, np.uint8)
-            values[30:45], values[45:], values[40:50, 20 + place : 40] = 5, 6, 9
+            values[30:45], values[45:], values[40:50, 20 + index : 40] = 5, 6, 9
             values[:, :2], values[:, -3:] = 0, 255
             Image.fromarray(values).save(root / f'semantic_{split}' / f'{image.stem}.png')
 

@@ -143,10 +143,10 @@ def test_values_without_a_meaning_are_named_and_counted(data, palette):
     data.paint(2, 77, 30)
     data.paint(2, 200, 10)
     if palette:  # the indices count, not the colours
-        for place in (1, 2):
-            image = Image.open(data.class_map(place))
+        for index in (1, 2):
+            image = Image.open(data.class_map(index))
             image.putpalette([value // 3 for value in range(768)])
-            image.save(data.class_map(place))
+            image.save(data.class_map(index))
         assert Image.open(data.class_map(1)).mode == 'P'
     report = data.check('semantic')
     [split, _] = report.splits
@@ -159,8 +159,8 @@ def test_values_without_a_meaning_are_named_and_counted(data, palette):
 
 def test_16_bit_maps(data):
     for split in ('train', 'val'):
-        for place in range(len(list((data.root / split).iterdir()))):
-            path = data.class_map(place, split)
+        for index in range(len(list((data.root / split).iterdir()))):
+            path = data.class_map(index, split)
             values = np.array(Image.open(path)).astype(np.uint16)
             values[values == 255] = 65535
             Image.fromarray(values).save(path.with_suffix('.tif'))
@@ -186,7 +186,7 @@ def test_classes_without_a_pixel(data):
 
 
 def test_images_named_in_a_list(data):
-    names = [data.image(place).name for place in range(3)]
+    names = [data.image(index).name for index in range(3)]
     (data.root / 'list.txt').write_text('\n'.join([*names, 'nowhere.jpg', names[0]]))
     [split] = data.check('semantic', splits=('train',), ann_file='list.txt').splits
     assert kinds(split) == {'missing image': 1, 'missing map': 1, 'file listed twice': 1}

@@ -72,8 +72,8 @@ def test_the_clean_copy_is_clean_and_is_read(data, form, tmp_path):
     after, dataset = check_copy(data, form, settings)
     assert not kinds(after)
     assert count == len(after.source.entries) == len(dataset) == NUM_TRAIN - 2
-    for place in range(len(dataset)):
-        results = LOADERS[form]().transform(LoadImage().transform(dataset.get_data_info(place)))
+    for index in range(len(dataset)):
+        results = LOADERS[form]().transform(LoadImage().transform(dataset.get_data_info(index)))
         assert len(results['gt_seg_labels']) and results['gt_seg_map'].any()
 
 
@@ -144,9 +144,9 @@ def test_class_ids_without_a_meaning_become_void_and_nothing_else_changes(data, 
     settings, count = write_clean_copy(before, tmp_path / 'clean')
     maps = Path(settings['data_prefix.seg'])
     assert count == NUM_TRAIN and Path(settings['ann_file']).read_text().splitlines()[0] == data.image(0).name
-    for place in range(NUM_TRAIN):
-        old, new = data.class_map(place), maps / data.class_map(place).name
-        if place in (2, 3):
+    for index in range(NUM_TRAIN):
+        old, new = data.class_map(index), maps / data.class_map(index).name
+        if index in (2, 3):
             values = np.array(Image.open(old))
             np.testing.assert_array_equal(np.array(Image.open(new)), np.where(np.isin(values, (77, 200)), 255, values))
         else:
@@ -188,14 +188,14 @@ def test_a_list_with_categories_keeps_them(data, tmp_path):
 
 
 def test_names_that_a_list_cannot_hold_are_left_out(data, tmp_path):
-    for place, name in ((0, ' first'), (7, 'two\nlines')):
-        data.image(place).rename(data.root / 'train' / f'{name}.jpg')
-        data.class_map(place).rename(data.root / 'semantic_train' / f'{name}.png')
+    for index, name in ((0, ' first'), (7, 'two\nlines')):
+        data.image(index).rename(data.root / 'train' / f'{name}.jpg')
+        data.class_map(index).rename(data.root / 'semantic_train' / f'{name}.png')
     [before] = data.check('semantic', splits=('train',)).splits
     assert not kinds(before)
     settings, count = write_clean_copy(before, tmp_path / 'clean')
     names = Path(settings['ann_file']).read_text().splitlines()
-    assert count == 6 and names == [f'{place:06d}.jpg' for place in range(1, 7)]
+    assert count == 6 and names == [f'{index:06d}.jpg' for index in range(1, 7)]
     assert len(check_copy(data, 'semantic', settings)[1]) == 6
 
 

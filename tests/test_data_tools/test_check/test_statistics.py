@@ -64,7 +64,7 @@ def test_coco_panoptic(shared_data):
     assert {problem.kind for problem in split.problems} == {'class without segment', 'more segments than queries'}
     raw = json.loads((root / 'annotations/panoptic_train2017.json').read_text())
     segments, pixels, images, loads, areas = Counter(), Counter(), Counter(), {}, []
-    for place, annotation in enumerate(raw['annotations']):
+    for index, annotation in enumerate(raw['annotations']):
         ids = rgb2id(np.array(Image.open(root / 'annotations/panoptic_train2017' / annotation['file_name'])))
         infos = annotation['segments_info']
         counts = [int((ids == info['id']).sum()) for info in infos]
@@ -75,7 +75,7 @@ def test_coco_panoptic(shared_data):
         images.update({info['category_id'] for info in infos})
         loads[annotation['image_id']] = sum(not info['iscrowd'] for info in infos)
         assert split.void_shares[annotation['image_id']] == pytest.approx(1 - sum(counts) / ids.size, abs=1e-12)
-        if place < 10:
+        if index < 10:
             found = split.image_reports[annotation['image_id']].segments
             assert rows_of(found) == [expected_row(ids == info['id']) for info in infos]
             assert [row[2:6] for row in map(tuple, found[['category', 'area', 'x', 'y', 'width', 'height']])] == [

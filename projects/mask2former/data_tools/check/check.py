@@ -86,28 +86,27 @@ def _ids_of(source: Source) -> dict[Any, Any]:
 
 def _compare_images(report: Report, first: SplitReport, other: SplitReport) -> None:
     """Find images of ``first`` that are in ``other`` as well: equal files, and files that look the same."""
-    files = {image.file_hash: image_id for image_id, image in first.image_reports.items() if image.file_hash}
+    files: dict[bytes | None, Any] = {image.file_hash: key for key, image in first.image_reports.items()}
+    files.pop(None, None)  # of images that could not be read
     hashes = {key: image.picture_hash for key, image in first.image_reports.items() if image.picture_hash is not None}
     ids, pictures = list(hashes), np.array(list(hashes.values()), dtype=np.uint8).reshape(-1, 32)
     for other_id, image in other.image_reports.items():
-        if image.file_hash in files:
-            _add_duplicate(report, first, files[image.file_hash], other, other_id, same_file=True)
-        elif (
-            image.picture_hash is not None
-            and len(ids)
-            and MIN_EDGES <= int(np.bitwise_count(image.picture_hash).sum()) <= 256 - MIN_EDGES
-        ):
+        same_file = image.file_hash in files
+        if same_file:
+            first_id = files[image.file_hash]
+        elif ids and image.picture_hash is not None and _has_edges(image.picture_hash):
             differing = np.bitwise_count(pictures ^ image.picture_hash).sum(axis=1)  # (images of first,)
-            nearest = int(differing.argmin())
-            if differing[nearest] <= SAME_PICTURE:
-                _add_duplicate(report, first, ids[nearest], other, other_id, same_file=False)
+            if differing.min() > SAME_PICTURE:
+                continue
+            first_id = ids[int(differing.argmin())]
+        else:
+            continue
+        name = other.source.name
+        report.duplicates.append(Duplicate(first_id, name, other_id, same_file))
+        path, other_path = first.source.entries[first_id].path, other.source.entries[other_id].path
+        text = f'{path} {"is" if same_file else "looks like"} {other_path} of the {name} set'
+        first.problems.add('in another split' if same_file else 'similar in another split', first_id, text)
 
 
-def _add_duplicate(
-    report: Report, first: SplitReport, first_id: Any, other: SplitReport, other_id: Any, *, same_file: bool
-) -> None:
-    name = other.source.name
-    report.duplicates.append(Duplicate(first_id, name, other_id, same_file))
-    path, other_path = first.source.entries[first_id].path, other.source.entries[other_id].path
-    text = f'{path} {"is" if same_file else "looks like"} {other_path} of the {name} set'
-    first.problems.add('in another split' if same_file else 'similar in another split', first_id, text)
+def _has_edges(picture_hash: np.ndarray) -> bool:
+    return MIN_EDGES <= int(np.bitwise_count(picture_hash).sum()) <= 256 - MIN_EDGES

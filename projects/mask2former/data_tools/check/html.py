@@ -9,6 +9,7 @@ import numpy as np
 from mmdet.structures import DetDataSample
 from mmengine.structures import InstanceData, PixelData
 
+from mask2former.datasets.semantic_png import UNKNOWN
 from mask2former.formats.class_png import read_class_ids
 from mask2former.formats.files import write_text
 from mask2former.formats.panoptic_png import read_id_map_strictly
@@ -17,7 +18,7 @@ from mask2former.visualization import SegLocalVisualizer
 
 from .kinds import printable
 from .report import Report, SplitReport
-from .source import NO_MEANING, Entry, Source
+from .source import Entry, Source
 from .statistics import classes_of, counts_of, facts_of, problems_by_kind
 
 EXAMPLES = 20
@@ -109,7 +110,7 @@ def _sample(entry: Entry, source: Source, shape: tuple[int, int]) -> DetDataSamp
     elif entry.map_path is not None:
         if source.form == 'semantic':
             id_map = source.labels_of(read_class_ids(entry.map_path)) + 1  # (H, W)
-            id_map[id_map == NO_MEANING + 1] = len(source.categories) + 1
+            id_map[id_map == UNKNOWN + 1] = len(source.categories) + 1
             infos = [dict(id=label + 1, label=label, iscrowd=0) for label in range(len(source.categories) + 1)]
         else:
             id_map = read_id_map_strictly(entry.map_path)  # (H, W)

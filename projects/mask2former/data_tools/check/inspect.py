@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from mask2former.datasets.semantic_png import UNKNOWN
 from mask2former.errors import DataError
 from mask2former.formats.class_png import read_class_ids
 from mask2former.formats.images import orientation, swaps_sides
@@ -13,7 +14,7 @@ from mask2former.formats.images import orientation, swaps_sides
 from .inspect_coco import inspect_masks, inspect_panoptic_map
 from .measure import measure_map
 from .report import ImageReport
-from .source import NO_MEANING, Entry, Source
+from .source import Entry, Source
 
 HASH_SIDE = 16
 SHOWN_VALUES = 8
@@ -112,7 +113,7 @@ def _inspect_class_ids(entry: Entry, path: str, source: Source, report: ImageRep
         report.problems.add('corrupt map', entry.id, str(error))
         return
     labels = source.labels_of(values)
-    unknown = labels == NO_MEANING
+    unknown = labels == UNKNOWN
     if unknown.any():
         found, counts = np.unique(values[unknown], return_counts=True)
         report.unknown_values.update(dict(zip(found.tolist(), counts.tolist())))

@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image
 from pycocotools import mask as mask_utils
 
+from mask2former.datasets.semantic_png import IGNORED, UNKNOWN
 from mask2former.errors import ConfigError
 from mask2former.formats.class_png import read_class_ids
 from mask2former.formats.files import link_or_copy, write_atomically, write_json, write_text
@@ -16,7 +17,7 @@ from mask2former.formats.rle import box_of, check_segmentation, closed_polygons,
 
 from .kinds import KINDS
 from .report import SplitReport
-from .source import NO_MEANING, VOID, Entry, Source, is_id
+from .source import Entry, Source, is_id
 
 
 def write_clean_copy(split: SplitReport, folder: str | Path) -> tuple[dict[str, str], int]:
@@ -154,11 +155,11 @@ def _write_class_ids(path: str, source: Source, folder: Path) -> bool:
     if not target.resolve().is_relative_to(folder.resolve()):
         return False
     values = read_class_ids(path)  # (H, W)
-    wrong = source.labels_of(values) == NO_MEANING
+    wrong = source.labels_of(values) == UNKNOWN
     if not wrong.any():
         link_or_copy(path, target, copy=True)
         return True
-    void = np.flatnonzero(source.label_table == VOID)
+    void = np.flatnonzero(source.label_table == IGNORED)
     void = void[void <= np.iinfo(values.dtype).max]  # what the pixels can hold
     if not len(void):
         return False

@@ -8,9 +8,10 @@ from typing import Any, TypeGuard
 
 import numpy as np
 
+from mask2former.datasets.semantic_png import UNKNOWN
+
 from .kinds import Problem
 
-VOID, NO_MEANING = -1, -2
 # Pixels by which a box may leave its image or differ from its mask: boxes of polygons have fractions of pixels.
 BOX_SLACK = 1.0
 
@@ -81,7 +82,7 @@ class Source:
         entries: By image id.
         problems: What is wrong in the annotation file itself.
         raw: Content of the JSON file.
-        label_table: ``(values,)``, of a semantic data set: pixel value to label, ``VOID`` or ``NO_MEANING``.
+        label_table: ``(values,)``, of a semantic data set: pixel value to label, ``IGNORED`` or ``UNKNOWN``.
     """
 
     settings: Settings
@@ -122,10 +123,10 @@ class Source:
         )
 
     def labels_of(self, values: np.ndarray) -> np.ndarray:
-        """The labels ``(H, W)`` int32 of the pixel values of a class-id PNG, ``VOID`` or ``NO_MEANING``."""
+        """The labels ``(H, W)`` int32 of the pixel values of a class-id PNG, ``IGNORED`` or ``UNKNOWN``."""
         assert self.label_table is not None, 'only semantic data has pixel values'
         inside = (values >= 0) & (values < len(self.label_table))
-        return np.where(inside, self.label_table[np.where(inside, values, 0)], NO_MEANING)
+        return np.where(inside, self.label_table[np.where(inside, values, 0)], UNKNOWN)
 
 
 def is_id(value: Any) -> bool:
