@@ -95,8 +95,8 @@ def label_map_metainfo(label_map: Mapping[int, str] | None, defaults: Mapping) -
 def lacking_keys(info: Mapping, form: str | None) -> list[str]:
     """The keys without which ``info`` does not say everything.
 
-    What is a thing must be said, but of instances, which are things, and of semantic classes, which are stuff where
-    nothing says otherwise.
+    ``isthing`` is needed unless the form says it: instances are things, and semantic classes are stuff where nothing
+    says otherwise.
     """
     needed = ('classes', 'category_ids') if form in ('instance', 'semantic') else ('classes', 'isthing', 'category_ids')
     return [key for key in needed if key not in info]
