@@ -73,7 +73,7 @@ def test_logits_of_all_outputs(backbone, peer, monkeypatch):
     if peer == 'mmdet':
         # mmdet's positions are float32 in a float64 model, too.
         for module in (layers, msdeform_attn_pixel_decoder):
-            monkeypatch.setattr(module, 'position_dtype', lambda dtype: torch.float32)
+            monkeypatch.setattr(module, 'full_dtype', lambda dtype: torch.float32)
     ours = build_ours(backbone)
     theirs = build(ours, backbone)
     for dtype in (torch.float32, torch.float64):

@@ -132,7 +132,7 @@ def test_losses_and_gradients(backbone, peer, injected, monkeypatch):
     if peer == 'mmdet':
         # mmdet's positions are float32 in a float64 model, too.
         for module in (layers, msdeform_attn_pixel_decoder):
-            monkeypatch.setattr(module, 'position_dtype', lambda dtype: torch.float32)
+            monkeypatch.setattr(module, 'full_dtype', lambda dtype: torch.float32)
     ours = build_ours(backbone).double()
     ours.criterion.num_points = ours.criterion.matcher.num_points = NUM_POINTS
     theirs = build(ours, backbone)

@@ -344,7 +344,7 @@ def test_panoptic_equals_transformers(name, transformers_processor):
 def test_model_s_results_equal_mmdet(monkeypatch):
     # mmdet's positions are float32 in a float64 model, too.
     for module in (layers, msdeform_attn_pixel_decoder):
-        monkeypatch.setattr(module, 'position_dtype', lambda dtype: torch.float32)
+        monkeypatch.setattr(module, 'full_dtype', lambda dtype: torch.float32)
     ours = build_ours('r50').double()
     images, samples = make_batch([1, 1], (96, 128), dtype=torch.float64)
     # With random weights all queries are much alike and sure of nothing: draw them apart.

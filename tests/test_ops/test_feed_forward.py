@@ -25,8 +25,8 @@ def ordinary(x, weight1, bias1, weight2, bias2):
 @pytest.mark.parametrize('shape', [(2, 9), (10,), (1, 1)])
 @pytest.mark.parametrize('dtype, tolerance', [(torch.float32, 2e-6), (torch.float64, 1e-14)])
 def test_value_and_gradients(dtype, tolerance, shape, tokens, kept, monkeypatch):
-    monkeypatch.setattr(module, 'TOKENS', tokens)
-    monkeypatch.setattr(module, 'KEPT', kept)
+    monkeypatch.setattr(module, 'MAX_TOKENS', tokens)
+    monkeypatch.setattr(module, 'MAX_KEPT', kept)
     inputs = make_inputs(shape, dtype)
     grad = torch.randn(*shape, C, generator=torch.Generator().manual_seed(1), dtype=dtype)
     results = []
@@ -47,7 +47,7 @@ def test_inner_values_of_many_tokens_are_not_kept(monkeypatch):
         return sizes
 
     assert 50 * INNER in kept_for_backward()
-    monkeypatch.setattr(module, 'KEPT', 0)
+    monkeypatch.setattr(module, 'MAX_KEPT', 0)
     assert 50 * INNER not in kept_for_backward()
 
 

@@ -8,6 +8,7 @@ from mmengine.model import BaseModule
 from torch import Tensor, nn
 
 from mask2former.ops.linear import Linear, products
+from mask2former.ops.precision import full_precision
 from mask2former.registry import MODELS
 
 from .layers import FFN, MLP, Attention, run, sine_position
@@ -28,7 +29,7 @@ class HeadOutput(NamedTuple):
 
     def full_precision(self) -> 'HeadOutput':
         """The same in float32; float64 is left as it is."""
-        return HeadOutput(*(x if x.dtype == torch.float64 else x.float() for x in self))
+        return HeadOutput(*full_precision(*self))
 
     def mask_logits(self, layer: int = -1) -> Tensor:
         """All masks of one decoder output, (B, Q, h, w)."""

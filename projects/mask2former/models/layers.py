@@ -9,6 +9,7 @@ from torch.utils.checkpoint import checkpoint
 
 from mask2former.ops.feed_forward import feed_forward
 from mask2former.ops.linear import Linear
+from mask2former.ops.precision import full_dtype
 
 
 def run(module: nn.Module, *inputs: object, recompute: bool) -> Tensor:
@@ -17,11 +18,6 @@ def run(module: nn.Module, *inputs: object, recompute: bool) -> Tensor:
     if recompute and torch.is_grad_enabled():
         return checkpoint(module, *inputs, use_reentrant=False, preserve_rng_state=False)
     return module(*inputs)
-
-
-def position_dtype(dtype: torch.dtype) -> torch.dtype:
-    """The type to compute positions in for a model of type ``dtype``: half precision is too coarse for them."""
-    return torch.float64 if dtype == torch.float64 else torch.float32
 
 
 def sine_position(h: int, w: int, channels: int, device: torch.device, dtype: torch.dtype) -> Tensor:
@@ -38,7 +34,7 @@ def sine_position(h: int, w: int, channels: int, device: torch.device, dtype: to
         Tensor: (C, h, w).
     """
     half = channels // 2
-    exact = position_dtype(dtype)
+    exact = full_dtype(dtype)  # half precision is too coarse for positions
     frequency = 10000 ** (2 * (torch.arange(half, device=device, dtype=exact) // 2) / half)
 
     def encode(size: int) -> Tensor:

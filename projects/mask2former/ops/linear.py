@@ -5,6 +5,8 @@ PyTorch's own go through MKL, which takes the slow path on processors that are n
 oneDNN's convolution reached 120 (docs/performance.md).
 """
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from mmcv.cnn import Linear as MmcvLinear
@@ -20,24 +22,23 @@ def linear(
     """``torch.nn.functional.linear`` and, by option, what often follows it.
 
     Args:
-        x (Tensor): (..., in).
-        weight (Tensor): (out, in).
-        bias (Tensor, optional): (out,).
-        add (Tensor, optional): (..., out), added to the result.
-        relu (bool): Whether a ReLU comes last. Defaults to False.
+        x: (..., in).
+        weight: (out, in).
+        bias: (out,).
+        add: (..., out), added to the result.
+        relu: Whether a ReLU comes last.
 
     Returns:
-        Tensor: (..., out).
+        (..., out).
     """
-    traced = _is_traced_for_cpu(x, weight)
-    if not traced and not takes_onednn(x, weight):
+    if not takes_onednn(x, weight):
         out = F.linear(x, weight, bias)
         out = out if add is None else out + add
         return out.relu() if relu else out
     shape = (*x.shape[:-1], len(weight))
     if add is not None:
         add = add.reshape(-1, len(weight))
-    function = traced_linear if traced else _Linear.apply
+    function = traced_linear if torch.compiler.is_compiling() else _Linear.apply
     return function(x.reshape(-1, x.shape[-1]), weight, bias, add, relu).view(shape)
 
 
@@ -53,17 +54,17 @@ def pointwise_conv(
     """A convolution of size 1 and, by option, what often follows it.
 
     Args:
-        x (Tensor): (B, in, H, W).
-        weight (Tensor): (out, in, 1, 1).
-        bias (Tensor, optional): (out,).
-        stride (int): Step from an output to the next. Defaults to 1.
-        add (Tensor, optional): (B, out, H / stride, W / stride), added to the result.
-        relu (bool): Whether a ReLU comes last. Defaults to False.
+        x: (B, in, H, W).
+        weight: (out, in, 1, 1).
+        bias: (out,).
+        stride: Step from an output to the next.
+        add: (B, out, H / stride, W / stride), added to the result.
+        relu: Whether a ReLU comes last.
 
     Returns:
-        Tensor: (B, out, H / stride, W / stride), on CPUs in channels-last order.
+        (B, out, H / stride, W / stride), on CPUs in channels-last order.
     """
-    if not _is_traced_for_cpu(x, weight) and not takes_onednn(x, weight):
+    if not takes_onednn(x, weight):
         out = F.conv2d(x, weight, bias, stride)
         out = out if add is None else out + add
         return out.relu() if relu else out
@@ -75,7 +76,7 @@ def pointwise_conv(
 
 def products(a: Tensor, b: Tensor) -> Tensor:
     """All products of rows: (B, n, C), (B, m, C) -> (B, n, m)."""
-    if not takes_onednn(a, b):
+    if torch.compiler.is_compiling() or not takes_onednn(a, b):
         return a @ b.transpose(1, 2)
     return torch.stack([linear(x, y) for x, y in zip(a, b)])
 
@@ -111,29 +112,14 @@ def use_onednn(module: nn.Module) -> nn.Module:
 
 
 def takes_onednn(x: Tensor, weight: Tensor) -> bool:
-    """Whether :func:`product` can and should multiply these."""
-    # What comes after the first test is not for a compiler to trace.
-    return (
-        not torch.compiler.is_compiling()
-        and x.device.type == 'cpu'
-        and x.dtype == weight.dtype == torch.float32
-        and x.numel() > 0
-        and weight.numel() > 0
-        and torch.backends.mkldnn.is_available()
-        and not torch.is_autocast_enabled('cpu')
-    )
-
-
-def _is_traced_for_cpu(x: Tensor, weight: Tensor) -> bool:
-    """Whether torch.compile, and not an export, traces a map that :func:`traced_linear` can and should compute."""
-    return (
-        torch.compiler.is_compiling()
-        and not torch.compiler.is_exporting()
-        and HAS_ONEDNN
-        and x.device.type == 'cpu'
-        and x.dtype == weight.dtype == torch.float32
-        and not torch.is_autocast_enabled('cpu')
-    )
+    """Whether :func:`product` can and should multiply these; an exported model keeps PyTorch's own operators."""
+    if not HAS_ONEDNN or x.device.type != 'cpu' or not x.dtype == weight.dtype == torch.float32:
+        return False
+    if torch.is_autocast_enabled('cpu'):
+        return False
+    if torch.compiler.is_compiling():  # sizes may be unknown then
+        return not torch.compiler.is_exporting()
+    return x.numel() > 0 and weight.numel() > 0
 
 
 def product(a: Tensor, b: Tensor, bias: Tensor | None = None, activation: str = 'none') -> Tensor:
@@ -141,44 +127,54 @@ def product(a: Tensor, b: Tensor, bias: Tensor | None = None, activation: str = 
     return torch.ops.mkldnn._linear_pointwise(a, b, bias, activation, [], '')
 
 
-class _Linear(torch.autograd.Function):
+def _forward(x: Tensor, weight: Tensor, bias: Tensor | None, add: Tensor | None, relu: bool) -> Tensor:
     """x (n, in), weight (out, in), bias (out,), add (n, out) -> (n, out)."""
+    if add is None:
+        return product(x, weight, bias, 'relu' if relu else 'none')
+    out = torch.ops.mkldnn._linear_pointwise.binary(x, add, weight, bias, 'add')
+    return out.relu_() if relu else out
 
+
+def _save(ctx, inputs: tuple, output: Tensor) -> None:
+    x, weight, _, _, relu = inputs
+    ctx.save_for_backward(x, weight, output if relu else None)
+
+
+def _gradients(ctx, grad: Tensor, multiply: Callable[[Tensor, Tensor], Tensor]) -> tuple[Tensor | None, ...]:
+    """The gradients of the inputs of :func:`_forward`; ``multiply`` is :func:`product` or does the same."""
+    x, weight, out = ctx.saved_tensors
+    if out is not None:
+        grad = torch.ops.aten.threshold_backward(grad, out, 0)
+    need_x, need_weight, need_bias, need_add, _ = ctx.needs_input_grad
+    grad_x = multiply(grad, weight.T) if need_x else None
+    grad_weight = None
+    if need_weight:
+        # oneDNN is faster with the shorter side first.
+        grad_weight = multiply(grad.T, x.T) if weight.shape[0] <= weight.shape[1] else multiply(x.T, grad.T).T
+    return grad_x, grad_weight, grad.sum(0) if need_bias else None, grad if need_add else None, None
+
+
+class _Linear(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, x: Tensor, weight: Tensor, bias: Tensor | None, add: Tensor | None, relu: bool) -> Tensor:
-        if add is None:
-            out = product(x, weight, bias, 'relu' if relu else 'none')
-        else:
-            out = torch.ops.mkldnn._linear_pointwise.binary(x, add, weight, bias, 'add')
-            if relu:
-                out.relu_()
-        ctx.save_for_backward(x, weight, out if relu else None)
+    def forward(ctx, *inputs) -> Tensor:
+        out = _forward(*inputs)
+        _save(ctx, inputs, out)
         return out
 
     @staticmethod
     @once_differentiable
     def backward(ctx, grad: Tensor) -> tuple[Tensor | None, ...]:
-        x, weight, out = ctx.saved_tensors
-        if out is not None:
-            grad = torch.ops.aten.threshold_backward(grad, out, 0)
-        need_x, need_weight, need_bias, need_add, _ = ctx.needs_input_grad
-        grad_x = product(grad, weight.T) if need_x else None
-        grad_weight = None
-        if need_weight:
-            # oneDNN is faster with the shorter side first.
-            grad_weight = product(grad.T, x.T) if weight.shape[0] <= weight.shape[1] else product(x.T, grad.T).T
-        return grad_x, grad_weight, grad.sum(0) if need_bias else None, grad if need_add else None, None
+        return _gradients(ctx, grad, product)
 
 
 @torch.library.custom_op('mask2former::linear', mutates_args=(), device_types='cpu')
 def traced_linear(x: Tensor, weight: Tensor, bias: Tensor | None, add: Tensor | None, relu: bool) -> Tensor:
     """``_Linear`` as an operator, which torch.compile keeps as it is instead of taking PyTorch's own."""
-    with torch.no_grad():
-        if x.numel() and weight.numel():
-            return _Linear.apply(x, weight, bias, add, relu)
-        out = F.linear(x, weight, bias)
-        out = out if add is None else out + add
-        return out.relu() if relu else out
+    if x.numel() and weight.numel():
+        return _forward(x, weight, bias, add, relu)
+    out = F.linear(x, weight, bias)
+    out = out if add is None else out + add
+    return out.relu() if relu else out
 
 
 @traced_linear.register_fake
@@ -186,19 +182,8 @@ def _(x: Tensor, weight: Tensor, bias: Tensor | None, add: Tensor | None, relu: 
     return x.new_empty(x.shape[0], weight.shape[0])
 
 
-def _setup_context(ctx, inputs: tuple, output: Tensor) -> None:
-    x, weight, _, _, relu = inputs
-    ctx.save_for_backward(x, weight, output if relu else None)
-
-
 def _traced_backward(ctx, grad: Tensor) -> tuple[Tensor | None, ...]:
-    x, weight, out = ctx.saved_tensors
-    if out is not None:
-        grad = torch.ops.aten.threshold_backward(grad, out, 0)
-    need_x, need_weight, need_bias, need_add, _ = ctx.needs_input_grad
-    grad_x = traced_linear(grad, weight.T, None, None, False) if need_x else None
-    grad_weight = traced_linear(grad.T, x.T, None, None, False) if need_weight else None
-    return grad_x, grad_weight, grad.sum(0) if need_bias else None, grad if need_add else None, None
+    return _gradients(ctx, grad, lambda a, b: traced_linear(a, b, None, None, False))
 
 
-traced_linear.register_autograd(_traced_backward, setup_context=_setup_context)
+traced_linear.register_autograd(_traced_backward, setup_context=_save)

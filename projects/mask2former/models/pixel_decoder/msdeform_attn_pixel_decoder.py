@@ -8,9 +8,10 @@ from mmengine.model import BaseModule, caffe2_xavier_init
 from torch import Tensor, nn
 
 from mask2former.errors import ConfigError
-from mask2former.models.layers import position_dtype, run, sine_position
+from mask2former.models.layers import run, sine_position
 from mask2former.ops.linear import PointwiseConv
 from mask2former.ops.ms_deform_attn import BACKENDS
+from mask2former.ops.precision import full_dtype
 from mask2former.registry import MODELS
 
 from .encoder import MSDeformAttnEncoderLayer
@@ -155,7 +156,7 @@ class MSDeformAttnPixelDecoder(BaseModule):
     def encode_positions(self, level_shapes: list[tuple[int, int]], like: Tensor) -> tuple[Tensor, Tensor]:
         """Position and level embedding (S, C), and the reference points (S, 2) of all tokens."""
         position, points = [], []
-        exact = position_dtype(self.level_embed.dtype)
+        exact = full_dtype(self.level_embed.dtype)
         for level, (h, w) in enumerate(level_shapes):
             sine = sine_position(h, w, self.embed_dims, like.device, self.level_embed.dtype)
             position.append(sine.flatten(1).T + self.level_embed[level])

@@ -1,43 +1,48 @@
 """Multi-scale deformable attention for CPUs: plain functions for its values and its gradients, without a compiler.
 
 Seen as a matrix product the operation is ``out = A @ table``: ``A`` is sparse, with the 4*L*R corners that a head of a
-token looks at in each row, and ``table`` has a row of C/M values for each cell of each head. PyTorch has fast kernels
+query samples in each row, and ``table`` has a row of C/M values for each cell of each head. PyTorch has fast kernels
 for the three products that this takes: ``embedding_bag`` for ``A @ table`` and, with the samples sorted by cell, for
 ``A.T @ grad``, and ``sampled_addmm`` for the entries of ``grad @ table.T`` that ``A`` has.
 
-Letters: B images, T tokens that look, S tokens that are looked at, M heads, L levels, R points of a head in a level.
+Letters: B images, Q queries, S values, M heads, L levels, R points of a head in a level.
 """
 
 import functools
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-# The only use made of it here, a product with a fixed pattern, is old and plain.
-warnings.filterwarnings('ignore', message='Sparse CSR tensor support is in beta state')
+from mask2former.ops.precision import full_precision
+
+# PyTorch says once in a process that sparse CSR tensors are in beta. Let it say so unheard now, while few threads run
+# that could change the filters, too; the only use made of them here, a product with a fixed pattern, is old and plain.
+with warnings.catch_warnings():
+    warnings.simplefilter('ignore')
+    torch.sparse_csr_tensor([0, 0], [], [], (1, 1))
 
 # Zero cells around each level, so that a corner outside needs no test: two rows above and below, and two columns
 # between a row's end and the next row's start. With two, both corners of a sample that is clamped there are zero.
 BORDER = 2
 CORNERS = ((0, 0), (0, 1), (1, 0), (1, 1))  # y, x
-
-
-# Tokens (of all images) that are worked on at a time: what is computed of them is many times larger than the result.
-TOKENS = 4096
+# Queries, of all images together, that are worked on at a time: what is computed of them (30 MB in the backward pass, with
+# 96 samples each) is many times larger than the result.
+MAX_QUERIES = 4096
 
 
 @dataclass
 class Layout:
-    """What the samples of a token know of their levels; each (M*L*R,), but for the last.
+    """The levels of a query's samples; each (M*L*R,), but for the last.
 
     Attributes:
-        width (Tensor): Width of the sample's level.
-        height (Tensor): Its height.
-        pitch (Tensor): Cells from a row of the level to the next, int32.
-        first (Tensor): The row in the table of the level's first cell of the sample's head, int32.
-        cells (int): Rows of the table for one image.
+        width: Width of the sample's level.
+        height: Its height.
+        pitch: Cells from a row of the level to the next, int32.
+        first: The row in the table of the level's first cell of the sample's head, int32.
+        cells: Rows of the table for one image.
     """
 
     width: Tensor
@@ -52,9 +57,9 @@ class Samples:
     """Where samples fall.
 
     Attributes:
-        cell (Tensor): (n, M*L*R) int32, the row in the table of each sample's upper left corner.
-        fx (Tensor): (n, M*L*R), distance from that corner to the right, 0 to 1.
-        fy (Tensor): (n, M*L*R), distance downwards.
+        cell: (n, M*L*R) int32, the row in the table of each sample's upper left corner.
+        fx: (n, M*L*R), distance from that corner to the right, 0 to 1.
+        fy: (n, M*L*R), distance downwards.
     """
 
     cell: Tensor
@@ -62,7 +67,7 @@ class Samples:
     fy: Tensor
 
 
-def level_cells(level_shapes: list[tuple[int, int]]) -> list[int]:
+def level_cells(level_shapes: Sequence[tuple[int, int]]) -> list[int]:
     """Cells of each level in the table, its border included."""
     return [(h + 2 * BORDER) * (w + BORDER) + BORDER for h, w in level_shapes]
 
@@ -70,7 +75,7 @@ def level_cells(level_shapes: list[tuple[int, int]]) -> list[int]:
 def level_views(table: Tensor, level_shapes: list[tuple[int, int]], dy: int = 0, dx: int = 0) -> list[Tensor]:
     """Views (B, M, h, w, C/M) of the levels in a table (B, M, cells, C/M), moved by whole cells.
 
-    Moved by (dy, dx), the place (y, x) is the cell that lies dy rows above and dx columns left of it.
+    Moved by (dy, dx), the position (y, x) is the cell that lies dy rows above and dx columns left of it.
     """
     views, start = [], 0
     for (h, w), cells in zip(level_shapes, level_cells(level_shapes)):
@@ -111,9 +116,9 @@ def make_layout(level_shapes: tuple[tuple[int, int], ...], M: int, R: int, dtype
 
 
 def locate(locations: Tensor, layout: Layout) -> Samples:
-    """Find the cells of the samples at ``locations`` (B, T, M, L, R, 2); n is B*T."""
-    B, T = locations.shape[:2]
-    locations = locations.reshape(B * T, -1, 2)  # (B*T, M*L*R, 2)
+    """Find the cells of the samples at ``locations`` (B, Q, M, L, R, 2); n is B*Q."""
+    B, Q = locations.shape[:2]
+    locations = locations.reshape(B * Q, -1, 2)  # (B*Q, M*L*R, 2)
     floors, fractions = [], []
     for axis, size in enumerate((layout.width, layout.height)):
         # In cells, from the centre of the first; far outside is as good as just outside, where all is zero.
@@ -127,13 +132,13 @@ def locate(locations: Tensor, layout: Layout) -> Samples:
     return Samples(cell, *fractions)
 
 
-def token_parts(B: int, T: int) -> list[slice]:
-    """Parts of the tokens, some :data:`TOKENS` of all images together."""
-    step = max(1, TOKENS // B)
-    return [slice(start, start + step) for start in range(0, T, step)]
+def query_parts(B: int, Q: int) -> list[slice]:
+    """Parts of the queries, at most :data:`MAX_QUERIES` of all images together."""
+    step = max(1, MAX_QUERIES // B)
+    return [slice(start, start + step) for start in range(0, Q, step)]
 
 
-def corner_weights(weights: Tensor, fx: Tensor, fy: Tensor, out: list[Tensor]) -> None:
+def corner_weights(weights: Tensor, fx: Tensor, fy: Tensor, out: Sequence[Tensor]) -> None:
     """Write the attention weight times the bilinear weight of each of the four corners."""
     below = weights * fy
     above = weights - below
@@ -145,13 +150,13 @@ def corner_weights(weights: Tensor, fx: Tensor, fy: Tensor, out: list[Tensor]) -
 
 def forward(value: Tensor, level_shapes: list[tuple[int, int]], locations: Tensor, weights: Tensor) -> Tensor:
     """The function :func:`mask2former.ops.ms_deform_attn` without gradients; half precision is computed in float32."""
-    B, T, M, _, R, _ = locations.shape
+    B, Q, M, _, R, _ = locations.shape
     dtype = value.dtype
     value, locations, weights = full_precision(value, locations, weights)
     table = make_table(value, level_shapes).flatten(0, 2)  # (B*M*cells, C/M)
     layout = make_layout(tuple(level_shapes), M, R, value.dtype)
-    out = value.new_empty(B, T, M * value.shape[-1])
-    for part in token_parts(B, T):
+    out = value.new_empty(B, Q, M * value.shape[-1])
+    for part in query_parts(B, Q):
         samples = locate(locations[:, part], layout)
         corners, offsets = corner_cells(samples, layout, M)
         factors = torch.empty(corners.shape, dtype=value.dtype)  # (n, M*L*R, 4)
@@ -166,8 +171,8 @@ def forward(value: Tensor, level_shapes: list[tuple[int, int]], locations: Tenso
 def backward(
     grad: Tensor, value: Tensor, level_shapes: list[tuple[int, int]], locations: Tensor, weights: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """The gradients of value, locations and weights from that of the result, ``grad`` (B, T, C)."""
-    B, T, M, _, R, _ = locations.shape
+    """The gradients of value, locations and weights from that of the result, ``grad`` (B, Q, C)."""
+    B, Q, M, _, R, _ = locations.shape
     inputs = (value, locations, weights)
     grad, value, locations, weights = full_precision(grad, *inputs)
     table = make_table(value, level_shapes).flatten(0, 2)  # (B*M*cells, C/M)
@@ -175,7 +180,7 @@ def backward(
     grad_locations = torch.empty_like(locations, memory_format=torch.contiguous_format)
     grad_weights = torch.empty_like(weights, memory_format=torch.contiguous_format)
     parts = []
-    for part in token_parts(B, T):
+    for part in query_parts(B, Q):
         samples = locate(locations[:, part], layout)
         part_grad = grad[:, part].reshape(-1, value.shape[-1])  # (n*M, C/M)
         part_weights = weights[:, part].reshape(len(samples.cell), -1)  # (n, M*L*R)
@@ -184,19 +189,13 @@ def backward(
         grad_weights[:, part] = of_weights.view(grad_weights[:, part].shape)
         parts.append(tuple(x.view(B, -1) for x in (samples.cell, samples.fx, samples.fy)))
     del table
-    samples = Samples(*(torch.cat(x, dim=1) for x in zip(*parts)))  # (B, T*M*L*R)
-    grad_value = backward_value(grad.reshape(B * T * M, -1), level_shapes, samples, weights, (B, M))
-    return tuple(grad.to(x.dtype) for grad, x in zip((grad_value, grad_locations, grad_weights), inputs))
-
-
-def full_precision(*tensors: Tensor) -> list[Tensor]:
-    """The tensors in float64 if one of them is, else in float32."""
-    dtype = torch.float64 if any(x.dtype == torch.float64 for x in tensors) else torch.float32
-    return [x.to(dtype) for x in tensors]
+    samples = Samples(*(torch.cat(x, dim=1) for x in zip(*parts)))  # (B, Q*M*L*R)
+    grad_value = backward_value(grad.reshape(B * Q * M, -1), level_shapes, samples, weights, (B, M))
+    return grad_value.to(inputs[0].dtype), grad_locations.to(inputs[1].dtype), grad_weights.to(inputs[2].dtype)
 
 
 def corner_cells(samples: Samples, layout: Layout, M: int) -> tuple[Tensor, Tensor]:
-    """The cells (n, M*L*R, 4) of the corners, and where each token's head starts in the flattened list."""
+    """The cells (n, M*L*R, 4) of the corners, and where each query's head starts in the flattened list."""
     cell = samples.cell
     corners = cell.new_empty(*cell.shape, 4)
     for k, (dy, dx) in enumerate(CORNERS):
@@ -244,15 +243,15 @@ def backward_value(
     torch.cumsum(cell.bincount(minlength=B * M * cells), 0, out=offsets[1:])
     per_head = len(cell) // len(grad)  # L*R
     source = order.int().div_(per_head, rounding_mode='floor')  # which row of grad a sample takes
-    in_order = [x.flatten().index_select(0, order) for x in (weights, samples.fx, samples.fy)]
-    factors = [torch.empty_like(in_order[0]) for _ in CORNERS]
-    corner_weights(*in_order, factors)
-    levels = None
+    weights, fx, fy = (x.flatten().index_select(0, order) for x in (weights, samples.fx, samples.fy))
+    factors = [torch.empty_like(weights) for _ in CORNERS]
+    corner_weights(weights, fx, fy, factors)
+    levels: list[Tensor] = []
     for (dy, dx), factor in zip(CORNERS, factors):
-        table = torch.embedding_bag(grad, source, offsets, mode=0, per_sample_weights=factor, include_last_offset=True)[
-            0
-        ]
+        table, *_ = torch.embedding_bag(
+            grad, source, offsets, mode=0, per_sample_weights=factor, include_last_offset=True
+        )
         # A corner's sum is kept at the upper left cell of its samples: move it to where the corner is.
         moved = level_views(table.view(B, M, cells, -1), level_shapes, dy, dx)
-        levels = moved if levels is None else [x + y for x, y in zip(levels, moved)]
+        levels = [x + y for x, y in zip(levels, moved)] if levels else moved
     return torch.cat([x.permute(0, 2, 3, 1, 4).flatten(1, 2) for x in levels], dim=1)

@@ -18,16 +18,16 @@ def _prepare() -> None:
 
 
 def _call(request: bytes) -> bytes:
-    from mask2former.ops import triton_kernel
+    from mask2former.ops.ms_deform_attn import triton
 
     name, arguments = torch.load(io.BytesIO(request), weights_only=True)
     reply = io.BytesIO()
-    torch.save(getattr(triton_kernel, name)(*arguments), reply)
+    torch.save(getattr(triton, name)(*arguments), reply)
     return reply.getvalue()
 
 
 class Interpreter:
-    """``Interpreter().call('forward', ...)`` is ``triton_kernel.forward(...)``, interpreted."""
+    """``Interpreter().call('forward', ...)`` is ``triton.forward(...)``, interpreted."""
 
     def __init__(self) -> None:
         spawn = multiprocessing.get_context('spawn')
@@ -36,7 +36,8 @@ class Interpreter:
     def call(self, name: str, *arguments):
         request = io.BytesIO()
         torch.save((name, arguments), request)
-        return torch.load(io.BytesIO(self.pool.submit(_call, request.getvalue()).result()), weights_only=True)
+        # Not weights only: a reply may hold launches.
+        return torch.load(io.BytesIO(self.pool.submit(_call, request.getvalue()).result()), weights_only=False)
 
     def close(self) -> None:
         self.pool.shutdown()

@@ -9,7 +9,9 @@ from torch import Tensor
 
 from mask2former.errors import ConfigError
 
-from .compiled import (
+from .operators import can_run_native, ms_deform_attn_native
+from .reference import ms_deform_attn_grid_sample
+from .third_party import (
     can_run_deformops,
     can_run_mmcv,
     can_run_torch_ms_deform_attn,
@@ -17,8 +19,6 @@ from .compiled import (
     ms_deform_attn_mmcv,
     ms_deform_attn_torch_ms_deform_attn,
 )
-from .grid_sample import ms_deform_attn_grid_sample
-from .native import can_run_native, ms_deform_attn_native
 
 # In order of preference: what each is called, the function, and whether it can take a tensor like this one.
 BACKENDS: dict[str, tuple[Callable[..., Tensor], Callable[[Tensor], bool]]] = {
@@ -33,25 +33,25 @@ BACKENDS: dict[str, tuple[Callable[..., Tensor], Callable[[Tensor], bool]]] = {
 def ms_deform_attn(
     value: Tensor, level_shapes: list[tuple[int, int]], locations: Tensor, weights: Tensor, backend: str = 'auto'
 ) -> Tensor:
-    """Weighted sum of bilinear samples of several feature levels.
+    """Each query's weighted sum of bilinear samples of several feature levels.
 
-    M is the number of heads, R the number of sampling points of a head in a level, T the number of tokens that look,
-    S the number of all tokens that are looked at.
+    Letters: B images, Q queries, S values, M heads, L levels, R sampling points of a head in a level.
 
     Args:
-        value (Tensor): (B, S, M, C/M), the tokens of all levels one after another.
-        level_shapes (list[tuple[int, int]]): L sizes (h, w), in the order of ``value``; they add up to S tokens.
-        locations (Tensor): (B, T, M, L, R, 2), x and y of each sample, 0 to 1 over its level. Outside is zero.
-        weights (Tensor): (B, T, M, L, R), the attention weights.
-        backend (str): 'auto' for the first of :data:`BACKENDS` that can take these tensors, or the name of one.
+        value: (B, S, M, C/M), the values of all levels one after another.
+        level_shapes: L sizes (h, w), in the order of ``value``; they add up to S.
+        locations: (B, Q, M, L, R, 2), x and y of each sample, 0 to 1 over its level. Outside is zero.
+        weights: (B, Q, M, L, R), the attention weights.
+        backend: 'auto' for the first of :data:`BACKENDS` that can take these tensors, or the name of one.
 
     Returns:
-        Tensor: (B, T, C), of ``value``'s type.
+        (B, Q, C), of ``value``'s type.
 
     Raises:
-        ConfigError: If there is no such backend, or it cannot run here, or the shapes do not fit each other.
+        ConfigError: If there is no such backend, or it cannot run here.
+        ValueError: If the shapes or the devices do not fit each other.
     """
-    _check_shapes(value, level_shapes, locations, weights)
+    _check_inputs(value, level_shapes, locations, weights)
     if backend == 'auto':
         # Only as many are asked as it takes: what the others look at on the disk could not be traced by a compiler.
         backend = next(name for name, (_, can_run) in BACKENDS.items() if can_run(value))
@@ -70,8 +70,8 @@ def available_backends(value: Tensor) -> list[str]:
     return [name for name, (_, can_run) in BACKENDS.items() if can_run(value)]
 
 
-def _check_shapes(value: Tensor, level_shapes: list[tuple[int, int]], locations: Tensor, weights: Tensor) -> None:
-    """Kernels trust the shapes: false ones would have them read foreign memory."""
+def _check_inputs(value: Tensor, level_shapes: list[tuple[int, int]], locations: Tensor, weights: Tensor) -> None:
+    """The one check for all backends, which trust the shapes: false ones would have a kernel read foreign memory."""
     B, S, M, _ = value.shape
     expected = (B, locations.shape[1], M, len(level_shapes), locations.shape[4], 2)
     fits = locations.shape == expected and weights.shape == expected[:-1]
@@ -79,6 +79,11 @@ def _check_shapes(value: Tensor, level_shapes: list[tuple[int, int]], locations:
         raise ValueError(
             f'value {tuple(value.shape)}, levels {list(level_shapes)}, locations {tuple(locations.shape)} and weights '
             f'{tuple(weights.shape)} do not fit each other: see the shapes that ms_deform_attn asks for.'
+        )
+    if not value.device == locations.device == weights.device:
+        raise ValueError(
+            f'value is on {value.device}, locations are on {locations.device} and weights on {weights.device}; '
+            'move them to one device.'
         )
 
 

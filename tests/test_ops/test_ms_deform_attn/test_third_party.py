@@ -1,16 +1,16 @@
-"""The adapters to compiled operators: what they hand over, against stand-ins, and the real ones where installed."""
+"""The adapters to other packages: what they hand over, against stand-ins, and the real ones where installed."""
 
 import inspect
 import subprocess
 import sys
-from types import ModuleType, SimpleNamespace
+from types import ModuleType
 
 import pytest
 import torch
 from mmcv.ops import multi_scale_deform_attn as mmcv_module
 
-from mask2former.ops import compiled
-from mask2former.ops.level_tables import level_tables
+from mask2former.ops.ms_deform_attn import third_party
+from mask2former.ops.ms_deform_attn.level_tables import level_tables
 
 LEVELS = [(3, 5), (6, 9)]
 TOLERANCES = {torch.float64: 1e-12, torch.float32: 1e-5, torch.float16: 4e-3, torch.bfloat16: 4e-2}
@@ -75,8 +75,8 @@ class MmcvExtension:
         with torch.enable_grad():
             leaves = [x.detach().requires_grad_() for x in (value, locations, weights)]
             grads = torch.autograd.grad(reference(leaves[0], shapes, *leaves[1:]), leaves, grad_out)
-        for place, grad in zip((grad_value, grad_locations, grad_weights), grads):
-            place.copy_(grad)
+        for out, grad in zip((grad_value, grad_locations, grad_weights), grads):
+            out.copy_(grad)
 
 
 @pytest.fixture
@@ -88,14 +88,14 @@ def mmcv_extension(monkeypatch):
 
 @DTYPES
 def test_mmcv(mmcv_extension, dtype):
-    check(compiled.ms_deform_attn_mmcv, make_inputs(dtype), dtype)
+    check(third_party.ms_deform_attn_mmcv, make_inputs(dtype), dtype)
     assert mmcv_extension.steps == [2, 2]
 
 
 @pytest.mark.parametrize('batch_size, step', [(1, 1), (64, 64), (65, 13), (67, 1), (96, 48)])
 def test_mmcv_works_off_any_batch(mmcv_extension, batch_size, step):
     value, locations, weights = make_inputs(torch.float32, batch_size)
-    compiled.ms_deform_attn_mmcv(value, LEVELS, locations, weights)
+    third_party.ms_deform_attn_mmcv(value, LEVELS, locations, weights)
     assert mmcv_extension.steps == [step]
 
 
@@ -133,7 +133,7 @@ def test_torch_ms_deform_attn(monkeypatch, dtype):
     module = ModuleType('torch_ms_deform_attn')
     module.ms_deform_attn = ms_deform_attn
     monkeypatch.setitem(sys.modules, 'torch_ms_deform_attn', module)
-    check(compiled.ms_deform_attn_torch_ms_deform_attn, make_inputs(dtype), dtype)
+    check(third_party.ms_deform_attn_torch_ms_deform_attn, make_inputs(dtype), dtype)
 
 
 @DTYPES
@@ -162,13 +162,13 @@ def test_deformops(monkeypatch, dtype):
     registry.msda = msda
     monkeypatch.setitem(sys.modules, 'deformops', ModuleType('deformops'))
     monkeypatch.setitem(sys.modules, 'deformops.registry', registry)
-    check(compiled.ms_deform_attn_deformops, make_inputs(dtype), dtype)
+    check(third_party.ms_deform_attn_deformops, make_inputs(dtype), dtype)
 
 
 REAL = {
-    'mmcv': (compiled.can_run_mmcv, compiled.ms_deform_attn_mmcv),
-    'torch_ms_deform_attn': (compiled.can_run_torch_ms_deform_attn, compiled.ms_deform_attn_torch_ms_deform_attn),
-    'deformops': (compiled.can_run_deformops, compiled.ms_deform_attn_deformops),
+    'mmcv': (third_party.can_run_mmcv, third_party.ms_deform_attn_mmcv),
+    'torch_ms_deform_attn': (third_party.can_run_torch_ms_deform_attn, third_party.ms_deform_attn_torch_ms_deform_attn),
+    'deformops': (third_party.can_run_deformops, third_party.ms_deform_attn_deformops),
 }
 
 
@@ -185,31 +185,22 @@ def test_the_real_one(name, device, dtype):
     check(adapter, inputs, dtype)
 
 
-@pytest.mark.parametrize('name', REAL)
-def test_false_levels_are_refused(name, mmcv_extension, monkeypatch):
-    for module in ('torch_ms_deform_attn', 'deformops', 'deformops.registry'):
-        monkeypatch.setitem(sys.modules, module, SimpleNamespace(ms_deform_attn=None, msda=None))
-    value, locations, weights = make_inputs(torch.float32)
-    with pytest.raises(ValueError, match='do not add up to the 69 tokens'):
-        REAL[name][1](value, [(3, 5), (6, 10)], locations, weights)
-
-
 def test_nothing_is_claimed_that_is_not_there():
     """Without the packages, with broken ones in their place, and with the placeholder of mmcv's extension."""
     code = """
 import sys, types
 import mask2former
 from types import SimpleNamespace
-from mask2former.ops import compiled
+from mask2former.ops.ms_deform_attn import third_party
 
 for device in ('cpu', 'cuda', 'mps'):
     value = SimpleNamespace(device=SimpleNamespace(type=device), is_cuda=device == 'cuda', dtype=None)
     sys.modules['torch_ms_deform_attn'] = types.ModuleType('torch_ms_deform_attn')
-    compiled.importlib.util.find_spec = lambda name: None
-    assert not compiled.can_run_torch_ms_deform_attn(value)
-    assert not compiled.can_run_deformops(value)
+    third_party.importlib.util.find_spec = lambda name: None
+    assert not third_party.can_run_torch_ms_deform_attn(value)
+    assert not third_party.can_run_deformops(value)
     if isinstance(sys.modules.get('mmcv._ext'), mask2former.compat._MissingExtension):
-        assert not compiled.can_run_mmcv(value)
+        assert not third_party.can_run_mmcv(value)
 """
     process = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True)
     assert process.returncode == 0, process.stderr
@@ -217,13 +208,7 @@ for device in ('cpu', 'cuda', 'mps'):
 
 def test_level_tables_are_kept_and_serve_a_training_after_inference():
     with torch.inference_mode():
-        shapes, starts = level_tables([(2, 3), (7, 1)], 13, torch.device('cpu'))
+        shapes, starts = level_tables([(2, 3), (7, 1)], torch.device('cpu'))
     assert not shapes.is_inference() and not starts.is_inference()
-    assert level_tables([(2, 3), (7, 1)], 13, torch.device('cpu'))[0] is shapes
+    assert level_tables([(2, 3), (7, 1)], torch.device('cpu'))[0] is shapes
     assert shapes.tolist() == [[2, 3], [7, 1]] and starts.tolist() == [0, 6]
-
-
-@pytest.mark.parametrize('levels', [[(2, 3)], [(-2, -3), (7, 1)], [(0, 6), (13, 1)]])
-def test_level_tables_refuse_false_levels(levels):
-    with pytest.raises(ValueError, match='13 tokens'):
-        level_tables(levels, 13, torch.device('cpu'))

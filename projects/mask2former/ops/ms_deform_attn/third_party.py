@@ -1,7 +1,9 @@
-"""Adapters to compiled implementations of multi-scale deformable attention that may be installed.
+"""Adapters to other packages' multi-scale deformable attention, where they are installed.
 
 Each has the signature of ``ms_deform_attn`` and a ``can_run_...`` beside it, which looks at what is installed once and
-never raises. None of the packages is needed: ``mmcv`` (the full one), ``torch-ms-deform-attn``, ``deformops``.
+never raises. None of the packages is needed: ``mmcv`` (the full one), ``torch-ms-deform-attn``, ``deformops``. Those
+that want one type get all in float32 or float64: half precision would put a sample of a level of 128 cells half a cell
+(bfloat16) beside where it belongs.
 """
 
 import importlib.util
@@ -11,18 +13,14 @@ import torch
 from torch import Tensor
 
 from mask2former.compat import provide_mmcv_ext
+from mask2former.ops.precision import full_precision
 
 from .level_tables import level_tables
-from .triton_kernel import is_available as has_triton
+from .triton import is_available as has_triton
 
 
-def _in_one_type(*tensors: Tensor) -> list[Tensor]:
-    """The tensors contiguous and in float32, or in float64 if the first is.
-
-    Half precision would place a sample of a level of 128 cells half a cell (bfloat16) beside where it belongs.
-    """
-    kind = torch.float64 if tensors[0].dtype == torch.float64 else torch.float32
-    return [x.to(kind).contiguous() for x in tensors]
+def _full_and_contiguous(*tensors: Tensor) -> list[Tensor]:
+    return [x.contiguous() for x in full_precision(*tensors)]
 
 
 @cache
@@ -53,11 +51,10 @@ def ms_deform_attn_mmcv(
     """``ms_deform_attn`` by full mmcv's CUDA operator, in float32 (float64 for float64 values)."""
     from mmcv.ops.multi_scale_deform_attn import MultiScaleDeformableAttnFunction
 
-    B, S, _, _ = value.shape
-    tables = level_tables(level_shapes, S, value.device)
     # It works off the batch in steps, which must divide it.
-    step = max(x for x in range(1, 65) if B % x == 0)
-    exact_value, locations, weights = _in_one_type(value, locations, weights)
+    step = max(x for x in range(1, 65) if len(value) % x == 0)
+    tables = level_tables(level_shapes, value.device)
+    exact_value, locations, weights = _full_and_contiguous(value, locations, weights)
     out = MultiScaleDeformableAttnFunction.apply(exact_value, *tables, locations, weights, step)
     return out.to(value.dtype)
 
@@ -83,8 +80,8 @@ def ms_deform_attn_torch_ms_deform_attn(
     """``ms_deform_attn`` by the package torch-ms-deform-attn, in float32 (float64 for float64 values)."""
     from torch_ms_deform_attn import ms_deform_attn
 
-    tables = level_tables(level_shapes, value.shape[1], value.device)
-    exact_value, locations, weights = _in_one_type(value, locations, weights)
+    tables = level_tables(level_shapes, value.device)
+    exact_value, locations, weights = _full_and_contiguous(value, locations, weights)
     return ms_deform_attn(exact_value, *tables, locations, weights).to(value.dtype)
 
 
@@ -102,5 +99,5 @@ def ms_deform_attn_deformops(
     """
     from deformops.registry import msda
 
-    tables = level_tables(level_shapes, value.shape[1], value.device)
+    tables = level_tables(level_shapes, value.device)
     return msda(value, *tables, locations, weights.to(value.dtype)).to(value.dtype)

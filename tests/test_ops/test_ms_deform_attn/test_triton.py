@@ -1,15 +1,17 @@
 """The Triton kernel against grid_sample and mmcv's implementation: on the CPU in Triton's interpreter, and on a GPU."""
 
+import json
 import math
 import subprocess
 import sys
+from functools import partial
 
 import pytest
 import torch
 import torch.nn.functional as F
 from mmcv.ops.multi_scale_deform_attn import multi_scale_deformable_attn_pytorch
 
-from mask2former.ops import triton_kernel
+from mask2former.ops.ms_deform_attn import triton
 
 from .triton_process import Interpreter
 
@@ -17,7 +19,7 @@ LEVELS = [(3, 5), (6, 9)]
 TOLERANCES = {torch.float64: 1e-13, torch.float32: 3e-6, torch.float16: 2e-3, torch.bfloat16: 2e-2}
 
 needs_triton = pytest.mark.skipif(
-    not triton_kernel.is_available(), reason='Triton is not installed (it has wheels for Linux only)'
+    not triton.is_available(), reason='Triton is not installed (it has wheels for Linux only)'
 )
 
 
@@ -30,8 +32,8 @@ def interpreter():
 
 @pytest.fixture(params=['cpu', 'cuda'])
 def kernel(request):
-    """Calls ``forward`` or ``backward`` on a device; takes and gives CPU tensors."""
-    if not triton_kernel.is_available():
+    """Calls ``forward``, ``backward`` or ``tune`` on a device; takes and gives CPU tensors."""
+    if not triton.is_available():
         pytest.skip('Triton is not installed (it has wheels for Linux only)')
     if request.param == 'cpu':
         return request.getfixturevalue('interpreter').call
@@ -40,13 +42,15 @@ def kernel(request):
 
     def call(name, *arguments):
         arguments = [x.cuda() if isinstance(x, torch.Tensor) else x for x in arguments]
-        result = getattr(triton_kernel, name)(*arguments)
+        result = getattr(triton, name)(*arguments)
+        if name == 'tune':
+            return result
         return result.cpu() if name == 'forward' else tuple(x.cpu() for x in result)
 
     return call
 
 
-def make_inputs(levels=LEVELS, batch_size=2, tokens=11, heads=2, width=16, points=2):
+def make_inputs(levels=LEVELS, batch_size=2, queries=11, heads=2, width=16, points=2):
     """value, locations, weights and the gradient of the result, in float64; a quarter of the points lies outside."""
     generator = torch.Generator().manual_seed(0)
 
@@ -54,9 +58,9 @@ def make_inputs(levels=LEVELS, batch_size=2, tokens=11, heads=2, width=16, point
         return torch.rand(*shape, generator=generator, dtype=torch.float64)
 
     value = rand(batch_size, sum(h * w for h, w in levels), heads, width) - 0.5
-    locations = rand(batch_size, tokens, heads, len(levels), points, 2) * 1.3 - 0.15
-    weights = rand(batch_size, tokens, heads, len(levels), points)
-    return value, locations, weights, rand(batch_size, tokens, heads * width) - 0.5
+    locations = rand(batch_size, queries, heads, len(levels), points, 2) * 1.3 - 0.15
+    weights = rand(batch_size, queries, heads, len(levels), points)
+    return value, locations, weights, rand(batch_size, queries, heads * width) - 0.5
 
 
 def by_grid_sample(value, levels, locations, weights):
@@ -68,11 +72,11 @@ def by_grid_sample(value, levels, locations, weights):
             total, start = 0, 0
             for i, (h, w) in enumerate(levels):
                 level = value[b, start : start + h * w, m].T.reshape(1, Cm, h, w)
-                grid = 2 * locations[None, b, :, m, i] - 1  # (1, T, R, 2)
-                samples = F.grid_sample(level, grid, align_corners=False)[0]  # (C/M, T, R)
+                grid = 2 * locations[None, b, :, m, i] - 1  # (1, Q, R, 2)
+                samples = F.grid_sample(level, grid, align_corners=False)[0]  # (C/M, Q, R)
                 total = total + (samples * weights[b, :, m, i]).sum(-1)
                 start += h * w
-            result.append(total.T)  # (T, C/M)
+            result.append(total.T)  # (Q, C/M)
     return torch.stack(result).view(B, M, -1, Cm).transpose(1, 2).flatten(2)
 
 
@@ -137,9 +141,9 @@ def test_many_samples_of_a_cell_add_up_in_half_precision(kernel):
         dict(width=24),
         dict(width=32),
         dict(width=8, heads=3),
-        dict(width=3, tokens=5),
-        dict(tokens=1, batch_size=1),
-        dict(tokens=67),
+        dict(width=3, queries=5),
+        dict(queries=1, batch_size=1),
+        dict(queries=67),
         dict(levels=[(1, 7), (4, 1), (1, 1), (2, 3)], points=3),
         dict(heads=1, points=1, levels=[(5, 4)]),
     ],
@@ -173,7 +177,7 @@ def test_inputs_need_not_be_contiguous(kernel):
 
 
 @pytest.mark.parametrize('dtype', TOLERANCES, ids=str)
-def test_locations_that_are_no_places(kernel, dtype):
+def test_locations_that_are_no_positions(kernel, dtype):
     """NaN, infinity and what no integer holds count as outside."""
     value, locations, weights, grad = (x.to(dtype) for x in make_inputs())
     bad = [math.nan, math.inf, -math.inf, 1e30, -1e30, 3e9, -3e9]
@@ -187,27 +191,33 @@ def test_locations_that_are_no_places(kernel, dtype):
     check(kernel, expected, value, LEVELS, locations, weights, grad, TOLERANCES[dtype])
 
 
-@pytest.mark.parametrize('batch_size, tokens', [(0, 3), (2, 0)])
-def test_nothing_to_do(kernel, batch_size, tokens):
-    value, locations, weights, grad = (x.float() for x in make_inputs(batch_size=batch_size, tokens=tokens))
-    assert kernel('forward', value, LEVELS, locations, weights).shape == (batch_size, tokens, 32)
+@pytest.mark.parametrize('batch_size, queries', [(0, 3), (2, 0)])
+def test_nothing_to_do(kernel, batch_size, queries):
+    value, locations, weights, grad = (x.float() for x in make_inputs(batch_size=batch_size, queries=queries))
+    assert kernel('forward', value, LEVELS, locations, weights).shape == (batch_size, queries, 32)
     results = kernel('backward', grad, value, LEVELS, locations, weights)
     for result, like in zip(results, (value, locations, weights)):
         assert result.shape == like.shape and not result.any()
 
 
-def test_false_shapes_are_refused():
-    value, locations, weights, grad = (x.float() for x in make_inputs())
-    with pytest.raises(ValueError, match='do not add up to the 69 tokens'):
-        triton_kernel.forward(value, [(3, 5), (6, 10)], locations, weights)
-    with pytest.raises(ValueError, match='do not agree'):
-        triton_kernel.forward(value, LEVELS, locations[:, :, :1], weights)
-    with pytest.raises(ValueError, match='do not agree'):
-        triton_kernel.backward(grad, value, LEVELS, locations, weights[:, :5])
-    with pytest.raises(ValueError, match='one device'):
-        triton_kernel.forward(value, LEVELS, locations.to('meta'), weights)
-    with pytest.raises(ValueError, match='gradient'):
-        triton_kernel.backward(grad[:, :, :16], value, LEVELS, locations, weights)
+def test_tune(kernel, tmp_path):
+    """All launches give the same values; what was measured is in the file, and counts for images of other sizes."""
+    sizes = dict(levels=[(3, 5)], heads=1, points=1)
+    value, locations, weights, grad = (x.float() for x in make_inputs(**sizes))
+    arguments = value, sizes['levels'], locations, weights
+    expected = expected_results(by_grid_sample, *arguments, grad)
+    cache = tmp_path / 'launches.json'
+    measured = kernel('tune', *arguments, str(cache), 1)
+    assert list(measured) == ['forward_kernel', 'backward_kernel']
+    for launches in list(zip(*measured.values()))[::5]:
+        launch = dict(zip(('forward', 'backward'), map(tuple, launches)))
+        launched = partial(lambda launch, name, *x: kernel(name, *x, launch[name]), launch)
+        check(launched, expected, *arguments, grad, TOLERANCES[torch.float32])
+    for times, kept in zip(measured.values(), json.loads(cache.read_text()).values()):
+        assert len(times) > 4 and list(times.values()) == sorted(times.values()) and list(times)[0] == tuple(kept)
+    value, locations, weights, grad = (x.float() for x in make_inputs(**sizes, queries=40))
+    assert kernel('tune', value, sizes['levels'], locations, weights, str(cache)) == {}
+    check_against(by_grid_sample, kernel, value, sizes['levels'], locations, weights, grad, TOLERANCES[torch.float32])
 
 
 COMPILE = """
@@ -217,23 +227,23 @@ import triton.language as tl
 from triton import compile
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
-from mask2former.ops import triton_jit
+from mask2former.ops.ms_deform_attn import triton_kernels
 
 architecture, kind = int(sys.argv[1]), sys.argv[2]
 for name, warps in (('forward_kernel', 4), ('backward_kernel', 1)):
-    kernel = getattr(triton_jit, name)
-    constants = dict(M=2, L=2, R=2, D=32, TILE=8 * warps, COLUMNS=32, KIND=tl.float32)
-    types = dict(S='i32', T='i32', shapes='*i64', starts='*i64', value='*' + kind, out='*' + kind, grad_out='*' + kind)
+    kernel = getattr(triton_kernels, name)
+    constants = dict(M=2, L=2, R=2, D=32, BLOCK_QUERIES=8 * warps, BLOCK_CHANNELS=32, KIND=tl.float32)
+    types = dict(S='i32', Q='i32', shapes='*i64', starts='*i64', value='*' + kind, out='*' + kind, grad_out='*' + kind)
     signature = {x: 'constexpr' if x in constants else types.get(x, '*fp32') for x in kernel.arg_names}
-    places = {x: (i,) for i, x in enumerate(kernel.arg_names)}
-    source = ASTSource(kernel, signature, {places[x]: constants[x] for x in constants},
-                       {places[x]: [['tt.divisibility', 16]] for x in signature if signature[x][0] == '*'})
+    positions = {x: (i,) for i, x in enumerate(kernel.arg_names)}
+    source = ASTSource(kernel, signature, {positions[x]: constants[x] for x in constants},
+                       {positions[x]: [['tt.divisibility', 16]] for x in signature if signature[x][0] == '*'})
     compiled = compile(source, target=GPUTarget('cuda', architecture, 32), options=dict(num_warps=warps))
     assert compiled.asm['cubin'] and compiled.metadata.shared == 0 and 'bar.sync' not in compiled.asm['ptx']
     # No tile moves from thread to thread.
     assert not re.search(r'convert_layout.*tensor<[0-9]+x[0-9]+x', compiled.asm['ttgir'])
     varying = [x for x in kernel.params if not x.is_constexpr and signature[x.name][0] != '*']
-    assert [x.name for x in varying] == ['S', 'T'] and all(x.do_not_specialize for x in varying)
+    assert [x.name for x in varying] == ['S', 'Q'] and all(x.do_not_specialize for x in varying)
 """
 
 
@@ -249,7 +259,8 @@ def test_compiles_for_gpus(architecture, kind, tmp_path, monkeypatch):
 
 def test_triton_is_imported_at_the_first_call_only():
     code = (
-        "import sys, mask2former.ops.triton_kernel as kernel; kernel.is_available(); assert 'triton' not in sys.modules"
+        'import sys; from mask2former.ops.ms_deform_attn.triton import is_available; is_available(); '
+        "assert 'triton' not in sys.modules"
     )
     process = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True)
     assert process.returncode == 0, process.stderr

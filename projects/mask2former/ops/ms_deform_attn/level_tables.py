@@ -19,25 +19,11 @@ def _make(level_shapes: tuple[tuple[int, int], ...], device: torch.device) -> tu
         )
 
 
-def level_tables(level_shapes: list[tuple[int, int]], tokens: int, device: torch.device) -> tuple[Tensor, Tensor]:
-    """The sizes (L, 2) of the levels, h and w, and the first token (L,) of each, both int64, on ``device``.
+def level_tables(level_shapes: list[tuple[int, int]], device: torch.device) -> tuple[Tensor, Tensor]:
+    """The sizes (L, 2) of the levels, h and w, and the index (L,) of the first value of each, both int64, on a device.
 
     They are kept from call to call: a copy to the device would make the host wait for it in every layer.
-
-    Args:
-        level_shapes (list[tuple[int, int]]): L sizes (h, w).
-        tokens (int): S. Kernels trust the tables, so a false size would have them read foreign memory.
-        device (torch.device): Where they shall lie.
-
-    Raises:
-        ValueError: The sizes do not add up to S tokens.
     """
-    shapes = tuple((int(h), int(w)) for h, w in level_shapes)
-    if any(h < 1 or w < 1 for h, w in shapes) or sum(h * w for h, w in shapes) != tokens:
-        raise ValueError(
-            f'The levels {list(shapes)} do not add up to the {tokens} tokens of value; '
-            'give the (h, w) of each level in the order of its tokens.'
-        )
     # While a graph is traced tensors are stand-ins, which must not outlive the tracing.
     make = _make.__wrapped__ if torch.compiler.is_compiling() else _make
-    return make(shapes, device)
+    return make(tuple((int(h), int(w)) for h, w in level_shapes), device)

@@ -5,15 +5,15 @@ import torch
 from mmcv.ops.multi_scale_deform_attn import multi_scale_deformable_attn_pytorch
 from torch import nn
 
-from mask2former.ops import available_backends, ms_deform_attn, native
-from mask2former.ops.ms_deform_attn import BACKENDS
+from mask2former.ops import available_backends, ms_deform_attn
+from mask2former.ops.ms_deform_attn import BACKENDS, operators
 
 LEVELS = [(3, 5), (6, 10), (11, 20)]
-# The other backends are those of packages that may be installed (test_compiled.py).
+# The other backends are those of packages that may be installed (test_third_party.py).
 BACKEND = pytest.mark.parametrize('backend', ['native', 'grid_sample'])
 
 
-def make_inputs(dtype, levels=LEVELS, batch_size=2, tokens=17, heads=4, width=8, points=3):
+def make_inputs(dtype, levels=LEVELS, batch_size=2, queries=17, heads=4, width=8, points=3):
     generator = torch.Generator().manual_seed(0)
 
     def rand(*shape):
@@ -21,8 +21,8 @@ def make_inputs(dtype, levels=LEVELS, batch_size=2, tokens=17, heads=4, width=8,
 
     value = rand(batch_size, sum(h * w for h, w in levels), heads, width) - 0.5
     # Some points lie outside of the image.
-    locations = rand(batch_size, tokens, heads, len(levels), points, 2) * 1.4 - 0.2
-    weights = rand(batch_size, tokens, heads, len(levels), points)
+    locations = rand(batch_size, queries, heads, len(levels), points, 2) * 1.4 - 0.2
+    weights = rand(batch_size, queries, heads, len(levels), points)
     return [x.requires_grad_() for x in (value, locations, weights)]
 
 
@@ -74,8 +74,8 @@ def test_value_and_gradients(backend, peer, dtype, tolerance):
         ([(1, 7), (5, 1), (1, 1)], dict()),
         ([(6, 9)], dict()),
         (LEVELS, dict(batch_size=3)),
-        (LEVELS, dict(batch_size=1, tokens=1)),
-        (LEVELS, dict(tokens=275)),  # as many as are looked at
+        (LEVELS, dict(batch_size=1, queries=1)),
+        (LEVELS, dict(queries=275)),  # as many as there are values
         (LEVELS, dict(heads=1, width=1, points=1)),
     ],
     ids=str,
@@ -86,7 +86,7 @@ def test_shapes(backend, levels, sizes):
 
 @BACKEND
 def test_points_on_every_border_and_far_outside(backend):
-    """Sizes are powers of two and points multiples of 1/32, so that all places are exact and so is their side."""
+    """Sizes are powers of two and points multiples of 1/32, so that all positions are exact and so is their side."""
     levels = [(4, 8), (2, 2), (1, 1)]
     steps = torch.arange(-64, 97, 2, dtype=torch.float64) / 32  # -2 to 3
     points = torch.stack(torch.meshgrid(steps, steps, indexing='xy'), dim=-1).view(1, -1, 1, 1, 1, 2)
@@ -98,7 +98,7 @@ def test_points_on_every_border_and_far_outside(backend):
 @BACKEND
 @pytest.mark.parametrize('dtype', [torch.float32, torch.float64])
 @pytest.mark.parametrize('bad', [float('nan'), float('inf'), -float('inf'), 1e30, -1e30])
-def test_points_that_are_no_places_spoil_only_what_they_make(backend, dtype, bad):
+def test_points_that_are_no_positions_spoil_only_what_they_make(backend, dtype, bad):
     inputs = make_inputs(dtype)
     clean = output_and_gradients(lambda *x: ms_deform_attn(*x, backend=backend), inputs)
     with torch.no_grad():
@@ -116,7 +116,7 @@ def test_points_that_are_no_places_spoil_only_what_they_make(backend, dtype, bad
             assert x[1, 5, 2].isnan().any()
         x[1, 5, 2] = y[1, 5, 2]
         assert torch.equal(x, y)
-    grad_value[1, :, 2] = clean[1][1, :, 2]  # the values that the head of the point looks at
+    grad_value[1, :, 2] = clean[1][1, :, 2]  # the values that the head of the point samples
     assert (grad_value - clean[1]).abs().max() <= 1e-6
     if backend == 'native' and bad == bad:  # as good as any other point outside
         assert all(x.isfinite().all() for x in spoilt)
@@ -163,7 +163,7 @@ def test_gradients_only_of_what_needs_them(backend):
 
 @BACKEND
 def test_gradients_are_those_of_finite_differences(backend):
-    inputs = make_inputs(torch.float64, batch_size=1, tokens=2, heads=1, width=2, points=1)
+    inputs = make_inputs(torch.float64, batch_size=1, queries=2, heads=1, width=2, points=1)
     assert torch.autograd.gradcheck(lambda *x: ms_deform_attn(x[0], LEVELS, *x[1:], backend=backend), inputs)
 
 
@@ -197,6 +197,12 @@ def test_shapes_that_do_not_fit_are_refused(backend, levels, change):
         ms_deform_attn(value, levels, locations, weights, backend=backend)
 
 
+def test_inputs_on_several_devices_are_refused():
+    value, locations, weights = make_inputs(torch.float32)
+    with pytest.raises(ValueError, match='one device'):
+        ms_deform_attn(value, LEVELS, locations.to('meta'), weights)
+
+
 def flat(levels):
     return [size for shape in levels for size in shape]
 
@@ -205,10 +211,10 @@ def flat(levels):
 def test_operator_follows_the_rules_of_operators(dtype):
     inputs = make_inputs(dtype)
     # 'test_autograd_registration', 'test_faketensor' and more; the values of half precision differ by their rounding.
-    torch.library.opcheck(native.attend, (inputs[0], flat(LEVELS), *inputs[1:]), atol=1e-2, rtol=1e-2)
+    torch.library.opcheck(operators.attend, (inputs[0], flat(LEVELS), *inputs[1:]), atol=1e-2, rtol=1e-2)
     grad = torch.ones(2, 17, 32, dtype=dtype)
     torch.library.opcheck(
-        native.attend_backward, (grad, inputs[0].detach(), flat(LEVELS), *(x.detach() for x in inputs[1:]))
+        operators.attend_backward, (grad, inputs[0].detach(), flat(LEVELS), *(x.detach() for x in inputs[1:]))
     )
 
 

@@ -6,11 +6,11 @@ As operators they are opaque to ``torch.compile`` and ``torch.export``: both kee
 import torch
 from torch import Tensor
 
-from . import cpu_kernel
-from .triton_kernel import is_available as has_triton
+from . import cpu, triton
 
-# Where there is a kernel. Looked up now and not at each call, which torch.compile would trace.
-DEVICES = ('cpu', 'cuda') if has_triton() else ('cpu',)
+# The functions ``forward`` and ``backward`` for tensors on a device. Looked up now and not at each call, which
+# torch.compile would trace.
+KERNELS = {'cpu': cpu, 'cuda': triton} if triton.is_available() else {'cpu': cpu}
 
 
 def pairs(level_shapes: list[int]) -> list[tuple[int, int]]:
@@ -18,24 +18,15 @@ def pairs(level_shapes: list[int]) -> list[tuple[int, int]]:
     return list(zip(level_shapes[::2], level_shapes[1::2]))
 
 
-def kernels(device: torch.device):
-    """The module with the functions ``forward`` and ``backward`` for tensors on a device."""
-    if device.type == 'cuda':
-        from . import triton_kernel  # not before it is needed: it takes Triton a second to start
-
-        return triton_kernel
-    return cpu_kernel
-
-
 def can_run_native(value: Tensor) -> bool:
     """Whether there is a kernel for tensors on this device."""
-    return value.device.type in DEVICES
+    return value.device.type in KERNELS
 
 
 @torch.library.custom_op('mask2former::ms_deform_attn', mutates_args=(), device_types=('cpu', 'cuda'))
 def attend(value: Tensor, level_shapes: list[int], locations: Tensor, weights: Tensor) -> Tensor:
     """See :func:`mask2former.ops.ms_deform_attn`; ``level_shapes`` is flat here."""
-    return kernels(value.device).forward(value, pairs(level_shapes), locations, weights)
+    return KERNELS[value.device.type].forward(value, pairs(level_shapes), locations, weights)
 
 
 @torch.library.custom_op('mask2former::ms_deform_attn_backward', mutates_args=(), device_types=('cpu', 'cuda'))
@@ -43,7 +34,7 @@ def attend_backward(
     grad: Tensor, value: Tensor, level_shapes: list[int], locations: Tensor, weights: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
     """The gradients of ``value``, ``locations`` and ``weights`` from that of the result."""
-    return kernels(value.device).backward(grad, value, pairs(level_shapes), locations, weights)
+    return KERNELS[value.device.type].backward(grad, value, pairs(level_shapes), locations, weights)
 
 
 @attend.register_fake
@@ -55,7 +46,9 @@ def _(value: Tensor, level_shapes: list[int], locations: Tensor, weights: Tensor
 def _(
     grad: Tensor, value: Tensor, level_shapes: list[int], locations: Tensor, weights: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
-    return tuple(torch.empty_like(x, memory_format=torch.contiguous_format) for x in (value, locations, weights))
+    inputs = (value, locations, weights)
+    value, locations, weights = (torch.empty_like(x, memory_format=torch.contiguous_format) for x in inputs)
+    return value, locations, weights
 
 
 def _setup_context(ctx, inputs: tuple, output: Tensor) -> None:
