@@ -28,8 +28,8 @@ with warnings.catch_warnings():
 # between a row's end and the next row's start. With two, both corners of a sample that is clamped there are zero.
 BORDER = 2
 CORNERS = ((0, 0), (0, 1), (1, 0), (1, 1))  # y, x
-# Queries, of all images together, that are worked on at a time: what is computed of them (30 MB in the backward pass, with
-# 96 samples each) is many times larger than the result.
+# Queries, of all images together, that are worked on at a time: what is computed of them (30 MB in the backward pass,
+# with 96 samples each) is many times larger than the result.
 MAX_QUERIES = 4096
 
 
