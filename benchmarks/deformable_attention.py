@@ -5,6 +5,7 @@ take turns, so that what slows the machine for a while slows all of them. Times 
 """
 
 import argparse
+import functools
 import math
 import platform
 import statistics
@@ -21,6 +22,7 @@ from mask2former.ops import available_backends, ms_deform_attn
 from .common import parse_size, positive, synchronize, write_json
 
 STRIDES, HEADS, HEAD_WIDTH, POINTS = (32, 16, 8), 8, 32, 4
+CUDA_CALLS = 10
 COLUMNS = ('size', 'tokens', 'backend', 'forward_ms', 'forward_backward_ms', 'peak_mib')
 
 
@@ -51,7 +53,9 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def make_inputs(size: tuple[int, int], batch_size: int, dtype: torch.dtype, device: torch.device):
+def make_inputs(
+    size: tuple[int, int], batch_size: int, dtype: torch.dtype, device: torch.device
+) -> tuple[Tensor, list[tuple[int, int]], Tensor, Tensor]:
     """value, level_shapes, locations and weights of self-attention: a token looks at cells near its own position.
 
     How near decides how much of the memory is in a cache: the distances are normally distributed with a deviation of
@@ -79,45 +83,57 @@ def make_inputs(size: tuple[int, int], batch_size: int, dtype: torch.dtype, devi
 
 
 def time_call(call: Callable[[], object], device: torch.device) -> tuple[float, float | None]:
-    """Milliseconds of a call, and the MiB that it allocated at most, beyond what was there (CUDA only)."""
-    before = 0
+    """Milliseconds of a call, and the MiB that it allocated at most, beyond what was there (CUDA only).
+
+    On CUDA it is called several times in a row, so that the time from the host to the device hides behind the work.
+    """
+    if device.type != 'cuda':
+        start = time.perf_counter()
+        call()
+        return 1000 * (time.perf_counter() - start), None
     synchronize(device)
-    if device.type == 'cuda':
-        torch.cuda.reset_peak_memory_stats(device)
-        before = torch.cuda.memory_allocated(device)
+    torch.cuda.reset_peak_memory_stats(device)
+    before = torch.cuda.memory_allocated(device)
     start = time.perf_counter()
-    call()
+    for _ in range(CUDA_CALLS):
+        call()
     synchronize(device)
-    elapsed = 1000 * (time.perf_counter() - start)
-    return elapsed, (torch.cuda.max_memory_allocated(device) - before) / 2**20 if device.type == 'cuda' else None
+    elapsed = 1000 * (time.perf_counter() - start) / CUDA_CALLS
+    return elapsed, (torch.cuda.max_memory_allocated(device) - before) / 2**20
 
 
-def benchmark(size: tuple[int, int], backends: list[str], args: argparse.Namespace) -> list[dict]:
-    """The rows of the table for one size."""
-    device = torch.device(args.device)
-    value, level_shapes, locations, weights = make_inputs(size, args.batch_size, getattr(torch, args.dtype), device)
-    grad = torch.randn(args.batch_size, value.shape[1], HEADS * HEAD_WIDTH).to(value)
+def benchmark(
+    inputs: tuple[Tensor, list[tuple[int, int]], Tensor, Tensor],
+    functions: dict[str, Callable[..., Tensor]],
+    repeats: int,
+    warmup: int,
+) -> dict[str, dict]:
+    """Time functions like ``ms_deform_attn`` on what :func:`make_inputs` gave; they take turns.
 
-    def forward(backend: str) -> Tensor:
+    Returns:
+        dict[str, dict]: Of each its ``forward_ms``, ``forward_backward_ms`` and, of both together, ``peak_mib``.
+    """
+    value, _, locations, weights = inputs
+    grad = torch.randn(value.shape[0], value.shape[1], HEADS * HEAD_WIDTH).to(value)
+
+    def forward(attend: Callable[..., Tensor]) -> Tensor:
         with torch.no_grad():
-            return ms_deform_attn(value, level_shapes, locations, weights, backend=backend)
+            return attend(*inputs)
 
-    def forward_backward(backend: str) -> tuple[Tensor, ...]:
-        out = ms_deform_attn(value, level_shapes, locations, weights, backend=backend)
-        return torch.autograd.grad(out, (value, locations, weights), grad)
+    def forward_backward(attend: Callable[..., Tensor]) -> tuple[Tensor, ...]:
+        return torch.autograd.grad(attend(*inputs), (value, locations, weights), grad)
 
-    rows = [dict(size=f'{size[0]}x{size[1]}', tokens=value.shape[1], backend=backend) for backend in backends]
+    rows: dict[str, dict] = {name: {} for name in functions}
     for what, function in (('forward_ms', forward), ('forward_backward_ms', forward_backward)):
-        times, peaks = {backend: [] for backend in backends}, {}
-        for turn in range(args.warmup + args.repeats):
-            for backend in backends:
-                elapsed, peak = time_call(lambda: function(backend), device)  # noqa: B023 (called at once)
-                if turn >= args.warmup:
-                    times[backend].append(elapsed)
-                    peaks[backend] = peak
-        for row in rows:
-            row[what] = statistics.median(times[row['backend']])
-            row['peak_mib'] = peaks[row['backend']]  # in the end that of forward and backward
+        times: dict[str, list[float]] = {name: [] for name in functions}
+        peaks: dict[str, float | None] = {}
+        for turn in range(warmup + repeats):
+            for name, attend in functions.items():
+                elapsed, peaks[name] = time_call(lambda: function(attend), value.device)  # noqa: B023 (called at once)
+                if turn >= warmup:
+                    times[name].append(elapsed)
+        for name, row in rows.items():
+            row.update({what: statistics.median(times[name]), 'peak_mib': peaks[name]})
     return rows
 
 
@@ -148,7 +164,13 @@ def main() -> None:
         warmup=args.warmup,
     )
     print(', '.join(f'{key} {value}' for key, value in setup.items()))
-    rows = [row for size in args.sizes for row in benchmark(size, backends, args)]
+    functions = {name: functools.partial(ms_deform_attn, backend=name) for name in backends}
+    rows = []
+    for size in args.sizes:
+        inputs = make_inputs(size, args.batch_size, getattr(torch, args.dtype), device)
+        figures = benchmark(inputs, functions, args.repeats, args.warmup)
+        given = dict(size='{}x{}'.format(*size), tokens=inputs[0].shape[1])
+        rows += [dict(given, backend=name, **figures[name]) for name in backends]
     print(format_table(rows))
     if args.json:
         write_json(args.json, dict(setup, results=rows))

@@ -22,12 +22,9 @@ from rich.table import Table
 from mask2former.errors import UserError
 
 from .common import parse_size, positive, spread, write_json
+from .scene import OURS, agrees
 
 ROOT = Path(__file__).resolve().parents[1]
-OURS = 'mask2former'
-# Of the largest logit. Rounding may move a logit across zero, and a query then looks at one place more: some logits
-# differ more than by rounding, but not many and not much.
-TOLERANCE = dict(median=1e-4, worst=0.05)
 SCALING = dict(size=['256', '512', '768', '1024'], segments=[5, 12, 50, 100], queries=[50, 100, 200], batch_size=[1, 2])
 console = Console(stderr=True)
 
@@ -58,6 +55,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--threads', type=int, help='CPU threads; default: all cores')
     parser.add_argument('--amp', choices=['bfloat16', 'float16'], help='mixed precision, for everybody')
     parser.add_argument('--compile', action='store_true', help='torch.compile, for everybody')
+    parser.add_argument('--channels-last', action='store_true', help='images and weights with channels last')
     parser.add_argument('--profile', action='store_true', help='print how the time of ours splits')
     parser.add_argument('--scaling', action='store_true', help='vary size, segments, queries and batch in turn')
     parser.add_argument('--plot', metavar='F', help='picture of the scaling')
@@ -128,7 +126,7 @@ def measure(spec: dict, repeats: int, warm_up: int, profile: bool = False) -> li
             with console.status(f'comparing the logits of {name}'):
                 errors = ask_once(name, folder, 'check')
             text = f'{errors["median"]:.0e} of the largest (median; {errors["worst"]:.0e} at worst)'
-            if any(not errors[key] <= limit for key, limit in TOLERANCE.items()):
+            if not agrees(errors):
                 raise UserError(f'{name} computes other logits, off by {text}: no comparison.')
             console.print(f'{name}: the same logits but for {text}')
         processes = [Process(name, folder) for name in names]

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from benchmarks import side_by_side, worker
+from benchmarks import scene, side_by_side
 from benchmarks.common import parse_size
 from benchmarks.profile import profile_prediction, profile_training
 from benchmarks.synthetic import make_batch, make_confident
@@ -67,7 +67,7 @@ def test_training_and_its_parts(monkeypatch, capsys):
 
 
 def test_whoever_computes_something_else_is_no_peer(monkeypatch):
-    monkeypatch.setattr(side_by_side, 'TOLERANCE', dict(median=-1.0, worst=1.0))
+    monkeypatch.setattr(scene, 'TOLERANCE', dict(median=-1.0, worst=1.0))
     with pytest.raises(UserError, match='mask2former computes other logits.*no comparison'):
         run(monkeypatch, '--size', '64', '--repeats', 1)
 
@@ -143,5 +143,5 @@ def test_a_confident_model_is_sure_of_as_many_queries_as_asked():
 
 
 def test_shapes_of_a_batch():
-    assert worker.batch_shapes(dict(size=[800, 1333], ori_size=None)) == ((800, 1344), (800, 1333), (800, 1333))
-    assert worker.batch_shapes(dict(size=[64, 64], ori_size=[100, 90])) == ((64, 64), (64, 64), (100, 90))
+    assert scene.batch_shapes(dict(size=[800, 1333], ori_size=None)) == ((800, 1344), (800, 1333), (800, 1333))
+    assert scene.batch_shapes(dict(size=[64, 64], ori_size=[100, 90])) == ((64, 64), (64, 64), (100, 90))

@@ -1,0 +1,88 @@
+"""The sections, in the order of their value."""
+
+from typing import NamedTuple
+
+
+class Section(NamedTuple):
+    """A section.
+
+    Attributes:
+        name: What it is called, and the module in this package that has it.
+        share: Of the time, beside the others'.
+        title: Its headline on the page.
+        text: What the page says of its tables.
+        parts: What is run in a process each, one after the other.
+    """
+
+    name: str
+    share: float
+    title: str
+    text: str
+    parts: tuple[str, ...] = ('all',)
+
+    @property
+    def module(self) -> str:
+        """The full name of its module."""
+        return f'{__package__}.{self.name}'
+
+
+SECTIONS = (
+    Section('device', 6, 'The machine', 'The products are of square matrices; the copy reads and writes.'),
+    Section(
+        'attention',
+        16,
+        'Deformable attention: values, gradients, time and memory of its backends',
+        'Errors are relative to the largest value, against `grid_sample` in float64 on the same device and the same '
+        'rounded inputs; locations and weights are float32, as under autocast.',
+        ('native', 'grid_sample', 'mmcv', 'deformops', 'torch_ms_deform_attn', 'msda-triton'),
+    ),
+    Section(
+        'logits',
+        6,
+        'Logits of CPU and GPU',
+        'The same weights and images in float32; errors are relative to the largest logit. With TF32 for information.',
+    ),
+    Section(
+        'steps',
+        38,
+        'Seconds and memory of training steps and predictions, beside the peers',
+        "With PyTorch's defaults: convolutions of float32 use TF32, products do not. A training step is forward, loss, "
+        'backward, clipping and AdamW; a prediction is panoptic and instance results. Seconds as median (min - max), '
+        'then the peak of allocated memory in MiB (on a CPU that of the whole process so far). `first` is our first '
+        'step, which has the compilation. `compile` is measured of ours only.',
+        ('mask2former', 'mmdet', 'transformers'),
+    ),
+    Section(
+        'step_profile',
+        8,
+        "Where a step's time goes",
+        '`waits` are calls in which the host waits for the device, `launches` those of kernels; `scalars` are values '
+        'that the host reads (`.item()`), `nonzero` results whose size it must know. `busy` is the share of the time '
+        'in which the device works: far below 1, the host is what limits. Then the longest operations, in milliseconds '
+        'of the device (on a CPU: of the CPU), the lines at which the host waits, and the seconds of the parts of a '
+        'training step.',
+    ),
+    Section(
+        'tune',
+        10,
+        'The tiles of the Triton kernel',
+        'Milliseconds of the kernel alone, by the warps of a program and the elements of its tile that a thread has; '
+        '`chosen` is what the kernel uses. All must give the same values. On a CPU it runs in the interpreter of '
+        'Triton, whose times mean nothing.',
+    ),
+    Section(
+        'training',
+        14,
+        'A short training',
+        '`tools/train.py` with the config of `shapes`, the same images and the same seed on the device and on the CPU; '
+        'panoptic quality after the last iteration. The random points differ, so the quality does: that of the device '
+        "must be at least half the CPU's.",
+    ),
+    Section(
+        'processes',
+        8,
+        'Two processes on one device',
+        'NCCL refuses two ranks on one GPU, which is no failure; gloo then carries the gradients. Both ranks must end '
+        'with the same weights and finite losses.',
+    ),
+)

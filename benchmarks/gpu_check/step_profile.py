@@ -1,0 +1,93 @@
+"""Where the time of our training steps and predictions goes."""
+
+import time
+import warnings
+from collections import Counter
+from collections.abc import Callable, Iterator
+from itertools import product
+
+import torch
+from torch.profiler import ProfilerActivity, profile
+
+from benchmarks.common import synchronize
+from benchmarks.profile import profile_training
+from benchmarks.scene import OURS, Scene
+
+from .settings import ROOT, Settings
+from .steps import MODELS, MODES, make_spec
+
+COUNTED = dict(
+    waits=('cudaStreamSynchronize', 'cudaDeviceSynchronize', 'cudaEventSynchronize'),
+    copies=('cudaMemcpyAsync', 'cudaMemcpy'),
+    launches=('cudaLaunchKernel', 'cudaLaunchKernelExC', 'cuLaunchKernel', 'cuLaunchKernelEx'),
+    scalars=('aten::_local_scalar_dense',),
+    nonzero=('aten::nonzero',),
+)
+LONGEST = 15
+
+
+def check(settings: Settings, part: str) -> Iterator[dict]:
+    """Counts; then the longest operations, the lines of the waits and the parts of a step."""
+    for variant, mode in [('float32', 'train')] if settings.small else product(('float32', 'bfloat16'), MODES):
+        scene = Scene(make_spec(settings, MODELS[0], mode, 64 if settings.small else 1024, 1, variant))
+        case = dict(mode=mode, variant=variant)
+        rows: list[dict] = []
+        yield settings.measure(case, examine, scene, 1 if settings.small else 3, rows)
+        yield from (dict(case, **row) for row in rows)
+
+
+def examine(scene: Scene, warmup: int, rows: list[dict]) -> dict[str, object]:
+    """What is counted in a step; further tables go into ``rows``."""
+    contestant = scene.contestant(OURS, scene.common_weights()[0])
+    train = scene.spec['mode'] == 'train'
+    run = contestant.train_step if train else contestant.predict
+    for _ in range(warmup):
+        run()
+    counts, longest = count_and_rank(run, scene.device)
+    rows += longest
+    if scene.device.type == 'cuda':
+        rows += [dict(line=line, waits=count) for line, count in waiting_lines(run).most_common(20)]
+    if train and not scene.spec['amp']:
+        for _ in range(2):
+            parts = profile_training(contestant.model, *scene.batch(), contestant.update)
+        rows += [dict(part=name, seconds=seconds) for name, seconds in parts.items()]
+    return counts
+
+
+def count_and_rank(run: Callable[[], object], device: torch.device) -> tuple[dict, list[dict]]:
+    """How often what is worth counting happens in a step, and its longest operations."""
+    cuda = device.type == 'cuda'
+    synchronize(device)
+    start = time.perf_counter()
+    run()
+    synchronize(device)
+    seconds = time.perf_counter() - start
+    with profile(activities=[ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if cuda else [])]) as profiler:
+        run()
+        synchronize(device)
+    events = profiler.key_averages()
+    # Kernels are events of the device; their time is that of the operations that launched them, too.
+    kernels = [x for x in events if str(x.device_type).endswith('CUDA') and not getattr(x, 'is_user_annotation', False)]
+    operations = [x for x in events if str(x.device_type).endswith('CPU')]
+    calls = {x.key: x.count for x in operations}
+    ms = {x.key: (x.self_device_time_total if cuda else x.self_cpu_time_total) / 1e3 for x in operations}
+    counts: dict = {name: sum(calls.get(key, 0) for key in keys) for name, keys in COUNTED.items()}
+    busy = sum(x.self_device_time_total for x in kernels) / 1e6 / seconds if cuda else None
+    longest = sorted(ms, key=lambda key: -ms[key])[:LONGEST]
+    total = sum(ms.values())
+    return dict(counts, seconds=seconds, busy=busy), [
+        dict(op=key[:80], calls=calls[key], ms=ms[key], share=ms[key] / total) for key in longest
+    ]
+
+
+def waiting_lines(run: Callable[[], object]) -> Counter[str]:
+    """The lines at which the host waits for a GPU, with how often it does."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter('always')
+        torch.cuda.set_sync_debug_mode('warn')
+        try:
+            run()
+        finally:
+            torch.cuda.set_sync_debug_mode('default')
+    waits = [x for x in caught if 'synchroniz' in str(x.message)]
+    return Counter(f'{x.filename}:{x.lineno}'.removeprefix(f'{ROOT}/') for x in waits)

@@ -1,0 +1,117 @@
+"""What everybody is measured on: one config, one batch of random images, one set of random weights."""
+
+import torch
+from mmengine.config import Config
+from torch import Tensor, nn
+
+from mask2former.datasets.metainfo import dataset_metainfo
+from mask2former.engine.allocator import keep_freed_memory
+
+from .contestants import Contestant, build_model, our_contestant, peer_contestant
+from .peers import freeze_norms, load_weights, peer_weights
+from .synthetic import make_batch, make_confident, randomise
+
+OURS = 'mask2former'
+# Of the largest logit. Rounding may move a logit across zero, and a query then looks at one position more: some logits
+# differ more than by rounding, but not many and not much.
+TOLERANCE = dict(median=1e-4, worst=0.05)
+
+
+def batch_shapes(spec: dict) -> tuple[tuple[int, int], ...]:
+    """The sizes of the padded input, the image in it and the original image."""
+    h, w = spec['size']
+    return (-(-h // 32) * 32, -(-w // 32) * 32), (h, w), tuple(spec['ori_size'] or (h, w))
+
+
+def logit_errors(found: tuple[Tensor, Tensor], expected: list[Tensor]) -> dict[str, float]:
+    """How far logits are from the expected ones, relative to the largest: the median and the worst."""
+    errors = torch.cat([((x.cpu().float() - y).abs() / y.abs().max()).flatten() for x, y in zip(found, expected)])
+    return dict(median=float(errors.median()), worst=float(errors.max()))
+
+
+def agrees(errors: dict[str, float]) -> bool:
+    """Whether such errors are those of rounding; NaN is not."""
+    return all(errors[key] <= limit for key, limit in TOLERANCE.items())
+
+
+class Scene:
+    """A benchmark's common ground.
+
+    Args:
+        spec: The arguments of :mod:`benchmarks.side_by_side`.
+    """
+
+    def __init__(self, spec: dict) -> None:
+        self.spec = spec
+        if spec['threads']:
+            torch.set_num_threads(spec['threads'])
+        self.device = torch.device(spec['device'])
+        self.cfg = Config.fromfile(spec['config'])
+        self.cfg.merge_from_dict(spec['cfg_options'])
+        try:
+            self.metainfo = dataset_metainfo(self.cfg.test_dataloader.dataset)
+        except FileNotFoundError:  # a benchmark needs no data: classes by number do
+            self.metainfo = dict(classes=[str(i) for i in range(133)], isthing=[i < 80 for i in range(133)])
+
+    def batch(self) -> tuple[Tensor, list]:
+        """The images and targets, the same in every process."""
+        counts = [self.spec['segments']] * self.spec['batch_size']
+        images, samples = make_batch(counts, *batch_shapes(self.spec), len(self.metainfo['classes']))
+        images = images.to(self.device)
+        if self.spec['channels_last']:
+            images = images.to(memory_format=torch.channels_last)
+        return images, [sample.to(self.device) for sample in samples]
+
+    def common_weights(self) -> tuple[dict[str, Tensor], list[Tensor]]:
+        """The weights that everybody takes, under our names, and the logits that everybody must reach with them."""
+        torch.manual_seed(0)
+        model = build_model(self.cfg.model, self.metainfo, self.spec['queries'], self.spec['outputs'])
+        model.init_weights()
+        randomise(model)
+        images, _ = self.batch()
+        model.eval().to(self.device)
+        if self.spec['mode'] == 'predict':
+            make_confident(model, images)
+        with torch.no_grad():
+            logits = [x.cpu() for x in model(images, mode='tensor')]
+        return {key: value.cpu() for key, value in model.state_dict().items()}, logits
+
+    def contestant(self, name: str, weights: dict[str, Tensor]) -> Contestant:
+        """A contestant, ready to train or to predict.
+
+        Args:
+            name: 'mask2former', 'mmdet' or 'transformers'.
+            weights: The common ones, under the contestant's own names (:meth:`weights_of`).
+        """
+        spec, (images, samples) = self.spec, self.batch()
+        if name == OURS:
+            if spec['mode'] == 'train':
+                keep_freed_memory()  # as a training does
+            model = build_model(self.cfg.model, self.metainfo, spec['queries'], spec['outputs'])
+            model.load_state_dict(weights)
+            model.to(self.device)
+            contestant = our_contestant(model, self.cfg, images, samples, spec['amp'])
+        else:
+            queries = spec['queries'] or self.cfg.model.head.num_queries
+            contestant = peer_contestant(
+                name, self.cfg.model, self.metainfo, queries, images, samples, spec['outputs'], spec['amp']
+            )
+            load_weights(name, contestant.model, weights)
+        contestant.model.train(spec['mode'] == 'train')
+        freeze_norms(contestant.model)
+        if spec['channels_last']:
+            contestant.model.to(memory_format=torch.channels_last)
+        if spec['compile']:
+            for part in compiled_parts(contestant.model):
+                part.compile()
+        return contestant
+
+    def weights_of(self, name: str, weights: dict[str, Tensor]) -> dict[str, Tensor]:
+        """The common weights under the names of a contestant."""
+        return weights if name == OURS else peer_weights(name, weights)
+
+
+def compiled_parts(model: nn.Module) -> list[nn.Module]:
+    """What ``--compile`` compiles: of ours what ``tools/train.py --compile`` does, of a peer the whole model."""
+    parts = [getattr(model, name, None) for name in ('backbone', 'pixel_decoder', 'head')]
+    return [model] if None in parts else parts
