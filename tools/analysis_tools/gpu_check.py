@@ -6,7 +6,6 @@ python tools/analysis_tools/gpu_check.py --out docs
 import sys
 from pathlib import Path
 
-import mask2former.compat  # noqa: F401, I001  (before anything that imports mmdet)
 from mask2former.apis.cli import run_tool
 from mask2former.errors import MissingFileError
 
