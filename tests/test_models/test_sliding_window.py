@@ -10,7 +10,7 @@ from mmdet.structures import DetDataSample
 
 from mask2former.models import sliding_window
 from mask2former.models.head import HeadOutput
-from mask2former.models.postprocess import LazyMasks
+from mask2former.models.masks import LazyMasks
 from mask2former.models.sliding_window import SlidingWindow
 from mask2former.registry import MODELS
 from tests.tiny import random_images, tiny_config
@@ -98,7 +98,7 @@ def test_images_of_a_batch_are_each_tested_alone():
 @pytest.mark.parametrize('ori_shape', [(96, 160), (131, 207)])
 @pytest.mark.parametrize('direction, axes', [('vertical', (0,)), ('horizontal', (1,)), ('diagonal', (0, 1))])
 def test_a_flipped_image_gives_the_flipped_result(monkeypatch, ori_shape, direction, axes):
-    monkeypatch.setattr(sliding_window, 'LazyMasks', partial(LazyMasks, max_bytes=2**15))  # bands of a few rows
+    monkeypatch.setattr(sliding_window, 'LazyMasks', partial(LazyMasks, max_bytes=2**15))  # strips of a few rows
     model = build(sliding_window=dict(crop_size=(64, 64), stride=(48, 40)))
     image = random_images(1, (96, 160))
     [expected] = predict(model, image, sample_for((96, 160), ori_shape))
@@ -114,15 +114,15 @@ def test_weights_of_windows_sum_to_one(ori_shape, meta):
     [views] = model.views(torch.zeros(1, 3, 128, 160), [sample_for((100, 150), ori_shape, **meta)])
     total, smallest = torch.zeros(ori_shape), 1
     for _, masks, (down, across) in views:
-        share = down[masks.covers(0), None] * across[masks.covers(1)]
-        total[masks.covers(0), masks.covers(1)] += share
-        smallest = min(smallest, share.min())
+        weight = down[masks.extent(0), None] * across[masks.extent(1)]
+        total[masks.extent(0), masks.extent(1)] += weight
+        smallest = min(smallest, weight.min())
     torch.testing.assert_close(total, torch.ones(ori_shape))
     assert smallest <= 0.25
 
 
 def test_only_windows_of_the_rows_at_work_exist(monkeypatch):
-    monkeypatch.setattr(sliding_window, 'LazyMasks', partial(LazyMasks, max_bytes=2**13))  # bands of six rows
+    monkeypatch.setattr(sliding_window, 'LazyMasks', partial(LazyMasks, max_bytes=2**13))  # strips of six rows
     model = build(sliding_window=dict(crop_size=(32, 32), stride=(32, 32)))
     alive, most = weakref.WeakSet(), []
     extract = model.extract

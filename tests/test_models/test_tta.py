@@ -9,13 +9,14 @@ from mmdet.structures import DetDataSample
 
 from mask2former.formats.rle import decode_mask
 from mask2former.models import sliding_window
-from mask2former.models.postprocess import InstanceTopK, LazyMasks, View
-from mask2former.models.postprocess.mean_masks import match_views
+from mask2former.models.masks import LazyMasks
+from mask2former.models.postprocess import InstanceTopK, View
+from mask2former.models.postprocess.merge import match_views
 from mask2former.models.tta import SegTTAModel
 from tests.tiny import build_tiny
 
 from .flip_equivariant import Q, build_flip_equivariant
-from .test_views import enlarged, factors, flipped, resized
+from .random_masks import enlarged, factors, flipped, resized
 
 SHAPE = (96, 128)
 FLIPS = {None: (), 'horizontal': (-1,), 'vertical': (-2,), 'diagonal': (-2, -1)}
@@ -133,8 +134,8 @@ def test_probabilities_of_matching_queries_are_averaged(budget):
     rows = torch.cat([logits for _, logits in found.rows(index)]).transpose(0, 1)
     torch.testing.assert_close(rows.sigmoid(), masks[index], rtol=0, atol=1e-12)
     columns = torch.zeros_like(rows)
-    for band, places, logits in found.columns(index):
-        columns[places, :, band] = logits.permute(1, 2, 0).sigmoid()
+    for strip, query_index, logits in found.columns(index):
+        columns[query_index, :, strip] = logits.permute(1, 2, 0).sigmoid()
     inside = masks[index] > 0.5
     assert torch.equal(columns > 0.5, inside)
     torch.testing.assert_close(columns[inside], masks[index][inside], rtol=0, atol=1e-12)
@@ -179,7 +180,7 @@ def test_of_queries_with_one_mask_those_of_a_class_match():
 
 
 def test_windows_of_several_views(monkeypatch):
-    monkeypatch.setattr(sliding_window, 'LazyMasks', partial(LazyMasks, max_bytes=2**15))  # bands of a few rows
+    monkeypatch.setattr(sliding_window, 'LazyMasks', partial(LazyMasks, max_bytes=2**15))  # strips of a few rows
     options = dict(
         postprocessors=dict(semantic=dict(type='SemanticInference')),
         sliding_window=dict(crop_size=(64, 64), stride=(32, 64)),

@@ -1,4 +1,7 @@
-"""The model and its five parts."""
+"""The model and its five parts.
+
+"The reference", throughout the package, is the authors' implementation, https://github.com/facebookresearch/Mask2Former.
+"""
 
 from . import backbones, criterion, pixel_decoder, postprocess  # noqa: F401  (registers their classes)
 from .data_preprocessor import SegDataPreprocessor

@@ -19,10 +19,10 @@ class SegDataPreprocessor(BaseDataPreprocessor):
     Masks are formed here, on the model's device: until then targets are one compact map an image.
 
     Args:
-        mean (Sequence[float]): Mean of R, G and B. Defaults to ImageNet's.
-        std (Sequence[float]): Standard deviation of R, G and B. Defaults to ImageNet's.
-        bgr_to_rgb (bool): Whether images come as BGR. Defaults to True.
-        size_divisor (int): Height and width of a batch are multiples of it. Defaults to 32.
+        mean: Mean of R, G and B.
+        std: Standard deviation of R, G and B.
+        bgr_to_rgb: Whether images come as BGR.
+        size_divisor: Height and width of a batch are multiples of it.
     """
 
     def __init__(
@@ -42,11 +42,11 @@ class SegDataPreprocessor(BaseDataPreprocessor):
         """Make a batch.
 
         Args:
-            data (dict): ``inputs``, a list of B images (3, H, W) uint8, and ``data_samples``, a list or None.
-            training (bool): Whether the batch is for training.
+            data: ``inputs``, a list of B images (3, H, W) uint8, and ``data_samples``, a list or None.
+            training: Whether the batch is for training.
 
         Returns:
-            dict: ``inputs`` (B, 3, H, W) float32 and ``data_samples`` with ``batch_input_shape``. In the place of
+            dict: ``inputs`` (B, 3, H, W) float32 and ``data_samples`` with ``batch_input_shape``. In place of
             ``gt_seg_map.id_map`` (n, h, w) and ``gt_segments.ids`` (N,), a sample has ``gt_segments.masks`` bool:
             (N, H, W) in training, else (N, h, w).
         """

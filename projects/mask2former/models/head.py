@@ -18,9 +18,9 @@ class HeadOutput(NamedTuple):
     """What the head predicts. Masks stay factors: a mask is formed only where somebody needs it.
 
     Attributes:
-        class_logits (Tensor): (D, B, Q, K + 1), no-object is index K.
-        mask_embed (Tensor): (D, B, Q, C).
-        mask_features (Tensor): (B, C, h, w).
+        class_logits: (D, B, Q, K + 1), no-object is index K.
+        mask_embed: (D, B, Q, C).
+        mask_features: (B, C, h, w).
     """
 
     class_logits: Tensor
@@ -41,9 +41,9 @@ class MaskedAttentionLayer(nn.Module):
     """Masked cross-attention, self-attention, feed-forward network; all post-norm and without dropout.
 
     Args:
-        embed_dims (int): C.
-        num_heads (int): Number of heads.
-        ffn_dims (int): Inner width of the feed-forward network.
+        embed_dims: C.
+        num_heads: Number of heads.
+        ffn_dims: Inner width of the feed-forward network.
     """
 
     def __init__(self, embed_dims: int, num_heads: int, ffn_dims: int) -> None:
@@ -58,11 +58,11 @@ class MaskedAttentionLayer(nn.Module):
         """Update the queries.
 
         Args:
-            query (Tensor): (B, Q, C).
-            query_pos (Tensor): (Q, C).
-            memory (Tensor): (B, S, C), one level.
-            memory_pos (Tensor): (S, C).
-            mask (Tensor): (B, 1, Q, S) bool, True where a query may look.
+            query: (B, Q, C).
+            query_pos: (Q, C).
+            memory: (B, S, C), one level.
+            memory_pos: (S, C).
+            mask: (B, 1, Q, S) bool, True where a query may look.
 
         Returns:
             Tensor: (B, Q, C).
@@ -78,17 +78,17 @@ class MaskedAttentionHead(BaseModule):
     """Learned queries that attend, layer by layer, to the inside of their own predicted masks.
 
     Args:
-        num_classes (int): K.
-        embed_dims (int): C, as the pixel decoder's. Defaults to 256.
-        mask_dims (int): Channels of the mask features. Defaults to 256.
-        num_queries (int): Q. Defaults to 100.
-        num_layers (int): Decoder layers. Defaults to 9.
-        num_levels (int): L, levels that the layers take in turn. Defaults to 3.
-        num_heads (int): Attention heads. Defaults to 8.
-        ffn_dims (int): Inner width of the feed-forward networks. Defaults to 2048.
-        with_cp (bool): Whether to compute each layer once more in the backward pass instead of keeping what is inside:
-            less memory, more time. Defaults to False.
-        init_cfg (dict, optional): mmengine's initialisation config.
+        num_classes: K.
+        embed_dims: C, as the pixel decoder's.
+        mask_dims: Channels of the mask features.
+        num_queries: Q.
+        num_layers: Decoder layers.
+        num_levels: L, levels that the layers take in turn.
+        num_heads: Attention heads.
+        ffn_dims: Inner width of the feed-forward networks.
+        with_cp: Whether to compute each layer once more in the backward pass instead of keeping what is inside:
+            less memory, more time.
+        init_cfg: mmengine's initialisation config.
     """
 
     def __init__(
@@ -118,17 +118,16 @@ class MaskedAttentionHead(BaseModule):
 
     def init_weights(self) -> None:
         """Initialise as the reference does; what is not named here keeps PyTorch's initialisation."""
-        for layer in self.layers:
-            layer.cross_attn.init_weights()
-            layer.self_attn.init_weights()
-            layer.ffn.init_weights()
+        for module in self.layers.modules():
+            if isinstance(module, (Attention, FFN)):
+                module.init_weights()
 
     def forward(self, mask_features: Tensor, memory: list[Tensor]) -> HeadOutput:
         """Predict classes and mask embeddings, once before the first layer and after each.
 
         Args:
-            mask_features (Tensor): (B, C, h, w).
-            memory (list[Tensor]): L maps (B, C, h_l, w_l), from coarse to fine.
+            mask_features: (B, C, h, w).
+            memory: L maps (B, C, h_l, w_l), from coarse to fine.
 
         Returns:
             HeadOutput: Of D = layers + 1 predictions.
@@ -165,8 +164,8 @@ class MaskedAttentionHead(BaseModule):
         """Where each query may look: inside its mask, or everywhere if that is empty (paper equation 4).
 
         Args:
-            mask_embed (Tensor): (B, Q, C).
-            level_features (Tensor): (B, S, C), mask features resized to one level.
+            mask_embed: (B, Q, C).
+            level_features: (B, S, C), mask features resized to one level.
 
         Returns:
             Tensor: (B, 1, Q, S) bool.

@@ -24,11 +24,11 @@ def sine_position(h: int, w: int, channels: int, device: torch.device, dtype: to
     """Sine position encoding, normalised to the size of the map (Carion et al., DETR, arXiv 2005.12872).
 
     Args:
-        h (int): Height of the feature map.
-        w (int): Width of the feature map.
-        channels (int): C, a multiple of 4; the first half encodes y, the second x.
-        device (torch.device): Where to put it.
-        dtype (torch.dtype): Its type.
+        h: Height of the feature map.
+        w: Width of the feature map.
+        channels: C, a multiple of 4; the first half encodes y, the second x.
+        device: Where to put it.
+        dtype: Its type.
 
     Returns:
         Tensor: (C, h, w).
@@ -51,8 +51,8 @@ class Attention(nn.Module):
     """Multi-head attention with a boolean mask that all heads share; no weights are returned.
 
     Args:
-        embed_dims (int): C.
-        num_heads (int): Number of heads.
+        embed_dims: C.
+        num_heads: Number of heads.
     """
 
     def __init__(self, embed_dims: int, num_heads: int) -> None:
@@ -75,10 +75,10 @@ class Attention(nn.Module):
         """Attend.
 
         Args:
-            query (Tensor): (B, Q, C).
-            key (Tensor): (B, S, C).
-            value (Tensor): (B, S, C).
-            mask (Tensor, optional): (B, 1, Q, S) bool, True where a query may look.
+            query: (B, Q, C).
+            key: (B, S, C).
+            value: (B, S, C).
+            mask: (B, 1, Q, S) bool, True where a query may look.
 
         Returns:
             Tensor: (B, Q, C).
@@ -95,8 +95,8 @@ class FFN(nn.Module):
     """Two linear layers with a ReLU between, added to the input and normalised (post-norm).
 
     Args:
-        embed_dims (int): C.
-        hidden_dims (int): Width between the two layers.
+        embed_dims: C.
+        hidden_dims: Width between the two layers.
     """
 
     def __init__(self, embed_dims: int, hidden_dims: int) -> None:
@@ -120,10 +120,10 @@ class MLP(nn.Sequential):
     """Linear layers with ReLU between them.
 
     Args:
-        in_dims (int): Input width.
-        hidden_dims (int): Width of the inner layers.
-        out_dims (int): Output width.
-        num_layers (int): Number of linear layers.
+        in_dims: Input width.
+        hidden_dims: Width of the inner layers.
+        out_dims: Output width.
+        num_layers: Number of linear layers.
     """
 
     def __init__(self, in_dims: int, hidden_dims: int, out_dims: int, num_layers: int) -> None:

@@ -1,10 +1,9 @@
 """Mask2Former (Cheng et al., CVPR 2022, arXiv 2112.01527): the model that wires the five parts."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import torch
 from mmdet.structures import DetDataSample
-from mmengine.logging import MessageHub
 from mmengine.model import BaseModel
 from torch import Tensor
 
@@ -13,7 +12,8 @@ from mask2former.ops.linear import use_onednn
 from mask2former.registry import MODELS, TASK_UTILS
 
 from .head import HeadOutput
-from .postprocess import LazyMasks, View, merge, takes_views
+from .masks import Geometry, LazyMasks
+from .postprocess import View, ViewMerger, merge
 from .sliding_window import SlidingWindow
 
 # Whether images flipped in this direction are flipped up and down, and left and right.
@@ -25,19 +25,20 @@ class Mask2Former(BaseModel):
     """Universal segmentation: one model and one target for panoptic, instance and semantic segmentation.
 
     Args:
-        backbone (dict): Config of the backbone: images (B, 3, H, W) to features, fine to coarse.
-        pixel_decoder (dict): Config of the pixel decoder. ``in_channels`` and ``strides`` follow from the backbone.
-        head (dict): Config of the head. ``num_classes`` follows from the metainfo; ``embed_dims``, ``mask_dims`` and
+        backbone: Config of the backbone: images (B, 3, H, W) to features, fine to coarse. Its plain linear layers are
+            turned into those of :mod:`mask2former.ops.linear`, which are faster on CPUs.
+        pixel_decoder: Config of the pixel decoder. ``in_channels`` and ``strides`` follow from the backbone.
+        head: Config of the head. ``num_classes`` follows from the metainfo; ``embed_dims``, ``mask_dims`` and
             ``num_levels`` from the pixel decoder.
-        criterion (dict): Config of the criterion. ``num_classes`` follows from the metainfo.
-        postprocessors (Mapping[str, dict | None]): Configs of what makes results of the last decoder output, under
-            names of one's own choice; None leaves one out.
-        metainfo (Mapping): ``classes`` and ``isthing`` of the data set. ``SegRunner`` fills it in.
-        sliding_window (dict, optional): ``crop_size`` and ``stride``, (height, width) each, of the windows in which
+        criterion: Config of the criterion. ``num_classes`` follows from the metainfo.
+        postprocessors: Configs of what makes results of the last decoder output, under
+            any names; None leaves one out.
+        metainfo: ``classes`` and ``isthing`` of the data set. ``SegRunner`` fills it in.
+        sliding_window: ``crop_size`` and ``stride``, (height, width) each, of the windows in which
             images are tested, see :class:`SlidingWindow`; for semantic results only. By default images are tested
             whole.
-        data_preprocessor (dict, optional): Config of the data preprocessor.
-        init_cfg (dict, optional): mmengine's initialisation config.
+        data_preprocessor: Config of the data preprocessor.
+        init_cfg: mmengine's initialisation config.
     """
 
     def __init__(
@@ -73,7 +74,7 @@ class Mask2Former(BaseModel):
         self.criterion = MODELS.build(dict(criterion, num_classes=num_classes))
         self.postprocessors = [TASK_UTILS.build(cfg) for cfg in postprocessors.values() if cfg is not None]
         self.sliding_window = None if sliding_window is None else SlidingWindow(**sliding_window)
-        wrong = [type(x).__name__ for x in self.postprocessors if not takes_views(x)]
+        wrong = [type(x).__name__ for x in self.postprocessors if not isinstance(x, ViewMerger)]
         if self.sliding_window is not None and wrong:
             raise ConfigError(
                 f'sliding_window is for semantic results only, not for {", ".join(wrong)}: an object that '
@@ -87,9 +88,9 @@ class Mask2Former(BaseModel):
         """Run the model.
 
         Args:
-            inputs (Tensor): (B, 3, H, W), normalised, H and W multiples of 32.
-            data_samples (list[DetDataSample], optional): Targets for 'loss', sizes for 'predict'.
-            mode (str): 'loss', 'predict' or 'tensor'.
+            inputs: (B, 3, H, W), normalised, H and W multiples of 32.
+            data_samples: Targets for 'loss', sizes for 'predict'.
+            mode: 'loss', 'predict' or 'tensor'.
 
         Returns:
             The losses; the data samples with predictions; or the last decoder output's class logits (B, Q, K + 1) and
@@ -98,11 +99,10 @@ class Mask2Former(BaseModel):
         if mode == 'tensor':
             output = self.extract(inputs)
             return output.class_logits[-1], output.mask_logits()
-        if mode == 'loss':
-            return self.loss(inputs, data_samples)
-        if mode == 'predict':
-            return self.predict(inputs, data_samples)
-        raise ConfigError(f"mode must be 'loss', 'predict' or 'tensor', not '{mode}'")
+        if mode not in ('loss', 'predict'):
+            raise ConfigError(f"mode must be 'loss', 'predict' or 'tensor', not '{mode}'")
+        assert data_samples is not None, 'losses need targets, results need sizes'
+        return self.loss(inputs, data_samples) if mode == 'loss' else self.predict(inputs, data_samples)
 
     def extract(self, inputs: Tensor) -> HeadOutput:
         """Backbone, pixel decoder, head."""
@@ -113,10 +113,9 @@ class Mask2Former(BaseModel):
     def loss(self, inputs: Tensor, data_samples: list[DetDataSample]) -> dict[str, Tensor]:
         """Losses of a batch."""
         output = self.extract(inputs)
-        targets = [sample.gt_segments for sample in data_samples]
-        iteration = MessageHub.get_current_instance().get_info('iter', 'unknown')
-        images = ', '.join(str(sample.get('img_id', sample.get('img_path', '?'))) for sample in data_samples)
-        return self.criterion(output, targets, f' at iteration {iteration}, images {images}')
+        for sample in data_samples:  # the matcher names the image where predictions are not finite
+            sample.gt_segments.set_metainfo(dict(img_id=sample.get('img_id', sample.get('img_path', '?'))))
+        return self.criterion(output, [sample.gt_segments for sample in data_samples])
 
     @torch.no_grad()
     def predict(self, inputs: Tensor, data_samples: list[DetDataSample]) -> list[DetDataSample]:
@@ -125,52 +124,36 @@ class Mask2Former(BaseModel):
             self.postprocess(views, sample)
         return data_samples
 
-    def views(self, inputs: Tensor, data_samples: list[DetDataSample]) -> list[Iterable[View]]:
+    def views(self, inputs: Tensor, data_samples: list[DetDataSample]) -> Sequence[Iterable[View]]:
         """What the postprocessors need of each image: one view, or as many as there are windows.
 
         The model runs on a window when it is asked for.
         """
-        sizes = [
-            dict(
-                img_shape=tuple(sample.img_shape[:2]),
-                ori_shape=tuple(sample.ori_shape[:2]),
-                flips=FLIPS[sample.flip_direction] if sample.get('flip') else (False, False),
-            )
-            for sample in data_samples
+        geometries = [geometry_of(sample) for sample in data_samples]
+        if self.sliding_window is not None:
+            divisor = getattr(self.data_preprocessor, 'size_divisor', 32)
+            return self.sliding_window.views(self.extract, inputs, geometries, divisor)
+        output = self.extract(inputs).full_precision()
+        shape = (inputs.shape[2], inputs.shape[3])
+        masks = [
+            LazyMasks(output.mask_embed[-1, b], output.mask_features[b], shape, **geometry)
+            for b, geometry in enumerate(geometries)
         ]
-        if self.sliding_window is None:
-            output = self.extract(inputs).full_precision()
-            return [
-                [
-                    View(
-                        output.class_logits[-1, b],
-                        LazyMasks(
-                            output.mask_embed[-1, b], output.mask_features[b], tuple(inputs.shape[-2:]), **sizes[b]
-                        ),
-                    )
-                ]
-                for b in range(len(data_samples))
-            ]
-        device = inputs.device.type
-        # Windows are run among the postprocessing, which goes without autocast.
-        autocast = torch.autocast(
-            device, enabled=torch.is_autocast_enabled(device), dtype=torch.get_autocast_dtype(device)
-        )
+        return [[View(output.class_logits[-1, b], x)] for b, x in enumerate(masks)]
 
-        def extract(window: Tensor) -> HeadOutput:
-            with autocast:
-                return self.extract(window).full_precision()
-
-        divisor = getattr(self.data_preprocessor, 'size_divisor', 32)
-        return [
-            self.sliding_window.views(extract, image[:, : size['img_shape'][0], : size['img_shape'][1]], size, divisor)
-            for image, size in zip(inputs, sizes)
-        ]
-
-    def postprocess(self, views: Iterable[View], sample: DetDataSample, min_iou: float = 0.5) -> None:
+    def postprocess(self, views: Iterable[View], sample: DetDataSample, min_iou: float | None = None) -> None:
         """Set an image's results on its data sample; see :func:`mask2former.models.postprocess.merge`."""
         with torch.autocast(self.head.query_feat.weight.device.type, enabled=False):
             merge(self.postprocessors, views, self.isthing, sample, min_iou)
+
+
+def geometry_of(sample: DetDataSample) -> Geometry:
+    """How the image of a data sample was resized and flipped."""
+    return Geometry(
+        img_shape=tuple(sample.img_shape[:2]),
+        ori_shape=tuple(sample.ori_shape[:2]),
+        flips=FLIPS[sample.flip_direction] if sample.get('flip') else (False, False),
+    )
 
 
 @torch.no_grad()

@@ -1,7 +1,7 @@
 """Inference on large images in overlapping windows, whose class scores are averaged where they overlap."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -10,16 +10,17 @@ from torch import Tensor
 from mask2former.errors import ConfigError
 
 from .head import HeadOutput
-from .postprocess import LazyMasks, View
-from .postprocess.axis_resize import covered
+from .masks import Geometry, LazyMasks
+from .masks.axis_resize import original_extent
+from .postprocess import View
 
 
 class SlidingWindow:
     """Windows over an image, as mmseg's ``slide`` mode has them: the last one of a row ends where the image ends.
 
     Args:
-        crop_size (tuple[int, int]): Height and width of a window, in pixels of the image as the model gets it.
-        stride (tuple[int, int]): Steps down and across from a window to the next.
+        crop_size: Height and width of a window, in pixels of the image as the model gets it.
+        stride: Steps down and across from a window to the next.
     """
 
     def __init__(self, crop_size: tuple[int, int], stride: tuple[int, int]) -> None:
@@ -43,42 +44,58 @@ class SlidingWindow:
         return [(start, start + crop) for start in starts]
 
     def views(
-        self, extract: Callable[[Tensor], HeadOutput], image: Tensor, sizes: dict, divisor: int
-    ) -> Iterator[View]:
-        """Run the model on one window after the other; their weights sum to 1 at each pixel.
+        self, extract: Callable[[Tensor], HeadOutput], inputs: Tensor, geometries: Sequence[Geometry], divisor: int
+    ) -> list[Iterator[View]]:
+        """The views of each image, one a window, whose weights sum to 1 at each pixel.
+
+        The model runs on a window when its view is asked for, under the autocast of this call.
 
         Args:
-            extract (Callable): The model, from inputs (1, 3, H, W) to a head output.
-            image (Tensor): (3, h, w), normalised, without padding.
-            sizes (dict): ``img_shape``, ``ori_shape`` and ``flips`` of the image's :class:`LazyMasks`.
-            divisor (int): What heights and widths of the model's inputs are multiples of.
+            extract: The model, from inputs (1, 3, H, W) to a head output.
+            inputs: (B, 3, H, W), normalised and padded images.
+            geometries: B, of each image.
+            divisor: What heights and widths of the model's inputs are multiples of.
 
-        Yields:
-            View: In the order of their first rows on the image as it came.
+        Returns:
+            list: Of each image, its views in the order of their first rows on the original image.
         """
-        windows = [self.windows(size, axis) for axis, size in enumerate(sizes['img_shape'])]
-        shares = None
-        if len(windows[0]) > 1 or len(windows[1]) > 1:
-            shares = tuple(self._shares(windows[axis], axis, sizes, image) for axis in range(2))
-        for top, bottom in windows[0][::-1] if sizes['flips'][0] else windows[0]:
-            for left, right in windows[1]:
-                part = image[None, :, top:bottom, left:right]
-                part = F.pad(part, (0, -part.shape[3] % divisor, 0, -part.shape[2] % divisor))
-                output = extract(part)
+        device = inputs.device.type
+        enabled, dtype = torch.is_autocast_enabled(device), torch.get_autocast_dtype(device)
+
+        def extract_window(window: Tensor) -> HeadOutput:
+            # Windows are run among the postprocessing, which goes without autocast.
+            with torch.autocast(device, dtype, enabled):
+                return extract(window).full_precision()
+
+        return [self._views_of(extract_window, *of_image, divisor) for of_image in zip(inputs, geometries)]
+
+    def _views_of(
+        self, extract: Callable[[Tensor], HeadOutput], image: Tensor, geometry: Geometry, divisor: int
+    ) -> Iterator[View]:
+        """The views of one image (3, H, W)."""
+        down, across = (self.windows(size, axis) for axis, size in enumerate(geometry['img_shape']))
+        weights = None
+        if len(down) > 1 or len(across) > 1:
+            weights = _weights(down, 0, geometry, image.device), _weights(across, 1, geometry, image.device)
+        for top, bottom in down[::-1] if geometry['flips'][0] else down:
+            for left, right in across:
+                crop = image[None, :, top:bottom, left:right]
+                crop = F.pad(crop, (0, -crop.shape[3] % divisor, 0, -crop.shape[2] % divisor))
+                output = extract(crop)
                 masks = LazyMasks(
                     mask_embed=output.mask_embed[-1, 0],
                     mask_features=output.mask_features[0],
-                    batch_shape=tuple(part.shape[-2:]),
+                    batch_shape=(crop.shape[2], crop.shape[3]),
                     window=((top, bottom), (left, right)),
-                    **sizes,
+                    **geometry,
                 )
-                yield View(output.class_logits[-1, 0], masks, shares)
+                yield View(output.class_logits[-1, 0], masks, weights)
 
-    @staticmethod
-    def _shares(windows: list[tuple[int, int]], axis: int, sizes: dict, like: Tensor) -> Tensor:
-        """One over the number of windows that have each line of the image as it came."""
-        image, original = sizes['img_shape'][axis], sizes['ori_shape'][axis]
-        count = torch.zeros(original, device=like.device)
-        for window in windows:
-            count[covered(image, original, sizes['flips'][axis], window)] += 1
-        return 1 / count
+
+def _weights(windows: Sequence[tuple[int, int]], axis: int, geometry: Geometry, device: torch.device) -> Tensor:
+    """One over the number of windows that have each row or column of the original image."""
+    image, original = geometry['img_shape'][axis], geometry['ori_shape'][axis]
+    count = torch.zeros(original, device=device)
+    for window in windows:
+        count[original_extent(image, original, geometry['flips'][axis], window)] += 1
+    return 1 / count

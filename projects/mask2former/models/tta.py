@@ -16,7 +16,7 @@ from .postprocess import View
 
 @MODELS.register_module()
 class SegTTAModel(BaseTTAModel):
-    """Runs a model on several views of each image, flipped or resized, and merges them on the image as it came.
+    """Runs a model on several views of each image, flipped or resized, and merges them on the original image.
 
     - Semantic: class scores at each pixel are averaged over the views, as in the reference implementation.
     - Panoptic and instance: the first view's queries are kept. Queries of the other views are matched to them one to
@@ -26,9 +26,9 @@ class SegTTAModel(BaseTTAModel):
     With one view that is neither flipped nor resized otherwise, results are the plain model's.
 
     Args:
-        module (dict | nn.Module): The model, :class:`Mask2Former` or its config.
-        min_iou (float): Queries of two views whose masks overlap less are different segments. Defaults to 0.5.
-        data_preprocessor (dict, optional): Replaces the model's.
+        module: The model, :class:`Mask2Former` or its config.
+        min_iou: Queries of two views whose masks overlap less are different segments.
+        data_preprocessor: Replaces the model's.
     """
 
     def __init__(self, module: dict | nn.Module, min_iou: float = 0.5, data_preprocessor: dict | None = None) -> None:
@@ -42,7 +42,7 @@ class SegTTAModel(BaseTTAModel):
         """Results of a batch.
 
         Args:
-            data (dict): As ``TestTimeAug`` and collating leave it: ``inputs``, V lists of B images (3, H, W) uint8,
+            data: As ``TestTimeAug`` and collating leave it: ``inputs``, V lists of B images (3, H, W) uint8,
                 and ``data_samples``, V lists of B.
 
         Returns:
@@ -66,7 +66,7 @@ class SegTTAModel(BaseTTAModel):
         results = []
         for predictions in data_samples_list:
             sample = predictions[0][0]
-            views = heapq.merge(*(views for _, views in predictions), key=lambda view: view.masks.covers(0).start)
+            views = heapq.merge(*(views for _, views in predictions), key=lambda view: view.masks.extent(0).start)
             self.module.postprocess(views, sample, self.min_iou)
             results.append(sample)
         return results

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
-from mmdet.models.backbones import ResNet
+from mmdet.models.backbones.resnet import BasicBlock, Bottleneck, ResNet
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
@@ -21,14 +21,14 @@ class FrozenBNResNet(ResNet):
     of two.
 
     Args:
-        depth (int): 18, 34, 50, 101 or 152.
-        num_stages (int): Stages. Defaults to 4.
-        out_indices (Sequence[int]): The stages whose features are returned. Defaults to all four.
-        frozen_stages (int): Stages up to this one are not trained, -1 for none, 0 for the stem. Defaults to -1.
-        style (str): 'pytorch' has the stride in the 3x3 convolution of a bottleneck, 'caffe' in the 1x1 before it.
-        with_cp (bool): Whether to compute each block once more in the backward pass instead of keeping its features:
-            less memory, more time. Defaults to False.
-        init_cfg (dict, optional): mmengine's initialisation config.
+        depth: 18, 34, 50, 101 or 152.
+        num_stages: Stages.
+        out_indices: The stages whose features are returned.
+        frozen_stages: Stages up to this one are not trained, -1 for none, 0 for the stem.
+        style: 'pytorch' has the stride in the 3x3 convolution of a bottleneck, 'caffe' in the 1x1 before it.
+        with_cp: Whether to compute each block once more in the backward pass instead of keeping its features:
+            less memory, more time.
+        init_cfg: mmengine's initialisation config.
     """
 
     def __init__(
@@ -70,8 +70,8 @@ class FrozenBNResNet(ResNet):
         return tuple(outs)
 
 
-def residual_block(x: Tensor, block: nn.Module) -> Tensor:
-    """One of mmdet's ``BasicBlock`` or ``Bottleneck``, its norms folded: (B, in, H, W) -> (B, out, H', W')."""
+def residual_block(x: Tensor, block: BasicBlock | Bottleneck) -> Tensor:
+    """One of mmdet's blocks, its norms folded: (B, in, H, W) -> (B, out, H', W')."""
     identity = x if block.downsample is None else conv_bn(x, *block.downsample)
     convs = [(block.conv1, block.norm1), (block.conv2, block.norm2)]
     if hasattr(block, 'conv3'):
@@ -83,6 +83,7 @@ def residual_block(x: Tensor, block: nn.Module) -> Tensor:
 
 def conv_bn(x: Tensor, conv: nn.Conv2d, norm: nn.BatchNorm2d, add: Tensor | None = None, relu: bool = False) -> Tensor:
     """Convolution and frozen BN, by option an addition and a ReLU: (B, in, H, W) -> (B, out, H', W')."""
+    assert norm.running_mean is not None and norm.running_var is not None
     scale = norm.weight * (norm.running_var + norm.eps).rsqrt()  # (out,)
     weight = conv.weight * scale[:, None, None, None]
     bias = norm.bias - norm.running_mean * scale

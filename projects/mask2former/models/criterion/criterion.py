@@ -22,15 +22,15 @@ class PointSampledCriterion(BaseModule):
     Only the masks of matched queries are formed, those of all decoder outputs in one batch.
 
     Args:
-        num_classes (int): K.
-        matcher (dict): Config of the matcher; ``num_points`` follows from the criterion's.
-        num_points (int): P, points of a mask that the losses look at. Defaults to 12544.
-        oversample_ratio (float): Candidates for a point that is chosen for uncertainty. Defaults to 3.
-        importance_ratio (float): Share of points that are chosen for uncertainty. Defaults to 0.75.
-        class_weight (float): Weight of the classification loss. Defaults to 2.
-        mask_weight (float): Weight of the binary cross-entropy of masks. Defaults to 5.
-        dice_weight (float): Weight of the dice loss. Defaults to 5.
-        no_object_weight (float): Weight of the class no-object in the cross-entropy. Defaults to 0.1.
+        num_classes: K.
+        matcher: Config of the matcher; ``num_points`` follows from the criterion's.
+        num_points: P, points of a mask that the losses look at.
+        oversample_ratio: Candidates for a point that is chosen for uncertainty.
+        importance_ratio: Share of points that are chosen for uncertainty.
+        class_weight: Weight of the classification loss.
+        mask_weight: Weight of the binary cross-entropy of masks.
+        dice_weight: Weight of the dice loss.
+        no_object_weight: Weight of the class no-object in the cross-entropy.
     """
 
     def __init__(
@@ -54,13 +54,12 @@ class PointSampledCriterion(BaseModule):
         self.class_weight, self.mask_weight, self.dice_weight = class_weight, mask_weight, dice_weight
         self.no_object_weight = no_object_weight
 
-    def forward(self, output: HeadOutput, targets: list[InstanceData], where: str = '') -> dict[str, Tensor]:
+    def forward(self, output: HeadOutput, targets: list[InstanceData]) -> dict[str, Tensor]:
         """Compute the losses.
 
         Args:
-            output (HeadOutput): What the head predicts.
-            targets (list[InstanceData]): B targets with ``labels`` (N,) and ``masks`` (N, H, W) of the padded size.
-            where (str): The iteration and the images, for an error message.
+            output: What the head predicts.
+            targets: B targets with ``labels`` (N,) and ``masks`` (N, H, W) of the padded size.
 
         Returns:
             dict[str, Tensor]: ``loss_class``, ``loss_mask`` and ``loss_dice`` of the last decoder output, and
@@ -69,9 +68,9 @@ class PointSampledCriterion(BaseModule):
         # Half precision is too coarse for costs and losses.
         with torch.autocast(output.mask_features.device.type, enabled=False):
             output = output.full_precision()
-            matches = self.matcher(output, targets, where)
+            matches = self.matcher(output, targets)
             losses = self.layer_losses(output, targets, matches)
-        total = sum(losses.values())  # (D,)
+        total = losses['class'] + losses['mask'] + losses['dice']  # (D,)
         return dict(**{f'loss_{name}': loss[-1] for name, loss in losses.items()}, loss_aux=total[:-1].sum())
 
     def layer_losses(
@@ -90,9 +89,9 @@ class PointSampledCriterion(BaseModule):
             output.class_logits.flatten(0, 2), labels.flatten(), label_weights, reduction='none'
         ).view(D, -1)
 
-        num_segments = sum(len(target.labels) for target in targets)
+        count = float(sum(len(target.labels) for target in targets))
         # The sum of label weights is the same in every decoder output: each matches min(N, Q) queries.
-        denominators = torch.stack((label_weights[labels[0]].sum(), label_weights.new_tensor(float(num_segments))))
+        denominators = torch.stack((label_weights[labels[0]].sum(), label_weights.new_tensor(count)))
         all_reduce(denominators, op='mean')
         # At least one segment on all ranks together, which a mean of 1 / ranks stands for.
         weight_sum, num_segments = denominators[0], denominators[1].clamp(min=1 / get_world_size())

@@ -4,7 +4,7 @@ import logging
 
 import numpy as np
 import torch
-from mmengine.logging import print_log
+from mmengine.logging import MessageHub, print_log
 from mmengine.structures import InstanceData
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
@@ -28,13 +28,13 @@ class HungarianMatcher:
     are sampled once for the queries of all outputs.
 
     Args:
-        class_cost (float): Weight of the class cost. Defaults to 2.
-        mask_cost (float): Weight of the binary cross-entropy. Defaults to 5.
-        dice_cost (float): Weight of the dice cost. Defaults to 5.
-        num_points (int): P. Defaults to 12544.
-        on_nonfinite (str): What to do about NaN or infinite predictions: 'raise' :class:`NonFiniteError`, or 'skip':
+        class_cost: Weight of the class cost.
+        mask_cost: Weight of the binary cross-entropy.
+        dice_cost: Weight of the dice cost.
+        num_points: P.
+        on_nonfinite: What to do about NaN or infinite predictions: 'raise' :class:`NonFiniteError`, or 'skip':
             warn and match as if such a query were worthless; the loss is then not finite either, and the optimizer
-            wrapper (``SegOptimWrapper``) leaves the step out. Defaults to 'raise'.
+            wrapper (``SegOptimWrapper``) leaves the step out.
     """
 
     def __init__(
@@ -52,13 +52,12 @@ class HungarianMatcher:
         self.on_nonfinite = on_nonfinite
 
     @torch.no_grad()
-    def __call__(self, output: HeadOutput, targets: list[InstanceData], where: str = '') -> list[tuple[Tensor, Tensor]]:
+    def __call__(self, output: HeadOutput, targets: list[InstanceData]) -> list[tuple[Tensor, Tensor]]:
         """Match.
 
         Args:
-            output (HeadOutput): Predictions of D decoder outputs and B images, float32 or float64.
-            targets (list[InstanceData]): B targets with ``labels`` (N,) and ``masks`` (N, H, W).
-            where (str): The iteration and the images, for an error message.
+            output: Predictions of D decoder outputs and B images, float32 or float64.
+            targets: B targets with ``labels`` (N,) and ``masks`` (N, H, W), and by metainfo ``img_id`` for messages.
 
         Returns:
             list[tuple[Tensor, Tensor]]: For each image the queries and the segments that belong together, both
@@ -68,7 +67,7 @@ class HungarianMatcher:
         # One copy to the host for all outputs and images.
         host = torch.cat([cost.flatten() for cost in costs]).cpu().numpy()
         if not np.isfinite(host).all():
-            self._handle_nonfinite(output, where)
+            self._handle_nonfinite(output, targets)
             host = np.nan_to_num(host, nan=1e6, posinf=1e6, neginf=1e6)
         sizes = [cost.numel() for cost in costs]
         matches = []
@@ -95,13 +94,15 @@ class HungarianMatcher:
             )
         return (self.class_cost * class_cost + torch.cat(mask_costs)).view(D, Q, -1)
 
-    def _handle_nonfinite(self, output: HeadOutput, where: str) -> None:
+    def _handle_nonfinite(self, output: HeadOutput, targets: list[InstanceData]) -> None:
         finite = output.class_logits.isfinite().all(-1) & output.mask_embed.isfinite().all(-1)  # (D, B, Q)
         layers = (~finite).flatten(1).any(1).nonzero().flatten().tolist()
         which = f'decoder outputs {layers}' if layers else 'the mask features'
+        iteration = MessageHub.get_current_instance().get_info('iter', 'unknown')
+        images = ', '.join(str(target.get('img_id', '?')) for target in targets)
         message = (
-            f'NaN or infinite predictions in {which}{where}: lower the learning rate, check the images and '
-            'masks named here, or use bfloat16 instead of float16.'
+            f'NaN or infinite predictions in {which} at iteration {iteration}, images {images}: lower the learning '
+            'rate, check the images and masks named here, or use bfloat16 instead of float16.'
         )
         if self.on_nonfinite == 'raise':
             raise NonFiniteError(message)

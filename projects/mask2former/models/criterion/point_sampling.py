@@ -17,8 +17,8 @@ def sample_maps(maps: Tensor, points: Tensor) -> Tensor:
     """Bilinear values of maps at points; outside a map is zero.
 
     Args:
-        maps (Tensor): (n, c, h, w).
-        points (Tensor): (n, P, 2), x and y from 0 to 1 over the map.
+        maps: (n, c, h, w).
+        points: (n, P, 2), x and y from 0 to 1 over the map.
 
     Returns:
         Tensor: (n, c, P).
@@ -31,8 +31,8 @@ def sample_features(features: Tensor, points: Tensor) -> Tensor:
     """Bilinear values of one feature map at points; outside it is zero. Without gradients.
 
     Args:
-        features (Tensor): (C, h, w).
-        points (Tensor): (P, 2), x and y from 0 to 1 over the map.
+        features: (C, h, w).
+        points: (P, 2), x and y from 0 to 1 over the map.
 
     Returns:
         Tensor: (P, C).
@@ -55,8 +55,8 @@ def sample_masks(masks: Tensor, points: Tensor) -> Tensor:
     """Bilinear values of every mask at the same points; outside a mask is zero.
 
     Args:
-        masks (Tensor): (N, H, W) bool.
-        points (Tensor): (P, 2), x and y from 0 to 1.
+        masks: (N, H, W) bool.
+        points: (P, 2), x and y from 0 to 1.
 
     Returns:
         Tensor: (N, P) in the type of ``points``.
@@ -69,9 +69,9 @@ def sample_matched_masks(masks: Tensor, segments: Tensor, points: Tensor) -> Ten
     """Bilinear values of masks, each at points of its own.
 
     Args:
-        masks (Tensor): (N, H, W) bool.
-        segments (Tensor): (D, n) int64, which mask; the entries of a row differ.
-        points (Tensor): (D*n, P, 2), x and y from 0 to 1.
+        masks: (N, H, W) bool.
+        segments: (D, n) int64, which mask; the entries of a row differ.
+        points: (D*n, P, 2), x and y from 0 to 1.
 
     Returns:
         Tensor: (D*n, P) in the type of ``points``.
@@ -100,10 +100,10 @@ def uncertain_points(mask_logits: Tensor, num_points: int, oversample_ratio: flo
     """Points of which most lie where a mask is uncertain, i.e. where its logit is near zero.
 
     Args:
-        mask_logits (Tensor): (n, h, w).
-        num_points (int): P.
-        oversample_ratio (float): How many times P points to choose from.
-        importance_ratio (float): Share of P chosen for their uncertainty; the rest is uniform.
+        mask_logits: (n, h, w).
+        num_points: P.
+        oversample_ratio: How many times P points to choose from.
+        importance_ratio: Share of P chosen for their uncertainty; the rest is uniform.
 
     Returns:
         Tensor: (n, P, 2), x and y from 0 to 1.

@@ -15,11 +15,11 @@ class MSDeformAttn(nn.Module):
     """Multi-scale deformable self-attention: every token samples a few points of every level.
 
     Args:
-        embed_dims (int): C.
-        num_heads (int): M.
-        num_levels (int): L.
-        num_points (int): R, samples of a head in a level.
-        backend (str): Which implementation samples, see :func:`mask2former.ops.ms_deform_attn`. Defaults to 'auto'.
+        embed_dims: C.
+        num_heads: M.
+        num_levels: L.
+        num_points: R, samples of a head in a level.
+        backend: Which implementation samples, see :func:`mask2former.ops.ms_deform_attn`.
     """
 
     def __init__(
@@ -55,10 +55,10 @@ class MSDeformAttn(nn.Module):
         """Attend.
 
         Args:
-            query (Tensor): (B, S, C), tokens with their positions added.
-            value (Tensor): (B, S, C), tokens.
-            reference_points (Tensor): (S, 2), x and y of every token, 0 to 1.
-            level_shapes (list[tuple[int, int]]): L sizes (h, w) that add up to S tokens.
+            query: (B, S, C), tokens with their positions added.
+            value: (B, S, C), tokens.
+            reference_points: (S, 2), x and y of every token, 0 to 1.
+            level_shapes: L sizes (h, w) that add up to S tokens.
 
         Returns:
             Tensor: (B, S, C).
@@ -79,12 +79,12 @@ class MSDeformAttnEncoderLayer(nn.Module):
     """Deformable self-attention, then the feed-forward network, both post-norm and without dropout.
 
     Args:
-        embed_dims (int): C.
-        num_heads (int): M.
-        num_levels (int): L.
-        num_points (int): R.
-        ffn_dims (int): Inner width of the feed-forward network.
-        attention_backend (str): Which implementation samples. Defaults to 'auto'.
+        embed_dims: C.
+        num_heads: M.
+        num_levels: L.
+        num_points: R.
+        ffn_dims: Inner width of the feed-forward network.
+        attention_backend: Which implementation samples.
     """
 
     def __init__(

@@ -8,32 +8,32 @@ from mmengine.model import BaseModule, caffe2_xavier_init
 from torch import Tensor, nn
 
 from mask2former.errors import ConfigError
-from mask2former.models.layers import run, sine_position
+from mask2former.models.layers import FFN, run, sine_position
 from mask2former.ops.linear import PointwiseConv
 from mask2former.ops.ms_deform_attn import BACKENDS
 from mask2former.ops.precision import full_dtype
 from mask2former.registry import MODELS
 
-from .encoder import MSDeformAttnEncoderLayer
+from .encoder import MSDeformAttn, MSDeformAttnEncoderLayer
 
 
 class ConvNorm(nn.Sequential):
     """Convolution and GroupNorm, with a ReLU by option.
 
     Args:
-        in_channels (int): Input channels.
-        out_channels (int): Output channels.
-        kernel_size (int): Odd size of the kernel.
-        num_groups (int): Groups of the GroupNorm.
-        bias (bool): Whether the convolution has a bias.
-        relu (bool): Whether a ReLU follows.
+        in_channels: Input channels.
+        out_channels: Output channels.
+        kernel_size: Odd size of the kernel.
+        num_groups: Groups of the GroupNorm.
+        bias: Whether the convolution has a bias.
+        relu: Whether a ReLU follows.
     """
 
     def __init__(
         self, in_channels: int, out_channels: int, kernel_size: int, num_groups: int, *, bias: bool, relu: bool
     ) -> None:
         if kernel_size == 1:
-            conv = PointwiseConv(in_channels, out_channels, bias=bias)
+            conv: nn.Conv2d = PointwiseConv(in_channels, out_channels, bias=bias)
         else:
             conv = nn.Conv2d(in_channels, out_channels, kernel_size, padding=kernel_size // 2, bias=bias)
         super().__init__(conv, nn.GroupNorm(num_groups, out_channels), *([nn.ReLU(inplace=True)] if relu else []))
@@ -44,21 +44,21 @@ class MSDeformAttnPixelDecoder(BaseModule):
     """Multi-scale deformable attention pixel decoder (paper section 3.2.1 and appendix A).
 
     Args:
-        in_channels (Sequence[int]): Channels of the backbone's features, fine to coarse.
-        strides (Sequence[int]): Strides of those features, the first of which gives the mask features.
-        embed_dims (int): C. Defaults to 256.
-        mask_dims (int): Channels of the mask features. Defaults to 256.
-        num_levels (int): L, how many of the coarsest features the encoder works on. Defaults to 3.
-        num_layers (int): Encoder layers. Defaults to 6.
-        num_heads (int): Heads of deformable attention. Defaults to 8.
-        num_points (int): Sampling points of a head in a level. Defaults to 4.
-        ffn_dims (int): Inner width of the encoder's feed-forward networks. Defaults to 1024.
-        num_groups (int): Groups of every GroupNorm. Defaults to 32.
-        attention_backend (str): What computes deformable attention: 'auto' for the first that runs on the device, or
-            one of :func:`mask2former.ops.available_backends`. Defaults to 'auto'.
-        with_cp (bool): Whether to compute each encoder layer once more in the backward pass instead of keeping what is
-            inside: less memory, more time. Defaults to False.
-        init_cfg (dict, optional): mmengine's initialisation config.
+        in_channels: Channels of the backbone's features, fine to coarse.
+        strides: Strides of those features, the first of which gives the mask features.
+        embed_dims: C.
+        mask_dims: Channels of the mask features.
+        num_levels: L, how many of the coarsest features the encoder works on.
+        num_layers: Encoder layers.
+        num_heads: Heads of deformable attention.
+        num_points: Sampling points of a head in a level.
+        ffn_dims: Inner width of the encoder's feed-forward networks.
+        num_groups: Groups of every GroupNorm.
+        attention_backend: What computes deformable attention: 'auto' for the first that runs on the device, or
+            one of :func:`mask2former.ops.available_backends`.
+        with_cp: Whether to compute each encoder layer once more in the backward pass instead of keeping what is
+            inside: less memory, more time.
+        init_cfg: mmengine's initialisation config.
 
     Raises:
         ConfigError: If there is no such backend, or features and settings do not fit each other.
@@ -114,21 +114,21 @@ class MSDeformAttnPixelDecoder(BaseModule):
     def init_weights(self) -> None:
         """Initialise as the reference does."""
         for proj in self.input_projs:
-            nn.init.xavier_uniform_(proj[0].weight)
-            nn.init.zeros_(proj[0].bias)
+            nn.init.xavier_uniform_(proj.get_parameter('0.weight'))
+            nn.init.zeros_(proj.get_parameter('0.bias'))
         for conv in [*self.lateral_convs, *self.output_convs]:
-            caffe2_xavier_init(conv[0])
+            caffe2_xavier_init(conv.get_submodule('0'))
         caffe2_xavier_init(self.mask_proj)
         nn.init.normal_(self.level_embed)
-        for layer in self.encoder:
-            layer.self_attn.init_weights()
-            layer.ffn.init_weights()
+        for module in self.encoder.modules():
+            if isinstance(module, (MSDeformAttn, FFN)):
+                module.init_weights()
 
     def forward(self, features: Sequence[Tensor]) -> tuple[Tensor, list[Tensor]]:
         """Decode.
 
         Args:
-            features (Sequence[Tensor]): Backbone features (B, in_channels, H/stride, W/stride), fine to coarse.
+            features: Backbone features (B, in_channels, H/stride, W/stride), fine to coarse.
 
         Returns:
             tuple: ``mask_features`` (B, mask_dims, h, w) at the finest stride, and ``memory``, L maps

@@ -1,4 +1,4 @@
-"""Instance results: the best pairs of query and class (as the reference implementation does)."""
+"""Instance results: the best pairs of query and class, as in the reference; see also :mod:`.plain`."""
 
 from collections.abc import Sequence
 
@@ -7,10 +7,9 @@ from mmdet.structures import DetDataSample
 from mmengine.structures import InstanceData
 from torch import Tensor
 
+from mask2former.models.masks import Masks
+from mask2former.models.masks.strip_rle import StripEncoder
 from mask2former.registry import TASK_UTILS
-
-from .lazy_masks import LazyMasks
-from .run_lengths import RunLengthEncoder
 
 
 @TASK_UTILS.register_module()
@@ -18,22 +17,22 @@ class InstanceTopK:
     """The pairs of query and class with the highest class score; an instance's score is that times its mask's quality.
 
     Args:
-        max_per_image (int): Pairs taken before stuff is left out. Defaults to 100.
-        score_thr (float): Instances of a lower final score are left out. Defaults to 0.
+        max_per_image: Pairs taken before stuff is left out.
+        score_thr: Instances of a lower final score are left out.
     """
 
     def __init__(self, max_per_image: int = 100, score_thr: float = 0.0) -> None:
         self.max_per_image = max_per_image
         self.score_thr = score_thr
 
-    def __call__(self, class_logits: Tensor, masks: LazyMasks, isthing: Sequence[bool], sample: DetDataSample) -> None:
+    def __call__(self, class_logits: Tensor, masks: Masks, isthing: Sequence[bool], sample: DetDataSample) -> None:
         """Set ``sample.pred_instances``.
 
         Args:
-            class_logits (Tensor): (Q, K + 1).
-            masks (LazyMasks): Masks of the image.
-            isthing (Sequence[bool]): Of every class, whether it is a thing; others are no instances.
-            sample (DetDataSample): Where the result goes.
+            class_logits: (Q, K + 1).
+            masks: Masks of the image.
+            isthing: Of every class, whether it is a thing; others are no instances.
+            sample: Where the result goes.
         """
         scores = class_logits.softmax(-1)[:, :-1]  # (Q, K)
         K = scores.shape[1]
@@ -45,14 +44,14 @@ class InstanceTopK:
 
         # Several classes may share a query: its mask is formed once.
         unique, inverse = queries.unique(return_inverse=True)
-        encoder = RunLengthEncoder(len(unique), *masks.ori_shape)
+        encoder = StripEncoder(len(unique), *masks.ori_shape)
         area, total = torch.zeros_like(unique), scores.new_zeros(len(unique))
-        for columns, places, logits in masks.columns(unique):  # (columns, n', H)
+        for columns, query_index, logits in masks.columns(unique):  # (columns, n', H)
             inside = logits > 0
-            encoder.add(columns, places, inside)
-            places = places.to(area.device)
-            area.index_add_(0, places, inside.sum((0, 2)))
-            total.index_add_(0, places, logits.sigmoid_().mul_(inside).sum((0, 2)))
+            encoder.add(columns, query_index, inside)
+            query_index = query_index.to(area.device)
+            area.index_add_(0, query_index, inside.sum((0, 2)))
+            total.index_add_(0, query_index, logits.sigmoid_().mul_(inside).sum((0, 2)))
         rles, boxes = encoder.finish()
 
         scores = scores * (total / (area + 1e-6))[inverse]

@@ -1,16 +1,16 @@
-"""Panoptic fusion (Cheng et al., MaskFormer, section 3.4)."""
+"""Panoptic fusion (Cheng et al., MaskFormer, section 3.4); see also :mod:`.plain`."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from mmdet.structures import DetDataSample
 from mmengine.structures import PixelData
 from torch import Tensor
 
+from mask2former.models.masks import Masks
 from mask2former.ops.reductions import argmax_of_middle_
 from mask2former.registry import TASK_UTILS
-
-from .lazy_masks import LazyMasks
 
 
 @TASK_UTILS.register_module()
@@ -18,78 +18,85 @@ class PanopticFusion:
     """Each pixel goes to the query with the highest class score times mask probability; weak segments are dropped.
 
     Args:
-        score_thr (float): Queries of a lower class score are left out. Defaults to 0.8.
-        overlap_thr (float): A segment is kept if it keeps this share of its query's mask. Defaults to 0.8.
+        score_thr: Queries of a lower class score are left out.
+        overlap_thr: A segment is kept if at least this share of its query's mask is assigned to the query.
     """
 
     def __init__(self, score_thr: float = 0.8, overlap_thr: float = 0.8) -> None:
         self.score_thr = score_thr
         self.overlap_thr = overlap_thr
 
-    def __call__(self, class_logits: Tensor, masks: LazyMasks, isthing: Sequence[bool], sample: DetDataSample) -> None:
+    def __call__(self, class_logits: Tensor, masks: Masks, isthing: Sequence[bool], sample: DetDataSample) -> None:
         """Set ``sample.pred_panoptic_seg``.
 
         Args:
-            class_logits (Tensor): (Q, K + 1).
-            masks (LazyMasks): Masks of the image.
-            isthing (Sequence[bool]): Of every class, whether it is a thing. Segments of one stuff class are merged.
-            sample (DetDataSample): Where the result goes.
+            class_logits: (Q, K + 1).
+            masks: Masks of the image.
+            isthing: Of every class, whether it is a thing. Segments of one stuff class are merged.
+            sample: Where the result goes.
         """
         scores, labels = class_logits.softmax(-1).max(-1)  # (Q,)
         kept = ((labels != len(isthing)) & (scores > self.score_thr)).nonzero().flatten()  # (n,)
         labels, scores = labels[kept], scores[kept]
-        owners, owned_area, visible_area, mask_area = self.assign_pixels(scores, kept, masks)
-        valid = (mask_area > 0) & (visible_area > 0) & (owned_area >= self.overlap_thr * mask_area)
+        assignment, areas = self.assign_pixels(scores, kept, masks)
+        valid = (areas.mask > 0) & (areas.visible > 0) & (areas.assigned >= self.overlap_thr * areas.mask)
         things = torch.tensor(isthing, dtype=torch.bool, device=labels.device)[labels]
         segment_ids, is_first = number_segments(valid, labels, things)
 
-        # An owner's pixels outside its own mask are void.
+        # A query's pixels outside its own mask are void.
         ids = torch.stack((torch.zeros_like(segment_ids), segment_ids), dim=1).flatten()  # (2n,)
-        id_map = ids.index_select(0, owners.flatten()).view(masks.ori_shape) if len(kept) else owners
-        found = torch.stack((segment_ids.to(scores), labels.to(scores), scores), dim=1)[is_first].tolist()
+        id_map = ids.index_select(0, assignment.flatten()).view(masks.ori_shape) if len(kept) else assignment
+        segments = torch.stack((segment_ids.to(scores), labels.to(scores), scores), dim=1)[is_first].tolist()
         segments_info = [
             dict(id=int(number), label=int(label), isthing=isthing[int(label)], score=score)
-            for number, label, score in found
+            for number, label, score in segments
         ]
         sample.pred_panoptic_seg = PixelData(id_map=id_map[None], metainfo=dict(segments_info=segments_info))
 
     @staticmethod
-    def assign_pixels(scores: Tensor, kept: Tensor, masks: LazyMasks) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Give each pixel to the kept query with the highest score times mask probability.
+    def assign_pixels(scores: Tensor, kept: Tensor, masks: Masks) -> tuple[Tensor, 'Areas']:
+        """Assign each pixel to the kept query with the highest score times mask probability.
 
         Args:
-            scores (Tensor): (n,), of the kept queries.
-            kept (Tensor): (n,), the queries that take part.
-            masks (LazyMasks): Masks of the image.
+            scores: (n,), of the kept queries.
+            kept: (n,), the queries that take part.
+            masks: Masks of the image.
 
         Returns:
-            tuple: Of each pixel (H, W) int32, twice the position in ``kept`` of its owner, plus one where the pixel is
-            inside the owner's mask; and of each query (n,) int64 the area that it owns, the part of that inside its
-            mask, and the area of its mask.
+            tuple: Of each pixel (H, W) int32, twice the position in ``kept`` of its query, plus one where the pixel is
+            inside the query's mask; and the areas of the queries.
         """
         n = len(kept)
-        owners = torch.zeros(masks.ori_shape, dtype=torch.int32, device=scores.device)
-        areas = kept.new_zeros(2 * n)
+        assignment = torch.zeros(masks.ori_shape, dtype=torch.int32, device=scores.device)
+        counts = kept.new_zeros(2 * n)
         mask_area = torch.zeros_like(kept)
         for rows, logits in masks.rows(kept):  # (rows, n, W)
             probability = logits.sigmoid_()
-            owner = argmax_of_middle_(scores[:, None] * probability)[:, None]  # (rows, 1, W)
+            query = argmax_of_middle_(scores[:, None] * probability)[:, None]  # (rows, 1, W)
             inside = probability.ge_(0.5)  # as numbers: sums of bool are slow
             mask_area += inside.sum(2).long().sum(0)
-            owner = 2 * owner + inside.gather(1, owner).long()
-            areas.scatter_add_(0, owner.flatten(), owner.new_ones(1).expand(owner.numel()))
-            owners[rows] = owner[:, 0]
-        outside_area, visible_area = areas.view(n, 2).unbind(1)
-        return owners, outside_area + visible_area, visible_area, mask_area
+            assigned = 2 * query + inside.gather(1, query).long()
+            counts.scatter_add_(0, assigned.flatten(), assigned.new_ones(1).expand(assigned.numel()))
+            assignment[rows] = assigned[:, 0]
+        outside, visible = counts.view(n, 2).unbind(1)
+        return assignment, Areas(outside + visible, visible, mask_area)
+
+
+class Areas(NamedTuple):
+    """Areas of n queries in pixels, each (n,) int64."""
+
+    assigned: Tensor  # of what is assigned to the query
+    visible: Tensor  # of that, inside its mask
+    mask: Tensor  # of its mask
 
 
 def number_segments(valid: Tensor, labels: Tensor, things: Tensor) -> tuple[Tensor, Tensor]:
     """Number the segments from 1 on, in the order of the queries; segments of one stuff class share the first's number.
 
     Args:
-        valid (Tensor): (n,) bool, the queries that are kept as segments.
-        labels (Tensor): (n,).
-        things (Tensor): (n,) bool.
+        valid: (n,) bool, the queries that are kept as segments.
+        labels: (n,).
+        things: (n,) bool.
 
     Returns:
         tuple: The number (n,) int32 of each query's segment, 0 where it has none; and whether the query is the first

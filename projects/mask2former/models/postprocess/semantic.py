@@ -1,6 +1,6 @@
-"""Semantic results by marginalising over queries (Cheng et al., MaskFormer, section 3.4)."""
+"""Semantic results by marginalising over queries (Cheng et al., MaskFormer, section 3.4); see also :mod:`.plain`."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 import torch
@@ -9,13 +9,14 @@ from mmengine.structures import PixelData
 from torch import Tensor
 
 from mask2former.errors import ConfigError
+from mask2former.models.masks import LazyMasks
+from mask2former.models.masks.axis_resize import AxisResize
+from mask2former.models.masks.rolling_rows import RollingRows
 from mask2former.ops.linear import linear
 from mask2former.ops.reductions import argmax_of_middle_
 from mask2former.registry import TASK_UTILS
 
-from .axis_resize import AxisResize
-from .lazy_masks import LazyMasks, MaskLines
-from .view import View
+from .merge import View
 
 
 @TASK_UTILS.register_module()
@@ -23,7 +24,7 @@ class SemanticInference:
     """The class of a pixel has the highest sum, over queries, of class probability times mask probability.
 
     Args:
-        resize (str): What is brought to the original size. 'masks', from which the scores are computed there, as the
+        resize: What is brought to the original size. 'masks', from which the scores are computed there, as the
             reference does for a model that gives panoptic or instance results, too; or 'scores', computed at the
             input's size, as the reference does for a model that gives semantic results alone.
 
@@ -34,16 +35,16 @@ class SemanticInference:
     def __init__(self, resize: str = 'masks') -> None:
         if resize not in ('masks', 'scores'):
             raise ConfigError(f"SemanticInference: resize must be 'masks' or 'scores', not {resize!r}.")
-        self.lines_of = _ScoreLines if resize == 'masks' else _ResizedScoreLines
+        self.class_scores = class_scores if resize == 'masks' else resized_class_scores
 
     def __call__(self, class_logits: Tensor, masks: LazyMasks, isthing: Sequence[bool], sample: DetDataSample) -> None:
         """Set ``sample.pred_sem_seg``.
 
         Args:
-            class_logits (Tensor): (Q, K + 1).
-            masks (LazyMasks): Masks of the image.
-            isthing (Sequence[bool]): Not needed here; every postprocessor is called alike.
-            sample (DetDataSample): Where the result goes.
+            class_logits: (Q, K + 1).
+            masks: Masks of the image.
+            isthing: Not needed here; every postprocessor is called alike.
+            sample: Where the result goes.
         """
         self.merge_views([View(class_logits, masks)], sample)
 
@@ -54,100 +55,81 @@ class SemanticInference:
         due, and let go after its last ones.
 
         Args:
-            views (Iterable[View]): One at least, in the order of their first rows; together they cover the image.
-            sample (DetDataSample): Where the result goes.
+            views: One at least, in the order of their first rows; together they cover the image.
+            sample: Where the result goes.
         """
-        coming = map(self.lines_of, views)
-        upcoming = next(coming)
-        masks, active = upcoming.view.masks, []
+        waiting = (_ViewScores(view, self.class_scores) for view in views)
+        upcoming, active = next(waiting, None), []
+        assert upcoming is not None
+        masks = upcoming.masks
         H, W = masks.ori_shape
         sem_seg = torch.empty((H, W), dtype=torch.long, device=masks.mask_features.device)
-        for band in masks.bands(0, len(masks.mask_embed), slice(0, H)):
-            while upcoming is not None and upcoming.rows.start < band.stop:
+        for strip in masks.strips(0, len(masks.mask_embed), slice(0, H)):
+            while upcoming is not None and upcoming.rows.start < strip.stop:
                 active.append(upcoming)
-                upcoming = next(coming, None)
-            active = [view for view in active if view.rows.stop > band.start]
+                upcoming = next(waiting, None)
+            active = [view for view in active if view.rows.stop > strip.start]
             total = None
             for view in active:
-                rows = slice(max(band.start, view.rows.start), min(band.stop, view.rows.stop))
+                rows = slice(max(strip.start, view.rows.start), min(strip.stop, view.rows.stop))
                 scores = view.scores(rows)  # (K, rows, columns)
-                if total is None and scores.shape[1:] == (band.stop - band.start, W):
+                if total is None and scores.shape[1:] == (strip.stop - strip.start, W):
                     total = scores
                     continue
                 if total is None:
-                    total = scores.new_zeros(len(scores), band.stop - band.start, W)
-                total[:, rows.start - band.start : rows.stop - band.start, view.columns].add_(scores)
-            sem_seg[band] = argmax_of_middle_(total.flatten(1)[None]).view(-1, W)
+                    total = scores.new_zeros(len(scores), strip.stop - strip.start, W)
+                total[:, rows.start - strip.start : rows.stop - strip.start, view.columns].add_(scores)
+            assert total is not None
+            sem_seg[strip] = argmax_of_middle_(total.flatten(1)[None]).view(-1, W)
         sample.pred_sem_seg = PixelData(sem_seg=sem_seg[None])
 
 
-class _ScoreLines:
-    """Class scores of a view, a band of rows at a time."""
+class _ViewScores:
+    """Class scores of a view, a strip of rows at a time."""
 
-    def __init__(self, view: View) -> None:
-        self.view = view
-        self.rows, self.columns = view.masks.covers(0), view.masks.covers(1)
-        self.probability = view.class_logits.softmax(-1)[:, :-1]  # (Q, K)
-        self.lines = self._lines(view.masks)
-
-    def _lines(self, masks: LazyMasks) -> MaskLines:
-        return masks.lines(torch.arange(len(self.probability), device=self.probability.device), 0)
+    def __init__(self, view: View, class_scores: Callable[[Tensor, LazyMasks], Callable[[slice], Tensor]]) -> None:
+        self.masks, self.weights = view.masks, view.weights
+        self.rows, self.columns = view.masks.extent(0), view.masks.extent(1)
+        self.unweighted = class_scores(view.class_logits, view.masks)
 
     def scores(self, rows: slice) -> Tensor:
-        """(K, rows, columns) of the columns that the view has, times its share; may be written to."""
-        scores = self._scores(rows)
-        if self.view.shares is not None:
-            down, across = self.view.shares
+        """(K, rows, columns) of the columns that the view has, times its weights; may be written to."""
+        scores = self.unweighted(rows)
+        if self.weights is not None:
+            down, across = self.weights
             scores.mul_(down[rows, None]).mul_(across[self.columns])
         return scores
 
-    def _scores(self, rows: slice) -> Tensor:
-        logits = self.lines.logits(rows)  # (rows, Q, columns)
-        scores = linear(self.probability.T, logits.sigmoid_().transpose(0, 1).flatten(1).T)  # (K, rows * columns)
+
+def class_scores(class_logits: Tensor, masks: LazyMasks) -> Callable[[slice], Tensor]:
+    """What computes class scores (K, rows, columns) of a strip of rows of the original image, from resized masks."""
+    probability = class_logits.softmax(-1)[:, :-1]  # (Q, K)
+    low = masks.low_resolution(torch.arange(len(probability), device=probability.device), 0)
+
+    def scores_of(rows: slice) -> Tensor:
+        logits = low.strip(rows)  # (rows, Q, columns)
+        scores = linear(probability.T, logits.sigmoid_().transpose(0, 1).flatten(1).T)  # (K, rows * columns)
         return scores.view(len(scores), logits.shape[0], logits.shape[2])
 
+    return scores_of
 
-class _ResizedScoreLines(_ScoreLines):
-    """The same, computed at the input's size and resized bilinearly."""
 
-    def _lines(self, masks: LazyMasks) -> MaskLines:
-        window = masks.window or ((0, masks.img_shape[0]), (0, masks.img_shape[1]))
-        self.first = window[0][0]
-        self.down, self.across = (
-            AxisResize(
-                end - start,
-                end - start,
-                masks.img_shape[axis],
-                masks.ori_shape[axis],
-                like=masks.mask_features,
-                flip=masks.flips[axis],
-                window=(start, end),
-            )
-            for axis, (start, end) in enumerate(window)
+def resized_class_scores(class_logits: Tensor, masks: LazyMasks) -> Callable[[slice], Tensor]:
+    """The same, but the scores are computed at the input's size and resized bilinearly."""
+    H, W = masks.img_shape
+    window = masks.window or ((0, H), (0, W))
+    down, across = (
+        AxisResize(
+            end - start,
+            end - start,
+            masks.img_shape[axis],
+            masks.ori_shape[axis],
+            like=masks.mask_features,
+            flip=masks.flips[axis],
+            window=(start, end),
         )
-        self.at = slice(0, 0)  # rows of the window whose scores are kept, for bands share the rows at their edges
-        self.kept: Tensor | None = None  # (K, those rows, columns)
-        return super()._lines(replace(masks, ori_shape=masks.img_shape, flips=(False, False)))
-
-    def _scores(self, rows: slice) -> Tensor:
-        inputs, weights = self.down.columns(rows.start, rows.stop)  # weights (inputs, rows)
-        # Bands go down the image as it came, so up the input where that is flipped.
-        start, stop = max(inputs.start, self.at.start), min(inputs.stop, self.at.stop)
-        if start < stop:
-            parts = [
-                self._across(inputs.start, start),
-                self.kept[:, start - self.at.start : stop - self.at.start],
-                self._across(stop, inputs.stop),
-            ]
-            self.kept = torch.cat([part for part in parts if part is not None], dim=1)
-        else:
-            self.kept = self._across(inputs.start, inputs.stop)
-        self.at = inputs
-        return weights.T @ self.kept  # (rows, inputs) @ (K, inputs, columns)
-
-    def _across(self, start: int, stop: int) -> Tensor | None:
-        """Scores (K, rows, columns) of some rows of the window, resized along the columns; None of none."""
-        if start == stop:
-            return None
-        scores = super()._scores(slice(start + self.first, stop + self.first))  # (K, rows, window's columns)
-        return self.across.last_axis(scores.flatten(0, 1)).view(*scores.shape[:2], -1)
+        for axis, (start, end) in enumerate(window)
+    )
+    top = window[0][0]
+    at_input_size = class_scores(class_logits, replace(masks, ori_shape=masks.img_shape, flips=(False, False)))
+    return RollingRows(lambda rows: at_input_size(slice(rows.start + top, rows.stop + top)), down, across)

@@ -5,9 +5,10 @@ import torch
 import torch.nn.functional as F
 from mmdet.structures import DetDataSample
 
-from mask2former.models.postprocess import LazyMasks, SemanticInference, View
-
-from .test_views import budgets, class_scores, enlarged, factors, flipped, flips, resized, sizes
+from mask2former.models.masks import LazyMasks
+from mask2former.models.postprocess import SemanticInference, View
+from mask2former.models.postprocess.plain import class_scores
+from tests.test_models.random_masks import budgets, enlarged, factors, flipped, flips, resized, sizes
 
 
 def merged(views, resize='scores'):
@@ -67,7 +68,7 @@ def test_scores_of_windows(ori_shape, flips, budget):
         total = total + flipped(whole * inside, flips)
         masks = LazyMasks(embed, features, (96, 128), (150, 200), ori_shape, budget, flips, window)
         views.append(View(class_logits, masks))
-    views.sort(key=lambda view: view.masks.covers(0).start)
+    views.sort(key=lambda view: view.masks.extent(0).start)
     assert torch.equal(merged(views), total.argmax(0))
 
 

@@ -6,8 +6,7 @@ from torch import nn
 
 from mask2former.ops.linear import Linear
 from mask2former.registry import MODELS
-
-from .peers import build_ours
+from tests.test_models.peers import build_ours
 
 
 def test_swin_in_the_model_is_mmdets_but_for_its_linear_layers():

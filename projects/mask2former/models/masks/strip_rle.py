@@ -1,4 +1,4 @@
-"""COCO's run-length encoding of masks that are seen band by band, without ever having a mask as a whole."""
+"""COCO's run-length encoding (RLE) of masks that are seen strip by strip, without ever having a mask as a whole."""
 
 import numpy as np
 import torch
@@ -8,47 +8,48 @@ from torch import Tensor
 WORD = 8  # bytes
 
 
-class RunLengthEncoder:
-    """Encodes n masks (H, W) from bands of columns, given from left to right, each once or in parts of the masks.
+class StripEncoder:
+    """Encodes n masks (H, W) from strips of columns, given from left to right, each once or in parts of the masks.
 
-    Only the places where a column changes between outside and inside are kept: a column is a run of pixels in COCO's
+    Only the positions where a column changes between outside and inside are kept: a column is a run of pixels in COCO's
     encoding, too. The result is that of ``pycocotools.mask.encode``.
 
     Args:
-        num_masks (int): n.
-        height (int): H.
-        width (int): W.
+        num_masks: n.
+        height: H.
+        width: W.
     """
 
     def __init__(self, num_masks: int, height: int, width: int) -> None:
         self.num_masks, self.height, self.width = num_masks, height, width
-        self.owners, self.positions = [], []
+        self.mask_index: list[np.ndarray] = []
+        self.positions: list[np.ndarray] = []  # in Fortran order
 
-    def add(self, columns: slice, places: Tensor, inside: Tensor) -> None:
-        """Add some masks' part of a band; a mask that is never added for a band has no pixel there.
+    def add(self, columns: slice, mask_index: Tensor, inside: Tensor) -> None:
+        """Add some masks' part of a strip; a mask that is never added for a strip has no pixel there.
 
         Args:
-            columns (slice): Which columns.
-            places (Tensor): (n',) int64 on the CPU, the masks that may have pixels there.
-            inside (Tensor): (columns, n', H) bool.
+            columns: Which columns.
+            mask_index: (n',) int64 on the CPU, the masks that may have pixels there.
+            inside: (columns, n', H) bool.
         """
-        lines, n, H = inside.shape
+        num_columns, n, H = inside.shape
         stride = -(-(H + 1) // WORD) * WORD
-        padded = inside.new_zeros(lines, n, stride + 1)
+        padded = inside.new_zeros(num_columns, n, stride + 1)
         padded[..., 1 : H + 1] = inside
-        edges = _flat_nonzero(padded[..., 1:] != padded[..., :-1])  # in (lines, n, stride)
-        line, y = np.divmod(edges, stride)
-        x, place = np.divmod(line, n)
-        self.owners.append(places.numpy().astype(np.uint16)[place])
+        edges = _flat_nonzero(padded[..., 1:] != padded[..., :-1])  # in (columns, n', stride)
+        column_of_mask, y = np.divmod(edges, stride)
+        x, i = np.divmod(column_of_mask, n)
+        self.mask_index.append(mask_index.numpy().astype(np.uint16)[i])
         self.positions.append((x + columns.start) * H + y)
 
     def finish(self) -> tuple[list[dict], Tensor]:
         """The n encoded masks, and their tight boxes (n, 4) float32 as x1, y1, x2, y2; zeros where a mask is empty."""
-        owners = np.concatenate([np.zeros(0, np.uint16), *self.owners])
+        mask_index = np.concatenate([np.zeros(0, np.uint16), *self.mask_index])
         # Stable: positions of a mask stay ascending. Of 16 bits, numpy sorts in linear time.
-        order = np.argsort(owners, kind='stable')
+        order = np.argsort(mask_index, kind='stable')
         positions = np.concatenate([np.zeros(0, np.int64), *self.positions])[order]
-        ends = np.cumsum(np.bincount(owners, minlength=self.num_masks))[:-1]
+        ends = np.cumsum(np.bincount(mask_index, minlength=self.num_masks))[:-1]
         parts = np.split(positions, ends) if self.num_masks else []
         boxes = np.array([self._box(part) for part in parts], np.float32).reshape(-1, 4)
         return [self._encode(part) for part in parts], torch.from_numpy(boxes)
@@ -61,7 +62,7 @@ class RunLengthEncoder:
         return first[0] // H, (first % H).min(), last[-1] // H + 1, (last % H).max() + 1
 
     def _encode(self, positions: np.ndarray) -> dict:
-        """Run lengths of a mask: what ends at the bottom of a column where the next begins with it goes on."""
+        """Run lengths of a mask: a run that ends at the bottom of a column where the next begins with one continues."""
         inner = positions[1:-1].reshape(-1, 2)  # an end and the next beginning
         positions = np.concatenate([positions[:1], inner[inner[:, 0] != inner[:, 1]].ravel(), positions[-1:]])
         counts = np.diff(positions, prepend=0, append=self.height * self.width)
@@ -76,6 +77,6 @@ def _flat_nonzero(values: Tensor) -> np.ndarray:
         return values.flatten().nonzero().flatten().cpu().numpy()
     # Looking through words first is several times as fast.
     words = values.numpy().reshape(-1, WORD)
-    found = np.flatnonzero(words.view(np.uint64).ravel() != 0)
-    word, byte = words[found].nonzero()
-    return found[word] * WORD + byte
+    not_zero = np.flatnonzero(words.view(np.uint64).ravel() != 0)
+    word, byte = words[not_zero].nonzero()
+    return not_zero[word] * WORD + byte

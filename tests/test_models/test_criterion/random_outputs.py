@@ -1,0 +1,28 @@
+"""Random predictions and targets of two images."""
+
+import torch
+from mmengine.structures import InstanceData
+
+from benchmarks.synthetic import smooth_masks
+from mask2former.models import HeadOutput
+
+D, B, Q, K, C, P = 3, 2, 6, 5, 8, 300
+COUNTS = [4, 9]  # the second image has more segments than there are queries
+h, w, H, W = 12, 16, 48, 64
+
+
+def make_output(dtype=torch.float64, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+
+    def random(*shape):
+        return torch.randn(*shape, generator=generator, dtype=dtype)
+
+    return HeadOutput(2 * random(D, B, Q, K + 1), random(D, B, Q, C), random(B, C, h, w))
+
+
+def make_targets(counts=COUNTS):
+    generator = torch.Generator().manual_seed(1)
+    return [
+        InstanceData(labels=torch.randint(K, (n,), generator=generator), masks=smooth_masks(n, H, W, generator))
+        for n in counts
+    ]
