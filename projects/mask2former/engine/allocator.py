@@ -12,10 +12,10 @@ def keep_freed_memory() -> bool:
 
     By default each large tensor is mapped, page by page as it is first written, and unmapped again. Kept memory is
     reused at once, which saved a quarter of a training step at 1024 x 1024 for 5 % more memory (docs/performance.md).
-    One's own ``MALLOC_TRIM_THRESHOLD_`` or ``MALLOC_MMAP_MAX_`` in the environment is left as it is.
+    The user's own ``MALLOC_TRIM_THRESHOLD_`` or ``MALLOC_MMAP_MAX_`` in the environment is left as it is.
 
     Returns:
-        bool: Whether it was done; only Linux with glibc can.
+        Whether it was done; only Linux with glibc can.
     """
     if not sys.platform.startswith('linux') or {'MALLOC_TRIM_THRESHOLD_', 'MALLOC_MMAP_MAX_'} & os.environ.keys():
         return False

@@ -135,7 +135,7 @@ def _run(
 
 
 def _make_launch(D: int, thread_elements: int, num_warps: int) -> Launch:
-    """With as many elements of a tile (queries by channels, these rounded up to a power of two) for each thread."""
+    """A launch of which each thread has as many elements of a tile: queries by D channels, padded to a power of two."""
     return Launch(max(1, thread_elements * 32 * num_warps >> (D - 1).bit_length()), num_warps)
 
 

@@ -4,7 +4,7 @@ A program works on a tile of neighbouring queries of one head: its rows are quer
 
 - The channels of a cell are contiguous, so a row of the tile takes one coalesced vector load for each corner, and what
   is per sample (the cell, the fractions, the weight) is computed once per row.
-- Neighbouring queries look at neighbouring cells, so that the samples of a tile share cache lines; programs that run at
+- Neighbouring queries sample neighbouring cells, so that the samples of a tile share cache lines; programs that run at
   the same time work on the same head of the same image, whose levels fit in the L2 cache.
 - A query's gradients for its samples are sums over the channels, thus over a row: no other program adds to them, so
   they need no atomics. Only the values' gradient does.
