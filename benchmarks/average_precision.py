@@ -55,7 +55,7 @@ def make_pools(source: COCO, rng: np.random.Generator) -> dict[int, tuple[list[d
     everything = [annotation for annotation in source.anns.values() if not annotation['iscrowd']]
     if not everything:
         raise DataError('The ground truth has no object that is no crowd; give another --ann-file.')
-    pools = {}
+    pools: dict[int, tuple[list[dict], list[dict]]] = {}
     for image_id, image in source.imgs.items():
         own = [a for a in source.imgToAnns[image_id] if not a['iscrowd']]
         others = [everything[int(place)] for place in rng.integers(len(everything), size=10 * VARIANTS)]
@@ -126,7 +126,8 @@ def compare(truth: dict, detections: list[dict], kind: str, repeats: int) -> dic
     """
     left_out = 'segmentation' if kind == 'bbox' else 'bbox'
     runs = {'ours': run_ours, PLAIN: run_pycocotools}
-    seconds, results = {name: [] for name in runs}, {}
+    seconds: dict[str, list[float]] = {name: [] for name in runs}
+    results: dict[str, list[float]] = {}
     for repeat in range(repeats):
         for name in (list(runs), list(runs)[::-1])[repeat % 2]:
             # Both write into what they are given.

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,6 +13,7 @@ from mmengine.structures import InstanceData, PixelData
 from torch import Tensor, nn
 
 from mask2former.errors import ConfigError
+from mask2former.models import Mask2Former
 from mask2former.registry import MODELS, OPTIM_WRAPPER_CONSTRUCTORS
 
 from .peers import build_peer, freeze_norms
@@ -38,7 +40,7 @@ class Contestant:
     logits: Callable[[], tuple[Tensor, Tensor]]
 
 
-def build_model(cfg: Config, metainfo: dict, num_queries: int | None, outputs: Sequence[str]) -> nn.Module:
+def build_model(cfg: Config, metainfo: dict, num_queries: int | None, outputs: Sequence[str]) -> Mask2Former:
     """Our model with random weights; of the postprocessors it has those named in ``outputs``."""
     cfg = cfg.copy()
     cfg.backbone.init_cfg = None
@@ -53,7 +55,7 @@ def build_model(cfg: Config, metainfo: dict, num_queries: int | None, outputs: S
 
 
 def our_contestant(
-    model: nn.Module, cfg: Config, images: Tensor, samples: list[DetDataSample], amp: str | None
+    model: Mask2Former, cfg: Config, images: Tensor, samples: list[DetDataSample], amp: str | None
 ) -> Contestant:
     """Our model with the optimizer of its config."""
     wrapper = dict(cfg.optim_wrapper, amp_dtype=amp)
@@ -118,7 +120,7 @@ def _autocast(images: Tensor, amp: str | None) -> torch.autocast:
 
 
 def _mmdet_calls(
-    model: nn.Module, images: Tensor, samples: list[DetDataSample], isthing: Sequence[bool], outputs: Sequence[str]
+    model: Any, images: Tensor, samples: list[DetDataSample], isthing: Sequence[bool], outputs: Sequence[str]
 ) -> tuple[Callable, ...]:
     if 'semantic' in outputs:
         raise ConfigError("mmdet's Mask2Former has no semantic output: use --outputs panoptic instance.")
@@ -126,7 +128,8 @@ def _mmdet_calls(
     samples = [_mmdet_sample(sample, isthing, images.device) for sample in samples]
 
     def compute_loss() -> Tensor:
-        return sum(sum(x) if isinstance(x, list) else x for x in model.loss(images, samples).values())
+        losses = model.loss(images, samples).values()
+        return torch.stack([x for loss in losses for x in (loss if isinstance(loss, list) else [loss])]).sum()
 
     def logits() -> tuple[Tensor, Tensor]:
         classes, masks = model.panoptic_head(model.extract_feat(images), samples)
@@ -154,7 +157,7 @@ def _mmdet_sample(sample: DetDataSample, isthing: Sequence[bool], device: torch.
 
 
 def _transformers_calls(
-    model: nn.Module, images: Tensor, samples: list[DetDataSample], isthing: Sequence[bool], outputs: Sequence[str]
+    model: Any, images: Tensor, samples: list[DetDataSample], isthing: Sequence[bool], outputs: Sequence[str]
 ) -> tuple[Callable, ...]:
     from transformers import Mask2FormerImageProcessorPil
 

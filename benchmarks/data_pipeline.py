@@ -197,7 +197,7 @@ def compare(sides: dict[str, Side], runs: dict[str, Callable[[Side], int]], repe
     Returns:
         dict: For each side its samples a second, ``dict(median, min, max)``, and the ``ratio`` of the medians.
     """
-    rates = {name: [] for name in sides}
+    rates: dict[str, list[float]] = {name: [] for name in sides}
     for repeat in range(repeats + 1):  # the first is for warming up
         for name in (list(sides), list(sides)[::-1])[repeat % 2]:
             start = time.perf_counter()
@@ -211,7 +211,7 @@ def split_time(side: Side, repeats: int) -> dict[str, float]:
     """Milliseconds of each step for a sample, medians of the repeats; the preprocessor's includes the masks."""
     times = []
     for _ in range(repeats + 1):
-        spent = {}
+        spent: dict[str, float] = {}
         for seed, index in enumerate(side.indices):
             np.random.seed(seed)
             start = time.perf_counter()
@@ -245,7 +245,7 @@ def main() -> None:
     sides = build(args.config, args.data_root, args.samples)
     checked = check_equal(build(args.config, args.data_root, args.samples, plain=True))
     print(f'{checked} images: equal pixels and segments on both sides')
-    report = dict(images=len(sides['ours'].indices), checked=checked)
+    report: dict = dict(images=len(sides['ours'].indices), checked=checked)
     for workers in args.workers:
         if workers:
             runs = {name: worker_run(side, workers, args.batch_size) for name, side in sides.items()}

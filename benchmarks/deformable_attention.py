@@ -164,7 +164,9 @@ def main() -> None:
         warmup=args.warmup,
     )
     print(', '.join(f'{key} {value}' for key, value in setup.items()))
-    functions = {name: functools.partial(ms_deform_attn, backend=name) for name in backends}
+    functions: dict[str, Callable[..., Tensor]] = {}
+    for name in backends:
+        functions[name] = functools.partial(ms_deform_attn, backend=name)
     rows = []
     for size in args.sizes:
         inputs = make_inputs(size, args.batch_size, getattr(torch, args.dtype), device)

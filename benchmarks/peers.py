@@ -1,6 +1,7 @@
 """Peers: Mask2Former as mmdet and transformers have it, built to take the weights of one of our models."""
 
 from pathlib import Path
+from typing import Any
 
 import mmdet
 import torch
@@ -77,11 +78,12 @@ def _build_mmdet(cfg: Config, isthing: list[bool], num_queries: int) -> nn.Modul
 def _build_transformers(cfg: Config, isthing: list[bool], num_queries: int) -> nn.Module:
     from transformers import Mask2FormerConfig, Mask2FormerForUniversalSegmentation, ResNetConfig, SwinConfig
 
+    backbone: Any
     features = [f'stage{i}' for i in range(1, 5)]
     if cfg.backbone.type == 'FrozenBNResNet':
-        backbone = ResNetConfig(depths=BOTTLENECKS[cfg.backbone.depth], out_features=features)
+        backbone = ResNetConfig(depths=BOTTLENECKS[cfg.backbone.depth], out_features=features)  # type: ignore[call-arg]
     else:
-        backbone = SwinConfig(
+        backbone = SwinConfig(  # type: ignore[call-arg]
             embed_dim=cfg.backbone.embed_dims,
             depths=cfg.backbone.depths,
             num_heads=cfg.backbone.num_heads,
@@ -90,7 +92,9 @@ def _build_transformers(cfg: Config, isthing: list[bool], num_queries: int) -> n
             out_features=features,
         )
     return Mask2FormerForUniversalSegmentation(
-        Mask2FormerConfig(backbone_config=backbone, num_labels=len(isthing), num_queries=num_queries)
+        Mask2FormerConfig(  # type: ignore[call-arg]
+            backbone_config=backbone, num_labels=len(isthing), num_queries=num_queries
+        )
     )
 
 

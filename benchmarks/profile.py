@@ -5,8 +5,9 @@ from collections.abc import Callable
 
 import torch
 from mmdet.structures import DetDataSample
-from torch import Tensor, nn
+from torch import Tensor
 
+from mask2former.models import Mask2Former
 from mask2former.models.head import HeadOutput
 
 from .common import synchronize
@@ -43,12 +44,12 @@ def cut(tensors: list[Tensor]) -> list[Tensor]:
 
 
 def profile_training(
-    model: nn.Module, images: Tensor, samples: list[DetDataSample], update: Callable[[], object]
+    model: Mask2Former, images: Tensor, samples: list[DetDataSample], update: Callable[[], object]
 ) -> dict[str, float]:
     """Seconds of the parts of a training step. The graph is cut between the parts, and each is gone through by itself.
 
     Args:
-        model: A :class:`~mask2former.models.Mask2Former`, in training mode.
+        model: In training mode.
         images: (B, 3, H, W).
         samples: B samples with ``gt_segments``.
         update: Clips the gradients and updates the weights.
@@ -69,7 +70,8 @@ def profile_training(
     leaves_3 = HeadOutput(*cut(output))
     matches = model.criterion.matcher(leaves_3, targets)
     clock.lap('match')
-    loss = sum(x.sum() for x in model.criterion.layer_losses(leaves_3, targets, matches).values())
+    losses = model.criterion.layer_losses(leaves_3, targets, matches).values()
+    loss = torch.stack([x.sum() for x in losses]).sum()
     clock.lap('loss forward')
     loss.backward()
     clock.lap('loss backward')
@@ -85,7 +87,7 @@ def profile_training(
 
 
 @torch.no_grad()
-def profile_prediction(model: nn.Module, images: Tensor, samples: list[DetDataSample]) -> dict[str, float]:
+def profile_prediction(model: Mask2Former, images: Tensor, samples: list[DetDataSample]) -> dict[str, float]:
     """Seconds of the parts of a prediction; arguments as of :func:`profile_training`, the model in evaluation mode."""
     clock = Clock(images.device)
     features = model.backbone(images)

@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from mask2former.datasets.metainfo import dataset_metainfo
 from mask2former.engine.allocator import keep_freed_memory
+from mask2former.models import Mask2Former
 
 from .contestants import Contestant, build_model, our_contestant, peer_contestant
 from .peers import freeze_norms, load_weights, peer_weights
@@ -17,7 +18,7 @@ OURS = 'mask2former'
 TOLERANCE = dict(median=1e-4, worst=0.05)
 
 
-def batch_shapes(spec: dict) -> tuple[tuple[int, int], ...]:
+def batch_shapes(spec: dict) -> tuple[tuple[int, int], tuple[int, int], tuple[int, int]]:
     """The sizes of the padded input, the image in it and the original image."""
     h, w = spec['size']
     return (-(-h // 32) * 32, -(-w // 32) * 32), (h, w), tuple(spec['ori_size'] or (h, w))
@@ -100,7 +101,7 @@ class Scene:
         contestant.model.train(spec['mode'] == 'train')
         freeze_norms(contestant.model)
         if spec['channels_last']:
-            contestant.model.to(memory_format=torch.channels_last)
+            contestant.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         if spec['compile']:
             for part in compiled_parts(contestant.model):
                 part.compile()
@@ -113,5 +114,4 @@ class Scene:
 
 def compiled_parts(model: nn.Module) -> list[nn.Module]:
     """What ``--compile`` compiles: of ours what ``tools/train.py --compile`` does, of a peer the whole model."""
-    parts = [getattr(model, name, None) for name in ('backbone', 'pixel_decoder', 'head')]
-    return [model] if None in parts else parts
+    return [model.backbone, model.pixel_decoder, model.head] if isinstance(model, Mask2Former) else [model]

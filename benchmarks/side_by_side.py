@@ -25,7 +25,9 @@ from .common import parse_size, positive, spread, write_json
 from .scene import OURS, agrees
 
 ROOT = Path(__file__).resolve().parents[1]
-SCALING = dict(size=['256', '512', '768', '1024'], segments=[5, 12, 50, 100], queries=[50, 100, 200], batch_size=[1, 2])
+SCALING: dict[str, list] = dict(
+    size=['256', '512', '768', '1024'], segments=[5, 12, 50, 100], queries=[50, 100, 200], batch_size=[1, 2]
+)
 console = Console(stderr=True)
 
 
@@ -83,11 +85,13 @@ class Process:
             stderr=self.log,
             text=True,
         )
+        assert self.process.stdin and self.process.stdout  # as they are pipes
+        self.stdin, self.stdout = self.process.stdin, self.process.stdout
 
     def ask(self, word: str) -> dict:
         """Have something done, and its answer."""
-        print(word, file=self.process.stdin, flush=True)
-        line = self.process.stdout.readline()
+        print(word, file=self.stdin, flush=True)
+        line = self.stdout.readline()
         answer = json.loads(line) if line else dict(error=f'its process died: {self.last_words()}')
         if 'error' in answer:
             raise UserError(f'{self.name}: {answer["error"]}')
@@ -100,9 +104,9 @@ class Process:
 
     def close(self) -> None:
         """End the process."""
-        self.process.stdin.close()
+        self.stdin.close()
         self.process.wait()
-        self.process.stdout.close()
+        self.stdout.close()
         self.log.close()
 
 
@@ -131,7 +135,7 @@ def measure(spec: dict, repeats: int, warm_up: int, profile: bool = False) -> li
             console.print(f'{name}: the same logits but for {text}')
         processes = [Process(name, folder) for name in names]
         try:
-            seconds = {name: [] for name in names}
+            seconds: dict[str, list[float]] = {name: [] for name in names}
             peaks = {}
             for i in range(warm_up + repeats):
                 for process in processes:

@@ -6,6 +6,8 @@ from mmdet.structures import DetDataSample
 from mmengine.structures import InstanceData
 from torch import Tensor, nn
 
+from mask2former.models import Mask2Former
+
 
 def randomise(model: nn.Module, seed: int = 0) -> None:
     """Move every weight and BN statistic away from its initialisation, so that nothing is zero or one by chance."""
@@ -23,12 +25,12 @@ def randomise(model: nn.Module, seed: int = 0) -> None:
 
 
 @torch.no_grad()
-def make_confident(model: nn.Module, images: Tensor, num_queries: int = 15) -> None:
+def make_confident(model: Mask2Former, images: Tensor, num_queries: int = 15) -> None:
     """Change the classifier so that ``num_queries`` queries of the first image are sure of a class, the others of none.
 
     Random weights alone are sure of nothing, and a panoptic result of nothing costs nothing.
     """
-    classifier = model.head.class_embed
+    classifier: nn.Linear = model.head.class_embed
     classifier.weight.mul_(100)
     logits = model.extract(images[:1]).class_logits[-1, 0]  # (Q, K + 1)
     lead = (logits[:, :-1].max(-1).values - logits[:, -1]).sort(descending=True).values  # (Q,)

@@ -17,6 +17,7 @@ import torch
 from mmengine.registry import DefaultScope
 
 from mask2former.errors import user_sentence
+from mask2former.models import Mask2Former
 from mask2former.registry import DATASETS
 
 from .common import peak_mb, synchronize
@@ -78,6 +79,7 @@ class Worker:
         self.contestant = self.contestant or self.load()
         images, samples = self.scene.batch()
         model = self.contestant.model
+        assert isinstance(model, Mask2Former)  # nobody else is asked
         parts = self.data_seconds()
         if self.spec['mode'] == 'train':
             return dict(parts, **profile_training(model, images, samples, self.contestant.update))

@@ -72,13 +72,13 @@ def keep_from_borders(
 
 def compare(attend: Attend, inputs: tuple[Tensor, list[tuple[int, int]], Tensor, Tensor]) -> dict[str, float]:
     """The largest errors of the values and the three gradients, relative to the largest value, and that value."""
-    value, level_shapes, *sampling = inputs
-    exact = [x.detach().double().requires_grad_() for x in (value, *sampling)]
-    reference = ms_deform_attn(exact[0], level_shapes, *exact[1:], backend='grid_sample')
-    out = attend(value, level_shapes, *sampling)
+    value, level_shapes, locations, weights = inputs
+    exact = [x.detach().double().requires_grad_() for x in (value, locations, weights)]
+    reference = ms_deform_attn(exact[0], level_shapes, exact[1], exact[2], backend='grid_sample')
+    out = attend(value, level_shapes, locations, weights)
     grad = torch.randn(reference.shape, generator=torch.Generator().manual_seed(1)).to(out)
     expected = [reference, *torch.autograd.grad(reference, exact, grad.double())]
-    found = [out, *torch.autograd.grad(out, (value, *sampling), grad)]
+    found = [out, *torch.autograd.grad(out, (value, locations, weights), grad)]
     errors = {}
     for name, x, y in zip(NAMES, found, expected):
         x, y = x.detach(), y.detach()

@@ -63,6 +63,7 @@ def watch_part(section: Section, part: str, settings: Settings) -> list[dict]:
     rows, log = (settings.folder / f'{section.name}-{part}.{ending}' for ending in ('jsonl', 'log'))
     process = start_method(settings.device).Process(target=run_part, args=(section.module, part, settings, rows, log))
     process.start()
+    assert process.pid  # as it was started
     process.join(settings.left() + GRACE)
     stopped = process.is_alive()
     if stopped:

@@ -65,10 +65,9 @@ SECTIONS = (
     Section(
         'tune',
         10,
-        'The tiles of the Triton kernel',
-        'Milliseconds of the kernel alone, by the warps of a program and the elements of its tile that a thread has; '
-        '`chosen` is what the kernel uses. All must give the same values. On a CPU it runs in the interpreter of '
-        'Triton, whose times mean nothing.',
+        'The launches of the Triton kernel',
+        'Milliseconds of the kernel alone, by the queries and the warps of a program; `chosen` is what the kernel '
+        'uses. All must give the same values. On a CPU it runs in the interpreter of Triton, whose times mean nothing.',
     ),
     Section(
         'training',

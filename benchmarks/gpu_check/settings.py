@@ -8,7 +8,7 @@ import time
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
-from multiprocessing.context import BaseContext
+from multiprocessing.context import ForkServerContext, SpawnContext
 from pathlib import Path
 
 import torch
@@ -59,7 +59,7 @@ class Settings:
                 torch.cuda.empty_cache()
 
 
-def start_method(device: str) -> BaseContext:
+def start_method(device: str) -> SpawnContext | ForkServerContext:
     """How processes are started: on CUDA each from nothing; on a CPU as forks of one that has done the imports."""
     if device != 'cpu':
         return multiprocessing.get_context('spawn')

@@ -12,6 +12,7 @@ from torch.profiler import ProfilerActivity, profile
 from benchmarks.common import synchronize
 from benchmarks.profile import profile_training
 from benchmarks.scene import OURS, Scene
+from mask2former.models import Mask2Former
 
 from .settings import ROOT, Settings
 from .steps import MODELS, MODES, make_spec
@@ -47,9 +48,10 @@ def examine(scene: Scene, warmup: int, rows: list[dict]) -> dict[str, object]:
     rows += longest
     if scene.device.type == 'cuda':
         rows += [dict(line=line, waits=count) for line, count in waiting_lines(run).most_common(20)]
-    if train and not scene.spec['amp']:
+    model = contestant.model
+    if train and not scene.spec['amp'] and isinstance(model, Mask2Former):
         for _ in range(2):
-            parts = profile_training(contestant.model, *scene.batch(), contestant.update)
+            parts = profile_training(model, *scene.batch(), contestant.update)
         rows += [dict(part=name, seconds=seconds) for name, seconds in parts.items()]
     return counts
 
