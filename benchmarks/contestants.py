@@ -129,7 +129,7 @@ def _mmdet_calls(
 
     def compute_loss() -> Tensor:
         losses = model.loss(images, samples).values()
-        return torch.stack([x for loss in losses for x in (loss if isinstance(loss, list) else [loss])]).sum()
+        return torch.cat([x.flatten() for loss in losses for x in (loss if isinstance(loss, list) else [loss])]).sum()
 
     def logits() -> tuple[Tensor, Tensor]:
         classes, masks = model.panoptic_head(model.extract_feat(images), samples)
