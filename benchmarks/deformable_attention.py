@@ -124,17 +124,17 @@ def benchmark(
         return torch.autograd.grad(attend(*inputs), (value, locations, weights), grad)
 
     rows: dict[str, dict] = {name: {} for name in functions}
+    peaks: dict[str, float | None] = {}
     for what, function in (('forward_ms', forward), ('forward_backward_ms', forward_backward)):
         times: dict[str, list[float]] = {name: [] for name in functions}
-        peaks: dict[str, float | None] = {}
         for turn in range(warmup + repeats):
             for name, attend in functions.items():
                 elapsed, peaks[name] = time_call(lambda: function(attend), value.device)  # noqa: B023 (called at once)
                 if turn >= warmup:
                     times[name].append(elapsed)
         for name, row in rows.items():
-            row.update({what: statistics.median(times[name]), 'peak_mib': peaks[name]})
-    return rows
+            row[what] = statistics.median(times[name])
+    return {name: dict(row, peak_mib=peaks[name]) for name, row in rows.items()}
 
 
 def format_table(rows: list[dict]) -> str:

@@ -36,9 +36,12 @@ def render(report: dict) -> str:
         for row in TABULATE.get(name, list)([row for row in section['rows'] if not {'error', 'skipped'} & row.keys()]):
             tables.setdefault(tuple(row), []).append(row)
         blocks += [table(rows) for rows in tables.values()]
-        skipped = [f'- {describe(row)}' for row in section['rows'] if 'skipped' in row]
+        skipped: dict[tuple[object, str], list[dict]] = {}
+        for row in section['rows']:
+            if 'skipped' in row:
+                skipped.setdefault((next(iter(row.values())), row['skipped']), []).append(row)
         if skipped:
-            blocks.append('Skipped:\n\n' + '\n'.join(skipped))
+            blocks.append('Skipped:\n\n' + '\n'.join(map(count_skipped, skipped.values())))
     return '\n\n'.join(blocks)
 
 
@@ -63,6 +66,14 @@ def describe(row: dict) -> str:
     """A row in a line; of a traceback its last line, the rest is in the JSON file."""
     lines = {key: str(value).strip().splitlines()[-1] if key == 'error' else value for key, value in row.items()}
     return ', '.join(f'{key} {cell(value)}' for key, value in lines.items() if value is not None)
+
+
+def count_skipped(rows: list[dict]) -> str:
+    """The cases of one contestant or backend that were skipped for one reason, in a line."""
+    if len(rows) == 1:
+        return f'- {describe(rows[0])}'
+    key, value = next(iter(rows[0].items()))
+    return f'- {key} {cell(value)}: {len(rows)} cases, {rows[0]["skipped"]}'
 
 
 def _attention(rows: list[dict]) -> list[dict]:

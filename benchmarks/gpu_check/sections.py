@@ -30,7 +30,7 @@ SECTIONS = (
     Section('device', 6, 'The machine', 'The products are of square matrices; the copy reads and writes.'),
     Section(
         'attention',
-        16,
+        14,
         'Deformable attention: values, gradients, time and memory of its backends',
         'Errors are relative to the largest value, against `grid_sample` in float64 on the same device and the same '
         'rounded inputs; locations and weights are float32, as under autocast.',
@@ -44,7 +44,7 @@ SECTIONS = (
     ),
     Section(
         'steps',
-        38,
+        34,
         'Seconds and memory of training steps and predictions, beside the peers',
         "With PyTorch's defaults: convolutions of float32 use TF32, products do not. A training step is forward, loss, "
         'backward, clipping and AdamW; a prediction is panoptic and instance results. Seconds as median (min - max), '
@@ -71,7 +71,7 @@ SECTIONS = (
     ),
     Section(
         'training',
-        14,
+        24,
         'A short training',
         '`tools/train.py` with the config of `shapes`, the same images and the same seed on the device and on the CPU; '
         'panoptic quality after the last iteration. The random points differ, so the quality does: that of the device '

@@ -20,7 +20,7 @@ CONFIG = ROOT / 'configs/shapes/mask2former_efficientnet-lite0_shapes-panoptic.p
 def check(settings: Settings, part: str) -> Iterator[dict]:
     """Loss, quality and seconds on each device."""
     folder = settings.folder / 'training'
-    num_train, num_val, side = (4, 2, 64) if settings.small else (800, 100, 192)
+    num_train, num_val, side = (4, 2, 64) if settings.small else (400, 50, 192)
     generate_shapes(folder / 'data/shapes', num_train=num_train, num_val=num_val, size=(side, side))
     quality: list[float] = []
     for device in dict.fromkeys([settings.device, 'cpu']):

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from benchmarks.gpu_check import attention, driver
-from benchmarks.gpu_check.page import BEGIN, END, fill_page
+from benchmarks.gpu_check.page import BEGIN, END, fill_page, render
 from benchmarks.gpu_check.sections import SECTIONS, Section
 from benchmarks.gpu_check.settings import Settings
 from benchmarks.gpu_check.steps import cases
@@ -103,6 +103,13 @@ def test_errors_of_attention_are_noticed():
     right = attention.examine(ms_deform_attn, (64, 64), 1, 'float32', torch.device('cpu'), (1, 0))
     assert right['ok'] and right['locations_grad_error'] < 1e-5
     assert not attention.examine(wrong, (64, 64), 1, 'float32', torch.device('cpu'), (1, 0))['ok']
+
+
+def test_many_skipped_cases_are_counted():
+    rows = [dict(backend='native', size=size, skipped='no time left') for size in (1, 2, 3)]
+    section = dict(title='', text='', seconds=1, rows=[*rows, dict(backend='mmcv', skipped='not available here')])
+    page = render(dict(command='x', date='today', small=False, sections=dict(attention=section)))
+    assert page.endswith('- backend native: 3 cases, no time left\n- backend mmcv, skipped not available here')
 
 
 def test_cases_of_a_gpu():
