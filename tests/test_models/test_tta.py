@@ -198,3 +198,5 @@ def test_what_is_no_set_of_views_is_refused():
         SegTTAModel(model).test_step(batch_of(images_of(1)))
     with pytest.raises(ValueError, match='min_iou must lie above 0'):
         SegTTAModel(model, min_iou=0)
+    with pytest.raises(ValueError, match='by a min_iou'):
+        match_views(matched_views()[0], None)

@@ -86,8 +86,8 @@ class MaskedAttentionHead(BaseModule):
         num_levels: L, levels that the layers take in turn.
         num_heads: Attention heads.
         ffn_dims: Inner width of the feed-forward networks.
-        with_cp: Whether to compute each layer once more in the backward pass instead of keeping what is inside:
-            less memory, more time.
+        with_cp: Whether to compute each layer once more in the backward pass instead of keeping what is inside: less
+            memory, more time.
         init_cfg: mmengine's initialisation config.
     """
 

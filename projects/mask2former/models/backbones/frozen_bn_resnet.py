@@ -26,8 +26,8 @@ class FrozenBNResNet(ResNet):
         out_indices: The stages whose features are returned.
         frozen_stages: Stages up to this one are not trained, -1 for none, 0 for the stem.
         style: 'pytorch' has the stride in the 3x3 convolution of a bottleneck, 'caffe' in the 1x1 before it.
-        with_cp: Whether to compute each block once more in the backward pass instead of keeping its features:
-            less memory, more time.
+        with_cp: Whether to compute each block once more in the backward pass instead of keeping its features: less
+            memory, more time.
         init_cfg: mmengine's initialisation config.
     """
 

@@ -32,9 +32,9 @@ class HungarianMatcher:
         mask_cost: Weight of the binary cross-entropy.
         dice_cost: Weight of the dice cost.
         num_points: P.
-        on_nonfinite: What to do about NaN or infinite predictions: 'raise' :class:`NonFiniteError`, or 'skip':
-            warn and match as if such a query were worthless; the loss is then not finite either, and the optimizer
-            wrapper (``SegOptimWrapper``) leaves the step out.
+        on_nonfinite: What to do about NaN or infinite predictions: 'raise' :class:`NonFiniteError`, or 'skip': warn and
+            match as if such a query were worthless; the loss is then not finite either, and the optimizer wrapper
+            (``SegOptimWrapper``) leaves the step out.
     """
 
     def __init__(

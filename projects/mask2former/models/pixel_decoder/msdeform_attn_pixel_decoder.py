@@ -54,10 +54,10 @@ class MSDeformAttnPixelDecoder(BaseModule):
         num_points: Sampling points of a head in a level.
         ffn_dims: Inner width of the encoder's feed-forward networks.
         num_groups: Groups of every GroupNorm.
-        attention_backend: What computes deformable attention: 'auto' for the first that runs on the device, or
-            one of :func:`mask2former.ops.available_backends`.
-        with_cp: Whether to compute each encoder layer once more in the backward pass instead of keeping what is
-            inside: less memory, more time.
+        attention_backend: What computes deformable attention: 'auto' for the first that runs on the device, or one of
+            :func:`mask2former.ops.available_backends`.
+        with_cp: Whether to compute each encoder layer once more in the backward pass instead of keeping what is inside:
+            less memory, more time.
         init_cfg: mmengine's initialisation config.
 
     Raises:
