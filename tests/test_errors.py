@@ -73,6 +73,14 @@ def test_a_bug_that_the_package_itself_notices_keeps_its_traceback(broken):
     assert not isinstance(caught.value, UserError)
 
 
+@pytest.mark.parametrize('num_workers', [0, 1])
+def test_the_system_s_own_sentence_comes_from_a_worker_too(num_workers):
+    refused = PermissionError(errno.EACCES, os.strerror(errno.EACCES), 'a.png')
+    assert end_of(refused, num_workers) == "Error: [Errno 13] Permission denied: 'a.png'"
+    with pytest.raises(OSError, match='pipe'):
+        end_of(OSError('a broken pipe, for which no file is named'), num_workers)
+
+
 def test_the_system_s_own_sentence_names_the_file():
     full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), 'work/iter_1.pth')
     assert end_of(full, None) == "Error: [Errno 28] No space left on device: 'work/iter_1.pth'"

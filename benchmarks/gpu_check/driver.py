@@ -94,7 +94,7 @@ def run_sections(sections: Sequence[Section], settings: Settings, report: dict, 
             rows += watch_part(section, part, dataclasses.replace(settings, deadline=deadline))
         seconds = round(time.time() - start, 1)
         report['sections'][section.name] = dict(title=section.title, text=section.text, seconds=seconds, rows=rows)
-        report['ok'] = report['ok'] and not any(map(failed, rows))
+        report['ok'] = not any(failed(row) for found in report['sections'].values() for row in found['rows'])
         path.write_text(json.dumps(report, indent=1) + '\n')
         print(f'{section.name}: {summary(rows)}, {seconds:.0f} s', flush=True)
 
@@ -120,6 +120,11 @@ def main() -> None:
         ok=True,
         sections={},
     )
+    former = out / 'gpu_check.json'
+    if args.sections and former.exists():
+        found = json.loads(former.read_text())
+        if all(found.get(key) == report[key] for key in ('device', 'small')):
+            report['sections'] = found['sections']
     chosen = [section for section in SECTIONS if section.name in (args.sections or section.name)]
     with tempfile.TemporaryDirectory() as folder:
         settings = Settings(args.device, args.small, Path(folder), time.time() + 60 * args.minutes)

@@ -61,7 +61,7 @@ def train(device: str, folder: Path, iterations: int, settings: Settings, qualit
         seconds_of_iteration=last['time'],
         PQ=quality[-1],
         seconds=time.perf_counter() - start,
-        ok=math.isfinite(last['loss']) and quality[0] >= quality[-1] / 2,
+        ok=math.isfinite(last['loss']) and (settings.small or quality[-1] > 0) and quality[0] >= quality[-1] / 2,
     )
 
 

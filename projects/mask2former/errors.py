@@ -1,10 +1,11 @@
-"""The errors that a user can mend: each message is one sentence that names the file or the setting, and the mend.
+"""The errors that a user can fix: each message is one sentence that names the file or the setting, and the fix.
 
 The tools end with that sentence. Whatever else is raised is a bug, of this package or of code that it was given, and is
 shown with its traceback. Each class is also the built-in one that Python code would catch.
 """
 
 import difflib
+import re
 from collections.abc import Iterable
 
 
@@ -41,14 +42,14 @@ def user_sentence(error: BaseException) -> str | None:
 
     An error of the operating system that names a file (a missing permission, a full disk) has such a sentence, too.
     """
-    if not isinstance(error, UserError) and not (isinstance(error, OSError) and error.filename is not None):
-        return None
-    message = str(error)
+    message, names_file = str(error), isinstance(error, OSError) and error.filename is not None
     if message.startswith('Caught ') and ' in DataLoader worker process ' in message:
-        # The worker's traceback, by torch; its last part is `module.Type: message`.
+        # The worker's traceback, by torch; its last part is `module.Type: message`, and attributes are lost.
         kind = type(error)
-        message = message.rpartition(f'\n{kind.__module__}.{kind.__qualname__}: ')[2].strip()
-    return message
+        name = kind.__qualname__ if kind.__module__ == 'builtins' else f'{kind.__module__}.{kind.__qualname__}'
+        message = message.rpartition(f'\n{name}: ')[2].strip()
+        names_file = isinstance(error, OSError) and re.fullmatch(r"\[Errno \d+\] .*: '.*'", message) is not None
+    return message if isinstance(error, UserError) or names_file else None
 
 
 def near_names(name: str, known: Iterable[str]) -> str:

@@ -67,6 +67,18 @@ def test_the_page_has_every_section(report):
     assert page.startswith((ROOT / 'docs/gpu.md').read_text().partition(BEGIN)[0])
 
 
+@pytest.mark.parametrize('device', ['cpu', 'cuda'])
+def test_a_section_that_runs_again_leaves_the_others(tmp_path, device):
+    """But not those of another device; and what failed there still counts."""
+    former = dict(title='Tune', text='', seconds=1, rows=[dict(part='a', ok=False)])
+    (tmp_path / 'gpu_check.json').write_text(json.dumps(dict(device=device, small=True, sections=dict(tune=former))))
+    command = [sys.executable, TOOL, '--device', 'cpu', '--small', '--sections', 'device', '--out', tmp_path]
+    process = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    report = json.loads((tmp_path / 'gpu_check.json').read_text())
+    assert list(report['sections']) == (['tune', 'device'] if device == 'cpu' else ['device'])
+    assert report['ok'] == (device == 'cuda') and process.returncode == (device == 'cpu'), process.stderr
+
+
 def test_what_fails_is_recorded_and_the_rest_goes_on(tmp_path, monkeypatch):
     monkeypatch.setattr(driver, 'GRACE', 0.5)
 

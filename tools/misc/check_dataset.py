@@ -14,6 +14,7 @@ from rich.markup import escape
 from rich.progress import track
 
 from mask2former.apis.cli import config_parser, load_config, run_tool
+from mask2former.data_tools.arguments import positive
 from mask2former.data_tools.check import KINDS, check_splits, read_splits, write_clean_copy
 from mask2former.data_tools.check.html import write_html
 from mask2former.data_tools.check.kinds import printable
@@ -30,9 +31,9 @@ def main() -> None:
         help='which to check; the first is compared with the others',
     )
     parser.add_argument('--headers', action='store_true', help='check JSON files and headers of files only: fast')
-    parser.add_argument('--jobs', type=int, default=os.cpu_count(), help='threads')
+    parser.add_argument('--jobs', type=positive, default=os.cpu_count(), help='threads')
     parser.add_argument('--html', metavar='F.html', help='write the report with pictures to this file')
-    parser.add_argument('--num-pictures', type=int, default=20, help='pictures of each split in that file')
+    parser.add_argument('--num-pictures', type=positive, default=20, help='pictures of each split in that file')
     parser.add_argument(
         '--fix',
         metavar='D',

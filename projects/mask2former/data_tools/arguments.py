@@ -19,7 +19,7 @@ def make_parser(description: str, root: str | None = None, splits: Sequence[str]
         result.add_argument('root', nargs='?', default=root, help='folder of the data set (default: %(default)s)')
     if splits:
         result.add_argument('--splits', nargs='+', choices=splits, default=list(splits), help='default: all')
-    result.add_argument('--jobs', type=_positive, default=os.cpu_count(), help='processes (default: %(default)s)')
+    result.add_argument('--jobs', type=positive, default=os.cpu_count(), help='processes (default: %(default)s)')
     return result
 
 
@@ -50,7 +50,7 @@ def add_layout_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _positive(text: str) -> int:
+def positive(text: str) -> int:
     value = int(text)
     if value < 1:
         raise argparse.ArgumentTypeError(f'{value} is not over 0')

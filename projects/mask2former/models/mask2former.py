@@ -98,7 +98,7 @@ class Mask2Former(BaseModel):
             output = self.extract(inputs)
             return output.class_logits[-1], output.mask_logits()
         if mode not in ('loss', 'predict'):
-            raise ConfigError(f"mode must be 'loss', 'predict' or 'tensor', not '{mode}'")
+            raise ValueError(f"mode must be 'loss', 'predict' or 'tensor', not '{mode}'")
         assert data_samples is not None, 'losses need targets, results need sizes'
         return self.loss(inputs, data_samples) if mode == 'loss' else self.predict(inputs, data_samples)
 

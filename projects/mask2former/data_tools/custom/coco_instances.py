@@ -43,6 +43,14 @@ def read_file(ann_file: str | Path, images: str | Path) -> tuple[list[dict], dic
     for key in ('images', 'annotations', 'categories'):
         if not content.get(key):
             raise DataError(f"'{ann_file}' has no '{key}'; give an instance file of COCO's format.")
+    for key, what, needed in (
+        ('categories', 'category', ('id', 'name')),
+        ('images', 'image', ('id', 'file_name', 'height', 'width')),
+    ):
+        for entry in content[key]:
+            lacking = [name for name in needed if name not in entry]
+            if lacking:
+                raise DataError(f"The {what} {entry} of '{ann_file}' has no '{lacking[0]}'; add it.")
     known = {category['id'] for category in content['categories']}
     annotations: dict[Any, list] = {image['id']: [] for image in content['images']}
     if len(annotations) < len(content['images']):
@@ -63,9 +71,6 @@ def read_file(ann_file: str | Path, images: str | Path) -> tuple[list[dict], dic
         annotations[annotation['image_id']].append(annotation)
     sources = {}
     for image in content['images']:
-        for key in ('file_name', 'height', 'width'):
-            if key not in image:
-                raise DataError(f"The image {image['id']} of '{ann_file}' has no '{key}'; add it.")
         sources[image['id']] = CocoSource(
             Path(images) / image['file_name'], (image['height'], image['width']), tuple(annotations[image['id']])
         )
