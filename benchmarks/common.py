@@ -9,6 +9,8 @@ from pathlib import Path
 
 import torch
 
+from mask2former.formats.files import write_text
+
 
 def positive(text: str) -> int:
     """A command-line argument that is a positive whole number."""
@@ -56,4 +58,4 @@ def peak_mb(device: torch.device) -> float:
 
 def write_json(path: str | Path, content: object) -> None:
     """Write figures into a file."""
-    Path(path).write_text(json.dumps(content, indent=1) + '\n')
+    write_text(path, json.dumps(content, indent=1) + '\n')

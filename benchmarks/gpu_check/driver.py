@@ -25,6 +25,7 @@ from pathlib import Path
 
 import torch
 
+from benchmarks.common import write_json
 from mask2former.errors import ConfigError
 
 from .page import failed, fill_page
@@ -95,7 +96,7 @@ def run_sections(sections: Sequence[Section], settings: Settings, report: dict, 
         seconds = round(time.time() - start, 1)
         report['sections'][section.name] = dict(title=section.title, text=section.text, seconds=seconds, rows=rows)
         report['ok'] = not any(failed(row) for found in report['sections'].values() for row in found['rows'])
-        path.write_text(json.dumps(report, indent=1) + '\n')
+        write_json(path, report)
         print(f'{section.name}: {summary(rows)}, {seconds:.0f} s', flush=True)
 
 

@@ -11,7 +11,6 @@ from mask2former.ops.ms_deform_attn import triton
 
 from .settings import Settings
 
-ELEMENTS, WARPS = (4, 8, 16, 32), (1, 2, 4, 8)
 TOLERANCE = dict(float32=1e-5, bfloat16=2e-2)
 
 
@@ -22,19 +21,14 @@ def check(settings: Settings, part: str) -> Iterator[dict]:
         return
     device = torch.device(settings.device)
     for dtype, kernel in product(['float32'] if settings.small else TOLERANCE, triton.WARPS):
-        chosen = make_launch(triton.THREAD_ELEMENTS, triton.WARPS[kernel])
-        launches = dict.fromkeys([chosen, *(make_launch(*x) for x in product(ELEMENTS, WARPS))])
+        chosen = triton.make_launch(HEAD_WIDTH, triton.THREAD_ELEMENTS, triton.WARPS[kernel])
+        launches = dict.fromkeys([chosen, *triton.candidate_launches(HEAD_WIDTH)])
         call = make_call(kernel, getattr(torch, dtype), device, settings.small)
         expected = call(chosen)
         for launch in list(launches)[: 2 if settings.small else None]:
             case = dict(kernel=kernel, dtype=dtype, **launch._asdict(), chosen=launch == chosen)
             repeats = 1 if settings.small else 5
             yield settings.measure(case, time_launch, call, launch, expected, repeats, device, TOLERANCE[dtype])
-
-
-def make_launch(elements: int, warps: int) -> triton.Launch:
-    """The launch whose threads have as many elements of a tile each."""
-    return triton.Launch(elements * 32 * warps // HEAD_WIDTH, warps)
 
 
 def make_call(

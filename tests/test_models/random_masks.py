@@ -14,6 +14,8 @@ SIZES = {
     'enlarged': ((87, 121), (131, 173)),
     'reduced': ((95, 103), (57, 63)),
 }
+# img_shape and flips of the views of one image
+VIEWS = [((87, 121), (False, False)), ((60, 80), (False, True)), ((90, 117), (True, True)), ((20, 30), (True, False))]
 sizes = pytest.mark.parametrize('size', SIZES.values(), ids=SIZES)
 flips = pytest.mark.parametrize('flips', list(itertools.product((False, True), repeat=2)))
 budgets = pytest.mark.parametrize('budget', [1, 2**14, 2**30])

@@ -3,13 +3,13 @@
 import os
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from mmdet.structures import DetDataSample
-from PIL import Image
 
 from mask2former.errors import ConfigError
-from mask2former.formats.panoptic_png import id_colors
+from mask2former.formats import panoptic_png
 from mask2former.formats.rle import areas_of, as_rle, box_of, encode_mask, json_rle
 
 
@@ -81,7 +81,7 @@ def write_id_map(sample: DetDataSample, path: str | os.PathLike) -> None:
     if 'pred_panoptic_seg' not in sample:
         raise ConfigError("The result has no panoptic map: give the config's model.postprocessors a PanopticFusion.")
     id_map = sample.pred_panoptic_seg.id_map[0].cpu().numpy()  # (H, W)
-    Image.fromarray(id_colors(id_map)).save(path)
+    panoptic_png.write_id_map(Path(path), id_map)
 
 
 def summarize(result: dict) -> str:

@@ -59,12 +59,8 @@ def swaps_sides(orientation: int) -> bool:
     return orientation in (5, 6, 7, 8)
 
 
-def image_size(path: str | Path, decode: bool = False) -> tuple[int, int]:
-    """``(H, W)`` of an image as training reads it: turned as its EXIF tag says.
-
-    Args:
-        path: The file.
-        decode: Whether to decode the pixels, too, so that a damaged file is found.
+def image_size(path: str | Path) -> tuple[int, int]:
+    """``(H, W)`` of an image as training reads it: turned as its EXIF tag says. The whole file is decoded.
 
     Raises:
         MissingFileError: If there is no such file.
@@ -72,8 +68,7 @@ def image_size(path: str | Path, decode: bool = False) -> tuple[int, int]:
     """
     try:
         with Image.open(path) as image:
-            if decode:
-                image.load()
+            image.load()
             (width, height), turn = image.size, orientation(image)
     except FileNotFoundError:
         raise MissingFileError(f"The image '{path}' does not exist; add it, or remove its annotation.") from None

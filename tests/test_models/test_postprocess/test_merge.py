@@ -6,7 +6,7 @@ from mmdet.structures import DetDataSample
 from mask2former.models.masks import LazyMasks
 from mask2former.models.postprocess import SemanticInference, View
 from mask2former.models.postprocess.plain import class_scores
-from tests.test_models.random_masks import budgets, enlarged, factors, flipped, resized
+from tests.test_models.random_masks import VIEWS, budgets, enlarged, factors, flipped, resized
 from tests.tiny import build_tiny
 
 
@@ -19,13 +19,7 @@ def merged(views):
 @budgets
 def test_scores_are_averaged_over_views(budget):
     ori_shape, views, scores = (131, 173), [], 0
-    cases = [
-        ((87, 121), (False, False)),
-        ((60, 80), (False, True)),
-        ((90, 117), (True, True)),
-        ((20, 30), (True, False)),
-    ]
-    for seed, (img_shape, flips) in enumerate(cases):
+    for seed, (img_shape, flips) in enumerate(VIEWS):
         class_logits, embed, features = factors(seed)
         views.append(View(class_logits, LazyMasks(embed, features, (96, 128), img_shape, ori_shape, budget, flips)))
         logits = resized(enlarged(embed, features)[:, : img_shape[0], : img_shape[1]], ori_shape)

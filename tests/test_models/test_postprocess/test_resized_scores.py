@@ -8,7 +8,7 @@ from mmdet.structures import DetDataSample
 from mask2former.models.masks import LazyMasks
 from mask2former.models.postprocess import SemanticInference, View
 from mask2former.models.postprocess.plain import class_scores
-from tests.test_models.random_masks import budgets, enlarged, factors, flipped, flips, resized, sizes
+from tests.test_models.random_masks import VIEWS, budgets, enlarged, factors, flipped, flips, resized, sizes
 
 
 def merged(views, resize='scores'):
@@ -37,13 +37,7 @@ def test_scores_of_one_view(size, flips, budget):
 @budgets
 def test_scores_are_averaged_over_views(budget):
     ori_shape, views, scores = (131, 173), [], 0
-    cases = [
-        ((87, 121), (False, False)),
-        ((60, 80), (False, True)),
-        ((90, 117), (True, True)),
-        ((20, 30), (True, False)),
-    ]
-    for seed, (img_shape, flip) in enumerate(cases):
+    for seed, (img_shape, flip) in enumerate(VIEWS):
         class_logits, embed, features = factors(seed)
         views.append(View(class_logits, LazyMasks(embed, features, (96, 128), img_shape, ori_shape, budget, flip)))
         scores = scores + expected_scores(seed, img_shape, ori_shape, flip)

@@ -69,12 +69,12 @@ def read_file(ann_file: str | Path, images: str | Path) -> tuple[list[dict], dic
                 f"{name} has no 'segmentation'; add its polygons or RLE (a box is not enough), or remove it."
             )
         annotations[annotation['image_id']].append(annotation)
-    sources = {}
-    for image in content['images']:
-        sources[image['id']] = CocoSource(
+    return content['categories'], {
+        image['id']: CocoSource(
             Path(images) / image['file_name'], (image['height'], image['width']), tuple(annotations[image['id']])
         )
-    return content['categories'], sources
+        for image in content['images']
+    }
 
 
 def as_classes(categories: Sequence[Mapping], stuff: Sequence[str], ann_file: str | Path) -> list[dict]:
@@ -106,7 +106,7 @@ def read_scene(source: CocoSource, meaning: CocoMeaning) -> Scene:
         MissingFileError: If the image is absent.
         DataError: If it cannot be decoded, or it or an RLE has another size than the JSON file says.
     """
-    size = image_size(source.image, decode=True)
+    size = image_size(source.image)
     check_size(f"The entry of '{source.image.name}' in the JSON file", source.size, source.image, size, SIZE_FIX)
     layers = [
         Layer(

@@ -154,7 +154,7 @@ def read_scene(source: LabelMeSource, meaning: LabelMeaning) -> Scene:
 
 def _read_image(source: LabelMeSource, content: Mapping) -> tuple[Path | bytes, tuple[int, int]]:
     if source.image:
-        return source.image, image_size(source.image, decode=True)
+        return source.image, image_size(source.image)
     try:
         data = base64.b64decode(content['imageData'])
         with Image.open(io.BytesIO(data)) as image:

@@ -112,7 +112,7 @@ def read_scene(source: PngSource, meaning: Meaning) -> Scene:
         MissingFileError: If a file is absent.
         DataError: If a file cannot be read, has not the image's size, or holds a value without a meaning.
     """
-    size = image_size(source.image, decode=True)
+    size = image_size(source.image)
     layers: list[Layer] = []
     semantic: np.ndarray | None = None
     if source.semantic:

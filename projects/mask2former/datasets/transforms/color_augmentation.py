@@ -74,30 +74,31 @@ class SSDColorAugmentation(BaseTransform):
 
 def distort(
     image: np.ndarray,
-    brightness: float = 0.0,
-    contrast: float = 1.0,
+    brightness: float | None = None,
+    contrast: float | None = None,
     saturation: float | None = None,
     hue: int | None = None,
     contrast_first: bool = True,
 ) -> np.ndarray:
-    """Change the colours of an image ``(H, W, 3)`` uint8 BGR.
+    """Change the colours of an image ``(H, W, 3)`` uint8 BGR; None leaves a step out.
 
     Args:
         image: It is left as it is.
         brightness: Added to each channel.
         contrast: Factor of each channel.
-        saturation: Factor of the saturation; None leaves the image out of HSV, which rounds.
-        hue: Steps of 2 degrees; None as for the saturation.
+        saturation: Factor of the saturation.
+        hue: Steps of 2 degrees.
         contrast_first: Whether the contrast is changed before saturation and hue.
     """
-    image = cv2.LUT(image, _table(1.0, brightness))
-    if contrast_first:
+    if brightness is not None:
+        image = cv2.LUT(image, _table(1.0, brightness))
+    if contrast is not None and contrast_first:
         image = cv2.LUT(image, _table(contrast))
     if saturation is not None:
         image = _in_hsv(image, SATURATION, _table(saturation))
     if hue is not None:
         image = _in_hsv(image, HUE, ((IDENTITY.astype(int) + hue) % 180).astype(np.uint8))
-    if not contrast_first:
+    if contrast is not None and not contrast_first:
         image = cv2.LUT(image, _table(contrast))
     return image
 

@@ -123,7 +123,7 @@ def _run(
 
     if launch is None and CONFIG:
         launch = CONFIG.get(launch_key(kernel, value, weights))
-    block, warps = launch or _make_launch(D, THREAD_ELEMENTS, WARPS[kernel])
+    block, warps = launch or make_launch(D, THREAD_ELEMENTS, WARPS[kernel])
     kind = tl.float64 if full_dtype(value.dtype, locations.dtype, weights.dtype) == torch.float64 else tl.float32
     channels = triton.next_power_of_2(D)
     grid = (triton.cdiv(Q, block) * B * M,)
@@ -134,9 +134,14 @@ def _run(
         )
 
 
-def _make_launch(D: int, thread_elements: int, num_warps: int) -> Launch:
+def make_launch(D: int, thread_elements: int, num_warps: int) -> Launch:
     """A launch of which each thread has as many elements of a tile: queries by D channels, padded to a power of two."""
     return Launch(max(1, thread_elements * 32 * num_warps >> (D - 1).bit_length()), num_warps)
+
+
+def candidate_launches(D: int) -> list[Launch]:
+    """The launches that are worth measuring where heads have D channels."""
+    return list(dict.fromkeys(make_launch(D, *x) for x in itertools.product((4, 8, 16, 32), (1, 2, 4, 8))))
 
 
 def launch_key(kernel: str, value: Tensor, weights: Tensor) -> str:
@@ -178,7 +183,7 @@ def tune(
     for kernel, call in calls.items():
         key = launch_key(kernel, value, weights)
         if key not in kept:
-            launches = {_make_launch(value.shape[3], *x) for x in itertools.product((4, 8, 16, 32), (1, 2, 4, 8))}
+            launches = candidate_launches(value.shape[3])
             # The first call compiles.
             times = {x: min(_milliseconds(call, x, value.device) for _ in range(repeats + 1)) for x in launches}
             measured[kernel] = dict(sorted(times.items(), key=lambda item: item[1]))
