@@ -24,6 +24,13 @@ def one_pixel(y, x):
     return mask
 
 
+def with_empty(count, empty):
+    """Blobs, and masks which a crop left without a pixel, in turn."""
+    masks = torch.zeros(count + empty, H, W, dtype=torch.bool)
+    masks[1 : 2 * count : 2] = blobs(count)
+    return masks
+
+
 NONE = torch.zeros(0, H, W, dtype=torch.bool)
 BATCHES = {
     'no segment in one image': [blobs(3), NONE],
@@ -35,6 +42,8 @@ BATCHES = {
     'one pixel': [one_pixel(20, 30), one_pixel(H - 1, W - 1)],
     'all of the image': [torch.ones(1, H, W, dtype=torch.bool), torch.ones(2, H, W, dtype=torch.bool)],
     'the same segment twice': [blobs(1).repeat(2, 1, 1)],
+    'some masks empty': [with_empty(2, 2), with_empty(1, Q + 1)],
+    'all masks empty': [with_empty(0, 3), with_empty(0, 1)],
 }
 
 
@@ -105,9 +114,9 @@ def test_a_batch_is_the_weighted_mean_of_its_images(counts, same_points):
         torch.testing.assert_close(batch[kind], expected, rtol=1e-9, atol=1e-12)
 
 
-@torch.no_grad()
-def test_losses_of_too_many_segments_equal_transformers(same_points, monkeypatch):
-    """Segments that no query is left for still count in the denominator."""
+@pytest.mark.parametrize('name', ['more segments than queries', 'some masks empty', 'all masks empty'])
+def test_losses_and_gradients_equal_transformers(name, same_points, monkeypatch):
+    """Segments that no query is left for still count in the denominator; empty masks are targets as any other."""
     from transformers import Mask2FormerConfig
     from transformers.models.mask2former.modeling_mask2former import Mask2FormerLoss
 
@@ -117,11 +126,12 @@ def test_losses_of_too_many_segments_equal_transformers(same_points, monkeypatch
         theirs, 'sample_points_using_uncertainty', lambda masks, *args: same_points.expand(len(masks), -1, -1)
     )
     model = build_tiny().double()
-    images, masks = random_images(2).double(), [blobs(2 * Q + 3), blobs(2, 1)]
+    images, masks = random_images(2).double(), BATCHES[name]
     targets = [sample.gt_segments for sample in samples_of(masks)]
     output = model.extract(images)
     matches = model.criterion.matcher(output, targets)
     losses = model.criterion.layer_losses(output, targets, matches)
+    their_total = 0
     for d in range(D):
         monkeypatch.setattr(theirs.matcher, 'forward', lambda *args, d=d: [(q[d], s[d]) for q, s in matches])
         expected = theirs(
@@ -135,7 +145,15 @@ def test_losses_of_too_many_segments_equal_transformers(same_points, monkeypatch
             ('mask', 'loss_mask', 5),
             ('dice', 'loss_dice', 5),
         ):
-            torch.testing.assert_close(losses[kind][d], weight * expected[name].squeeze(), rtol=1e-9, atol=0)
+            loss = weight * expected[name].squeeze()
+            torch.testing.assert_close(losses[kind][d], loss, rtol=1e-9, atol=0)
+            their_total += loss
+    total = sum(layer.sum() for layer in losses.values())
+    inputs = [output.class_logits, output.mask_embed, output.mask_features]
+    gradients, their_gradients = (torch.autograd.grad(x, inputs, retain_graph=True) for x in (total, their_total))
+    for gradient, other in zip(gradients, their_gradients):
+        assert gradient.isfinite().all() and gradient.any()
+        torch.testing.assert_close(gradient, other, rtol=1e-9, atol=1e-12)
 
 
 @torch.no_grad()

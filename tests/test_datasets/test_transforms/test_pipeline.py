@@ -10,6 +10,7 @@ from mmengine.structures import InstanceData
 from torch.utils.data import DataLoader
 
 from mask2former.datasets.transforms import PackSegInputs
+from mask2former.errors import ConfigError
 from mask2former.models.data_preprocessor import form_masks
 from mask2former.registry import DATASETS, TRANSFORMS
 
@@ -31,7 +32,8 @@ def segments_of(packed: dict) -> InstanceData:
     'shape, dtype', [((48, 60), np.uint8), ((48, 60), np.uint16), ((48, 60, 2), np.uint8), ((48, 60, 7), np.uint16)]
 )
 @pytest.mark.parametrize('seed', range(4))
-def test_augmenting_the_map_equals_augmenting_the_masks(shape, dtype, seed):
+@pytest.mark.parametrize('min_area', [1, 0])
+def test_augmenting_the_map_equals_augmenting_the_masks(shape, dtype, seed, min_area):
     num = 300 if dtype == np.uint16 else 20
     coarse = np.random.default_rng(seed).integers(0, num + 1, (12, 15, *shape[2:]))
     seg_map = np.ascontiguousarray(coarse.repeat(4, 0).repeat(4, 1)).astype(dtype)
@@ -47,14 +49,14 @@ def test_augmenting_the_map_equals_augmenting_the_masks(shape, dtype, seed):
     results = run(seg_map)
     assert results['gt_seg_map'].dtype == dtype and results['gt_seg_map'].shape[:2] == results['img'].shape[:2]
     results['gt_seg_labels'] = np.arange(num)
-    segments = segments_of(PackSegInputs().transform(results))
+    segments = segments_of(PackSegInputs(min_area=min_area).transform(results))
     kept = set(segments.labels.tolist())
-    assert kept
+    assert kept and (min_area or segments.labels.tolist() == list(range(num)))
     for segment in range(0, num, 1 if num < 50 else 23):
         one = seg_map == segment + 1
         one = run((one.any(-1) if one.ndim == 3 else one).astype(np.uint8))['gt_seg_map'].astype(bool)
-        assert one.any() == (segment in kept)
-        if one.any():
+        assert (one.sum() >= min_area) == (segment in kept)
+        if segment in kept:
             mask = segments.masks[segments.labels == segment]
             assert (mask[0].numpy() == one).all()
 
@@ -83,8 +85,11 @@ def test_pack():
     assert sample.metainfo == dict(img_id=3, ori_shape=(6, 8), img_shape=(6, 8), flip=True)
     large = PackSegInputs(min_area=2).transform(results)['data_samples'].gt_segments
     assert large.labels.tolist() == [4]
-    with pytest.raises(ValueError, match='min_area is 0'):
-        PackSegInputs(min_area=0)
+    every = segments_of(PackSegInputs(min_area=0).transform(results))
+    assert every.labels.tolist() == [4, 5, 6]
+    assert every.masks.sum((1, 2)).tolist() == [3, 0, 1], 'a segment without a pixel is an empty mask'
+    with pytest.raises(ConfigError, match='min_area is -1'):
+        PackSegInputs(min_area=-1)
     floats = PackSegInputs(meta_keys=()).transform(dict(img=np.array([[[-3.0, 99.6, 300.0]]], np.float32)))
     assert floats['inputs'].ravel().tolist() == [0, 100, 255] and floats['data_samples'].metainfo == {}
 

@@ -20,9 +20,13 @@ def make_output(dtype=torch.float64, seed=0):
     return HeadOutput(2 * random(D, B, Q, K + 1), random(D, B, Q, C), random(B, C, h, w))
 
 
-def make_targets(counts=COUNTS):
+def make_targets(counts=COUNTS, emptied=False):
+    """Blobs, of which every other one may be emptied, as a crop does."""
     generator = torch.Generator().manual_seed(1)
-    return [
+    targets = [
         InstanceData(labels=torch.randint(K, (n,), generator=generator), masks=smooth_masks(n, H, W, generator))
         for n in counts
     ]
+    for target in targets if emptied else []:
+        target.masks[::2] = False
+    return targets

@@ -1,5 +1,6 @@
 """Costs and assignments: equal to those of mmdet and of transformers."""
 
+import pytest
 import torch
 from mmcv.ops import point_sample
 from mmdet.models.task_modules import HungarianAssigner
@@ -28,8 +29,9 @@ def assert_same_costs(costs, output, targets):
             assert list(zip(queries[d].tolist(), segments[d].tolist())) == pairs
 
 
-def test_costs_and_assignment_equal_mmdet(points, monkeypatch):
-    output, targets = make_output(), make_targets()
+@pytest.mark.parametrize('emptied', [False, True])
+def test_costs_and_assignment_equal_mmdet(emptied, points, monkeypatch):
+    output, targets = make_output(), make_targets(emptied=emptied)
     assigner = HungarianAssigner(
         match_costs=[
             dict(type='mmdet.ClassificationCost', weight=2.0),
@@ -54,10 +56,11 @@ def test_costs_and_assignment_equal_mmdet(points, monkeypatch):
     assert_same_costs(costs(), output, targets)
 
 
-def test_costs_and_assignment_equal_transformers(points, monkeypatch):
+@pytest.mark.parametrize('emptied', [False, True])
+def test_costs_and_assignment_equal_transformers(emptied, points, monkeypatch):
     from transformers.models.mask2former import modeling_mask2former
 
-    output, targets = make_output(), make_targets()
+    output, targets = make_output(), make_targets(emptied=emptied)
     theirs = modeling_mask2former.Mask2FormerHungarianMatcher(2.0, 5.0, 5.0, P)
     seen = []
     monkeypatch.setattr(

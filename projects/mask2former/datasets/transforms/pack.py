@@ -20,12 +20,17 @@ class PackSegInputs(BaseTransform):
     Where ``gt_seg_map`` was loaded, the data sample has ``gt_segments`` (``labels (N,)`` int64, ``ids (N,)``) and
     ``gt_seg_map`` (``PixelData(id_map (n, H, W))`` uint8 or int16): a segment's mask is where a layer of the map has
     its id. The data preprocessor replaces both by masks; they would be N times as many bytes to pass between
-    processes. Segments which the augmentation left without a pixel are dropped.
+    processes.
     ``gt_panoptic_seg`` and ``gt_sem_seg`` are passed on where they were loaded.
 
     Args:
         meta_keys: What to copy from ``results`` into the metainfo; absent ones are left out.
-        min_area: Pixels which a segment must have to be kept.
+        min_area: Pixels which a segment must have to be kept. By default those which the augmentation left without a
+            pixel are dropped; 0 keeps them, as targets whose mask is empty. The reference keeps them in panoptic data
+            and in instances but COCO's; its semantic targets have the classes in the crop only.
+
+    Raises:
+        ConfigError: If ``min_area`` is negative.
     """
 
     def __init__(
@@ -41,8 +46,8 @@ class PackSegInputs(BaseTransform):
         ),
         min_area: int = 1,
     ) -> None:
-        if min_area < 1:
-            raise ConfigError(f'PackSegInputs: min_area is {min_area}; give 1 or more, empty masks cannot be learnt.')
+        if min_area < 0:
+            raise ConfigError(f'PackSegInputs: min_area is {min_area}; give a number of pixels, 0 to keep empty masks.')
         self.meta_keys = tuple(meta_keys)
         self.min_area = min_area
 
