@@ -6,4 +6,5 @@ crop_1024 = [
     dict(type='RandomFlip', prob=0.5),
     dict(type='Pad', size=(1024, 1024), pad_val=dict(img=(128, 128, 128), seg=0)),
 ]
-resize_2048 = dict(type='Resize', scale=(2048, 2048), keep_ratio=True)
+# Pillow filters what it makes smaller, as in the reference.
+resize_2048 = dict(type='Resize', scale=(2048, 2048), keep_ratio=True, backend='pillow')

@@ -5,4 +5,5 @@ crop_1024x512 = [
     dict(type='SSDColorAugmentation'),
     dict(type='RandomFlip', prob=0.5),
 ]
-resize_1024 = dict(type='Resize', scale=(2048, 1024), keep_ratio=True)
+# Pillow filters what it makes smaller, as in the reference.
+resize_1024 = dict(type='Resize', scale=(2048, 1024), keep_ratio=True, backend='pillow')

@@ -6,4 +6,5 @@ crop_512 = [
     dict(type='RandomFlip', prob=0.5),
     dict(type='Pad', size=(512, 512), pad_val=dict(img=(128, 128, 128), seg=0)),
 ]
-resize_512 = dict(type='Resize', scale=(2048, 512), keep_ratio=True)
+# Pillow filters what it makes smaller, as in the reference.
+resize_512 = dict(type='Resize', scale=(2048, 512), keep_ratio=True, backend='pillow')

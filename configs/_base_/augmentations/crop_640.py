@@ -6,4 +6,5 @@ crop_640 = [
     dict(type='RandomFlip', prob=0.5),
     dict(type='Pad', size=(640, 640), pad_val=dict(img=(128, 128, 128), seg=0)),
 ]
-resize_640 = dict(type='Resize', scale=(2560, 640), keep_ratio=True)
+# Pillow filters what it makes smaller, as in the reference.
+resize_640 = dict(type='Resize', scale=(2560, 640), keep_ratio=True, backend='pillow')

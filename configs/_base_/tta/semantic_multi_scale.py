@@ -7,7 +7,10 @@ tta_pipeline = [
     dict(
         type='TestTimeAug',
         transforms=[
-            [dict(type='Resize', scale=(3584, size), keep_ratio=True) for size in (512, 256, 384, 640, 768, 896)],
+            [
+                dict(type='Resize', scale=(3584, size), keep_ratio=True, backend='pillow')
+                for size in (512, 256, 384, 640, 768, 896)
+            ],
             [dict(type='RandomFlip', prob=0.0), dict(type='RandomFlip', prob=1.0)],
             [dict(type='PackSegInputs')],
         ]),

@@ -7,6 +7,7 @@ from mmcv.transforms import Compose
 from PIL import Image
 
 from mask2former.datasets.transforms import LargeScaleJitter
+from mask2former.errors import ConfigError
 from mask2former.registry import TRANSFORMS
 
 CROP, SCALE, COLOUR = (96, 72), (100, 100), (104, 116, 124)  # width, height
@@ -29,10 +30,20 @@ def one_after_another(image: np.ndarray) -> dict:
     )(dict(img=image))
 
 
-def jitter() -> LargeScaleJitter:
-    return TRANSFORMS.build(
-        dict(type='LargeScaleJitter', crop_size=CROP, scale=SCALE, ratio_range=(0.1, 2.0), pad_val=COLOUR)
-    )
+def jitter(**options) -> LargeScaleJitter:
+    cfg = dict(type='LargeScaleJitter', crop_size=CROP, scale=SCALE, ratio_range=(0.1, 2.0), pad_val=COLOUR)
+    return TRANSFORMS.build(dict(cfg, **options))
+
+
+def drawn(seed: int, height: int, width: int, flips: int = 0) -> tuple[int, int, int, int]:
+    """The size of the resized image and the crop's upper left corner: h, w, y, x; after so many flips were drawn."""
+    np.random.seed(seed)
+    for _ in range(flips):
+        np.random.choice(2, p=[0.5, 0.5])
+    side = int(100 * (np.random.random_sample() * 1.9 + 0.1))
+    factor = side / max(height, width)
+    h, w = int(height * factor + 0.5), int(width * factor + 0.5)
+    return h, w, *(np.random.randint(0, max(size - limit, 0) + 1) for size, limit in ((h, CROP[1]), (w, CROP[0])))
 
 
 def noise(size: tuple[int, int], sigma: float) -> np.ndarray:
@@ -74,11 +85,7 @@ def test_map_equals_pillow(shape, dtype):
     for seed in range(40):
         np.random.seed(seed)
         ours = transform.transform(dict(img=image, gt_seg_map=seg_map))['gt_seg_map']
-        np.random.seed(seed)
-        side = int(100 * (np.random.random_sample() * 1.9 + 0.1))
-        factor = side / max(height, width)
-        h, w = int(height * factor + 0.5), int(width * factor + 0.5)
-        y, x = (np.random.randint(0, max(size - limit, 0) + 1) for size, limit in ((h, CROP[1]), (w, CROP[0])))
+        h, w, y, x = drawn(seed, height, width)
         layers = seg_map.reshape(height, width, -1)
         expected = np.zeros((*CROP[::-1], layers.shape[2]), dtype=dtype)
         for i in range(layers.shape[2]):
@@ -95,6 +102,28 @@ def test_map_equals_pillow(shape, dtype):
         different = ours.reshape(expected.shape) != expected
         assert not different[rows][:, columns].any()
     assert compared > 0.8
+
+
+@pytest.mark.parametrize('size', [*SIZES, (700, 40)])
+def test_pillow_backend_equals_pillow_bit_for_bit(size):
+    """What detectron2's resizing gives, enlarged, made smaller and cropped; beyond the image is the colour."""
+    image, transform, cropped = noise(size, 0), jitter(backend='pillow'), 0
+    for seed in range(60):
+        np.random.seed(seed)
+        ours = transform.transform(dict(img=image))['img']
+        h, w, y, x = drawn(seed, *size)
+        cropped += h > CROP[1] or w > CROP[0]
+        whole = np.asarray(Image.fromarray(image).resize((w, h), Image.Resampling.BILINEAR))
+        expected = np.full((*CROP[::-1], 3), COLOUR, np.uint8)
+        part = whole[y : y + CROP[1], x : x + CROP[0]]
+        expected[: part.shape[0], : part.shape[1]] = part
+        assert ours.dtype == np.uint8 and np.array_equal(ours, expected)
+    assert 5 < cropped < 55
+
+
+def test_unknown_backend():
+    with pytest.raises(ConfigError, match="LargeScaleJitter: backend is 'PIL'; give 'cv2' or 'pillow'"):
+        jitter(backend='PIL')
 
 
 def test_ratio_one_of_an_image_of_the_scale_changes_nothing():

@@ -8,7 +8,13 @@ from mmengine.structures import InstanceData
 from panopticapi.utils import id2rgb, rgb2id
 
 from mask2former.datasets import CocoPanoptic
-from mask2former.datasets.transforms import LoadImage, LoadPanopticGroundTruth, LoadPanopticSegments, PackSegInputs
+from mask2former.datasets.transforms import (
+    LoadImage,
+    LoadPanopticGroundTruth,
+    LoadPanopticSegments,
+    PackSegInputs,
+    panoptic_segments,
+)
 from mask2former.errors import DataError
 from mask2former.formats.panoptic_png import read_id_map, relabel
 from mask2former.models.data_preprocessor import form_masks
@@ -118,8 +124,6 @@ def test_errors_name_the_files(two_images, tmp_path):
     segments = item()['segments_info']
     with pytest.raises(DataError, match=r'10.png.* has the ids \[300\], which its segments_info lacks'):
         load(item(segments_info=segments[:2]))
-    with pytest.raises(DataError, match=r'image 10 has the ids \[8\], which no pixel of the panoptic PNG .*png/10.png'):
-        load(item(segments_info=[*segments, {**segments[0], 'id': 8}]))
     with pytest.raises(FileNotFoundError, match='nope.png'):
         load(item(seg_map_path=str(tmp_path / 'nope.png')))
     for content in (b'', b'no image'):
@@ -132,6 +136,31 @@ def test_errors_name_the_files(two_images, tmp_path):
     cv2.imwrite(str(tmp_path / 'turned.png'), np.zeros((32, 24, 3), np.uint8))
     with pytest.raises(DataError, match='EXIF'):
         load(item(seg_map_path=str(tmp_path / 'turned.png')))
+
+
+@pytest.mark.parametrize('by_class', [False, True])
+def test_listed_segments_without_a_pixel_are_left_out_with_one_warning(two_images, by_class, monkeypatch):
+    """As stuff that is wholly covered in the reference's own files of ADE20K."""
+    warnings = []
+    monkeypatch.setattr(panoptic_segments, 'print_log', lambda message, logger, level: warnings.append(message))
+    sound = DATASETS.build(two_images.write()).get_data_info(0)
+    segments = sound['segments_info']
+    absent = [{**segments[0], 'id': 8, 'label': 2}, {**segments[1], 'id': 9}, {**segments[2], 'id': 10}]
+    listed = {**sound, 'segments_info': [absent[0], segments[0], absent[1], *segments[1:], absent[2]]}
+    transform, truth = LoadPanopticSegments(by_class), LoadPanopticGroundTruth()
+    expected = LoadPanopticSegments(by_class).transform(LoadImage().transform(dict(sound)))
+    for _ in range(2):
+        results = transform.transform(LoadImage().transform(dict(listed)))
+        assert (results['gt_seg_map'] == expected['gt_seg_map']).all()
+        assert results['gt_seg_labels'].tolist() == expected['gt_seg_labels'].tolist()
+        packed = PackSegInputs(min_area=0).transform(results)['data_samples']
+        assert len(packed.gt_segments) == len(expected['gt_seg_labels']), 'not kept as an empty mask either'
+        ground_truth = truth.transform(LoadImage().transform(dict(listed)))['gt_panoptic_seg']
+        assert [segment['id'] for segment in ground_truth.segments_info] == [70000, 5, 300]
+        assert (ground_truth.id_map[0].numpy() == two_images.id_map).all()
+    assert len(warnings) == 2 and warnings[0] == warnings[1], 'one of each data set'
+    assert f"'{sound['seg_map_path']}' has the ids [8, 9, 10], 3 of the segments" in warnings[0]
+    assert len(listed['segments_info']) == 6
 
 
 def test_segment_without_area_in_the_json(two_images):

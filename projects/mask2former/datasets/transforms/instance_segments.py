@@ -1,5 +1,7 @@
 """Rasterise instances into a few layers of ids."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from mmcv.transforms import BaseTransform
 
@@ -36,31 +38,63 @@ class LoadInstanceSegments(BaseTransform):
             stated = (results['height'], results['width'])
             check_size('The size in the annotation file', stated, results['img_path'], size)
         instances = [instance for instance in results['instances'] if not instance['iscrowd']]
-        layers: list[np.ndarray] = []
+        layers = InstanceLayers(size, len(instances))
         labels: list[int] = []
-        dtype = seg_map_dtype(len(instances))
         for instance in instances:
             rle = encode_segmentation(instance['segmentation'], size, results['img_path'])
             x, y, w, h = (int(v) for v in box_of(rle))
             if w * h == 0:
                 continue
-            box = slice(y, y + h), slice(x, x + w)
-            mask = decode_mask(rle)[box]
-            for layer in layers:
-                if not layer[box][mask].any():
-                    break
-            else:
-                layer = np.zeros(size, dtype=dtype)
-                layers.append(layer)
             labels.append(instance['label'])
-            layer[box][mask] = len(labels)
-        if len(layers) > MAX_LAYERS:
-            raise DataError(
-                f"Over {MAX_LAYERS} instances lie over one another in the image '{results['img_path']}'; "
-                'remove the doubled ones from the annotation file.'
-            )
-        results['gt_seg_map'] = (
-            np.stack(layers, axis=-1) if len(layers) > 1 else layers[0] if layers else np.zeros(size, dtype=dtype)
-        )
+            layers.add(len(labels), decode_mask(rle), (x, y, w, h))
+        results['gt_seg_map'] = layers.as_map(results['img_path'])
         results['gt_seg_labels'] = np.array(labels, dtype=np.int64)
         return results
+
+
+class InstanceLayers:
+    """Masks of instances in as few maps as possible.
+
+    Args:
+        size: ``(H, W)``.
+        num_instances: The largest id.
+    """
+
+    def __init__(self, size: tuple[int, int], num_instances: int) -> None:
+        self.size = size
+        self.dtype = seg_map_dtype(num_instances)
+        self.layers: list[np.ndarray] = []
+
+    def add(self, number: int, mask: np.ndarray, box: Sequence[int]) -> None:
+        """Put an instance into the first layer where its pixels are free.
+
+        Args:
+            number: Its id, from 1.
+            mask: ``(H, W)`` bool.
+            box: xywh in pixels; outside there is no pixel of the mask.
+        """
+        x, y, w, h = box
+        inside = slice(y, y + h), slice(x, x + w)
+        mask = mask[inside]
+        for layer in self.layers:
+            if not layer[inside][mask].any():
+                break
+        else:
+            layer = np.zeros(self.size, dtype=self.dtype)
+            self.layers.append(layer)
+        layer[inside][mask] = number
+
+    def as_map(self, image: str) -> np.ndarray:
+        """The ``gt_seg_map``: ``(H, W)``, or ``(H, W, n)`` of several layers.
+
+        Raises:
+            DataError: If there are too many layers; it names the path ``image``.
+        """
+        if len(self.layers) > MAX_LAYERS:
+            raise DataError(
+                f"Over {MAX_LAYERS} instances lie over one another in the image '{image}'; "
+                'remove the doubled ones from the annotation file.'
+            )
+        if len(self.layers) > 1:
+            return np.stack(self.layers, axis=-1)
+        return self.layers[0] if self.layers else np.zeros(self.size, dtype=self.dtype)

@@ -7,6 +7,7 @@ import numpy as np
 from mmcv.image import rescale_size
 from mmcv.transforms import BaseTransform
 from mmcv.transforms.utils import cache_randomness
+from PIL import Image
 
 from mask2former.errors import ConfigError
 from mask2former.registry import TRANSFORMS
@@ -19,13 +20,14 @@ _TOLERANCE = 1 / 128
 class LargeScaleJitter(BaseTransform):
     """mmcv's ``RandomResize``, mmdet's ``RandomCrop`` and ``Pad`` at the bottom and right, in one.
 
-    The random numbers are those which the three draw. Where the resized image is larger than the crop, only the part
-    of the source under the crop is resized. Its grid may lie off by up to 1/128 of a source pixel, which changes values
-    by a unit, at the hardest edges by five. ``gt_seg_map`` takes the nearest neighbour of pixel centres, so masks do
-    not shift against the image.
+    The random numbers are those which the three draw. Where the resized image is larger than the crop, OpenCV resizes
+    only the part of the source under the crop. Its grid may lie off by up to 1/128 of a source pixel, which changes
+    values by a unit, at the hardest edges by five. ``gt_seg_map`` takes the nearest neighbour of pixel centres, so
+    masks do not shift against the image.
 
     Needs ``img`` ``(H, W, C)`` and, if there is one, ``gt_seg_map`` ``(H, W)`` or ``(H, W, n)`` of the same size.
-    Sets both at ``crop_size``, and ``img_shape``, ``scale``, ``scale_factor`` (x, y), ``keep_ratio``.
+    Sets both at ``crop_size``, and ``img_shape``, ``scale``, ``scale_factor`` (x, y), ``keep_ratio``, and
+    ``homography_matrix`` (3, 3), how points move.
 
     From Ghiasi et al., Simple Copy-Paste, arXiv 2012.07177.
 
@@ -35,6 +37,10 @@ class LargeScaleJitter(BaseTransform):
         ratio_range: Least and largest ratio, drawn uniformly.
         pad_val: Colour beyond the image, in its channel order, as ImageNet's mean, which is near zero after
             normalisation; the map is padded with 0, void.
+        backend: 'cv2', or 'pillow', which filters what it makes smaller as the reference's does, and takes longer.
+
+    Raises:
+        ConfigError: If the range of ratios is impossible or the backend unknown.
     """
 
     def __init__(
@@ -43,14 +49,18 @@ class LargeScaleJitter(BaseTransform):
         scale: Sequence[int] | None = None,
         ratio_range: Sequence[float] = (0.1, 2.0),
         pad_val: Sequence[int] = (104, 116, 124),
+        backend: str = 'cv2',
     ) -> None:
         low, high = ratio_range
         if not 0 < low <= high:
             raise ConfigError(f'LargeScaleJitter: ratio_range is {ratio_range}; give (least, largest), both over 0.')
+        if backend not in RESIZE_CROP:
+            raise ConfigError(f"LargeScaleJitter: backend is '{backend}'; give 'cv2' or 'pillow'.")
         self.crop_size = tuple(crop_size)
         self.scale = tuple(scale or crop_size)
         self.ratio_range = (low, high)
         self.pad_val = tuple(pad_val)
+        self.backend = backend
 
     @cache_randomness
     def _draw_ratio(self) -> float:
@@ -75,7 +85,7 @@ class LargeScaleJitter(BaseTransform):
             for source, size, start, side in zip((height, width), sizes, starts, crop)
         )
 
-        image = resize_crop(image, rows, columns)
+        image = RESIZE_CROP[self.backend](image, rows, columns)
         below, beside = crop[0] - rows.length, crop[1] - columns.length
         if below or beside:
             image = cv2.copyMakeBorder(image, 0, below, 0, beside, cv2.BORDER_CONSTANT, value=self.pad_val)
@@ -84,13 +94,17 @@ class LargeScaleJitter(BaseTransform):
             padded = np.zeros((*crop, *seg_map.shape[2:]), dtype=seg_map.dtype)
             padded[: rows.length, : columns.length] = take_nearest(seg_map, rows.nearest(), columns.nearest())
             results['gt_seg_map'] = padded
-        results.update(img_shape=crop, scale=scale, scale_factor=(sizes[1] / width, sizes[0] / height), keep_ratio=True)
+        factors = sizes[1] / width, sizes[0] / height
+        results.update(img_shape=crop, scale=scale, scale_factor=factors, keep_ratio=True)
+        matrix = np.array([[factors[0], 0, -starts[1]], [0, factors[1], -starts[0]], [0, 0, 1]], dtype=np.float64)
+        before = results.get('homography_matrix')
+        results['homography_matrix'] = matrix if before is None else matrix @ before
         return results
 
     def __repr__(self) -> str:
         return (
             f'{type(self).__name__}(crop_size={self.crop_size}, scale={self.scale}, '
-            f'ratio_range={self.ratio_range}, pad_val={self.pad_val})'
+            f"ratio_range={self.ratio_range}, pad_val={self.pad_val}, backend='{self.backend}')"
         )
 
 
@@ -142,6 +156,18 @@ def resize_crop(image: np.ndarray, rows: Span, columns: Span) -> np.ndarray:
     part = image[rows.first : rows.last, columns.first : columns.last]
     part = cv2.resize(part, None, fx=1 / columns.step, fy=1 / rows.step, interpolation=cv2.INTER_LINEAR)
     return part[rows.lead : rows.lead + rows.length, columns.lead : columns.lead + columns.length]
+
+
+def resize_crop_pillow(image: np.ndarray, rows: Span, columns: Span) -> np.ndarray:
+    """:func:`resize_crop` with Pillow's filter, as wide as a resized pixel.
+
+    The whole image is resized: which axis Pillow takes first depends on the sizes, and with it the rounding.
+    """
+    whole = Image.fromarray(image).resize((columns.size, rows.size), Image.Resampling.BILINEAR)
+    return np.asarray(whole)[rows.start : rows.start + rows.length, columns.start : columns.start + columns.length]
+
+
+RESIZE_CROP = dict(cv2=resize_crop, pillow=resize_crop_pillow)
 
 
 def take_nearest(seg_map: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
