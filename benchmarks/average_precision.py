@@ -104,7 +104,7 @@ def make_case(ann_file: str, num_images: int, per_image: int) -> tuple[dict, lis
 
 
 def run_ours(truth: COCO, detections: list[dict], kind: str) -> list[float]:
-    result = average_precision(truth, detections, kind, sorted(truth.imgs), sorted(truth.cats), (1, 10, 100), FAST)
+    result, _ = average_precision(truth, detections, kind, sorted(truth.imgs), sorted(truth.cats), (1, 10, 100), FAST)
     return [result[name] for name in NAMES]
 
 

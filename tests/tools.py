@@ -1,6 +1,7 @@
 """Ways to run the command-line tools."""
 
 import importlib.util
+import io
 import os
 import socket
 import subprocess
@@ -36,3 +37,10 @@ def free_port() -> str:
     with socket.socket() as listener:
         listener.bind(('127.0.0.1', 0))
         return str(listener.getsockname()[1])
+
+
+class FakeTerminal(io.StringIO):
+    """Takes the place of ``sys.stdout``, and says that it is a terminal."""
+
+    def isatty(self) -> bool:
+        return True

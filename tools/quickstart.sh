@@ -52,8 +52,8 @@ metrics = {name: found[name] for name in names}
 metrics['seconds'] = seconds
 (work_dir / 'metrics.json').write_text(json.dumps(metrics, indent=2) + '\n')
 
-print()
-for name, value in metrics.items():
-    print(f'{name:>10}  {value:8.2f}' if name != 'seconds' else f'{name:>10}  {value:8d}')
+print(f'\nAfter {seconds} s, in percent:')
+for name in names:
+    print(f'{name:>10}  {metrics[name]:6.2f}')
 print(f'\nmetrics:  {work_dir}/metrics.json\npictures: {work_dir}/vis')
 PYTHON

@@ -1,12 +1,17 @@
-"""Test a checkpoint: python tools/test.py CONFIG CHECKPOINT [--out F] [--show-dir D] ..."""
+"""Test a checkpoint: python tools/test.py CONFIG CHECKPOINT [--tta] [--out F] [--show-dir D] ...
+
+The metrics are written to test_metrics.json in the work directory, with --tta to test_metrics_tta.json.
+"""
 
 import json
+from datetime import datetime
 from pathlib import Path
 
 from mask2former.apis.cli import build_runner, load_run_config, run_parser, run_tool
 from mask2former.apis.tta import use_tta
 from mask2former.checkpoints.fetch import locate
 from mask2former.evaluation import DumpSegResults
+from mask2former.evaluation.tables import comparison_table
 
 
 def main() -> None:
@@ -33,8 +38,13 @@ def main() -> None:
         runner.test_evaluator.metrics.append(DumpSegResults(out_file_path=args.out))
     metrics = runner.test()
     if runner.rank == 0:
-        path = Path(runner.work_dir) / 'test_metrics.json'
+        plain, augmented = (Path(runner.work_dir) / f'test_metrics{suffix}.json' for suffix in ('', '_tta'))
+        path, other = (augmented, plain) if args.tta else (plain, augmented)
         path.write_text(json.dumps({key: float(value) for key, value in metrics.items()}, indent=2) + '\n')
+        if other.is_file():
+            results = {'plain': json.loads(plain.read_text()), '--tta': json.loads(augmented.read_text())}
+            written = datetime.fromtimestamp(other.stat().st_mtime)
+            print(f'In percent, beside {other.name} of {written:%Y-%m-%d %H:%M}\n{comparison_table(results)}')
         print(f'Metrics are in {path}' + (f', pictures in {args.show_dir}' if args.show_dir else '') + '.')
 
 

@@ -6,9 +6,11 @@ from mmcv.transforms import BaseTransform
 from mmengine.config import Config
 
 from mask2former.apis import SegInferencer, init_model
+from mask2former.apis.build import build_test_pipeline
 from mask2former.datasets.metainfo import KEYS
 from mask2former.errors import CheckpointError
 from mask2former.registry import TRANSFORMS
+from tests.tiny import ROOT
 
 
 def without_data(run):
@@ -91,6 +93,14 @@ def test_files_that_are_no_checkpoints(run, tmp_path):
         init_model(run.config, tmp_path / 'absent.pth')
     with pytest.raises(FileNotFoundError, match='no config'):
         init_model(tmp_path / 'absent.py')
+
+
+@pytest.mark.parametrize('task', ['panoptic', 'instance', 'semantic'])
+def test_no_annotations_are_read_of_an_image_alone(task):
+    pipeline = Config.fromfile(ROOT / 'configs' / '_base_' / 'tasks' / f'{task}.py')
+    config = Config(dict(test_dataloader=dict(dataset=dict(pipeline=[*pipeline.test_load, *pipeline.test_pack]))))
+    load, rest = build_test_pipeline(config)
+    assert [type(transform).__name__ for transform in (load, *rest)] == ['LoadImage', 'PackSegInputs']
 
 
 def test_pipelines(run, inferencer):

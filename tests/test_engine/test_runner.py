@@ -1,4 +1,4 @@
-"""The learning rate schedule of the small configs."""
+"""The learning rate schedule of the small configs, and which checkpoint is the best."""
 
 import math
 
@@ -8,7 +8,7 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
 
-from mask2former.engine import SegOptimWrapper, SegRunner
+from mask2former.engine import SegCheckpointHook, SegOptimWrapper, SegRunner
 from tests.test_models.peers import ROOT
 
 
@@ -33,3 +33,10 @@ def test_warm_up_and_cosine_end_with_the_training(max_iters, monkeypatch):
         for i in range(max_iters)
     ]
     assert rates == pytest.approx(expected, rel=1e-9, abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    'key', ['PQ_th', 'SQ', 'segm_mAP_50', 'boundary_mAP', 'cityscapes/AP', 'mIoU', 'fwIoU', 'aAcc']
+)
+def test_the_best_checkpoint_has_the_highest_metric(key):
+    assert SegCheckpointHook(save_best=key).rules == ['greater']

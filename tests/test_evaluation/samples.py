@@ -1,8 +1,12 @@
 """Data samples as the metrics get them: built as DetDataSample, then turned into dicts by mmengine."""
 
+import logging
+from contextlib import contextmanager
+
 import numpy as np
 import torch
 from mmdet.structures import DetDataSample
+from mmengine.logging import MMLogger
 from mmengine.structures import InstanceData, PixelData
 
 from mask2former.formats.rle import as_rle
@@ -44,6 +48,18 @@ def sample(img_id, **fields):
     for name, value in fields.items():
         result.set_data({name: value})
     return result
+
+
+@contextmanager
+def logs_to(caplog):
+    """Let `caplog` have what is said to mmengine's current logger."""
+    logger = MMLogger.get_current_instance()
+    logger.addHandler(caplog.handler)
+    try:
+        with caplog.at_level(logging.INFO, logger=logger.name):
+            yield
+    finally:
+        logger.removeHandler(caplog.handler)
 
 
 def run(metric, samples, meta):

@@ -70,9 +70,12 @@ def official_ap(root, results, monkeypatch, tmp_path):
 def test_instance_ap_and_submission_equal_cityscapesscripts(scenes, submitted, monkeypatch, tmp_path):
     root, samples, meta = scenes
     expected = official_ap(root, submitted / 'instance', monkeypatch, tmp_path)['averages']
-    result = run(build(classwise=True), samples, meta)
-    assert result == {'cityscapes/AP': expected['allAp'], 'cityscapes/AP50': expected['allAp50%']}  # to the last bit
-    assert 0.1 < result['cityscapes/AP'] < result['cityscapes/AP50'] < 0.9
+    result = run(build(), samples, meta)
+    # to the last bit
+    assert result == {'cityscapes/AP': 100 * expected['allAp'], 'cityscapes/AP50': 100 * expected['allAp50%']}
+    assert 10 < result['cityscapes/AP'] < result['cityscapes/AP50'] < 90
+    of_class = {f'cityscapes/AP/{name}': 100 * value['ap'] for name, value in expected['classes'].items()}
+    assert len(of_class) == 8 and run(build(classwise=True), samples, meta) == result | of_class
     assert all(value['ap'] > 0 for value in expected['classes'].values())  # all 8 have objects
 
     shares = (range(0, COUNT, 2), range(COUNT - 1, 20, -2), range(1, 20, 2))

@@ -9,7 +9,7 @@ from pycocotools import mask as mask_utils
 from pycocotools.coco import COCO
 
 from .instance_results import build, close, disturbed, pycocotools_result
-from .samples import instances, panoptic, run, run_on_ranks, sample
+from .samples import instances, logs_to, panoptic, run, run_on_ranks, sample
 
 
 @pytest.mark.parametrize('backend', ['faster-coco-eval', 'pycocotools'])
@@ -19,7 +19,7 @@ def test_annotation_file_equals_pycocotools(real, backend):
     ann_file, truth, meta, samples, _, expected = real
     result = run(build(ann_file=ann_file, backend=backend), samples, meta)
     assert result == close(expected)
-    assert 0.1 < result['segm_mAP'] < 0.9 and result['segm_mAP'] != result['bbox_mAP']
+    assert 10 < result['segm_mAP'] < 90 and result['segm_mAP'] != result['bbox_mAP']
 
     shares = (range(0, 100, 2), range(99, 40, -2), range(1, 40, 2))
     merged = run_on_ranks(lambda: build(ann_file=ann_file, backend=backend), samples, meta, shares)
@@ -38,6 +38,35 @@ def test_only_images_seen_are_evaluated(real):
     assert run(build(ann_file=ann_file, metric='segm'), seen, meta) == close(
         pycocotools_result(truth, results, 'segm', ids)
     )
+
+
+@pytest.mark.parametrize('backend', ['faster-coco-eval', 'pycocotools'])
+def test_classwise_equals_pycocotools_on_each_class(real, backend, caplog):
+    if backend == 'faster-coco-eval':
+        pytest.importorskip('faster_coco_eval')
+    ann_file, truth, meta, samples, results, expected = real
+    with logs_to(caplog):
+        result = run(build(ann_file=ann_file, backend=backend, classwise=True), samples, meta)
+    assert {key: result[key] for key in expected} == close(expected)
+    ids = [s.img_id for s in samples]
+    for kind, title in (('segm', 'Mask'), ('bbox', 'Box')):
+        of_class = {key: value for key, value in result.items() if key.startswith(f'{kind}_mAP/')}
+        assert len(set(of_class.values())) > 10
+        assert np.mean(list(of_class.values())) == pytest.approx(result[f'{kind}_mAP'], abs=1e-12)
+        for name in ('person', 'car'):
+            [category] = [c['id'] for c in truth.cats.values() if c['name'] == name]
+            alone = pycocotools_result(truth, results, kind, ids, [category])
+            assert of_class[f'{kind}_mAP/{name}'] == pytest.approx(alone[f'{kind}_mAP'], abs=1e-12)
+            [line] = [
+                line
+                for record in caplog.records
+                if record.message.startswith(f'{title} AP of each class')
+                for line in record.message.replace('|', ' ').splitlines()
+                if line.split()[:1] == [name]
+            ]
+            assert line.split()[1:] == [f'{alone[f"{kind}_{key}"]:.2f}' for key in ('mAP', 'mAP_50', 'mAP_75')]
+    absent = truth.cats.keys() - {annotation['category_id'] for annotation in truth.anns.values()}
+    assert absent and not any(f'segm_mAP/{truth.cats[category]["name"]}' in result for category in absent)
 
 
 def test_stuff_predictions_are_dropped(real):
@@ -97,9 +126,9 @@ def nuclei(count, predicted=None):
 
 def test_max_dets():
     limited, raised = run(build(), [nuclei(150)], META), run(build(max_dets=[1, 10, 400]), [nuclei(150)], META)
-    assert 0.6 < limited['segm_mAP'] < 0.7
-    assert raised['segm_mAP'] == raised['bbox_mAP_50'] == pytest.approx(1)
-    assert raised['segm_mAP_s'] == pytest.approx(1) and raised['segm_mAP_l'] == -1
+    assert 60 < limited['segm_mAP'] < 70
+    assert raised['segm_mAP'] == raised['bbox_mAP_50'] == pytest.approx(100)
+    assert raised['segm_mAP_s'] == pytest.approx(100) and raised['segm_mAP_l'] == -1
 
 
 def test_bitmaps_are_taken_too():
@@ -132,7 +161,7 @@ def test_crowd_is_ignored_ground_truth():
     crowd = nuclei(4)
     for segment in crowd.gt_panoptic_seg.segments_info[2:]:
         segment['iscrowd'] = True
-    assert run(build(), [crowd], META)['segm_mAP'] == pytest.approx(1)
+    assert run(build(), [crowd], META)['segm_mAP'] == pytest.approx(100)
 
 
 def test_annotation_id_zero_can_be_matched(tmp_path):
@@ -151,7 +180,7 @@ def test_annotation_id_zero_can_be_matched(tmp_path):
         )
     )
     predicted = sample(3, pred_instances=instances([0], [0.9], np.ones((1, 8, 8))))
-    assert run(build(ann_file=str(path)), [predicted], META)['segm_mAP'] == pytest.approx(1)
+    assert run(build(ann_file=str(path)), [predicted], META)['segm_mAP'] == pytest.approx(100)
     with pytest.raises(ValueError, match=r'3\.jpg is \(8, 9\) .* \(8, 8\)'):
         run(build(ann_file=str(path)), [sample(3, pred_instances=instances([0], [0.9], np.ones((1, 8, 9))))], META)
     with pytest.raises(ValueError, match=r"img_id 4, which is no image of '.*zero.json'"):

@@ -183,6 +183,9 @@ def test_boundary_on_camvid_equals_masks_one_by_one(shared_data, way):
         truths.append(truth)
     meta = dict(classes=tuple('abcdefghijk'))
     result = run(build(boundary=True, classwise=True), samples, meta)
+    for key in ('mIoU', 'mBIoU'):
+        of_class = [result.pop(name) for name in list(result) if name.startswith(f'{key}/')]
+        assert len(of_class) == 11 and np.mean(of_class) == pytest.approx(result[key], abs=1e-12)
     mbiou = result.pop('mBIoU')
     assert mbiou == pytest.approx(boundary_by_class(samples, truths, 11, way), abs=1e-12)
     assert 20 < mbiou < 0.9 * result['mIoU'] and result == run(build(), samples, meta)

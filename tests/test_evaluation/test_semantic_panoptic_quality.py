@@ -97,7 +97,9 @@ def test_components_equal_panopticapi(coco_val, shifted, tmp_path):
         pairs.append(((coco_val.maps[place], coco_val.segments(place)), (id_map, segments)))
     expected = official(tmp_path, coco_val, pairs)
     result = run(build(segments='components', classwise=True), samples, coco_val.meta)
+    of_class = {key: result.pop(key) for key in list(result) if key.startswith('sem/PQ/')}
     assert result == pytest.approx(expected, abs=1e-9)
+    assert np.mean(list(of_class.values())) == pytest.approx(result['sem/PQ'], abs=1e-9)
     assert result['sem/PQ_th'] != run(build(), samples, coco_val.meta)['sem/PQ_th']
 
 

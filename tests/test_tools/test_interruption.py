@@ -88,7 +88,7 @@ def test_a_process_that_is_terminated_leaves_a_checkpoint(config, tmp_path):
     )
     try:
         for line in process.stdout:
-            if 'Iter(train)' in line:
+            if line.startswith('train '):
                 break
         process.send_signal(signal.SIGTERM)
         output, _ = process.communicate(timeout=60)

@@ -77,14 +77,22 @@ def metrics_of(monkeypatch, config, checkpoint, folder, *arguments):
     monkeypatch.setattr(module, 'build_runner', build_runner)
     monkeypatch.setattr('sys.argv', ['test.py', str(config), str(checkpoint), '--work-dir', str(folder), *arguments])
     module.main()
-    return json.loads((folder / 'test_metrics.json').read_text())
+    name = 'test_metrics_tta.json' if '--tta' in arguments else 'test_metrics.json'
+    return json.loads((folder / name).read_text())
 
 
-def test_one_plain_view_gives_the_metrics_of_the_plain_test(run, shapes, tmp_path, monkeypatch):
+def test_one_plain_view_gives_the_metrics_of_the_plain_test(run, shapes, tmp_path, monkeypatch, capsys):
     config = write_config(tmp_path, shapes, IDENTITY)
     plain = metrics_of(monkeypatch, config, run.full, tmp_path / 'plain')
-    augmented = metrics_of(monkeypatch, config, run.full, tmp_path / 'tta', '--tta')
+    assert 'beside' not in capsys.readouterr().out
+    before = (tmp_path / 'plain' / 'test_metrics.json').read_bytes()
+    augmented = metrics_of(monkeypatch, config, run.full, tmp_path / 'plain', '--tta')
     assert augmented == plain
+    assert (tmp_path / 'plain' / 'test_metrics.json').read_bytes() == before
+    out = capsys.readouterr().out
+    assert 'In percent, beside test_metrics.json of ' in out
+    [row] = [line.replace('|', ' ').split() for line in out.splitlines() if line.startswith('| PQ ')]
+    assert row == ['PQ', f'{plain["PQ"]:.2f}', f'{plain["PQ"]:.2f}', '+0.00']
     assert {'PQ', 'segm_mAP', 'mIoU'} <= set(plain)
 
 
@@ -115,7 +123,10 @@ def test_two_processes_measure_what_one_measures(run, shapes, tmp_path, monkeypa
         PORT=free_port(),
     )
     assert process.returncode == 0, process.stderr[-3000:]
-    assert json.loads((tmp_path / 'double' / 'test_metrics.json').read_text()) == single
+    for text in ('Testing\n', '2 processes, each on: ', '| panoptic quality', 'test 1/'):
+        assert process.stdout.count(text) == 1  # by the first process alone
+    assert 'System environment' not in process.stdout
+    assert json.loads((tmp_path / 'double' / 'test_metrics_tta.json').read_text()) == single
     plain = metrics_of(monkeypatch, config, run.full, tmp_path / 'plain')
     assert plain != single and plain.keys() == single.keys()
 

@@ -40,6 +40,8 @@ def make_sample(height, width, fields=FIELDS, num_instances=2):
             metainfo=dict(segments_info=[dict(info, iscrowd=0) for info in infos]), id_map=id_map
         ),
         gt_segments=InstanceData(labels=labels, masks=torch.from_numpy(masks)),
+        gt_instances=InstanceData(labels=labels, masks=as_rle(masks)),
+        gt_sem_seg=PixelData(sem_seg=torch.from_numpy(sem_seg[None]), metainfo=dict(ignore_index=255)),
         pred_panoptic_seg=PixelData(
             metainfo=dict(segments_info=[dict(info, score=0.97) for info in infos]), id_map=id_map
         ),
@@ -122,6 +124,27 @@ def test_instances_of_one_class_differ(visualizer):
     drawn = visualizer.draw_datasample(gray(600, 600), make_sample(600, 600, ('pred_panoptic_seg',), 6))
     panel = drawn[-600:, -600:]
     assert len({tuple(panel[590, 100 * i + 10]) for i in range(6)}) == 6
+
+
+@pytest.mark.parametrize(
+    ('truth', 'prediction'),
+    [
+        ('gt_panoptic_seg', 'pred_panoptic_seg'),
+        ('gt_segments', 'pred_instances'),
+        ('gt_instances', 'pred_instances'),
+        ('gt_sem_seg', 'pred_sem_seg'),
+    ],
+)
+def test_ground_truth_of_every_task_is_a_panel(visualizer, truth, prediction):
+    """Drawn like a prediction without its scores, between it and the image."""
+    sample = make_sample(60, 90, (truth, prediction))
+    image = np.zeros((60, 90, 3), np.uint8)
+    panels = visualizer._collect(sample, (60, 90), True, True, 0.0)
+    assert [title for title, _ in panels][0] == 'Ground truth' and len(panels) == 2
+    np.testing.assert_array_equal(panels[0][1].id_map, panels[1][1].id_map)
+    assert panels[0][1].colors == panels[1][1].colors and panels[0][1].id_map.any()
+    widths = [visualizer.draw_datasample(image, sample, draw_gt=draw_gt).shape[1] for draw_gt in (True, False)]
+    assert widths[0] > widths[1]
 
 
 def test_low_scores_are_left_out(visualizer):

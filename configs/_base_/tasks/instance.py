@@ -4,5 +4,5 @@ _base_ = 'dataloaders.py'
 train_load = [dict(type='LoadImage'), dict(type='LoadInstanceSegments')]
 train_pack = [dict(type='PackSegInputs')]
 test_load = [dict(type='LoadImage')]
-test_pack = [dict(type='PackSegInputs')]
+test_pack = [dict(type='LoadInstanceGroundTruth'), dict(type='PackSegInputs')]
 train_dataloader = dict(dataset=dict(filter_cfg=dict(filter_empty_gt=True)))

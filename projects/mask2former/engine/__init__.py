@@ -5,6 +5,7 @@ from .loops import SegIterTrainLoop
 from .optim_constructor import SegOptimWrapperConstructor
 from .optim_wrapper import SegOptimWrapper
 from .runner import SegRunner
+from .terminal_hook import TerminalHook
 from .visualization_hook import SegVisualizationHook
 
 __all__ = [
@@ -14,4 +15,5 @@ __all__ = [
     'SegOptimWrapperConstructor',
     'SegRunner',
     'SegVisualizationHook',
+    'TerminalHook',
 ]

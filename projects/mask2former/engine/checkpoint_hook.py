@@ -13,6 +13,8 @@ from mmengine.runner import Runner
 
 from mask2former.registry import HOOKS
 
+from .run_summary import shown_path
+
 
 @HOOKS.register_module()
 class SegCheckpointHook(CheckpointHook):
@@ -23,8 +25,8 @@ class SegCheckpointHook(CheckpointHook):
     The arguments are those of :class:`mmengine.hooks.CheckpointHook`.
     """
 
-    # `save_best='PQ'` needs no `rule='greater'`.
-    _default_greater_keys = [*CheckpointHook._default_greater_keys, 'PQ']
+    # `save_best` of any metric of this package needs no `rule='greater'`.
+    _default_greater_keys = [*CheckpointHook._default_greater_keys, 'PQ', 'SQ', 'RQ', 'AP', 'IoU']
 
     def __init__(self, *args, **kwargs) -> None:
         super().__init__(*args, **kwargs)
@@ -47,7 +49,10 @@ class SegCheckpointHook(CheckpointHook):
 
     def after_train_iter(self, runner: Runner, *args, **kwargs) -> None:
         """Save where it is time to, and where a signal came."""
+        former = self.last_ckpt
         super().after_train_iter(runner, *args, **kwargs)
+        if self.last_ckpt != former:
+            print_log(f'Checkpoint: {shown_path(self.last_ckpt)}', 'current')
         # The first process saves; the others keep up with it until it ends, as its iteration needs them.
         if self._received is None or not is_main_process():
             return
@@ -59,6 +64,14 @@ class SegCheckpointHook(CheckpointHook):
             logging.WARNING,
         )
         raise SystemExit(128 + self._received)
+
+    def _save_best_checkpoint(self, runner: Runner, metrics: dict) -> None:
+        """Save where a metric is better than before, and say so."""
+        former = dict(runner.message_hub.runtime_info)
+        super()._save_best_checkpoint(runner, metrics)
+        for key, path in runner.message_hub.runtime_info.items():
+            if key.startswith('best_ckpt') and former.get(key) != path:
+                print_log(f'Best checkpoint so far: {shown_path(path)}', 'current')
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
         # A launcher passes on what the terminal has sent already, so twice means nothing there.

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import torch
 from mmengine.dist import is_distributed
+from mmengine.logging import MMLogger
 from mmengine.model import MMDistributedDataParallel
 from mmengine.runner import BaseLoop, Runner, find_latest_checkpoint
 from torch import nn
@@ -20,6 +21,8 @@ from .allocator import keep_freed_memory
 from .checkpoint_hook import SegCheckpointHook
 from .other_classes_hook import OtherClassesHook
 from .random_state import RandomStateHook
+from .terminal import quieten
+from .terminal_hook import TerminalHook
 from .unwrap import unwrap_model
 
 
@@ -47,9 +50,19 @@ class SegRunner(Runner):
             torch.distributed.init_process_group(backend='gloo')
         super().setup_env(env_cfg)
 
+    def build_logger(self, *args, **kwargs) -> MMLogger:
+        """Build the logger; with a ``TerminalHook`` the terminal shows less of it, from the first line on."""
+        logger = super().build_logger(*args, **kwargs)
+        if self.cfg.get('default_hooks', {}).get('terminal') is not None:
+            quieten(logger)
+        return logger
+
     def register_hooks(self, default_hooks: dict | None = None, custom_hooks: list | None = None) -> None:
         """Register the hooks of the config, and the one that keeps the random state."""
-        super().register_hooks(default_hooks, custom_hooks)
+        hooks = dict(default_hooks or {})
+        if hooks.get('terminal') is None:
+            hooks.pop('terminal', None)  # mmengine takes None for its own default hooks only
+        super().register_hooks(hooks, custom_hooks)
         self.register_hook(RandomStateHook(), priority='VERY_HIGH')
 
     def build_model(self, model: nn.Module | dict) -> nn.Module:
@@ -142,6 +155,26 @@ class SegRunner(Runner):
             for hook in self.hooks:
                 if isinstance(hook, SegCheckpointHook):
                     hook.stop_listening()
+            self._close_terminal()
+
+    def val(self) -> dict[str, float]:
+        """Validate; see :meth:`mmengine.runner.Runner.val`."""
+        try:
+            return super().val()
+        finally:
+            self._close_terminal()
+
+    def test(self) -> dict[str, float]:
+        """Test; see :meth:`mmengine.runner.Runner.test`."""
+        try:
+            return super().test()
+        finally:
+            self._close_terminal()
+
+    def _close_terminal(self) -> None:
+        for hook in self.hooks:
+            if isinstance(hook, TerminalHook):
+                hook.close()
 
     def load_or_resume(self) -> None:
         """Load or resume the checkpoint that the config names, or resume the last one of the work directory.
@@ -195,3 +228,4 @@ class SegRunner(Runner):
         """
         self._resume = True
         super().resume(filename, *args, **kwargs)
+        self.logger.info(f"The training of '{filename}' goes on after iteration {self.iter}.")

@@ -15,8 +15,8 @@ from mask2former.formats.rle import as_rle, box_of, decode_mask
 from mask2former.registry import METRICS
 
 from .cityscapes_names import frame_of, instance_ids_path
-from .class_table import log_class_table
 from .sample_fields import check_same_size, require_field, require_meta
+from .tables import class_metrics, log_class_table
 
 
 @METRICS.register_module()
@@ -32,11 +32,11 @@ class CityscapesInstanceAP(BaseMetric):
     Args:
         gt_dir: Folder ``gtFine/{split}``. By default it is found from the ``img_path`` of an image in the official
             folders, ``leftImg8bit/{split}/{city}/``.
-        classwise: Whether to print a table of every class.
+        classwise: Whether to print a table of every class, and to give ``AP/{class}`` as metrics, too.
         collect_device: ``'cpu'`` or ``'gpu'``, where results of several ranks meet.
         prefix: Put before each key with a slash.
 
-    Returns of ``evaluate``: ``AP, AP50`` in [0, 1], means over the classes that the ground truth holds, or -1 where
+    Returns of ``evaluate``: ``AP, AP50`` in percent, means over the classes that the ground truth holds, or -1 where
     it holds none.
     """
 
@@ -137,13 +137,16 @@ class CityscapesInstanceAP(BaseMetric):
         if np.isnan(scores).all():
             return dict(AP=-1.0, AP50=-1.0)
         averages = self.official.computeAverages(scores, self.official_args)
+        metrics = dict(AP=100 * float(averages['allAp']), AP50=100 * float(averages['allAp50%']))
         if self.classwise:
             rows = [averages['classes'][name] for name in self.label_ids]
             columns = dict(
                 AP=np.array([100 * row['ap'] for row in rows]), AP50=np.array([100 * row['ap50%'] for row in rows])
             )
-            log_class_table("Cityscapes' AP of each class", tuple(self.label_ids), columns, ~np.isnan(columns['AP']))
-        return dict(AP=float(averages['allAp']), AP50=float(averages['allAp50%']))
+            classes, present = tuple(self.label_ids), ~np.isnan(columns['AP'])
+            log_class_table("Cityscapes' AP of each class", classes, columns, present)
+            metrics.update(class_metrics('AP', classes, columns['AP'], present))
+        return metrics
 
 
 def read_instance_ids(path: str) -> np.ndarray:

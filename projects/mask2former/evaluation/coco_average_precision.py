@@ -82,7 +82,7 @@ def average_precision(
     max_dets: Sequence[int],
     backend: str,
     lvis: bool = False,
-) -> dict[str, float]:
+) -> tuple[dict[str, float], dict[str, np.ndarray]]:
     """Evaluate detections by COCO's rules.
 
     The summary is taken from ``eval['precision']``, since ``COCOeval.summarize`` knows only 100 detections an image.
@@ -101,9 +101,10 @@ def average_precision(
             al., CVPR 2019); of an image only the best ``max(max_dets)`` detections count then. Fast only.
 
     Returns:
-        dict[str, float]: ``mAP, mAP_50, mAP_75, mAP_s, mAP_m, mAP_l`` in [0, 1], and -1 (pycocotools' convention)
-        where the ground truth has no object of that size. With ``lvis`` also ``mAP_r, mAP_c, mAP_f``: of the rare,
-        common and frequent categories.
+        The means ``mAP, mAP_50, mAP_75, mAP_s, mAP_m, mAP_l`` in [0, 1], and -1 (pycocotools' convention) where the
+        ground truth has no object of that size; with ``lvis`` also ``mAP_r, mAP_c, mAP_f``: of the rare, common and
+        frequent categories. And ``mAP, mAP_50, mAP_75`` of each category, ``(categories,)`` in the order of
+        ``category_ids``, -1 where the ground truth has no object of it.
     """
     with _no_garbage_collection(), redirect_stdout(io.StringIO()):
         evaluation = _set_up(truth, detections, kind, list(image_ids), max(max_dets), backend, lvis)
@@ -131,7 +132,7 @@ def average_precision(
         if lvis
         else {}
     )
-    return dict(
+    means = dict(
         mAP=mean(None, 'all'),
         mAP_50=mean(0.5, 'all'),
         mAP_75=mean(0.75, 'all'),
@@ -140,6 +141,11 @@ def average_precision(
         mAP_l=mean(None, 'large'),
         **groups,
     )
+    of_categories = {
+        name: np.array([mean(threshold, 'all', [index]) for index in range(precision.shape[2])])
+        for name, threshold in (('mAP', None), ('mAP_50', 0.5), ('mAP_75', 0.75))
+    }
+    return means, of_categories
 
 
 @contextmanager

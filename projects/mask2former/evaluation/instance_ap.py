@@ -14,8 +14,9 @@ from mask2former.registry import METRICS
 
 from .coco_average_precision import FAST, average_precision, choose_backend, coco_from, read_coco
 from .sample_fields import check_same_size, image_name, plane, require_field, require_meta
+from .tables import class_metrics, log_class_table
 
-AP_KINDS = ('segm', 'bbox', 'boundary')
+AP_KINDS = dict(segm='Mask', bbox='Box', boundary='Boundary')
 
 
 @METRICS.register_module()
@@ -36,13 +37,14 @@ class InstanceAP(BaseMetric):
             then the limit of an image.
         lvis: Whether ``ann_file`` is one of LVIS, and its rules are those of LVIS: a category counts only in the images
             that were searched for it.
+        classwise: Whether to print a table of every class, and to give ``segm_mAP/{class}`` as metrics, too.
         backend: ``'faster-coco-eval'``, ``'pycocotools'``, with equal results, or ``'auto'``: the first where it is
             installed.
         collect_device: ``'cpu'`` or ``'gpu'``, where results of several ranks meet.
         prefix: Put before each key with a slash. None gives the plain keys.
 
     Returns of ``evaluate``: ``segm_mAP, segm_mAP_50, segm_mAP_75, segm_mAP_s, segm_mAP_m, segm_mAP_l`` and the same
-    with ``bbox_`` and ``boundary_``, in [0, 1], or -1 where the ground truth has no object of that size. With
+    with ``bbox_`` and ``boundary_``, in percent, or -1 where the ground truth has no object of that size. With
     ``lvis`` also ``segm_mAP_r, segm_mAP_c, segm_mAP_f``, of rare, common and frequent categories.
     """
 
@@ -55,13 +57,15 @@ class InstanceAP(BaseMetric):
         metric: str | Sequence[str] = ('segm', 'bbox'),
         max_dets: Sequence[int] | None = None,
         lvis: bool = False,
+        classwise: bool = False,
         backend: str = 'auto',
         collect_device: str = 'cpu',
         prefix: str | None = None,
     ) -> None:
         super().__init__(collect_device=collect_device, prefix=prefix)
+        self.classwise = classwise
         self.kinds = (metric,) if isinstance(metric, str) else tuple(metric)
-        if not self.kinds or not set(self.kinds) <= set(AP_KINDS):
+        if not self.kinds or not set(self.kinds) <= AP_KINDS.keys():
             raise ConfigError(f"InstanceAP's metric is {metric!r}: give some of 'segm', 'bbox' and 'boundary'.")
         self.backend = choose_backend(backend, self.kinds)
         if max_dets is None:
@@ -122,13 +126,22 @@ class InstanceAP(BaseMetric):
                 logger='current',
             )
         detections = [detection for result in results for detection in result['detections']]
-        metrics = {}
+        metrics: dict[str, float] = {}
+        of_class: dict[str, float] = {}
+        # In the order of the categories' ids, as pycocotools averages them: the sums have the same last bit.
+        labels = sorted(category_of, key=lambda label: category_of[label])
+        classes, category_ids = [self.dataset_meta['classes'][k] for k in labels], [category_of[k] for k in labels]
         for kind in self.kinds:
-            scores = average_precision(
-                truth, detections, kind, image_ids, sorted(category_of.values()), self.max_dets, self.backend, self.lvis
+            means, of_categories = average_precision(
+                truth, detections, kind, image_ids, category_ids, self.max_dets, self.backend, self.lvis
             )
-            metrics.update({f'{kind}_{name}': value for name, value in scores.items()})
-        return metrics
+            metrics.update({f'{kind}_{name}': _percent(value) for name, value in means.items()})
+            if self.classwise:
+                present = of_categories['mAP'] > -1
+                columns = {name.replace('m', '').replace('_', ''): 100 * v for name, v in of_categories.items()}
+                log_class_table(f'{AP_KINDS[kind]} AP of each class', classes, columns, present)
+                of_class.update(class_metrics(f'{kind}_mAP', classes, columns['AP'], present))
+        return metrics | of_class
 
     def _category_of_label(self) -> dict[int, int]:
         """The category id of every label that is evaluated."""
@@ -187,6 +200,11 @@ class InstanceAP(BaseMetric):
             for detection, box in zip(detections, boxes.tolist()):
                 detection['bbox'] = box
         return detections
+
+
+def _percent(share: float) -> float:
+    """In percent; -1, where there is nothing to measure, stays."""
+    return 100 * share if share >= 0 else share
 
 
 def _panoptic_truth(sample: dict, category_of: dict[int, int]) -> tuple[dict, list[dict]]:

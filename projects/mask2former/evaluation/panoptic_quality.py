@@ -10,9 +10,9 @@ from mmengine.evaluator import BaseMetric
 from mask2former.errors import DataError
 from mask2former.registry import METRICS
 
-from .class_table import log_class_table
 from .sample_fields import check_same_size, image_name, plane, require_field, require_meta
 from .segment_matching import ClassCounts, match_segments
+from .tables import class_metrics, log_class_table
 
 
 @METRICS.register_module()
@@ -26,7 +26,7 @@ class PanopticQuality(BaseMetric):
     Source: Kirillov et al., Panoptic Segmentation, CVPR 2019, https://arxiv.org/abs/1801.00868.
 
     Args:
-        classwise: Whether to print a table of every class.
+        classwise: Whether to print a table of every class, and to give ``PQ/{class}`` as metrics, too.
         collect_device: ``'cpu'`` or ``'gpu'``, where results of several ranks meet.
         prefix: Put before each key with a slash. None gives the plain keys.
 
@@ -80,6 +80,7 @@ class PanopticQuality(BaseMetric):
         if self.classwise:
             columns = dict(PQ=100 * pq, SQ=100 * sq, RQ=100 * rq, TP=total.tp, FP=total.fp, FN=total.fn)
             log_class_table('Panoptic quality of each class', classes, columns, present)
+            metrics.update(class_metrics('PQ', classes, columns['PQ'], present))
         return metrics
 
 

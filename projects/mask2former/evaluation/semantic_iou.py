@@ -9,9 +9,9 @@ from mmengine.evaluator import BaseMetric
 from mask2former.errors import DataError
 from mask2former.registry import METRICS
 
-from .class_table import log_class_table
 from .label_boundary import label_boundary
 from .sample_fields import check_same_size, image_name, plane, require_field, require_meta
+from .tables import class_metrics, log_class_table
 
 # Ground truth value that is left out where the ground truth does not say its own `ignore_index`.
 DEFAULT_IGNORE_INDEX = 255
@@ -33,7 +33,8 @@ class SemanticIoU(BaseMetric):
         boundary: Whether to measure Boundary IoU, too: the IoU of the boundaries of a class (Cheng et al., Boundary
             IoU, CVPR 2021, https://arxiv.org/abs/2103.16562; 2 % of the image's diagonal wide), of whose pixels those
             on void do not count.
-        classwise: Whether to print a table of every class.
+        classwise: Whether to print a table of every class, and to give ``mIoU/{class}`` and
+            ``mBIoU/{class}`` as metrics, too.
         collect_device: ``'cpu'`` or ``'gpu'``, where results of several ranks meet.
         prefix: Put before each key with a slash. None gives the plain keys.
 
@@ -96,8 +97,6 @@ class SemanticIoU(BaseMetric):
         columns = dict(IoU=100 * iou, Acc=100 * accuracy)
         if self.boundary:
             columns['BIoU'] = 100 * _ratio(total[3], total[4] + total[5] - total[3])
-        if self.classwise:
-            log_class_table('Intersection over union of each class', classes, columns, present)
         frequency = _ratio(actual, actual.sum())
         metrics = dict(
             mIoU=_mean(columns['IoU'], present),
@@ -107,6 +106,11 @@ class SemanticIoU(BaseMetric):
         )
         if self.boundary:
             metrics['mBIoU'] = _mean(columns['BIoU'], present)
+        if self.classwise:
+            log_class_table('Intersection over union of each class', classes, columns, present)
+            for key, column in (('mIoU', 'IoU'), ('mBIoU', 'BIoU')):
+                if column in columns:
+                    metrics.update(class_metrics(key, classes, columns[column], present))
         return metrics
 
 

@@ -28,7 +28,7 @@ class SemanticPanopticQuality(BaseMetric):
             ``tools/evaluate_pq_for_semantic_segmentation.py``. ``'components'``: in the prediction each connected
             component (4 neighbours) of a thing class is a segment, and the ground truth is ``gt_panoptic_seg`` with its
             instances.
-        classwise: Whether to print a table of every class.
+        classwise: Whether to print a table of every class, and to give ``PQ/{class}`` as metrics, too.
         collect_device: ``'cpu'`` or ``'gpu'``, where results of several ranks meet.
         prefix: Put before each key with a slash, since the keys are those of :class:`PanopticQuality`.
     """

@@ -81,7 +81,7 @@ def from_panoptic(data: PixelData, table: ClassTable) -> SegmentMap:
 
 
 def from_instances(data: InstanceData, table: ClassTable, shape: tuple[int, int], score_thr: float = 0.0) -> SegmentMap:
-    """Make a panel of ``pred_instances`` or ``gt_segments``. Smaller segments lie on top of larger ones.
+    """Make a panel of ``pred_instances``, ``gt_segments`` or ``gt_instances``. Smaller ones lie on top.
 
     Args:
         data: ``labels`` (n,), ``masks``, n run-length dicts or bitmaps (n, H, W), and, of predictions, ``scores`` (n,).
@@ -108,7 +108,7 @@ def from_instances(data: InstanceData, table: ClassTable, shape: tuple[int, int]
 
 
 def from_semantic(data: PixelData, table: ClassTable) -> SegmentMap:
-    """Make a panel of ``pred_sem_seg``.
+    """Make a panel of ``pred_sem_seg`` or ``gt_sem_seg``.
 
     Args:
         data: ``sem_seg`` (1, H, W) labels. Labels that are no class are void; where the classes are not known those are

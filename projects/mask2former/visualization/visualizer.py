@@ -82,7 +82,8 @@ class SegLocalVisualizer(Visualizer):
         Args:
             name: Name of the picture in the backends and title of the window.
             image: (H, W, 3) or (H, W) uint8, RGB.
-            data_sample: Its ``gt_panoptic_seg`` or else ``gt_segments``, and its ``pred_panoptic_seg``,
+            data_sample: The first that it has of ``gt_panoptic_seg``, ``gt_segments``, ``gt_instances`` and
+                ``gt_sem_seg``, and its ``pred_panoptic_seg``,
                 ``pred_instances`` and ``pred_sem_seg`` are drawn, each where it exists.
             draw_gt: Whether to draw ground truth.
             draw_pred: Whether to draw predictions.
@@ -145,6 +146,10 @@ class SegLocalVisualizer(Visualizer):
             panels.append(('Ground truth', from_panoptic(sample.gt_panoptic_seg, table)))
         elif draw_gt and 'gt_segments' in sample:
             panels.append(('Ground truth', from_instances(sample.gt_segments, table, shape)))
+        elif draw_gt and 'gt_instances' in sample:
+            panels.append(('Ground truth', from_instances(sample.gt_instances, table, shape)))
+        elif draw_gt and 'gt_sem_seg' in sample:
+            panels.append(('Ground truth', from_semantic(sample.gt_sem_seg, table)))
         if draw_pred and 'pred_panoptic_seg' in sample:
             panels.append(('Panoptic', from_panoptic(sample.pred_panoptic_seg, table)))
         if draw_pred and 'pred_instances' in sample:

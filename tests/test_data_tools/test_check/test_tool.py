@@ -1,6 +1,7 @@
 """The command: what it prints, its page, its exit code."""
 
 import importlib.util
+import json
 import re
 from html.parser import HTMLParser
 from pathlib import Path
@@ -104,6 +105,35 @@ def test_semantic_faults_are_printed_fixed_and_gone(data, semantic_config, tmp_p
     assert page.count('<img') == 8 + 3 and '77 (20 pixels)' in page
     settings = ' '.join(re.findall(r'Use it: --cfg-options (.*)', text)).split()
     assert run(monkeypatch, semantic_config, options=settings) == 0
+
+
+@pytest.mark.parametrize('kind', ['Panoptic', 'Instance'])
+def test_the_classes_of_metainfo_are_those_that_are_counted(data, tmp_path, monkeypatch, capsys, kind):
+    """Of one class and of the others, together, there is as much as of all; only it has a line."""
+    name = 'panoptic' if kind == 'Panoptic' else 'instances'
+    raw = json.loads((data.root / 'annotations' / f'{name}_train.json').read_text())
+    category = raw['categories'][0]
+    segments = [s for a in raw['annotations'] for s in a.get('segments_info', [a])]
+    chosen = [s for s in segments if s['category_id'] == category['id']]
+    assert 0 < len(chosen) < len(segments)
+    prefix = dict(img='train/') | (dict(seg='annotations/panoptic_train/') if kind == 'Panoptic' else {})
+    config = tmp_path / 'one_class.py'
+    config.write_text(
+        f"default_scope = 'mask2former'\ntrain_dataloader = dict(dataset=dict(type='Coco{kind}Format', "
+        f"data_root={str(data.root)!r}, ann_file='annotations/{name}_train.json', metainfo=dict(classes=["
+        f'{category["name"]!r}]), data_prefix={prefix!r}, pipeline=[]))'
+    )
+    run(monkeypatch, config, '--splits', 'train', '--html', tmp_path / 'page.html')
+    text, page = capsys.readouterr().out, (tmp_path / 'page.html').read_text()
+    facts = {line.split('│')[1].strip(): line.split('│')[2].strip() for line in text.splitlines() if '│' in line}
+    assert facts['segments'] == f'{len(chosen)} (0 crowd)'
+    left_out = facts['of classes that metainfo leaves out']
+    assert left_out.startswith(f'{len(segments) - len(chosen)} segments')
+    void = 100 - 100 * sum(s['area'] for s in chosen) / (len(raw['images']) * 64 * 96)
+    assert abs(float(facts['void: mean, most'].split(' ')[0]) - void) < 0.06
+    for shown in (text[text.index('Classes of train') :], page[page.index('<h3>Classes') :]):
+        assert category['name'] in shown
+        assert not any(row['name'] in shown for row in raw['categories'][1:])
 
 
 def test_what_cannot_be_fixed_is_said(data, tmp_path, monkeypatch, capsys):

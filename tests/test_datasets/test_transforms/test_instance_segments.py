@@ -4,7 +4,7 @@ import torch
 from pycocotools import mask as coco_mask
 
 from mask2former.datasets import CocoInstance
-from mask2former.datasets.transforms import LoadImage, LoadInstanceSegments, PackSegInputs
+from mask2former.datasets.transforms import LoadImage, LoadInstanceGroundTruth, LoadInstanceSegments, PackSegInputs
 from mask2former.errors import DataError
 from mask2former.models.data_preprocessor import form_masks
 
@@ -100,3 +100,19 @@ def test_masks_of_real_data_equal_pycocotools(shared_data):
                 expected.append(coco_mask.decode(coco_mask.merge(rles)).astype(bool))
         expected = np.stack([m for m in expected if m.any()]) if expected else np.zeros((0, height, width), bool)
         assert (masks_of(results).numpy() == expected).all()
+
+
+def test_ground_truth_is_that_of_the_original_image():
+    instances = [
+        dict(segmentation=SQUARE, label=3, iscrowd=0),
+        dict(segmentation=SQUARE, label=1, iscrowd=1),
+        dict(segmentation=[[20, 2, 26, 2, 26, 8, 20, 8]], label=1, iscrowd=0),
+    ]
+    results = dict(img=np.zeros((40, 60, 3), np.uint8), img_path='a', ori_shape=(20, 30), instances=instances)
+    truth = PackSegInputs().transform(LoadInstanceGroundTruth().transform(results))['data_samples'].gt_instances
+    assert truth.labels.tolist() == [3, 1]
+    for mask, instance in zip(truth.masks, (instances[0], instances[2])):
+        expected = coco_mask.decode(coco_mask.frPyObjects(instance['segmentation'], 20, 30))[..., 0]
+        assert (coco_mask.decode(mask) == expected).all() and expected.any()
+    empty = PackSegInputs().transform(LoadInstanceGroundTruth().transform(dict(results, instances=[])))
+    assert len(empty['data_samples'].gt_instances) == 0

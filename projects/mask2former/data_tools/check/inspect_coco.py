@@ -52,7 +52,8 @@ def inspect_panoptic_map(entry: Entry, path: str, source: Source, report: ImageR
         shown = ', '.join(foreign[:SHOWN_IDS]) + (' ...' if len(foreign) > SHOWN_IDS else '')
         problems.add('id not in JSON', entry.id, f'{path} has ids which no segment has: {shown}')
     report.segments = measured[measured['area'] > 0]
-    report.void_share = float((seg_map == 0).mean())
+    learnt = np.array([False] + [source.is_of_class(segment) for segment in listed.values()])
+    report.void_share = float(1 - learnt[seg_map].mean())
 
 
 def inspect_masks(entry: Entry, source: Source, report: ImageReport) -> None:
@@ -84,9 +85,10 @@ def inspect_masks(entry: Entry, source: Source, report: ImageReport) -> None:
         row = measure_mask(mask, (x, y, columns, lines))
         row['category'], row['crowd'] = source.index_of(segment), bool(segment.get('iscrowd'))
         rows.append(row)
-        any_mask |= mask.view(bool)
-        if not row['crowd'][0]:
-            layers += mask
+        if source.is_of_class(segment):
+            any_mask |= mask.view(bool)
+            if not row['crowd'][0]:
+                layers += mask
         _compare_area(segment, entry, row[0], problems)
         _compare_box(segment, entry, row[0], problems)
     report.segments = np.concatenate(rows) if rows else np.zeros(0, SEGMENT)

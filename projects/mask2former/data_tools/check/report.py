@@ -50,10 +50,11 @@ class SplitReport:
         source: The split.
         image_reports: By image id.
         problems: All of the annotation file and of the images.
-        segments: Segments of each category id.
+        segments: Segments of each category id. All statistics are of the categories that the data set learns.
         images: Images in which each category id occurs.
         pixels: Pixels of each category id.
         num_crowds: Crowd segments.
+        num_left_out: Segments of categories that the data set does not learn.
         num_learnt: Image id to the number of segments that a training learns there.
         measured: ``(N,)`` of the dtype ``SEGMENT``, of all images.
         void_shares: Image id to the share of its pixels without a segment.
@@ -67,6 +68,7 @@ class SplitReport:
     images: Counter = field(default_factory=Counter)
     pixels: Counter = field(default_factory=Counter)
     num_crowds: int = 0
+    num_left_out: int = 0
     num_learnt: dict[Any, int] = field(default_factory=dict)
     measured: np.ndarray = field(default_factory=lambda: np.zeros(0, SEGMENT))
     void_shares: dict[Any, float] = field(default_factory=dict)
@@ -83,6 +85,8 @@ class SplitReport:
         """
         split = cls(source, dict(zip(source.entries, reports)), Problems(problems))
         ids = list(source.categories)
+        learnt = [index for index, id_ in enumerate(ids) if id_ in source.learnt]
+        measured = []
         for image_id, report in split.image_reports.items():
             split.problems += report.problems
             split.unknown_values.update(report.unknown_values)
@@ -91,12 +95,12 @@ class SplitReport:
                 if report.void_share == 1 and source.form != 'instance':
                     text = f'{source.entries[image_id].path} has no pixel of a class: nothing is learnt from it'
                     split.problems.add('all void', image_id, text)
-            for index, area in zip(report.segments['category'].tolist(), report.segments['area'].tolist()):
-                if index >= 0:
-                    split.pixels[ids[index]] += area
+            measured.append(report.segments[np.isin(report.segments['category'], learnt)])
+            for index, area in zip(measured[-1]['category'].tolist(), measured[-1]['area'].tolist()):
+                split.pixels[ids[index]] += area
             split._count(image_id, report, ids)
-        if reports:
-            split.measured = np.concatenate([report.segments for report in reports])
+        if measured:
+            split.measured = np.concatenate(measured)
         split._judge()
         return split
 
@@ -106,9 +110,10 @@ class SplitReport:
             if report.void_share is not None:
                 self.num_learnt[image_id] = len(categories)
         else:
-            segments = self.source.entries[image_id].segments
-            categories = [segment.get('category_id') for segment in segments]
-            categories = [category for category in categories if is_id(category)]
+            known = [s for s in self.source.entries[image_id].segments if is_id(s.get('category_id'))]
+            segments = [segment for segment in known if self.source.is_of_class(segment)]
+            categories = [segment['category_id'] for segment in segments]
+            self.num_left_out += len(known) - len(segments)
             self.num_crowds += sum(bool(segment.get('iscrowd')) for segment in segments)
             self.num_learnt[image_id] = sum(self.source.learns(segment) for segment in segments)
         self.segments.update(categories)

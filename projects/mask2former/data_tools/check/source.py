@@ -113,14 +113,13 @@ class Source:
         category = segment.get('category_id')
         return self._indices.get(category, -1) if is_id(category) else -1
 
+    def is_of_class(self, segment: dict) -> bool:
+        """Whether a segment of a COCO file has a category that a training learns."""
+        return is_id(segment.get('category_id')) and segment['category_id'] in self.learnt
+
     def learns(self, segment: dict) -> bool:
         """Whether a training learns a segment of a COCO file: no crowd, a class of the data set, not without pixels."""
-        return (
-            not segment.get('iscrowd')
-            and is_id(segment.get('category_id'))
-            and segment['category_id'] in self.learnt
-            and segment.get('area') != 0
-        )
+        return not segment.get('iscrowd') and self.is_of_class(segment) and segment.get('area') != 0
 
     def labels_of(self, values: np.ndarray) -> np.ndarray:
         """The labels ``(H, W)`` int32 of the pixel values of a class-id PNG, ``IGNORED`` or ``UNKNOWN``."""

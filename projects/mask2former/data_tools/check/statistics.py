@@ -25,9 +25,9 @@ def facts_of(split: SplitReport) -> dict[str, str]:
             smaller = int((sizes < np.array(crop)).any(axis=1).sum())
             facts['smaller than the crop at a side'] = f'{smaller} ({crop[0]} x {crop[1]}, before any resizing)'
     if not semantic:
-        left_out = sum(count for category, count in split.segments.items() if category not in source.learnt)
-        kinds = f'{split.num_crowds} crowd' + (f', {left_out} of classes that are not learnt' if left_out else '')
-        facts['segments'] = f'{sum(split.segments.values())} ({kinds})'
+        facts['segments'] = f'{sum(split.segments.values())} ({split.num_crowds} crowd)'
+        if split.num_left_out:
+            facts['of classes that metainfo leaves out'] = f'{split.num_left_out} segments, which count as void'
     if split.num_learnt:
         counts = np.array(list(split.num_learnt.values()))
         fullest = list(split.num_learnt)[int(counts.argmax())]
@@ -63,20 +63,21 @@ def _percent(share: float) -> str:
 def classes_of(split: SplitReport) -> list[dict]:
     """The class histogram, most pixels first: ``name``, ``isthing``, ``segments``, ``images``, ``pixels``, ``share``.
 
-    ``share`` is that of the pixels of all classes, None where no pixel was read.
+    Classes that ``metainfo`` leaves out have none. ``share`` is that of the pixels of all classes, None where no pixel
+    was read.
     """
     total = sum(split.pixels.values())
     rows = [
         dict(
             name=str(row.get('name')),
             isthing=bool(row.get('isthing')),
-            learnt=category in split.source.learnt,
             segments=split.segments[category],
             images=split.images[category],
             pixels=split.pixels[category],
             share=split.pixels[category] / total if total else None,
         )
         for category, row in split.source.categories.items()
+        if category in split.source.learnt
     ]
     return sorted(rows, key=lambda row: (-row['pixels'], -row['segments']))
 

@@ -2,7 +2,7 @@
 
 from .color_augmentation import SSDColorAugmentation
 from .image import LoadImage
-from .instance_segments import LoadInstanceSegments
+from .instance_segments import LoadInstanceGroundTruth, LoadInstanceSegments
 from .large_scale_jitter import LargeScaleJitter
 from .pack import PackSegInputs
 from .panoptic_segments import LoadPanopticGroundTruth, LoadPanopticSegments
@@ -12,6 +12,7 @@ from .semantic_segments import LoadSemanticGroundTruth, LoadSemanticSegments
 __all__ = [
     'LargeScaleJitter',
     'LoadImage',
+    'LoadInstanceGroundTruth',
     'LoadInstanceSegments',
     'LoadPanopticGroundTruth',
     'LoadPanopticSegments',

@@ -1,9 +1,11 @@
-"""Rasterise instances into a few layers of ids."""
+"""Rasterise instances into a few layers of ids, for training; or encode them, to be drawn beside predictions."""
 
 from collections.abc import Sequence
 
 import numpy as np
+import torch
 from mmcv.transforms import BaseTransform
+from mmengine.structures import InstanceData
 
 from mask2former.errors import DataError
 from mask2former.formats.images import check_size
@@ -98,3 +100,28 @@ class InstanceLayers:
         if len(self.layers) > 1:
             return np.stack(self.layers, axis=-1)
         return self.layers[0] if self.layers else np.zeros(self.size, dtype=self.dtype)
+
+
+@TRANSFORMS.register_module()
+class LoadInstanceGroundTruth(BaseTransform):
+    """Encode the instances for pictures of a test, at the original size whatever was done to the image; no crowd.
+
+    Metrics do not need it: :class:`~mask2former.evaluation.InstanceAP` reads its annotation file.
+
+    Needs ``ori_shape``, ``img_path``, ``instances``.
+    Sets ``gt_instances``: ``InstanceData(labels (N,) int64, masks)``, the masks a list of N run-length encodings.
+    """
+
+    def transform(self, results: dict) -> dict:
+        """Encode the instances.
+
+        Raises:
+            DataError: If a segmentation is malformed or does not fit the image.
+        """
+        size = results['ori_shape'][:2]
+        instances = [instance for instance in results['instances'] if not instance['iscrowd']]
+        results['gt_instances'] = InstanceData(
+            labels=torch.tensor([instance['label'] for instance in instances], dtype=torch.int64),
+            masks=[encode_segmentation(instance['segmentation'], size, results['img_path']) for instance in instances],
+        )
+        return results

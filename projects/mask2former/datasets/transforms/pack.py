@@ -21,7 +21,7 @@ class PackSegInputs(BaseTransform):
     ``gt_seg_map`` (``PixelData(id_map (n, H, W))`` uint8 or int16): a segment's mask is where a layer of the map has
     its id. The data preprocessor replaces both by masks; they would be N times as many bytes to pass between
     processes.
-    ``gt_panoptic_seg`` and ``gt_sem_seg`` are passed on where they were loaded.
+    ``gt_panoptic_seg``, ``gt_instances`` and ``gt_sem_seg`` are passed on where they were loaded.
 
     Args:
         meta_keys: What to copy from ``results`` into the metainfo; absent ones are left out.
@@ -67,7 +67,7 @@ class PackSegInputs(BaseTransform):
                 ids=torch.from_numpy((kept + 1).astype(layers.dtype)),
             )
             sample.gt_seg_map = PixelData(id_map=torch.from_numpy(layers))
-        for truth in {'gt_panoptic_seg', 'gt_sem_seg'} & results.keys():
+        for truth in {'gt_panoptic_seg', 'gt_instances', 'gt_sem_seg'} & results.keys():
             setattr(sample, truth, results[truth])
 
         results = {**results, 'img_shape': image.shape}
