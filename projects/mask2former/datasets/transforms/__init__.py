@@ -6,6 +6,7 @@ from .instance_segments import LoadInstanceGroundTruth, LoadInstanceSegments
 from .large_scale_jitter import LargeScaleJitter
 from .pack import PackSegInputs
 from .panoptic_segments import LoadPanopticGroundTruth, LoadPanopticSegments
+from .rasterize_instances import RasterizeInstances
 from .resize import Resize
 from .semantic_segments import LoadSemanticGroundTruth, LoadSemanticSegments
 
@@ -19,6 +20,7 @@ __all__ = [
     'LoadSemanticGroundTruth',
     'LoadSemanticSegments',
     'PackSegInputs',
+    'RasterizeInstances',
     'Resize',
     'SSDColorAugmentation',
 ]
