@@ -25,6 +25,8 @@ Models:
     In Collection: Mask2Former
     Alias: [swin-t-panoptic]
     Config: {SWIN_T}
+    Metadata:
+      License of weights: CC BY-NC 4.0
     Weights: https://example.org/weights/swin-t-12345678.pth
   - Name: untrained
     Config: {SWIN_T}

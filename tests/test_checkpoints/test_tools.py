@@ -68,6 +68,31 @@ def test_around_all_formats(model, tmp_path, monkeypatch, capsys):
     assert all(torch.equal(value, again['state_dict'][name]) for name, value in model.state_dict().items())
 
 
+def test_licence_survives_every_format_and_publishing(model, tmp_path, monkeypatch, capsys):
+    """A file with the name of a published one has its licence, which then stays in the file itself."""
+    name = 'model_final_94dc52.pkl'
+    assert convert(monkeypatch, tmp_path / 'ours.pth', tmp_path / name, '--to', 'detectron2') is None
+    assert 'Licence of the weights: unknown, that of the source.' in capsys.readouterr().out
+    steps = [
+        (name, 'a.pkl', 'detectron2'),
+        ('a.pkl', 'b.pth', 'detectron2'),
+        ('b.pth', 'hf', 'transformers'),
+        ('hf', 'c.pth', 'mmdet'),
+        ('c.pth', 'd.safetensors', 'mask2former'),
+        ('d.safetensors', 'e.pth', 'mask2former'),
+    ]
+    for source, target, format in steps:
+        assert convert(monkeypatch, tmp_path / source, tmp_path / target, '--to', format) is None
+        assert 'Licence of the weights: CC BY-NC 4.0.' in capsys.readouterr().out
+        assert read_checkpoint(tmp_path / target).meta['license'] == 'CC BY-NC 4.0'
+    for ending in ('pth', 'safetensors'):
+        target = tmp_path / f'published/m.{ending}'
+        assert run(monkeypatch, 'model_converters/publish_model.py', tmp_path / 'e.pth', target) is None
+        assert 'Licence of the weights: CC BY-NC 4.0.' in capsys.readouterr().out
+        [path] = target.parent.glob(f'*.{ending}')
+        assert read_any(path)['meta']['license'] == 'CC BY-NC 4.0'
+
+
 def test_config_gives_the_classes_and_is_checked(model, tmp_path, monkeypatch):
     config = tmp_path / 'config.py'
     source = tmp_path / 'ours.pth'

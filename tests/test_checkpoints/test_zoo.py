@@ -3,7 +3,7 @@
 import pytest
 
 from mask2former.checkpoints.fetch import locate
-from mask2former.checkpoints.zoo import find_config, hub_name, model_zoo, package_root, resolve
+from mask2former.checkpoints.zoo import find_config, hub_name, license_of, model_zoo, package_root, resolve
 from mask2former.errors import CheckpointError
 
 from .small import METAFILE, SWIN_T
@@ -33,6 +33,24 @@ def test_names_of_the_hub(root):
     for wrong in ('a/b.pth', 'a/b/c', 'facebook/..', 'gone.pkl'):
         with pytest.raises(FileNotFoundError, match='no checkpoint'):
             locate(wrong, root)
+
+
+def test_licences(root):
+    weights = 'https://example.org/weights/swin-t-12345678.pth'
+    for source in ('swin-t-panoptic', weights, 'downloads/swin-t-12345678.pth'):
+        assert license_of(source, {}, root) == 'CC BY-NC 4.0'
+    hub = 'facebook/mask2former-swin-tiny-coco-panoptic'
+    assert (
+        license_of(hub, {}, root) == license_of(f'hf://{hub}', {}, root) == resolve(hub, root).license == 'CC BY-NC 4.0'
+    )
+    for source in ('mine.pth', 'untrained', 'somebody/their-mask2former', '.'):
+        assert license_of(source, {}, root) is None
+    assert license_of(weights, dict(license='MIT'), root) == 'MIT'
+    assert license_of('mine.pth', dict(license=7), root) is None
+
+
+def test_every_published_model_has_the_reference_s_licence():
+    assert {resolve(name).license for name, entry in model_zoo().items() if entry.get('Weights')} == {'CC BY-NC 4.0'}
 
 
 def test_hub_name_with_an_alias_in_the_zoo(root):

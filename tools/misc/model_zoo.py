@@ -10,9 +10,10 @@ HEADER = """# Model zoo
 <!-- Written by tools/misc/model_zoo.py from model-index.yml; a change here is lost. -->
 
 Figures and weights are **those of the reference implementation**
-([facebookresearch/Mask2Former](https://github.com/facebookresearch/Mask2Former/blob/main/MODEL_ZOO.md), weights under
-CC BY-NC 4.0); none of these models was trained with this one. The configs have the reference's schedule, crop, learning
-rate and test size. "ms+flip" is with test-time augmentation.
+([facebookresearch/Mask2Former](https://github.com/facebookresearch/Mask2Former/blob/main/MODEL_ZOO.md)); none of these
+models was trained with this one. The licence beside a link is that of the weights, also once they are
+converted ([checkpoints.md](checkpoints.md#licences)). The configs have the reference's schedule, crop, learning rate
+and test size. "ms+flip" is with test-time augmentation.
 
 A name, or the alias in its last column, stands for the config and for the weights wherever a tool asks for one, and
 weights are converted when they are read ([checkpoints.md](checkpoints.md)). So does the name of a model on the Hugging
@@ -54,7 +55,8 @@ def make_page(root: Path) -> str:
             figures = model['Results'][0]['Metrics']
             parts.append(
                 f'| [{model["Metadata"]["Backbone"]}](../{model["Config"]}) | {model["Metadata"]["Training"]} | '
-                f'{" | ".join(str(figures[metric]) for metric in metrics)} | [reference]({model["Weights"]}) | '
+                f'{" | ".join(str(figures[metric]) for metric in metrics)} | [reference]({model["Weights"]}), '
+                f'{model["Metadata"]["License of weights"]} | '
                 f'`{model["Alias"][0]}` |\n'
             )
     listed = {model['Config'] for model in models}
@@ -68,5 +70,11 @@ def make_page(root: Path) -> str:
     return ''.join(parts)
 
 
-if __name__ == '__main__':
+def main() -> None:
+    if not (ROOT / 'docs').is_dir():
+        raise SystemExit('Error: The docs are not part of the installed package: run this in a clone of its code.')
     (ROOT / 'docs' / 'model_zoo.md').write_text(make_page(ROOT), encoding='utf-8')
+
+
+if __name__ == '__main__':
+    main()

@@ -1,7 +1,7 @@
 """Make a checkpoint ready to be published: python tools/model_converters/publish_model.py SRC DST [--half]
 
-Only the weights and the classes stay. The first eight digits of the SHA-256 of the file are put into its name, as
-``name-1a2b3c4d.pth``, which mmengine and torch.hub check when they download it.
+Only the weights, the classes and the licence stay. The first eight digits of the SHA-256 of the file
+are put into its name, as ``name-1a2b3c4d.pth``, which mmengine and torch.hub check when they download it.
 """
 
 import argparse
@@ -16,6 +16,7 @@ from mask2former.apis.cli import run_tool
 from mask2former.checkpoints.fetch import find_checkpoint
 from mask2former.checkpoints.schemes import read_any
 from mask2former.checkpoints.write import KEPT_META, write_safetensors
+from mask2former.checkpoints.zoo import license_of
 from mask2former.errors import CheckpointError
 
 
@@ -60,6 +61,9 @@ def main() -> None:
     content = read_any(find_checkpoint(args.source))
     state = halve(content['state_dict']) if args.half else content['state_dict']
     meta = {key: content['meta'][key] for key in KEPT_META if key in content['meta']}
+    license = license_of(args.source, meta)
+    if license is not None:
+        meta['license'] = license
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent) as folder:
         part = Path(folder) / target.name
@@ -68,6 +72,7 @@ def main() -> None:
         else:
             torch.save(dict(meta=meta, state_dict=OrderedDict((k, v.clone()) for k, v in state.items())), part)
         final = part.replace(target.with_name(f'{target.stem}-{file_hash(part)}{target.suffix}'))
+    print(f'Licence of the weights: {license or "unknown, that of the source"}.')
     print(f'Published as {final} ({final.stat().st_size / 2**20:.1f} MB).')
 
 

@@ -70,7 +70,7 @@ class Checkpoint(NamedTuple):
     Attributes:
         state: All weights of the model.
         meta: mmengine's ``meta``: ``dataset_meta`` where the file says its classes, ``no_object_weight``, and
-            ``class_weights`` where the loss weighs classes unequally.
+            ``class_weights`` where the loss weighs classes unequally, and the weights' ``license`` where it is known.
         report: What became of every weight of the file.
     """
 

@@ -17,7 +17,7 @@ from .convert import NO_OBJECT_WEIGHT, Checkpoint, Report, to_format
 from .infer import Architecture
 from .read import META
 
-KEPT_META = ('dataset_meta', 'no_object_weight', 'class_weights')
+KEPT_META = ('dataset_meta', 'no_object_weight', 'class_weights', 'license')
 AUTHOR = 'mask2former, tools/model_converters/convert.py'
 
 
@@ -39,21 +39,22 @@ def write_checkpoint(checkpoint: Checkpoint, path: str | Path, target: str) -> R
     path = Path(path)
     state, report = to_format(checkpoint, target)
     meta = {key: value for key, value in checkpoint.meta.items() if key in KEPT_META}
+    license = dict(meta=dict(license=meta['license'])) if 'license' in meta else {}  # all formats keep it
     if target == 'transformers':
         config = transformers_config(report.architecture, checkpoint.meta)
         if path.is_file():
             raise CheckpointError(f"'{path}' is a file, but transformers takes a folder: give the name of one.")
-        write_safetensors(state, path / 'model.safetensors', None)
+        write_safetensors(state, path / 'model.safetensors', license.get('meta'))
         write_text(path / 'config.json', json.dumps(config, indent=2) + '\n')
     elif target == 'detectron2' and path.suffix == '.pkl':
         arrays = {name: value.contiguous().numpy() for name, value in state.items()}
-        content = dict(model=arrays, __author__=AUTHOR)
+        content = dict(model=arrays, __author__=AUTHOR, **license)
         write_atomically(path, lambda part: _write_pickle(content, part))
     elif path.suffix == '.safetensors' and target == 'mask2former':
         write_safetensors(state, path, meta)
     elif path.suffix == '.pth':
         state = _own_storages(state)
-        content = dict(model=state) if target == 'detectron2' else dict(meta=meta, state_dict=state)
+        content = dict(model=state, **license) if target == 'detectron2' else dict(meta=meta, state_dict=state)
         write_atomically(path, lambda part: torch.save(content, part))
     else:
         raise CheckpointError(

@@ -2,6 +2,7 @@
 
 import difflib
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,6 +23,8 @@ HUB_BACKBONES = {
     'swin-large': 'swin-l-p4-w12-384-in21k',
 }
 HUB_DATASETS = {'coco': 'coco', 'cityscapes': 'cityscapes', 'ade': 'ade20k', 'mapillary-vistas': 'mapillary'}
+# Of the models that facebookresearch/Mask2Former published (its MODEL_ZOO.md), and so of what was converted from them.
+REFERENCE_LICENSE = 'CC BY-NC 4.0'
 _NOT_PUBLISHED = {('coco', 'semantic'), ('mapillary-vistas', 'instance')}
 
 
@@ -32,11 +35,13 @@ class PublishedModel(NamedTuple):
         name: Its name.
         config: Its config; None where there is none for it here.
         weights: Where its weights are: ``https://...`` or ``hf://owner/name``.
+        license: That of the weights; None where it is not known.
     """
 
     name: str
     config: Path | None
     weights: str
+    license: str | None
 
 
 def package_root() -> Path:
@@ -80,9 +85,9 @@ def resolve(name: str, root: Path | None = None) -> PublishedModel | None:
     if entry is not None:
         if not entry.get('Weights'):
             raise CheckpointError(f"The model '{name}' has no weights yet: train it, or give a checkpoint.")
-        return PublishedModel(name, root / entry['Config'], entry['Weights'])
+        return PublishedModel(name, root / entry['Config'], entry['Weights'], _license(entry))
     parts = hub_name(name)
-    return parts and PublishedModel(name, _find_hub_config(root, *parts), HUB + name)
+    return parts and PublishedModel(name, _find_hub_config(root, *parts), HUB + name, REFERENCE_LICENSE)
 
 
 def hub_name(name: str) -> tuple[str, str, str] | None:
@@ -95,6 +100,29 @@ def hub_name(name: str) -> tuple[str, str, str] | None:
     if not match or (match[2], match[3]) in _NOT_PUBLISHED:
         return None
     return HUB_BACKBONES[match[1]], HUB_DATASETS[match[2]], match[3]
+
+
+def license_of(source: str, meta: Mapping, root: Path | None = None) -> str | None:
+    """The licence of a checkpoint's weights; None where it is not known, which does not mean that there is none.
+
+    Args:
+        source: Its path, address or name. A file with the name of one of the model zoo is taken for that one.
+        meta: What the checkpoint says of itself: ``license`` is believed.
+        root: The folder of ``model-index.yml``.
+    """
+    if isinstance(meta.get('license'), str):
+        return meta['license']
+    if hub_name(source.removeprefix(HUB)):
+        return REFERENCE_LICENSE
+    for name, entry in model_zoo(root).items():
+        weights = entry.get('Weights')
+        if weights and (source == name or Path(source).name == Path(weights).name):
+            return _license(entry)
+    return None
+
+
+def _license(entry: dict) -> str | None:
+    return (entry.get('Metadata') or {}).get('License of weights')
 
 
 def find_config(name: str, root: Path | None = None) -> Path:
