@@ -176,6 +176,31 @@ def test_configs_of_an_editable_install_are_those_of_the_working_tree(source, tm
     assert loaded['scope'] == 'mask2former'
 
 
+def test_tools_of_the_wheel_run_by_name(installed, empty):
+    """The commands of docs/package.md and its config, away from the repository."""
+    page = (ROOT / 'docs' / 'package.md').read_text(encoding='utf-8')
+    listed = run_tool(installed, empty)
+    for command in re.findall(r'python -m mask2former ([a-z_]+) ', page):
+        assert f'  {command} ' in listed
+    [config] = re.findall(r'<!-- package-config -->\n```python\n(.*?)```', page, re.S)
+    (empty / 'mine.py').write_text(config)
+    run_tool(installed, empty, *'make_shapes data/mine --num-train 2 --num-val 1 --size 64'.split())
+    small = ['model.head.num_queries=5', 'model.criterion.num_points=16', 'train_dataloader.num_workers=0']
+    small += ['train_dataloader.persistent_workers=False', 'val_cfg=None', 'val_dataloader=None', 'val_evaluator=None']
+    run_tool(installed, empty, *'train mine.py --cfg-options train_cfg.max_iters=1'.split(), *small)
+    assert (empty / 'work_dirs' / 'mine' / 'iter_1.pth').is_file()
+    with pytest.raises(subprocess.CalledProcessError) as failed:
+        run_tool(installed, empty, 'tran')
+    assert "There is no tool 'tran'" in failed.value.stderr and "Did you mean 'train'?" in failed.value.stderr
+
+
+def run_tool(site: Path, cwd: Path, *arguments: str) -> str:
+    """Run ``python -m mask2former`` of an installation; returns what it printed."""
+    env = dict(os.environ, PYTHONPATH=str(site))
+    command = [sys.executable, '-m', 'mask2former', *arguments]
+    return subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, check=True).stdout
+
+
 def test_import_pulls_in_nothing_heavy_that_mmdet_does_not(installed, empty):
     report = f'\nimport json; print(json.dumps([name for name in {HEAVY_MODULES} if name in sys.modules]))'
     compat = installed / 'mask2former' / 'compat.py'

@@ -1,0 +1,44 @@
+"""Run a tool by its name, from any directory: ``python -m mask2former train CONFIG``; alone, it lists the tools."""
+
+import ast
+import difflib
+import re
+import runpy
+import sys
+from pathlib import Path
+
+from mask2former.checkpoints.zoo import package_root
+
+
+def find_tools() -> dict[str, Path]:
+    """The scripts of ``tools`` and ``demo``, of the installation or of the working tree, by their names."""
+    root = package_root()
+    return {path.stem: path for folder in ('tools', 'demo') for path in sorted((root / folder).rglob('*.py'))}
+
+
+def list_tools(tools: dict[str, Path]) -> str:
+    """A line for each tool: its name and what it says of itself."""
+    lines = []
+    for name, path in tools.items():
+        text = ast.get_docstring(ast.parse(path.read_text(encoding='utf-8'))) or ''
+        purpose = re.split(r'[:.](?:\s|$)', text)[0]
+        lines.append(f'  {name:26} {purpose}')
+    return '\n'.join(['python -m mask2former TOOL [ARGUMENTS]; TOOL --help tells more.', '', *lines])
+
+
+def main() -> None:
+    tools = find_tools()
+    name, *arguments = sys.argv[1:] or ['--help']
+    if name in ('-h', '--help'):
+        print(list_tools(tools))
+    elif name not in tools:
+        near = difflib.get_close_matches(name, tools, n=1)
+        hint = f" Did you mean '{near[0]}'?" if near else ''
+        sys.exit(f"Error: There is no tool '{name}': `python -m mask2former` lists those that there are.{hint}")
+    else:
+        sys.argv[1:] = arguments
+        runpy.run_path(str(tools[name]), run_name='__main__')
+
+
+if __name__ == '__main__':
+    main()
