@@ -111,6 +111,8 @@ def test_lvis_ap_equals_the_lvis_package(real, tmp_path, monkeypatch, kind):
     result = run(build(ann_file=str(path), lvis=True, max_dets=(limit,), metric=kind), samples, meta)
     assert result == close(expected)
     assert len(set(expected.values())) == 9
-    with pytest.raises(ValueError, match='lvis=True needs the ann_file'):
-        build(lvis=True)
+    with pytest.raises(ValueError, match='lvis=True needs the annotation file of LVIS'):
+        run(build(lvis=True), samples, meta)
+    with pytest.raises(ValueError, match="lvis=True needs the package 'faster-coco-eval'"):
+        build(lvis=True, backend='pycocotools')
     assert build(lvis=True, ann_file=str(path)).max_dets == (300,)

@@ -16,6 +16,7 @@ from mmengine.registry import init_default_scope
 from mask2former.apis.cli import config_parser, load_config, run_tool
 from mask2former.datasets import dataset_metainfo
 from mask2former.errors import DataError
+from mask2former.evaluation import show_dataset
 from mask2former.evaluation.cityscapes_submission import write_cityscapes_submission
 from mask2former.evaluation.coco_submission import write_coco_submission
 from mask2former.evaluation.results_file import as_sample, read_results
@@ -64,6 +65,7 @@ def main() -> None:
         )
     evaluator = Evaluator(cfg.test_evaluator)
     evaluator.dataset_meta = dataset.metainfo
+    show_dataset(evaluator, dataset)
     for result in results:
         sample = dataset[index_of_id[result['img_id']]]['data_samples']  # its ground truth
         predicted = as_sample(result)

@@ -21,6 +21,3 @@ val_dataloader = dict(
         data_prefix=dict(img='images/validation/'),
         pipeline=test_pipeline))
 test_dataloader = val_dataloader
-
-val_evaluator = [dict(type='InstanceAP', ann_file=data_root + 'ade20k_instance_val.json')]
-test_evaluator = val_evaluator

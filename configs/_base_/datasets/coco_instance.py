@@ -21,6 +21,3 @@ val_dataloader = dict(
         data_prefix=dict(img='val2017/'),
         pipeline=test_pipeline))
 test_dataloader = val_dataloader
-
-val_evaluator = [dict(type='InstanceAP', ann_file=data_root + 'annotations/instances_val2017.json')]
-test_evaluator = val_evaluator

@@ -8,7 +8,5 @@ val_dataloader = dict(
     dataset=dict(type=dataset_type, ann_file='lvis/lvis_v1_val.json', data_prefix=dict(_delete_=True, img='')))
 test_dataloader = val_dataloader
 
-val_evaluator = [
-    dict(type='InstanceAP', ann_file=data_root + 'lvis/lvis_v1_val.json', lvis=True),
-]
+val_evaluator = [dict(type='InstanceAP', lvis=True)]
 test_evaluator = val_evaluator

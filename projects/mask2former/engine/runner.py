@@ -6,7 +6,7 @@ import torch
 from mmengine.dist import is_distributed
 from mmengine.logging import MMLogger
 from mmengine.model import MMDistributedDataParallel
-from mmengine.runner import BaseLoop, Runner, find_latest_checkpoint
+from mmengine.runner import BaseLoop, Runner, TestLoop, ValLoop, find_latest_checkpoint
 from torch import nn
 from torch.utils.data import DataLoader
 
@@ -15,6 +15,7 @@ from mask2former.checkpoints.read import explain_unreadable
 from mask2former.checkpoints.schemes import loadable
 from mask2former.datasets import config_metainfo
 from mask2former.errors import CheckpointError, ConfigError
+from mask2former.evaluation import show_dataset
 from mask2former.registry import RUNNERS
 
 from .allocator import keep_freed_memory
@@ -104,6 +105,20 @@ class SegRunner(Runner):
                 '(set metainfo=dict(classes=[...]) in each dataset).'
             )
         return loader
+
+    def build_val_loop(self, loop: BaseLoop | dict) -> BaseLoop:
+        """Build the loop; its metrics are shown the data set."""
+        return self._show_dataset(super().build_val_loop(loop))
+
+    def build_test_loop(self, loop: BaseLoop | dict) -> BaseLoop:
+        """Build the loop; its metrics are shown the data set."""
+        return self._show_dataset(super().build_test_loop(loop))
+
+    @staticmethod
+    def _show_dataset(loop: BaseLoop) -> BaseLoop:
+        if isinstance(loop, ValLoop | TestLoop):
+            show_dataset(loop.evaluator, loop.dataloader.dataset)
+        return loop
 
     def build_param_scheduler(self, scheduler: dict | list) -> list:
         """Build the schedulers; a cosine without ``T_max`` decays until the last iteration, however many there are.

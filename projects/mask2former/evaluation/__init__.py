@@ -1,7 +1,7 @@
 """The metrics: panoptic quality, instance AP of COCO and of Cityscapes and semantic IoU, built by ``METRICS``."""
 
 from .cityscapes_instance_ap import CityscapesInstanceAP
-from .instance_ap import InstanceAP
+from .instance_ap import InstanceAP, show_dataset
 from .panoptic_quality import PanopticQuality
 from .results_file import DumpSegResults
 from .segment_matching import ClassCounts, match_segments
@@ -17,4 +17,5 @@ __all__ = [
     'SemanticIoU',
     'SemanticPanopticQuality',
     'match_segments',
+    'show_dataset',
 ]

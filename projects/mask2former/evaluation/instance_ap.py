@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from mmengine.evaluator import BaseMetric
+from mmengine.evaluator import BaseMetric, Evaluator
 from mmengine.logging import print_log
 from pycocotools.coco import COCO
 
@@ -23,9 +23,10 @@ AP_KINDS = dict(segm='Mask', bbox='Box', boundary='Boundary')
 class InstanceAP(BaseMetric):
     """Mask, box and boundary average precision of ``pred_instances`` of each data sample, by COCO's rules.
 
-    The ground truth is ``ann_file``, or where that is None the things of ``gt_panoptic_seg`` (crowd is ignored
-    ground truth, as in COCO). Predictions of labels without a category in the file, such as stuff, are dropped. Only
-    the images that were processed are evaluated. Masks are kept run-length encoded.
+    The ground truth is ``ann_file``, or where that is None the annotation file of an instance data set
+    (:meth:`use_dataset`), or the things of ``gt_panoptic_seg`` (crowd is ignored ground truth, as in COCO). Predictions
+    of labels without a category in the file, such as stuff, are dropped. Only the images that were processed are
+    evaluated. Masks are kept run-length encoded.
 
     Args:
         ann_file: COCO instance JSON. Its categories belong to the labels by ``dataset_meta['category_ids']``, or by
@@ -73,15 +74,25 @@ class InstanceAP(BaseMetric):
         self.max_dets = tuple(sorted(max_dets))
         if not self.max_dets or self.max_dets[0] < 1:
             raise ConfigError(f"InstanceAP's max_dets is {max_dets!r}: give positive integers such as (1, 10, 100).")
-        if lvis and (ann_file is None or self.backend != FAST):
+        if lvis and self.backend != FAST:
             raise ConfigError(
-                f"InstanceAP with lvis=True needs the ann_file of LVIS and the package '{FAST}' "
-                f"(the backend is '{self.backend}'): give the one and install the other."
+                f"InstanceAP with lvis=True needs the package '{FAST}' (the backend is '{self.backend}'): install it."
             )
         self.lvis = lvis
         self.ann_file = ann_file
         # Read now, so that a wrong path shows before the training and not after its first epoch.
         self.truth = None if ann_file is None else read_coco(ann_file)
+
+    def use_dataset(self, dataset: Any) -> None:
+        """Take the ground truth from the file of an instance data set, unless ``ann_file`` names one.
+
+        Args:
+            dataset: The data set that is measured; of any but :class:`~mask2former.datasets.CocoInstanceFormat` the
+                samples hold the ground truth.
+        """
+        if self.ann_file is None and getattr(dataset, 'form', None) == 'instance':
+            self.ann_file = dataset.ann_file
+            self.truth = read_coco(dataset.ann_file)
 
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
         """Keep of each image ``dict(image, detections, annotations)`` in COCO's format.
@@ -146,6 +157,8 @@ class InstanceAP(BaseMetric):
     def _category_of_label(self) -> dict[int, int]:
         """The category id of every label that is evaluated."""
         classes = require_meta(self.dataset_meta, 'classes')
+        if self.truth is None and self.lvis:
+            raise ConfigError('InstanceAP with lvis=True needs the annotation file of LVIS: give it as ann_file.')
         if self.truth is None:
             is_thing = require_meta(self.dataset_meta, 'isthing')
             return {label: label for label, thing in enumerate(is_thing) if thing}
@@ -205,6 +218,13 @@ class InstanceAP(BaseMetric):
 def _percent(share: float) -> float:
     """In percent; -1, where there is nothing to measure, stays."""
     return 100 * share if share >= 0 else share
+
+
+def show_dataset(evaluator: Evaluator, dataset: Any) -> None:
+    """Show the metrics of an evaluator the data set that they measure: see :meth:`InstanceAP.use_dataset`."""
+    for metric in evaluator.metrics:
+        if isinstance(metric, InstanceAP):
+            metric.use_dataset(dataset)
 
 
 def _panoptic_truth(sample: dict, category_of: dict[int, int]) -> tuple[dict, list[dict]]:
