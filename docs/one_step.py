@@ -14,17 +14,17 @@ image = torch.randint(256, (3, 120, 160), dtype=torch.uint8)  # (3, H, W), BGR
 sample = DetDataSample(metainfo=dict(img_shape=(120, 160), ori_shape=(120, 160)))
 left = torch.arange(160).expand(120, 160) < 80  # the sky is on the left, a cat on the right
 sample.gt_segments = InstanceData(labels=torch.tensor([0, 1]), masks=torch.stack([left, ~left]))  # (N,), (N, H, W)
-batch = model.data_preprocessor(dict(inputs=[image], data_samples=[sample]), training=True)  # normalised and padded
-inputs, [sample] = batch['inputs'], batch['data_samples']
-print('inputs', *inputs.shape, '| target masks', *sample.gt_segments.masks.shape)
-features = model.backbone(inputs)  # at strides 4, 8, 16, 32
-mask_features, memory = model.pixel_decoder(features)
+inputs, [sample] = model.data_preprocessor(dict(inputs=[image], data_samples=[sample]), training=True).values()
+print('B images of H x W, N segments, Q queries, K classes, C channels, D predictions (at first, and after 9 layers)')
+print('inputs (B, 3, H, W):', *inputs.shape, '| target masks (N, H, W):', *sample.gt_segments.masks.shape)
+mask_features, memory = model.pixel_decoder(features := model.backbone(inputs))  # strides s = 4, 8, 16, 32; h = H/4
 output = model.head(mask_features, memory)  # predictions of the learnt queries, and after each of the nine layers
-for name, x in [('features', features), ('memory', memory), *output._asdict().items()]:
-    print(name, *(tuple(y.shape) for y in ([x] if torch.is_tensor(x) else x)))
+dims = ['B, C, H/s, W/s', 'B, C, H/s, W/s', 'D, B, Q, K+1', 'D, B, Q, C', 'B, C, h, w']
+for (name, x), letters in zip(dict(features=features, memory=memory, **output._asdict()).items(), dims):
+    print(f'{name} ({letters}):', *(tuple(y.shape) for y in ([x] if torch.is_tensor(x) else x)))
 losses = model.criterion(output, [sample.gt_segments])  # matches queries to segments, samples points
 sum(losses.values()).backward()
 torch.optim.AdamW(model.parameters(), lr=1e-4).step()
 print('losses', {name: round(loss.item(), 2) for name, loss in losses.items()})
 [result] = model.eval().predict(inputs, [sample])
-print('panoptic map', *result.pred_panoptic_seg.id_map.shape, '| instances', len(result.pred_instances))
+print('panoptic map (1, H, W):', *result.pred_panoptic_seg.id_map.shape, '| instances', len(result.pred_instances))

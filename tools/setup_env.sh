@@ -33,6 +33,7 @@ digest() {
 }
 stamp=.venv/mask2former-runtime.stamp
 stamp_tests=.venv/mask2former-tests.stamp
+stamp_torch=.venv/mask2former-torch.stamp # the version, and 'cpu' or 'default'
 want=$(digest requirements/lock.txt)
 want_tests=$(digest requirements/lock.txt requirements/lock-tests.txt)
 
@@ -40,7 +41,18 @@ is_current() {
     [[ -f $1 && $(<"$1") == "$2" ]]
 }
 
-if is_current "$stamp" "$want" && { ! $tests || is_current "$stamp_tests" "$want_tests"; }; then
+torch=$(grep '^torch==' requirements/lock.txt)
+
+has_gpu() {
+    nvidia-smi -L >/dev/null 2>&1
+}
+
+# Where a GPU has come since the CPU build was installed, it is not. The default build serves a machine without one, too.
+torch_is_current() {
+    is_current "$stamp_torch" "$torch default" || { is_current "$stamp_torch" "$torch cpu" && ! has_gpu; }
+}
+
+if is_current "$stamp" "$want" && torch_is_current && { ! $tests || is_current "$stamp_tests" "$want_tests"; }; then
     echo 'setup_env: the environment in .venv is up to date'
     exit 0
 fi
@@ -59,17 +71,23 @@ install_locked() {
 # where there is no CPU build (macOS), the default build is taken with the libraries that it asks for, which no lock
 # file can name for all machines.
 install_torch() {
-    local torch
-    torch=$(grep '^torch==' requirements/lock.txt)
+    rm -f "$stamp_torch"
     echo "setup_env: installing $torch"
-    if ! nvidia-smi -L >/dev/null 2>&1; then
-        pip_install --no-deps --only-binary=:all: "$torch+cpu" 2>/dev/null && return
-        pip_install --no-deps --only-binary=:all: --extra-index-url https://download.pytorch.org/whl/cpu \
-            "$torch+cpu" 2>/dev/null && return
+    if ! has_gpu; then
+        if pip_install --no-deps --only-binary=:all: "$torch+cpu" 2>/dev/null ||
+            pip_install --no-deps --only-binary=:all: --extra-index-url https://download.pytorch.org/whl/cpu \
+                "$torch+cpu" 2>/dev/null; then
+            echo "$torch cpu" >"$stamp_torch"
+            return
+        fi
         echo 'setup_env: pip finds no CPU build of torch; taking the default one (on Linux, gigabytes with its libraries)'
+    fi
+    if compgen -G '.venv/lib/python*/site-packages/torch-*+cpu.dist-info' >/dev/null; then # pip would take it for ours
+        .venv/bin/python -m pip uninstall --quiet --yes torch
     fi
     pip_install --only-binary=:all: --constraint requirements/lock.txt "$torch" ||
         fail "$torch could not be installed (pip's words are above); check the network and run this again."
+    echo "$torch default" >"$stamp_torch"
 }
 
 if ! is_current "$stamp" "$want"; then
@@ -91,7 +109,9 @@ if ! is_current "$stamp" "$want"; then
         echo 'setup_env: removing opencv-python in favour of opencv-python-headless'
         .venv/bin/python -m pip uninstall --quiet --yes opencv-python opencv-python-headless
     fi
-    install_torch
+fi
+torch_is_current || install_torch
+if ! is_current "$stamp" "$want"; then
     install_locked requirements/lock.txt
     echo 'setup_env: installing mask2former, editable'
     pip_install --no-deps --no-build-isolation --editable . ||

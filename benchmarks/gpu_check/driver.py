@@ -28,7 +28,7 @@ import torch
 from benchmarks.common import write_json
 from mask2former.errors import ConfigError
 
-from .page import failed, fill_page
+from .page import failed, fill_page, verdict
 from .sections import SECTIONS, Section
 from .settings import Settings, log_output, start_method
 
@@ -131,5 +131,5 @@ def main() -> None:
         settings = Settings(args.device, args.small, Path(folder), time.time() + 60 * args.minutes)
         run_sections(chosen, settings, report, out / 'gpu_check.json')
     page = fill_page(report, out)
-    print(f'{"All checks passed" if report["ok"] else "Checks FAILED"}: see {page}')
+    print(f'{verdict(report)}: see {page}')
     sys.exit(not report['ok'])

@@ -1,5 +1,6 @@
 """The page: docs/gpu.md with the tables of a report between its markers."""
 
+from collections import Counter
 from pathlib import Path
 
 from .settings import ROOT
@@ -11,6 +12,14 @@ CASE = ('model', 'mode', 'size', 'batch_size', 'variant')
 def failed(row: dict) -> bool:
     """Whether a row has an error or a check that failed."""
     return 'error' in row or not row.get('ok', True)
+
+
+def verdict(report: dict) -> str:
+    """Whether all checks passed, and how many were skipped for which reason."""
+    rows = [row for section in report['sections'].values() for row in section['rows']]
+    skipped = Counter(row['skipped'].partition(':')[0] for row in rows if 'skipped' in row)
+    end = ''.join(f', {count} skipped ({reason})' for reason, count in skipped.items())
+    return f'{"Checks FAILED" if any(map(failed, rows)) else "All checks passed"}{end}'
 
 
 def fill_page(report: dict, folder: Path) -> Path:
@@ -29,7 +38,7 @@ def render(report: dict) -> str:
         blocks.append('**At sizes for a test (`--small`): the figures mean nothing.**')
     found = [(name, row) for name, section in report['sections'].items() for row in section['rows']]
     failures = [f'- {name}: {describe(row)}' for name, row in found if failed(row)]
-    blocks.append('**Failed:**\n\n' + '\n'.join(failures) if failures else 'All checks passed.')
+    blocks.append('**Failed:**\n\n' + '\n'.join(failures) if failures else f'{verdict(report)}.')
     for name, section in report['sections'].items():
         blocks += [f'### {section["title"]}', f'Section `{name}`, {section["seconds"]:.0f} s. {section["text"]}']
         tables: dict[tuple[str, ...], list[dict]] = {}

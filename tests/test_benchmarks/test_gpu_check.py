@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from benchmarks.gpu_check import attention, driver
-from benchmarks.gpu_check.page import BEGIN, END, fill_page, render
+from benchmarks.gpu_check.page import BEGIN, END, fill_page, render, verdict
 from benchmarks.gpu_check.sections import SECTIONS, Section
 from benchmarks.gpu_check.settings import Settings
 from benchmarks.gpu_check.steps import cases
@@ -62,7 +62,7 @@ def test_what_the_sections_measure(report):
 def test_the_page_has_every_section(report):
     page = report['page']
     assert all(f'### {section.title}' in page for section in SECTIONS)
-    assert 'All checks passed.' in page and 'the figures mean nothing' in page
+    assert 'All checks passed' in page and 'the figures mean nothing' in page
     assert '| native | bfloat16 | 64x96 | 1 |' in page and '| r50 | train | 64 | 1 | channels-last |' in page
     assert page.startswith((ROOT / 'docs/gpu.md').read_text().partition(BEGIN)[0])
 
@@ -77,6 +77,16 @@ def test_a_section_that_runs_again_leaves_the_others(tmp_path, device):
     report = json.loads((tmp_path / 'gpu_check.json').read_text())
     assert list(report['sections']) == (['tune', 'device'] if device == 'cpu' else ['device'])
     assert report['ok'] == (device == 'cuda') and process.returncode == (device == 'cpu'), process.stderr
+
+
+def test_the_last_line_says_what_was_not_checked():
+    rows = [dict(case=1, ok=True), dict(case=2, skipped='no time left'), dict(case=3, skipped='not installed')]
+    rows.append(dict(case=4, skipped='no time left: stopped after 30 s'))
+    report = dict(sections=dict(training=dict(rows=rows)))
+    assert verdict(report) == 'All checks passed, 2 skipped (no time left), 1 skipped (not installed)'
+    rows.append(dict(case=5, ok=False))
+    assert verdict(report).startswith('Checks FAILED, 2 skipped')
+    assert verdict(dict(sections=dict(training=dict(rows=rows[:1])))) == 'All checks passed'
 
 
 def test_what_fails_is_recorded_and_the_rest_goes_on(tmp_path, monkeypatch):
