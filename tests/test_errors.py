@@ -1,4 +1,4 @@
-"""What is the user's to mend ends a tool with one sentence; a bug keeps its traceback, wherever it is raised."""
+"""What the user can fix ends a tool with one sentence; a bug keeps its traceback, wherever it is raised."""
 
 import errno
 import os

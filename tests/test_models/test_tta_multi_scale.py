@@ -54,7 +54,7 @@ def path(tmp_path_factory) -> str:
 
 
 def class_scores(model, image, side, flip, resize) -> torch.Tensor:
-    """Class scores (K, H, W) of one view, at the size of the image (H, W, 3) as it came."""
+    """Class scores (K, H, W) of one view, at the size (H, W) of the original image."""
     H, W = image.shape[:2]
     scale = min(side / min(H, W), LONGEST / max(H, W))
     resized = cv2.resize(image, (round(W * scale), round(H * scale)), interpolation=cv2.INTER_LINEAR)

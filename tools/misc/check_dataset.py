@@ -69,7 +69,7 @@ def main() -> None:
             )
             left = sorted({problem.kind for problem in split.problems if KINDS[problem.kind].by_hand})
             if left:
-                console.print(f'Still to be mended by hand in {name}: {", ".join(left)}.')
+                console.print(f'Still to be fixed by hand in {name}: {", ".join(left)}.')
     sys.exit(1 if report.num_errors else 0)
 
 

@@ -140,7 +140,7 @@ def test_what_cannot_be_fixed_is_said(data, tmp_path, monkeypatch, capsys):
     data.edit(lambda content: [row.pop('isthing') for row in content['categories']])
     assert run(monkeypatch, SHAPES, '--fix', tmp_path / 'fixed', options=shapes_options(data)) == 1
     text = capsys.readouterr().out
-    assert 'isthing missing' in text and 'Still to be mended by hand in train: isthing missing.' in text
+    assert 'isthing missing' in text and 'Still to be fixed by hand in train: isthing missing.' in text
 
 
 class Tags(HTMLParser):
