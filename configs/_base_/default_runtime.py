@@ -10,7 +10,9 @@ default_hooks = dict(
     sampler_seed=dict(type='DistSamplerSeedHook'),
     visualization=dict(type='SegVisualizationHook'),
     # What the terminal shows; None: the whole log, which is in the log file in any case.
-    terminal=dict(type='TerminalHook'))
+    terminal=dict(type='TerminalHook'),
+    # Says what the config caps before it trains or tests; None says nothing.
+    limits=dict(type='LimitsHook'))
 
 env_cfg = dict(
     cudnn_benchmark=False,

@@ -1,3 +1,6 @@
+import json
+
+import numpy as np
 import pytest
 
 from mask2former.datasets import CocoPanoptic, CocoPanopticFormat
@@ -105,3 +108,27 @@ def test_real_data(shared_data):
     assert len(dataset) == 100
     assert sum(len(dataset.get_data_info(i)['segments_info']) for i in range(100)) == 1078
     assert sum(s['iscrowd'] for i in range(100) for s in dataset.get_data_info(i)['segments_info']) == 5
+
+
+def test_the_table_has_the_segments_of_the_items(shapes):
+    options = dict(
+        data_root=str(shapes),
+        ann_file='annotations/panoptic_train.json',
+        data_prefix=dict(img='train/', seg='annotations/panoptic_train/'),
+    )
+    content = json.loads((shapes / 'annotations' / 'panoptic_train.json').read_text())
+    areas = {
+        (row['image_id'], info['id']): info['area'] for row in content['annotations'] for info in row['segments_info']
+    }
+    for indices in (None, 3, -2, [5, 1]):
+        dataset = CocoPanopticFormat(**options, indices=indices)
+        table = dataset.segment_table
+        items = [dataset.get_data_info(index) for index in range(len(dataset))]
+        assert [tuple(size) for size in table.sizes.tolist()] == [(item['height'], item['width']) for item in items]
+        expected = sorted(
+            (row, info['label'], areas[item['img_id'], info['id']])
+            for row, item in enumerate(items)
+            for info in item['segments_info']
+        )
+        assert sorted(zip(table.image.tolist(), table.label.tolist(), table.area.tolist())) == expected
+        assert not np.isnan(table.box).any()

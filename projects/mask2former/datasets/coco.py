@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
+import numpy as np
 from mmengine.dataset import BaseDataset
 from mmengine.fileio import join_path
 
@@ -11,6 +12,7 @@ from mask2former.formats.files import read_json
 from mask2former.registry import DATASETS
 
 from .metainfo import check_keys, resolve_metainfo
+from .segment_table import SegmentTable, TableBuilder
 
 FOLDERS = {'panoptic': ('img', 'seg'), 'instance': ('img',)}  # what data_prefix has
 
@@ -93,6 +95,7 @@ class CocoFormat(BaseDataset):
         label_of = {category['id']: None for category in categories}  # None: metainfo leaves it out
         label_of |= {id_: label for label, id_ in enumerate(self._metainfo['category_ids'])}
 
+        self._segments = TableBuilder()
         items: dict[int, dict] = {}
         for image in content['images']:
             for key in ('id', self.name_key, 'height', 'width'):
@@ -170,6 +173,8 @@ class CocoFormat(BaseDataset):
                         category_id=segment['category_id'],
                     )
                 )
+                if not segment.get('iscrowd'):
+                    self._segments.add(item['img_id'], label, segment)
 
     def _add_instance(self, item: dict, annotation: dict, label_of: Mapping[Any, int | None]) -> None:
         """Add an annotation of an instance file to the item of its image."""
@@ -194,6 +199,8 @@ class CocoFormat(BaseDataset):
                 category_id=annotation['category_id'],
             )
         )
+        if not annotation.get('iscrowd'):
+            self._segments.add(item['img_id'], label, annotation)
 
     def _label(self, item: dict, segment: dict, label_of: Mapping[Any, int | None]) -> int | None:
         category_id = segment.get('category_id')
@@ -206,15 +213,28 @@ class CocoFormat(BaseDataset):
 
     def filter_data(self) -> list[dict]:
         """Leave out the items without a segment to learn from, where ``filter_empty_gt`` asks for it."""
-        if self.test_mode or not self.filter_cfg.get('filter_empty_gt', False):
-            return self.data_list
-        kept = [item for item in self.data_list if self._labels_of(item)]
-        if not kept:
-            raise DataError(
-                f"No image of '{self.ann_file}' has a segment of the {len(self._metainfo['classes'])} "
-                'classes; check metainfo, or leave out filter_empty_gt.'
-            )
+        kept = self.data_list
+        if not self.test_mode and self.filter_cfg.get('filter_empty_gt', False):
+            kept = [item for item in self.data_list if self._labels_of(item)]
+            if not kept:
+                raise DataError(
+                    f"No image of '{self.ann_file}' has a segment of the {len(self._metainfo['classes'])} "
+                    'classes; check metainfo, or leave out filter_empty_gt.'
+                )
+        self._table = self._segments.build(kept)
+        del self._segments
         return kept
+
+    @property
+    def segment_table(self) -> SegmentTable:
+        """The segments that a training learns, as columns, without reading the items again."""
+        self.full_init()
+        if self._indices is None:
+            return self._table
+        rows = np.arange(len(self._table.sizes))
+        if isinstance(self._indices, int):  # as mmengine takes it: the first ones, or the last ones
+            return self._table.of_images(rows[: self._indices] if self._indices >= 0 else rows[self._indices :])
+        return self._table.of_images(rows[list(self._indices)])
 
     def get_cat_ids(self, idx: int) -> list[int]:
         """Labels of the image's segments, crowd left out; for mmengine's ``ClassBalancedDataset``."""

@@ -1,6 +1,7 @@
 """What drives training and testing: the runner, the loop, the optimizer wrapper, hooks."""
 
 from .checkpoint_hook import SegCheckpointHook
+from .limits_hook import LimitsHook
 from .loops import SegIterTrainLoop
 from .optim_constructor import SegOptimWrapperConstructor
 from .optim_wrapper import SegOptimWrapper
@@ -9,6 +10,7 @@ from .terminal_hook import TerminalHook
 from .visualization_hook import SegVisualizationHook
 
 __all__ = [
+    'LimitsHook',
     'SegCheckpointHook',
     'SegIterTrainLoop',
     'SegOptimWrapper',

@@ -58,12 +58,17 @@ class SegRunner(Runner):
             quieten(logger)
         return logger
 
+    def register_default_hooks(self, hooks: dict | None = None) -> None:
+        """Register the hooks of ``default_hooks``; None leaves one out, whether mmengine knows its name or not."""
+        mmengine_names = ('runtime_info', 'timer', 'sampler_seed', 'logger', 'param_scheduler', 'checkpoint')
+        given = hooks or {}
+        super().register_default_hooks(
+            {name: hook for name, hook in given.items() if hook is not None or name in mmengine_names}
+        )
+
     def register_hooks(self, default_hooks: dict | None = None, custom_hooks: list | None = None) -> None:
         """Register the hooks of the config, and the one that keeps the random state."""
-        hooks = dict(default_hooks or {})
-        if hooks.get('terminal') is None:
-            hooks.pop('terminal', None)  # mmengine takes None for its own default hooks only
-        super().register_hooks(hooks, custom_hooks)
+        super().register_hooks(default_hooks, custom_hooks)
         self.register_hook(RandomStateHook(), priority='VERY_HIGH')
 
     def build_model(self, model: nn.Module | dict) -> nn.Module:

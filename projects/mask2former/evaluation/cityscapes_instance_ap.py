@@ -11,12 +11,13 @@ import numpy as np
 from mmengine.evaluator import BaseMetric
 
 from mask2former.errors import ConfigError, DataError, MissingFileError, MissingPackageError
-from mask2former.formats.rle import as_rle, box_of, decode_mask
+from mask2former.formats.rle import as_rle, box_of, decode_mask, encode_mask
 from mask2former.registry import METRICS
 
 from .cityscapes_names import frame_of, instance_ids_path
 from .sample_fields import check_same_size, require_field, require_meta
 from .tables import class_metrics, log_class_table
+from .truth import TrueSegment
 
 
 @METRICS.register_module()
@@ -41,6 +42,7 @@ class CityscapesInstanceAP(BaseMetric):
     """
 
     default_prefix = 'cityscapes'
+    predicted = 'pred_instances'
 
     def __init__(
         self,
@@ -123,6 +125,17 @@ class CityscapesInstanceAP(BaseMetric):
             void = sum(int(shared[number]) for number in self.void_ids if number < len(shared))
             predictions[name].append(dict(pixelCount=area, confidence=score, voidIntersection=void, matchedGt=matched))
         return dict(groundTruth=instances, prediction=predictions)
+
+    def true_segments(self, sample: dict) -> list[TrueSegment]:
+        """The objects of the ``instanceIds`` PNG; groups (ids below 1000) are none."""
+        classes = require_meta(self.dataset_meta, 'classes')
+        label_of = {id_: classes.index(name) for name, id_ in self.label_ids.items() if name in classes}
+        truth = read_instance_ids(instance_ids_path(sample['img_path'], self.gt_dir))  # (H, W)
+        return [
+            TrueSegment(label_of[number // 1000], encode_mask(truth == number))
+            for number in np.unique(truth[truth >= 1000]).tolist()
+            if number // 1000 in label_of
+        ]
 
     def compute_metrics(self, results: list) -> dict[str, float]:
         """Let cityscapesscripts evaluate the counts of all images.

@@ -9,12 +9,13 @@ from mmengine.logging import print_log
 from pycocotools.coco import COCO
 
 from mask2former.errors import ConfigError
-from mask2former.formats.rle import areas_of, as_rle, box_of, encode_mask
+from mask2former.formats.rle import areas_of, as_rle, box_of, encode_mask, encode_segmentation
 from mask2former.registry import METRICS
 
 from .coco_average_precision import FAST, average_precision, choose_backend, coco_from, read_coco
 from .sample_fields import check_same_size, image_name, plane, require_field, require_meta
 from .tables import class_metrics, log_class_table
+from .truth import TrueSegment
 
 AP_KINDS = dict(segm='Mask', bbox='Box', boundary='Boundary')
 
@@ -50,6 +51,7 @@ class InstanceAP(BaseMetric):
     """
 
     default_prefix = ''  # plain keys; with None mmengine would warn of it
+    predicted = 'pred_instances'
 
     def __init__(
         self,
@@ -116,6 +118,28 @@ class InstanceAP(BaseMetric):
                 )
             detections = self._detections(sample, category_of, (image['height'], image['width']))
             self.results.append(dict(image=image, detections=detections, annotations=annotations))
+
+    def true_segments(self, sample: dict) -> list[TrueSegment]:
+        """The objects of ``ann_file``, or the things of ``gt_panoptic_seg``.
+
+        Raises:
+            DataError: A segmentation of the file is malformed.
+        """
+        category_of = self._category_of_label()
+        label_of = {category: label for label, category in category_of.items()}
+        if self.truth is None:
+            image, annotations = _panoptic_truth(sample, category_of)
+        else:
+            image, annotations = self.truth.imgs[sample['img_id']], self.truth.imgToAnns[sample['img_id']]
+        size = image['height'], image['width']
+        return [
+            TrueSegment(
+                label_of[annotation['category_id']],
+                encode_segmentation(annotation['segmentation'], size, image_name(sample)),
+            )
+            for annotation in annotations
+            if not annotation.get('iscrowd') and annotation['category_id'] in label_of
+        ]
 
     def compute_metrics(self, results: list) -> dict[str, float]:
         """Evaluate the detections of all images.

@@ -8,11 +8,13 @@ import numpy as np
 from mmengine.evaluator import BaseMetric
 
 from mask2former.errors import DataError
+from mask2former.formats.rle import encode_mask
 from mask2former.registry import METRICS
 
 from .sample_fields import check_same_size, image_name, plane, require_field, require_meta
 from .segment_matching import ClassCounts, match_segments
 from .tables import class_metrics, log_class_table
+from .truth import TrueSegment
 
 
 @METRICS.register_module()
@@ -35,6 +37,7 @@ class PanopticQuality(BaseMetric):
     """
 
     default_prefix = ''  # plain keys; with None mmengine would warn of it
+    predicted = 'pred_panoptic_seg'
 
     def __init__(self, *, classwise: bool = False, collect_device: str = 'cpu', prefix: str | None = None) -> None:
         super().__init__(collect_device=collect_device, prefix=prefix)
@@ -64,6 +67,18 @@ class PanopticQuality(BaseMetric):
                 raise DataError(f'{image_name(sample)}: {error}') from error
             # A plain tuple: mmengine rebuilds tuples when it moves results to the CPU, which a NamedTuple breaks.
             self.results.append(tuple(counts))
+
+    def true_segments(self, sample: dict) -> list[TrueSegment]:
+        """The segments of ``gt_panoptic_seg``."""
+        truth = require_field(
+            sample, 'gt_panoptic_seg', "add dict(type='LoadPanopticGroundTruth') to the test pipeline"
+        )
+        id_map = plane(truth, 'id_map', sample)  # (H, W)
+        return [
+            TrueSegment(segment['label'], encode_mask(id_map == segment['id']))
+            for segment in truth['segments_info']
+            if not segment['iscrowd']
+        ]
 
     def compute_metrics(self, results: list) -> dict[str, float]:
         """Sum the counts of all images and average over the classes."""

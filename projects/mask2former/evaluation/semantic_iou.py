@@ -7,11 +7,13 @@ import numpy as np
 from mmengine.evaluator import BaseMetric
 
 from mask2former.errors import DataError
+from mask2former.formats.rle import encode_mask
 from mask2former.registry import METRICS
 
 from .label_boundary import label_boundary
 from .sample_fields import check_same_size, image_name, plane, require_field, require_meta
 from .tables import class_metrics, log_class_table
+from .truth import TrueSegment
 
 # Ground truth value that is left out where the ground truth does not say its own `ignore_index`.
 DEFAULT_IGNORE_INDEX = 255
@@ -43,6 +45,7 @@ class SemanticIoU(BaseMetric):
     """
 
     default_prefix = ''  # plain keys; with None mmengine would warn of it
+    predicted = 'pred_sem_seg'
 
     def __init__(
         self, *, boundary: bool = False, classwise: bool = False, collect_device: str = 'cpu', prefix: str | None = None
@@ -83,6 +86,10 @@ class SemanticIoU(BaseMetric):
                 counts += [inner_truth[both], inner_pred[edge_pred], inner_truth[edge_truth]]
             self.results.append(np.stack([np.bincount(labels, minlength=num_classes) for labels in counts]))
 
+    def true_segments(self, sample: dict) -> list[TrueSegment]:
+        """All pixels of a class are one segment."""
+        return class_segments(sample)
+
     def compute_metrics(self, results: list) -> dict[str, float]:
         """Sum the pixel counts of all images and average over the classes."""
         classes = require_meta(self.dataset_meta, 'classes')
@@ -122,6 +129,14 @@ def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
 def _mean(values: np.ndarray, present: np.ndarray) -> float:
     """The mean over the classes that are ``present``, 0 where none is."""
     return float(values[present].mean()) if present.any() else 0.0
+
+
+def class_segments(sample: dict) -> list[TrueSegment]:
+    """A segment of each class that the semantic truth of a data sample holds."""
+    labels, counted = semantic_truth(sample)  # (H, W) each
+    return [
+        TrueSegment(label, encode_mask(counted & (labels == label))) for label in np.unique(labels[counted]).tolist()
+    ]
 
 
 def semantic_truth(sample: dict) -> tuple[np.ndarray, np.ndarray]:

@@ -13,7 +13,8 @@ from mask2former.registry import METRICS
 from .panoptic_quality import PanopticQuality
 from .sample_fields import check_same_size, image_name, plane, require_field, require_meta
 from .segment_matching import match_segments
-from .semantic_iou import semantic_truth
+from .semantic_iou import class_segments, semantic_truth
+from .truth import TrueSegment
 
 SEGMENT_DEFINITIONS = ('classes', 'components')
 
@@ -34,6 +35,7 @@ class SemanticPanopticQuality(BaseMetric):
     """
 
     default_prefix = 'sem'
+    predicted = 'pred_sem_seg'
 
     def __init__(
         self,
@@ -83,6 +85,10 @@ class SemanticPanopticQuality(BaseMetric):
                 raise ConfigError(f'{image_name(sample)}: {error}') from error
             # A plain tuple: mmengine rebuilds tuples when it moves results to the CPU, which a NamedTuple breaks.
             self.results.append(tuple(counts))
+
+    def true_segments(self, sample: dict) -> list[TrueSegment]:
+        """All pixels of a class are one segment: what is measured is a semantic result."""
+        return class_segments(sample)
 
     def compute_metrics(self, results: list) -> dict[str, float]:
         """Sum the counts of all images and average over the classes, as :class:`PanopticQuality` does."""

@@ -189,3 +189,18 @@ def test_one_sentence_where_the_config_is_wrong(data, monkeypatch):
     monkeypatch.setattr('sys.argv', ['check_dataset.py', str(SHAPES), '--cfg-options', *options])
     with pytest.raises(SystemExit, match=r"^Error: Annotation file '.*nowhere.json' does not exist"):
         run_tool(load_tool().main)
+
+
+@pytest.mark.parametrize('headers', [[], ['--headers']])
+def test_what_the_config_caps_is_said(monkeypatch, capsys, sound, tmp_path, headers):
+    page = tmp_path / 'page.html'
+    options = [*shapes_options(sound), 'model.head.num_queries=2']
+    run(monkeypatch, SHAPES, '--html', page, *headers, options=options)
+    for text in (capsys.readouterr().out, page.read_text()):
+        assert '8 of 8 training images have more than 2 segments (model.head.num_queries)' in text
+        assert '3 of 3 validation images have more than 2 segments' in text and 'PQ can reach' in text
+
+
+def test_small_classes_of_class_id_files_are_measured(monkeypatch, capsys, semantic_config):
+    run(monkeypatch, semantic_config)
+    assert 'training images have more than 2 classes (model.head.num_queries), up to 3' in capsys.readouterr().out

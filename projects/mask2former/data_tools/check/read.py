@@ -9,6 +9,7 @@ from mmengine.dataset import BaseDataset
 from mask2former.datasets.coco import CocoFormat
 from mask2former.datasets.semantic_png import SemanticPngFormat
 from mask2former.errors import DataError
+from mask2former.limits.settings import limit_settings
 from mask2former.registry import DATASETS
 
 from .read_coco import read_coco
@@ -62,6 +63,7 @@ def read_splits(cfg: Config, split: str) -> list[Source]:
             num_queries=queries,
             crop_size=tuple(crop) if crop else None,
             turns=not colors.endswith(('ignore_orientation', 'unchanged')),
+            limits=limit_settings(cfg, split, part.get('pipeline') or ()),
         )
         sources.append(_read_part(part, settings))
     return sources

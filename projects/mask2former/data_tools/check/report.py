@@ -2,10 +2,13 @@
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import numpy as np
+
+from mask2former.datasets.segment_table import SegmentTable, TableBuilder
+from mask2former.limits.sentences import limit_sentences
 
 from .kinds import Problem, Problems
 from .measure import SEGMENT
@@ -136,6 +139,38 @@ class SplitReport:
         for category, row in source.categories.items():
             if category in source.learnt and not self.segments[category]:
                 self.problems.add(kind, None, f"'{row.get('name')}' never occurs")
+
+    def segment_table(self) -> SegmentTable:
+        """The segments that a training learns, as measured, or, where no pixel was read, as the JSON file has them."""
+        source, builder = self.source, TableBuilder()
+        learnt = [category in source.learnt for category in source.categories]  # those come first, in the labels' order
+        items = []
+        for image_id, report in self.image_reports.items():
+            entry = source.entries[image_id]
+            size = report.size or entry.size
+            if size is None:
+                continue
+            items.append(dict(img_id=image_id, width=size[0], height=size[1]))
+            if len(self.measured):
+                for row in report.segments:
+                    if row['category'] >= 0 and learnt[row['category']] and not row['crowd']:
+                        box = [int(row[key]) for key in ('x', 'y', 'width', 'height')]
+                        builder.add(image_id, int(row['category']), dict(area=int(row['area']), bbox=box))
+            else:
+                for segment in entry.segments:
+                    if source.learns(segment):
+                        builder.add(image_id, source.index_of(segment), segment)
+        return builder.build(items)
+
+    def limits(self) -> list[str]:
+        """What the config caps on this split, a sentence each."""
+        settings = self.source.settings.limits
+        rows = [row for category, row in self.source.categories.items() if category in self.source.learnt]
+        if settings is None or not rows:
+            return []
+        names, isthing = [str(row.get('name')) for row in rows], [bool(row.get('isthing')) for row in rows]
+        settings = replace(settings, by_class=settings.by_class or self.source.form == 'semantic')
+        return limit_sentences(self.segment_table(), settings, names, isthing)
 
 
 class Duplicate(NamedTuple):

@@ -9,6 +9,7 @@ from typing import Any, TypeGuard
 import numpy as np
 
 from mask2former.datasets.semantic_png import UNKNOWN
+from mask2former.limits.settings import LimitSettings
 
 from .kinds import Problem
 
@@ -27,6 +28,7 @@ class Settings:
         num_queries: Those of the model, None where the config does not say.
         crop_size: (width, height) of the crops of the pipeline.
         turns: Whether the pipeline turns images by their EXIF tag.
+        limits: What the config caps.
     """
 
     split: str
@@ -35,6 +37,7 @@ class Settings:
     num_queries: int | None = None
     crop_size: tuple[int, int] | None = None
     turns: bool = True
+    limits: LimitSettings | None = field(default=None, compare=False)  # it has arrays
 
     @property
     def name(self) -> str:

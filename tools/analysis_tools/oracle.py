@@ -1,0 +1,50 @@
+"""How good can results be at most? python tools/analysis_tools/oracle.py CONFIG [--split val] [--json F]
+
+The truth goes through the config's postprocessors and metrics, as a model without a fault would give it: with each
+limit of the config alone, and with all of them.
+"""
+
+import json
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+from mask2former.apis.cli import config_parser, load_config, run_tool
+from mask2former.data_tools.arguments import positive
+from mask2former.limits.ceilings import find_ceilings
+
+
+def main() -> None:
+    parser = config_parser('Measure what the results of a config can reach at most.')
+    parser.add_argument('--split', choices=['val', 'test'], default='val', help='which data and metrics')
+    parser.add_argument('--images', type=positive, help='only so many of the first images')
+    parser.add_argument('--jobs', type=positive, default=1, help='processes that read images')
+    parser.add_argument('--json', metavar='F.json', help='write all the values to this file')
+    args = parser.parse_args()
+    cfg = load_config(args)
+    console = Console()
+    found = find_ceilings(
+        cfg, args.split, args.images, args.jobs, lambda samples, text: track(samples, text, console=console)
+    )
+    for metric, by_limits in found.items():
+        keys = list(next(iter(by_limits.values())))
+        table = Table('limit', *keys, title=f'{metric}, at most', title_justify='left')
+        for name, values in by_limits.items():
+            table.add_row(name, *(_text(key, values[key]) for key in keys))
+        console.print(table)
+    if args.json:
+        Path(args.json).write_text(json.dumps(found, indent=2) + '\n')
+        console.print(f'All values are in {args.json}.')
+
+
+def _text(key: str, value: float) -> str:
+    """A value for the table; AP, which comes as a fraction, is shown in percent, too."""
+    if value < 0:
+        return '-'  # no object of this kind
+    return f'{100 * value if "AP" in key else value:.1f}'
+
+
+if __name__ == '__main__':
+    run_tool(main)
