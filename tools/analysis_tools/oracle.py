@@ -32,18 +32,16 @@ def main() -> None:
         keys = list(next(iter(by_limits.values())))
         table = Table('limit', *keys, title=f'{metric}, at most', title_justify='left')
         for name, values in by_limits.items():
-            table.add_row(name, *(_text(key, values[key]) for key in keys))
+            table.add_row(name, *(_text(values[key]) for key in keys))
         console.print(table)
     if args.json:
         Path(args.json).write_text(json.dumps(found, indent=2) + '\n')
         console.print(f'All values are in {args.json}.')
 
 
-def _text(key: str, value: float) -> str:
-    """A value for the table; AP, which comes as a fraction, is shown in percent, too."""
-    if value < 0:
-        return '-'  # no object of this kind
-    return f'{100 * value if "AP" in key else value:.1f}'
+def _text(value: float) -> str:
+    """A value in percent for the table; -1 is AP's for no object of its kind."""
+    return '-' if value < 0 else f'{value:.1f}'
 
 
 if __name__ == '__main__':
