@@ -4,6 +4,8 @@ import torch
 from mmengine.config import Config
 from torch import Tensor, nn
 
+from mask2former.apis.cli import change_config
+from mask2former.apis.config_check import check_config
 from mask2former.datasets.metainfo import dataset_metainfo
 from mask2former.engine.allocator import keep_freed_memory
 from mask2former.models import Mask2Former
@@ -48,7 +50,8 @@ class Scene:
             torch.set_num_threads(spec['threads'])
         self.device = torch.device(spec['device'])
         self.cfg = Config.fromfile(spec['config'])
-        self.cfg.merge_from_dict(spec['cfg_options'])
+        change_config(self.cfg, spec['cfg_options'])
+        check_config(self.cfg, spec['cfg_options'])
         try:
             self.metainfo = dataset_metainfo(self.cfg.test_dataloader.dataset)
         except FileNotFoundError:  # a benchmark needs no data: classes by number do

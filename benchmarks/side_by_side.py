@@ -15,10 +15,10 @@ import sys
 import tempfile
 from pathlib import Path
 
-from mmengine.config import DictAction
 from rich.console import Console
 from rich.table import Table
 
+from mask2former.apis.cli import Options
 from mask2former.errors import UserError
 
 from .common import parse_size, positive, spread, write_json
@@ -62,7 +62,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--scaling', action='store_true', help='vary size, segments, queries and batch in turn')
     parser.add_argument('--plot', metavar='F', help='picture of the scaling')
     parser.add_argument('--json', metavar='F', help='write the results as a JSON list')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, default={}, metavar='KEY=VALUE')
+    parser.add_argument('--cfg-options', nargs='+', action=Options, default={}, metavar='KEY=VALUE')
     return parser.parse_args()
 
 

@@ -1,9 +1,21 @@
 """Train a model: python tools/train.py CONFIG [--resume [auto|PATH]] [--amp] [--compile] ..."""
 
+import sys
 from pathlib import Path
 
 from mask2former.apis.cli import build_runner, load_run_config, run_parser, run_tool
 from mask2former.errors import MissingFileError
+
+
+def config_first(arguments: list[str]) -> list[str]:
+    """The command line with a config that follows ``--resume`` at the front: argparse would take it for the checkpoint.
+
+    Only a checkpoint can follow ``--resume`` otherwise, and none ends in ``.py``.
+    """
+    for index, (flag, value) in enumerate(zip(arguments, arguments[1:])):
+        if flag == '--resume' and value.endswith('.py'):
+            return [value, *arguments[: index + 1], *arguments[index + 2 :]]
+    return arguments
 
 
 def main() -> None:
@@ -21,7 +33,7 @@ def main() -> None:
     parser.add_argument(
         '--auto-scale-lr', action='store_true', help='scale the learning rate to the number of GPUs and the batch size'
     )
-    args = parser.parse_args()
+    args = parser.parse_args(config_first(sys.argv[1:]))
     if args.resume not in (None, 'auto') and '://' not in args.resume and not Path(args.resume).is_file():
         raise MissingFileError(
             f"There is no checkpoint '{args.resume}' to resume: check the path, or give --resume "

@@ -33,6 +33,10 @@ class MissingPackageError(UserError, ModuleNotFoundError):
     """An optional package is not installed."""
 
 
+class OutOfMemoryError(UserError, MemoryError):
+    """A batch needs more memory than there is."""
+
+
 class NonFiniteError(UserError, FloatingPointError):
     """NaN or infinite values where a training cannot go on with them."""
 
@@ -52,10 +56,10 @@ def user_sentence(error: BaseException) -> str | None:
     return message if isinstance(error, UserError) or names_file else None
 
 
-def near_names(name: str, known: Iterable[str]) -> str:
-    """Say which of the known names ``name`` may have meant, or the first few where none is near."""
+def near_names(name: str, known: Iterable[str], cutoff: float = 0.5) -> str:
+    """Say which of the known names ``name`` may have meant, or the first few where none is near (see ``difflib``)."""
     known = [str(k) for k in known]
-    near = difflib.get_close_matches(str(name), known, n=3, cutoff=0.5)
+    near = difflib.get_close_matches(str(name), known, n=3, cutoff=cutoff)
     if near:
         return f'did you mean {" or ".join(repr(k) for k in near)}?'
     return f'it has {", ".join(repr(k) for k in known[:8])}{" ..." if len(known) > 8 else ""}.'

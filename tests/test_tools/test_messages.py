@@ -1,9 +1,11 @@
 """What the tools say where something is wrong: one sentence."""
 
 import json
+import pickle
 import shutil
 import sys
 from pathlib import Path
+from unittest import mock
 
 import cv2
 import numpy as np
@@ -12,7 +14,7 @@ import torch
 
 from mask2former.apis.cli import run_tool
 from tests.tiny import ROOT, write_config
-from tests.tools import run_script
+from tests.tools import load_tool, run_script
 
 
 def bad_category(data: Path) -> None:
@@ -60,6 +62,41 @@ def test_what_is_missing_or_wrong_is_named(tool, config, tmp_path, monkeypatch, 
     assert caught.value.code.startswith('Error: ')
     assert '\n' not in caught.value.code
     assert sentence in caught.value.code
+
+
+def test_all_faults_of_a_config_are_named_before_anything_is_written(tool, config, tmp_path):
+    options = ('--cfg-options', 'default_hooks.checkpoint.max_keep_ckpt=3', 'optim_wraper.optimizer.lr=0.1')
+    with pytest.raises(SystemExit) as caught:
+        run_tool(lambda: tool('train', config, *options))
+    first, *faults = caught.value.code.splitlines()
+    assert first == 'Error: the config has 2 faults:'
+    assert "did you mean 'optim_wrapper'?" in faults[0] and "did you mean 'max_keep_ckpts'?" in faults[1]
+    assert not (tmp_path / 'work').exists()
+
+
+@pytest.mark.parametrize('name', ['browse_dataset', 'eval_metric'])
+def test_tools_without_a_runner_check_the_config_too(config, tmp_path, monkeypatch, name):
+    (tmp_path / 'results.pkl').write_bytes(pickle.dumps([]))
+    results = [tmp_path / 'results.pkl'] if name == 'eval_metric' else []
+    arguments = [config, *results, '--cfg-options', 'model.head.num_querys=5']
+    monkeypatch.setattr('sys.argv', [name, *map(str, arguments)])
+    with pytest.raises(SystemExit, match="^Error: model.head.num_querys: MaskedAttentionHead has no argument 'num_qu"):
+        run_tool(load_tool(f'analysis_tools/{name}').main)
+
+
+@pytest.mark.parametrize('flags', [['--resume', '{config}'], ['--amp', '--resume', '{config}', '--launcher', 'none']])
+def test_resume_before_the_config_takes_the_last_checkpoint(config, monkeypatch, flags):
+    module, configs = load_tool('train'), []
+    monkeypatch.setattr(module, 'build_runner', lambda cfg: configs.append(cfg) or mock.Mock())
+    monkeypatch.setattr('sys.argv', ['train.py', *(flag.format(config=config) for flag in flags)])
+    module.main()
+    assert configs[0].resume is True and configs[0].load_from is None and configs[0].filename == str(config)
+
+
+def test_a_config_that_imports_what_is_not_there_is_named(tool, config):
+    config.write_text(config.read_text() + "\ncustom_imports = dict(imports=['no_such_module'])\n")
+    with pytest.raises(SystemExit, match=r"^Error: '.*tiny.py' imports what cannot be imported \(No module named"):
+        run_tool(lambda: tool('train', config))
 
 
 def test_an_error_in_a_worker_is_one_sentence(tool, shapes, tmp_path):

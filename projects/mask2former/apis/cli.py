@@ -4,16 +4,19 @@ import argparse
 import gc
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from mmengine.config import Config, DictAction
 from mmengine.runner import Runner
 
 from mask2former.checkpoints.zoo import find_config
-from mask2former.errors import user_sentence
+from mask2former.errors import ConfigError, MissingPackageError, user_sentence
 from mask2former.registry import RUNNERS
+
+from .config_check import check_config
 
 
 def run_tool(main: Callable[[], None]) -> None:
@@ -42,6 +45,30 @@ def leave_distributed() -> None:
         torch.distributed.destroy_process_group()
 
 
+class Options(DictAction):
+    """mmengine's reader of KEY=VALUE; what is no such pair ends the tool with a sentence."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: str | Sequence[Any] | None,
+        option_string: str | None = None,
+    ) -> None:
+        for value in values or ():
+            if '=' not in value:
+                parser.error(
+                    f"{option_string} takes KEY=VALUE pairs, but '{value}' has no '=': write KEY={value} if it is a "
+                    f'value, or put it before {option_string}.'
+                )
+            if value.startswith('='):
+                parser.error(f"{option_string} takes KEY=VALUE pairs, but '{value}' has no key.")
+        try:
+            super().__call__(parser, namespace, values, option_string)
+        except AssertionError as error:
+            parser.error(f'{option_string}: {error}.')
+
+
 def config_parser(description: str) -> argparse.ArgumentParser:
     """A parser of a config and changes to it, for :func:`load_config`."""
     parser = argparse.ArgumentParser(description=description)
@@ -49,7 +76,7 @@ def config_parser(description: str) -> argparse.ArgumentParser:
     parser.add_argument(
         '--cfg-options',
         nargs='+',
-        action=DictAction,
+        action=Options,
         metavar='KEY=VALUE',
         help='change settings of the config, e.g. train_cfg.max_iters=100 or key="[a,b]"',
     )
@@ -70,11 +97,52 @@ def load_config(args: argparse.Namespace) -> Config:
 
     Raises:
         MissingFileError: If there is no such config.
+        MissingPackageError: If it imports something that is not there.
+        ConfigError: If it, or a change, has faults; see :func:`~mask2former.apis.config_check.check_config`.
     """
-    cfg = Config.fromfile(find_config(args.config))
-    if args.cfg_options is not None:
-        cfg.merge_from_dict(args.cfg_options)
+    path = find_config(args.config)
+    try:
+        cfg = Config.fromfile(path)
+    except ImportError as error:  # of custom_imports, or of a config's own imports
+        cause: BaseException = error
+        while (inner := cause.__cause__ or cause.__context__) is not None:
+            cause = inner
+        raise MissingPackageError(
+            f"'{path}' imports what cannot be imported ({cause}): install it, or see that its folder is in PYTHONPATH."
+        ) from None
+    change_config(cfg, args.cfg_options or {})
+    check_config(cfg, args.cfg_options or {})
     return cfg
+
+
+def change_config(cfg: Config, options: Mapping[str, Any]) -> None:
+    """Set what ``--cfg-options`` says.
+
+    Raises:
+        ConfigError: If a key leads through something that has no parts, or past the end of a list.
+    """
+    for key, value in options.items():
+        try:
+            cfg.merge_from_dict({key: value})
+        except (TypeError, KeyError) as error:
+            raise ConfigError(f'{key} cannot be set: {_dead_end(cfg, key)}') from error
+
+
+def _dead_end(cfg: Config, key: str) -> str:
+    """Where the way to a key ends."""
+    at: Any = cfg
+    steps = key.split('.')
+    for index, step in enumerate(steps):
+        path = '.'.join(steps[:index])
+        if isinstance(at, list):
+            if not step.isdigit() or int(step) >= len(at):
+                return f'{path} is a list of {len(at)}, so that {path}. is followed by a number below {len(at)}.'
+            at = at[int(step)]
+        elif isinstance(at, Mapping | Config) and step in at:
+            at = at[step]
+        else:
+            return f'{path} is {at!r}, which has no parts.'
+    return 'it has no parts.'
 
 
 def load_run_config(args: argparse.Namespace) -> Config:
@@ -90,5 +158,10 @@ def load_run_config(args: argparse.Namespace) -> Config:
 
 
 def build_runner(cfg: Config) -> Runner:
-    """The runner that the config's ``runner_type`` names: of this package, mmdet or mmengine, by default mmengine's."""
+    """The runner that the config's ``runner_type`` names: of this package, mmdet or mmengine, by default mmengine's.
+
+    Raises:
+        ConfigError: If the config has faults; see :func:`~mask2former.apis.config_check.check_config`.
+    """
+    check_config(cfg)
     return RUNNERS.build(cfg)

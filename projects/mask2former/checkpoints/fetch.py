@@ -81,8 +81,8 @@ def _from_hub(name: str) -> Path:
     try:
         from huggingface_hub import hf_hub_download
         from huggingface_hub.errors import EntryNotFoundError
-    except ModuleNotFoundError as error:
-        raise MissingPackageError(f"'{name}' is fetched with huggingface_hub: pip install huggingface_hub.") from error
+    except ModuleNotFoundError:
+        raise MissingPackageError(f"'{name}' is fetched with huggingface_hub: pip install huggingface_hub.") from None
     try:
         for file in HUB_FILES:
             try:

@@ -116,8 +116,8 @@ def explain_unreadable(filename: str) -> Iterator[None]:
 def _read_safetensors(path: Path) -> dict:
     try:
         from safetensors import SafetensorError, safe_open
-    except ModuleNotFoundError as error:
-        raise MissingPackageError(f"'{path}' is read with safetensors: pip install safetensors.") from error
+    except ModuleNotFoundError:
+        raise MissingPackageError(f"'{path}' is read with safetensors: pip install safetensors.") from None
     try:
         with safe_open(path, framework='pt') as file:
             meta = json.loads((file.metadata() or {}).get(META, 'null'))

@@ -121,11 +121,11 @@ def load_from_package(filename: str, map_location: Device = None) -> dict:
         raise ConfigError(f"'{filename}' is no package checkpoint: write package://<module>/<path in the module>.")
     try:
         root = resources.files(module)
-    except ModuleNotFoundError as error:
+    except ModuleNotFoundError:
         pip_name = PIP_NAMES.get(module, module.split('.')[0].replace('_', '-'))
         raise MissingPackageError(
             f"'{filename}' lies in the Python package '{module}', which is not installed: run `pip install {pip_name}`."
-        ) from error
+        ) from None
     resource = root.joinpath(*path.split('/'))
     if not resource.is_file():
         raise MissingFileError(

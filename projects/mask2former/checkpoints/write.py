@@ -68,8 +68,8 @@ def write_safetensors(state: Mapping[str, Tensor], path: Path, meta: Mapping | N
     """Write weights and, unless it is None, what mmengine calls ``meta``, in which nothing but JSON is kept."""
     try:
         from safetensors.torch import save_file
-    except ModuleNotFoundError as error:
-        raise MissingPackageError(f"'{path}' is written with safetensors: pip install safetensors.") from error
+    except ModuleNotFoundError:
+        raise MissingPackageError(f"'{path}' is written with safetensors: pip install safetensors.") from None
     state = _own_storages(state)
     metadata = dict(format='pt') | ({} if meta is None else {META: json.dumps(meta)})
     write_atomically(path, lambda part: save_file(state, part, metadata=metadata))

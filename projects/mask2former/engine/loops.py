@@ -41,11 +41,18 @@ class SegIterTrainLoop(IterBasedTrainLoop):
         val_interval: int = 1000,
         dynamic_intervals: list[tuple[int, int]] | None = None,
     ) -> None:
+        if max_iters != int(max_iters) or max_iters < 1:
+            raise ConfigError(f'max_iters must be a whole number of iterations from 1 on, not {max_iters}')
+        for interval in (val_interval, *(interval for _, interval in dynamic_intervals or ())):
+            if interval != int(interval) or interval < 1:
+                raise ConfigError(
+                    f'train_cfg.val_interval and the intervals of dynamic_intervals must be whole numbers of '
+                    f'iterations from 1 on, not {interval}: to train without validation, set val_cfg, val_dataloader '
+                    'and val_evaluator to None.'
+                )
         # The parent's constructor is passed over: it starts the workers on the first images, before a checkpoint says
         # which images come first.
         super(IterBasedTrainLoop, self).__init__(runner, dataloader)
-        if max_iters != int(max_iters) or max_iters < 1:
-            raise ConfigError(f'max_iters must be a whole number of iterations from 1 on, not {max_iters}')
         self._max_iters = int(max_iters)
         self._max_epochs = 1
         self._epoch = 0
@@ -57,10 +64,19 @@ class SegIterTrainLoop(IterBasedTrainLoop):
         self.dynamic_milestones, self.dynamic_intervals = calc_dynamic_intervals(val_interval, dynamic_intervals)
 
     def run(self) -> nn.Module:
-        """Train until ``max_iters``, and validate in between."""
+        """Train until ``max_iters``, and validate in between.
+
+        Raises:
+            ConfigError: If the resumed training is past ``max_iters``.
+        """
+        if self._iter > self._max_iters:
+            raise ConfigError(
+                f'The checkpoint is of iteration {self._iter}, but train_cfg.max_iters is {self._max_iters}: raise '
+                'max_iters to train on, or test the checkpoint as it is.'
+            )
         self.runner.call_hook('before_train')
         self.runner.call_hook('before_train_epoch')
-        if self._iter >= self._max_iters:
+        if self._iter == self._max_iters:
             print_log(
                 f'Iteration {self._iter} is reached already, and max_iters is {self._max_iters}: nothing is left '
                 'to train.',

@@ -21,10 +21,15 @@ from mask2former.registry import RUNNERS
 from .allocator import keep_freed_memory
 from .checkpoint_hook import SegCheckpointHook
 from .other_classes_hook import OtherClassesHook
+from .out_of_memory import OutOfMemoryHook
 from .random_state import RandomStateHook
+from .schedule_hook import ScheduleHook
 from .terminal import quieten
 from .terminal_hook import TerminalHook
 from .unwrap import unwrap_model
+
+# Hooks that a runner of mmengine has where its config says nothing of them.
+MMENGINE_HOOKS = ('runtime_info', 'timer', 'sampler_seed', 'logger', 'param_scheduler', 'checkpoint')
 
 
 @RUNNERS.register_module()
@@ -60,16 +65,18 @@ class SegRunner(Runner):
 
     def register_default_hooks(self, hooks: dict | None = None) -> None:
         """Register the hooks of ``default_hooks``; None leaves one out, whether mmengine knows its name or not."""
-        mmengine_names = ('runtime_info', 'timer', 'sampler_seed', 'logger', 'param_scheduler', 'checkpoint')
         given = hooks or {}
         super().register_default_hooks(
-            {name: hook for name, hook in given.items() if hook is not None or name in mmengine_names}
+            {name: hook for name, hook in given.items() if hook is not None or name in MMENGINE_HOOKS}
         )
 
     def register_hooks(self, default_hooks: dict | None = None, custom_hooks: list | None = None) -> None:
-        """Register the hooks of the config, and the one that keeps the random state."""
+        """Register the hooks of the config, and those that every run has."""
         super().register_hooks(default_hooks, custom_hooks)
         self.register_hook(RandomStateHook(), priority='VERY_HIGH')
+        self.register_hook(ScheduleHook(), priority='VERY_HIGH')
+        self._out_of_memory = OutOfMemoryHook()
+        self.register_hook(self._out_of_memory)
 
     def build_model(self, model: nn.Module | dict) -> nn.Module:
         """Build the model; ``metainfo`` comes from the data set unless the config gives it."""
@@ -166,11 +173,16 @@ class SegRunner(Runner):
         return isinstance(self._train_loop, BaseLoop)
 
     def train(self) -> nn.Module:
-        """Train; see :meth:`mmengine.runner.Runner.train`."""
+        """Train; see :meth:`mmengine.runner.Runner.train`.
+
+        Raises:
+            OutOfMemoryError: If memory runs out.
+        """
         if self._keep_freed_memory:
             keep_freed_memory()
         try:
-            return super().train()
+            with self._out_of_memory.explained(self):
+                return super().train()
         finally:
             for hook in self.hooks:
                 if isinstance(hook, SegCheckpointHook):
@@ -180,14 +192,16 @@ class SegRunner(Runner):
     def val(self) -> dict[str, float]:
         """Validate; see :meth:`mmengine.runner.Runner.val`."""
         try:
-            return super().val()
+            with self._out_of_memory.explained(self):
+                return super().val()
         finally:
             self._close_terminal()
 
     def test(self) -> dict[str, float]:
         """Test; see :meth:`mmengine.runner.Runner.test`."""
         try:
-            return super().test()
+            with self._out_of_memory.explained(self):
+                return super().test()
         finally:
             self._close_terminal()
 

@@ -192,5 +192,5 @@ def official_evaluation() -> ModuleType:
         raise MissingPackageError(
             f'CityscapesInstanceAP needs the package cityscapesscripts ({error}): '
             'pip install --no-deps cityscapesscripts pyquaternion'
-        ) from error
+        ) from None
     return evalInstanceLevelSemanticLabeling

@@ -59,7 +59,7 @@ def _load_script() -> Callable[..., None]:
     try:
         from cityscapesscripts.preparation.createPanopticImgs import convert2panoptic
     except ImportError as error:
-        raise MissingPackageError(f"'{error.name}' is missing; run `pip install cityscapesscripts`.") from error
+        raise MissingPackageError(f"'{error.name}' is missing; run `pip install cityscapesscripts`.") from None
     return convert2panoptic
 
 
