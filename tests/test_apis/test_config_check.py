@@ -244,6 +244,14 @@ def test_modules_of_the_user_pass_and_are_checked(tmp_path, monkeypatch):
     sys.modules.pop('my_parts')
 
 
+def test_a_config_of_data_alone_passes_and_a_run_needs_a_sampler():
+    data = dict(type='CocoPanopticFormat', ann_file='a.json', data_prefix=dict(img='', seg=''), pipeline=[])
+    cfg = Config(dict(train_dataloader=dict(dataset=data)))
+    assert find_faults(cfg) == []
+    cfg.model = dict(type='mmdet.DETR', backbone=dict(type='mmdet.ResNet', depth=18))
+    assert find_faults(cfg) == ["train_dataloader: it has no 'sampler'."]
+
+
 def test_types_may_be_classes_and_parts_may_be_built(tmp_path):
     cfg = Config.fromfile(SHAPES)
     cfg.custom_hooks = [dict(type=HandsOn, interval=1), HandsOn(2)]

@@ -70,7 +70,7 @@ def test_all_faults_of_a_config_are_named_before_anything_is_written(tool, confi
         run_tool(lambda: tool('train', config, *options))
     first, *faults = caught.value.code.splitlines()
     assert first == 'Error: the config has 2 faults:'
-    assert "did you mean 'optim_wrapper'?" in faults[0] and "did you mean 'max_keep_ckpts'?" in faults[1]
+    assert "did you mean 'optim_wrapper'" in faults[0] and "did you mean 'max_keep_ckpts'?" in faults[1]
     assert not (tmp_path / 'work').exists()
 
 

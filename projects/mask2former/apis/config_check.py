@@ -56,7 +56,7 @@ def check_config(cfg: Config, changed: Collection[str] = ()) -> None:
 
 def find_faults(cfg: Config, changed: Collection[str] = ()) -> list[str]:
     """The faults of a config, one sentence each; see :func:`check_config`."""
-    with DefaultScope.overwrite_default_scope(cfg.get('default_scope', 'mmengine')):
+    with DefaultScope.overwrite_default_scope(cfg.get('default_scope', 'mask2former')):
         check = PartsCheck()
         check.run(cfg)
     return [*_unknown_settings(cfg, {key.split('.')[0] for key in changed}), *check.faults]

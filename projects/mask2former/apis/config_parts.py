@@ -72,7 +72,7 @@ class PartsCheck:
             extra = () if by_epoch is None else ('by_epoch',)
             self.part(train_cfg, 'train_cfg', 'LOOPS', ('runner', 'dataloader'), default, extra)
         for split in ('train', 'val', 'test'):
-            self.dataloader(cfg.get(f'{split}_dataloader'), f'{split}_dataloader')
+            self.dataloader(cfg.get(f'{split}_dataloader'), f'{split}_dataloader', complete='model' in cfg)
         for split in ('val', 'test'):
             self.evaluator(cfg.get(f'{split}_evaluator'), f'{split}_evaluator')
         self.hooks(cfg.get('default_hooks'), 'default_hooks')
@@ -226,13 +226,13 @@ class PartsCheck:
         if name not in known and near.startswith('did you mean'):
             self.fault(path, f'there is nothing of this name to leave out; {near}')
 
-    def dataloader(self, value: Any, path: str) -> None:
-        """Look at a data loader with its data set, sampler and functions."""
+    def dataloader(self, value: Any, path: str, complete: bool) -> None:
+        """Look at a data loader with its data set, sampler and functions; ``complete`` says that it is to be built."""
         if not isinstance(value, Mapping):
             return
         self.keys(value, path, 'a data loader', LOADER_KEYS)
         for key in ('dataset', 'sampler'):
-            if key not in value:
+            if complete and key not in value:
                 self.fault(path, f"it has no '{key}'.")
         self.part(value.get('dataset'), f'{path}.dataset', 'DATASETS', ())
         self.part(value.get('sampler'), f'{path}.sampler', 'DATA_SAMPLERS', ('dataset', 'seed'))
