@@ -244,12 +244,17 @@ def test_modules_of_the_user_pass_and_are_checked(tmp_path, monkeypatch):
     sys.modules.pop('my_parts')
 
 
-def test_a_config_of_data_alone_passes_and_a_run_needs_a_sampler():
+def test_a_tool_may_need_a_part_of_a_config_only_and_a_run_all_of_it():
     data = dict(type='CocoPanopticFormat', ann_file='a.json', data_prefix=dict(img='', seg=''), pipeline=[])
-    cfg = Config(dict(train_dataloader=dict(dataset=data)))
-    assert find_faults(cfg) == []
-    cfg.model = dict(type='mmdet.DETR', backbone=dict(type='mmdet.ResNet', depth=18))
-    assert find_faults(cfg) == ["train_dataloader: it has no 'sampler'."]
+    cfg = Config(dict(train_dataloader=dict(dataset=data), model=dict(head=dict(num_queries=2))))
+    assert find_faults(cfg, complete=False) == []
+    faults = find_faults(cfg)
+    assert faults == [
+        "model: it has no 'type' to say what it is, only 'head'.",
+        "train_dataloader: it has no 'sampler'.",
+    ]
+    cfg.train_dataloader.dataset.anfile = 'b.json'
+    assert "did you mean 'ann_file'" in find_faults(cfg, complete=False)[0]
 
 
 def test_types_may_be_classes_and_parts_may_be_built(tmp_path):

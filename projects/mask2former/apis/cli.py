@@ -92,8 +92,10 @@ def run_parser(description: str) -> argparse.ArgumentParser:
     return parser
 
 
-def load_config(args: argparse.Namespace) -> Config:
+def load_config(args: argparse.Namespace, complete: bool = False) -> Config:
     """The config that the command line names, with its changes; a published model may be named instead.
+
+    ``complete`` says that all of a run is to be built, so that what is missing is a fault, too.
 
     Raises:
         MissingFileError: If there is no such config.
@@ -111,7 +113,7 @@ def load_config(args: argparse.Namespace) -> Config:
             f"'{path}' imports what cannot be imported ({cause}): install it, or see that its folder is in PYTHONPATH."
         ) from None
     change_config(cfg, args.cfg_options or {})
-    check_config(cfg, args.cfg_options or {})
+    check_config(cfg, args.cfg_options or {}, complete)
     return cfg
 
 
@@ -148,7 +150,7 @@ def _dead_end(cfg: Config, key: str) -> str:
 def load_run_config(args: argparse.Namespace) -> Config:
     """The config of a run: :func:`load_config` with launcher and working directory."""
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
-    cfg = load_config(args)
+    cfg = load_config(args, complete=True)
     cfg.launcher = args.launcher
     if args.work_dir is not None:
         cfg.work_dir = args.work_dir

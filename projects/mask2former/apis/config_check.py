@@ -37,27 +37,28 @@ SETTINGS = (arguments_of(Runner).names - {'cfg'}) | set(OTHER_SETTINGS)
 USUAL_VARIABLES = ('test_pipeline', 'train_pipeline', 'val_pipeline')
 
 
-def check_config(cfg: Config, changed: Collection[str] = ()) -> None:
+def check_config(cfg: Config, changed: Collection[str] = (), complete: bool = True) -> None:
     """Look at all of a run's config.
 
     Args:
         cfg: The config, as :func:`mask2former.apis.cli.build_runner` takes it.
         changed: Keys, with dots, that the command line sets.
+        complete: Whether all parts are to be built, so that a missing setting is a fault, too.
 
     Raises:
         ConfigError: If there are faults, each in a sentence of its own that names the key.
     """
-    faults = find_faults(cfg, changed)
+    faults = find_faults(cfg, changed, complete)
     if len(faults) == 1:
         raise ConfigError(faults[0])
     if faults:
         raise ConfigError(f'the config has {len(faults)} faults:' + ''.join(f'\n  {fault}' for fault in faults))
 
 
-def find_faults(cfg: Config, changed: Collection[str] = ()) -> list[str]:
+def find_faults(cfg: Config, changed: Collection[str] = (), complete: bool = True) -> list[str]:
     """The faults of a config, one sentence each; see :func:`check_config`."""
     with DefaultScope.overwrite_default_scope(cfg.get('default_scope', 'mask2former')):
-        check = PartsCheck()
+        check = PartsCheck(complete)
         check.run(cfg)
     return [*_unknown_settings(cfg, {key.split('.')[0] for key in changed}), *check.faults]
 

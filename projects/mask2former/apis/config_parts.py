@@ -56,9 +56,14 @@ OF_LAYERS = dict(norm_cfg=('requires_grad',), init_cfg=('layer', 'override'))
 
 
 class PartsCheck:
-    """Goes through a config and notes the faults."""
+    """Goes through a config and notes the faults.
 
-    def __init__(self) -> None:
+    Args:
+        complete: Whether what is missing is a fault, too: it is where all parts are to be built.
+    """
+
+    def __init__(self, complete: bool) -> None:
+        self.complete = complete
         self.faults: list[str] = []
 
     def run(self, cfg: Config) -> None:
@@ -72,7 +77,7 @@ class PartsCheck:
             extra = () if by_epoch is None else ('by_epoch',)
             self.part(train_cfg, 'train_cfg', 'LOOPS', ('runner', 'dataloader'), default, extra)
         for split in ('train', 'val', 'test'):
-            self.dataloader(cfg.get(f'{split}_dataloader'), f'{split}_dataloader', complete='model' in cfg)
+            self.dataloader(cfg.get(f'{split}_dataloader'), f'{split}_dataloader')
         for split in ('val', 'test'):
             self.evaluator(cfg.get(f'{split}_evaluator'), f'{split}_evaluator')
         self.hooks(cfg.get('default_hooks'), 'default_hooks')
@@ -98,6 +103,11 @@ class PartsCheck:
         """Note a fault."""
         self.faults.append(f'{path}: {sentence}')
 
+    def missing(self, path: str, sentence: str) -> None:
+        """Note that something is missing."""
+        if self.complete:
+            self.fault(path, sentence)
+
     def part(
         self,
         value: Any,
@@ -120,7 +130,7 @@ class PartsCheck:
         if not isinstance(value, Mapping):
             return
         if value.get('type', default) is None:
-            self.fault(path, f"it has no 'type' to say what it is, only {', '.join(map(repr, value)) or 'nothing'}.")
+            self.missing(path, f"it has no 'type' to say what it is, only {', '.join(map(repr, value)) or 'nothing'}.")
             return
         with DefaultScope.overwrite_default_scope(value.get('_scope_')):
             target = find(value.get('type', default), (registry,))
@@ -165,7 +175,7 @@ class PartsCheck:
                 self.fault(f'{path}.{key}', f"{title} has no argument '{key}'; {near}")
         lacking = known.required - set(keys) - set(given or ())
         if given is not None and lacking:
-            self.fault(path, f'{title} needs {" and ".join(map(repr, sorted(lacking)))}.')
+            self.missing(path, f'{title} needs {" and ".join(map(repr, sorted(lacking)))}.')
         ours = getattr(target, '__module__', '').partition('.')[0] == 'mask2former'
         for key in keys:
             if key in HANDED_ON and ours:
@@ -226,14 +236,14 @@ class PartsCheck:
         if name not in known and near.startswith('did you mean'):
             self.fault(path, f'there is nothing of this name to leave out; {near}')
 
-    def dataloader(self, value: Any, path: str, complete: bool) -> None:
-        """Look at a data loader with its data set, sampler and functions; ``complete`` says that it is to be built."""
+    def dataloader(self, value: Any, path: str) -> None:
+        """Look at a data loader with its data set, sampler and functions."""
         if not isinstance(value, Mapping):
             return
         self.keys(value, path, 'a data loader', LOADER_KEYS)
         for key in ('dataset', 'sampler'):
-            if complete and key not in value:
-                self.fault(path, f"it has no '{key}'.")
+            if key not in value:
+                self.missing(path, f"it has no '{key}'.")
         self.part(value.get('dataset'), f'{path}.dataset', 'DATASETS', ())
         self.part(value.get('sampler'), f'{path}.sampler', 'DATA_SAMPLERS', ('dataset', 'seed'))
         self.part(value.get('batch_sampler'), f'{path}.batch_sampler', 'DATA_SAMPLERS', ('sampler', 'batch_size'))
@@ -252,7 +262,7 @@ class PartsCheck:
         for name, hook in value.items() if isinstance(value, Mapping) else ():
             if isinstance(hook, Mapping) and 'type' not in hook:
                 others = [other for other in value if other != name]
-                self.fault(f'{path}.{name}', f"it has no 'type'; {near_names(name, others)}")
+                self.missing(f'{path}.{name}', f"it has no 'type'; {near_names(name, others)}")
             elif hook is None:
                 self.left_out(f'{path}.{name}', {*MMENGINE_HOOKS, *(key for key, other in value.items() if other)})
             else:
@@ -278,7 +288,7 @@ class PartsCheck:
         default = 'SegOptimWrapper' if constructor is SegOptimWrapperConstructor else 'OptimWrapper'
         self.part(rest, path, 'OPTIM_WRAPPERS', ('optimizer',), default)
         if 'optimizer' not in value:
-            self.fault(path, "it has no 'optimizer'.")
+            self.missing(path, "it has no 'optimizer'.")
         self.part(value.get('optimizer'), f'{path}.optimizer', 'OPTIMIZERS', ('params',))
         if constructor is SegOptimWrapperConstructor:
             try:
