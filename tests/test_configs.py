@@ -208,6 +208,11 @@ def provide_data(cfg, shapes):
             shutil.copytree(
                 shapes / 'annotations' / f'panoptic_{split}', root / dataset.data_prefix.seg, dirs_exist_ok=True
             )
+        if 'semantic' in dataset.data_prefix:
+            (root / dataset.data_prefix.semantic).mkdir(parents=True)
+            for image in images.glob('*.jpg'):
+                values = np.full(Image.open(image).size[::-1], 3, dtype=np.uint8)
+                Image.fromarray(values).save(root / dataset.data_prefix.semantic / f'{image.stem}.png')
     for metric in cfg.val_evaluator:
         if metric.get('ann_file'):
             write_annotations(shapes, 'instances', split, cls.METAINFO, Path(metric.ann_file))

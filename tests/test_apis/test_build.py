@@ -114,7 +114,8 @@ def test_pipelines(run, inferencer):
             raise AssertionError
 
     config = Config.fromfile(run.config)
-    config.test_dataloader.dataset.pipeline.insert(1, dict(type='ReadsOwnAnnotations'))
+    for transform in (dict(type='ReadsOwnAnnotations'), dict(type='LoadSemanticGroundTruth')):
+        config.test_dataloader.dataset.pipeline.insert(1, transform)
     names = [type(transform).__name__ for transform in SegInferencer(config, run.checkpoint).transforms]
     assert names == ['Resize', 'PackSegInputs']
 

@@ -73,11 +73,11 @@ def times(folder: Path) -> dict[Path, int]:
     return {path: path.stat().st_mtime_ns for path in folder.iterdir()}
 
 
-def load(config: str, split: str, data_root: Path):
-    """The data set of a base config, with ``data_root`` instead of its own and no random transforms."""
+def load(config: str, split: str, data_root: Path, **settings):
+    """The data set of a base config, with ``data_root`` and ``settings`` instead of its own; no random transforms."""
     cfg = Config.fromfile(ROOT / 'configs' / '_base_' / 'datasets' / f'{config}.py')[f'{split}_dataloader'].dataset
     loaders = [TRANSFORMS.build(step) for step in cfg.pipeline if step['type'].startswith('Load')]
-    return DATASETS.build({**cfg, 'data_root': f'{data_root}/', 'pipeline': loaders})
+    return DATASETS.build({**cfg, 'data_root': f'{data_root}/', 'pipeline': loaders, **settings})
 
 
 def steps(*names):

@@ -82,6 +82,24 @@ def test_half_precision_losses_are_near_those_of_float32(amp_dtype, tolerance):
         assert abs(losses[name] - loss) <= tolerance * loss, name
 
 
+@torch.no_grad()
+def test_the_pixel_decoder_may_stay_in_full_precision():
+    """As in the reference; the rest of the model is in half precision all the same."""
+    model = build_tiny()
+    images = random_images(2)
+    with torch.autocast('cpu', torch.bfloat16):
+        features = model.backbone(images)
+        half, _ = model.pixel_decoder(features)
+        model.pixel_decoder.full_precision = True
+        full, memory = model.pixel_decoder(features)
+        logits = model.head(full, memory).class_logits
+    assert {x.dtype for x in features} == {half.dtype, logits.dtype} == {torch.bfloat16}
+    expected, levels = model.pixel_decoder([x.float() for x in features])
+    assert full.dtype == torch.float32 and torch.equal(full, expected)
+    assert all(torch.equal(ours, level) for ours, level in zip(memory, levels, strict=True))
+    assert not torch.equal(half.float(), full)
+
+
 @pytest.mark.parametrize('amp_dtype', ['bfloat16', 'float16'])
 def test_half_precision_trains(amp_dtype):
     model = build_tiny()

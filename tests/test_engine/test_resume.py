@@ -14,7 +14,7 @@ from mask2former.engine import SegIterTrainLoop, SegRunner
 from mask2former.engine.random_state import get_random_state, set_random_state
 from mask2former.errors import CheckpointError
 from mask2former.registry import DATASETS
-from tests.tiny import train
+from tests.tiny import train, write_config
 
 
 @DATASETS.register_module()
@@ -159,6 +159,32 @@ def test_a_resumed_run_ends_with_the_same_bits(run, tmp_path):
     losses = [saved['message_hub']['log_scalars']['train/loss'].data[0] for saved in (ours, theirs)]
     assert len(losses[0]) == 8
     assert np.array_equal(*losses)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason='GPUs add in no fixed order; hide them (CUDA_VISIBLE_DEVICES=)')
+def test_a_moving_average_goes_on(shapes, tmp_path):
+    """Its weights, the trained ones beside them, and its counter, on which this kind's momentum depends."""
+    ema = [dict(type='EMAHook', ema_type='ExpMomentumEMA', momentum=0.1, gamma=3)]
+    paths = {}
+    for name, options in (('full', {}), ('half', dict(train_cfg__max_iters=2)), ('resumed', dict(resume=True))):
+        (tmp_path / name).mkdir()
+        if name == 'resumed':
+            options['load_from'] = str(paths['half'] / 'iter_2.pth')
+        options = dict(train_cfg__max_iters=4, train_cfg__val_interval=9) | options
+        train(
+            write_config(tmp_path / name, shapes),
+            custom_hooks=[dict(type='RandomStateHook'), *ema],
+            default_hooks__checkpoint__interval=2,
+            randomness__seed=0,
+            **options,
+        )
+        paths[name] = tmp_path / name / 'work'
+    full, resumed = (torch.load(paths[name] / 'iter_4.pth') for name in ('full', 'resumed'))
+    assert full['ema_state_dict']['steps'] == 4
+    for key in ('state_dict', 'ema_state_dict'):
+        assert not differing(resumed[key], full[key])
+    averaged = {name.removeprefix('module.'): value for name, value in full['ema_state_dict'].items()}
+    assert not torch.equal(averaged['head.query_feat.weight'], full['state_dict']['head.query_feat.weight'])
 
 
 def test_a_checkpoint_holds_only_what_is_allowed(run):

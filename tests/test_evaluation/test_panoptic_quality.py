@@ -121,6 +121,34 @@ def test_random_maps_equal_panopticapi(tmp_path):
     assert split == whole  # to the last bit
 
 
+@pytest.mark.parametrize(
+    'area, above', [(100, False), (150, False), (20, True)], ids=['true', 'under things, too', 'too small']
+)
+def test_areas_are_those_of_the_map_whatever_the_file_says(area, above, tmp_path):
+    """panopticapi believes the file: areas with what things cover lower its PQ, and too small ones give over 100."""
+    gt = np.repeat([[1, 2]], 10, axis=1).reshape(1, 20).repeat(10, axis=0)  # 100 pixels each
+    pred = gt.copy()
+    pred[0, :10] = 2
+    infos = [dict(id=1, label=0, isthing=False, iscrowd=False), dict(id=2, label=1, isthing=True, iscrowd=False)]
+    written = [dict(info, category_id=info['label'], area=[area, 100][info['label']]) for info in infos]
+    for folder, id_map in (('gt', gt), ('pred', pred)):
+        (tmp_path / folder).mkdir()
+        write_png(tmp_path / folder / '0.png', id_map)
+    pair = tuple(dict(image_id=0, file_name='0.png', segments_info=[dict(info) for info in written]) for _ in range(2))
+    categories = {0: dict(id=0, isthing=0), 1: dict(id=1, isthing=1)}
+    stat = pq_compute_single_core(0, [pair], str(tmp_path / 'gt'), str(tmp_path / 'pred'), categories)
+    theirs = panopticapi_result(stat, categories)['PQ']
+    ours = run(
+        METRICS.build(dict(type='PanopticQuality')),
+        [sample(0, gt_panoptic_seg=panoptic(gt, written), pred_panoptic_seg=panoptic(pred, infos))],
+        dict(classes=('sky', 'cat'), isthing=(False, True)),
+    )['PQ']
+    assert ours == pytest.approx(50 * (90 / 100 + 100 / 110), rel=1e-12)
+    assert (theirs > 100) == above
+    assert (theirs == pytest.approx(ours, rel=1e-12)) == (area == 100)
+    assert (theirs < ours) == (area > 100)
+
+
 def shift(id_map, segments):
     moved = np.zeros_like(id_map)
     moved[:, 6:] = id_map[:, :-6]

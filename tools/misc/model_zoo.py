@@ -13,7 +13,8 @@ Figures and weights are **those of the reference implementation**
 ([facebookresearch/Mask2Former](https://github.com/facebookresearch/Mask2Former/blob/main/MODEL_ZOO.md)); none of these
 models was trained with this one. The licence beside a link is that of the weights, also once they are
 converted ([checkpoints.md](checkpoints.md#licences)). The configs have the reference's schedule, crop, learning rate
-and test size. "ms+flip" is with test-time augmentation.
+and test size. "ms+flip" is with test-time augmentation. ADE20K's published PQ counts the pixels of stuff that lie under
+things, too; ours, for the same results, is as high or higher ([correctness.md](correctness.md)).
 
 A name, or the alias in its last column, stands for the config and for the weights wherever a tool asks for one, and
 weights are converted when they are read ([checkpoints.md](checkpoints.md)). So does the name of a model on the Hugging

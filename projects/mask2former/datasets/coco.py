@@ -48,6 +48,7 @@ class CocoFormat(BaseDataset):
 
     form: ClassVar[str]
     default_prefix: ClassVar[Mapping[str, str]] = dict(img='train2017/', seg='annotations/panoptic_train2017/')
+    more_folders: ClassVar[tuple[str, ...]] = ()  # what data_prefix may have beside those of the form
     name_key: ClassVar[str] = 'file_name'  # where an entry of 'images' names its file
 
     def __init__(
@@ -61,12 +62,15 @@ class CocoFormat(BaseDataset):
         lazy_init: bool = False,
         **options: Any,
     ) -> None:
-        check_keys(type(self).__name__, 'data_prefix', data_prefix, FOLDERS[self.form])
+        folders = (*FOLDERS[self.form], *self.more_folders)
+        check_keys(type(self).__name__, 'data_prefix', data_prefix, folders)
         check_keys(type(self).__name__, 'filter_cfg', filter_cfg, ('filter_empty_gt',))
         super().__init__(
             ann_file=ann_file,
             data_root=data_root,
-            data_prefix={key: (data_prefix or {}).get(key, self.default_prefix[key]) for key in FOLDERS[self.form]},
+            data_prefix={
+                key: folder for key, folder in {**self.default_prefix, **(data_prefix or {})}.items() if key in folders
+            },
             filter_cfg=dict(filter_cfg or {}),
             lazy_init=True,  # the metainfo comes first: labels follow from it
             **options,

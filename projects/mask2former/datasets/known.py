@@ -1,10 +1,16 @@
 """The well-known data sets: their classes, known without reading a file, and what their files have of their own."""
 
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from mmengine.fileio import join_path
+
 from mask2former.registry import DATASETS
 
 from .coco import CocoFormat
 from .metainfo import KnownMetainfo
-from .semantic_png import SemanticPngFormat
+from .semantic_png import IGNORED, SemanticPngFormat
 
 
 @DATASETS.register_module()
@@ -48,10 +54,38 @@ class LVISInstance(CocoFormat):
 
 @DATASETS.register_module()
 class ADE20KPanoptic(CocoFormat):
-    """ADE20K's panoptic task: 100 things and 50 stuff classes, ids 0 to 149 as the reference's files have them."""
+    """ADE20K's panoptic task: 100 things and 50 stuff classes, ids 0 to 149 as the reference's files have them.
+
+    Where ``data_prefix`` has ``semantic``, the folder of the official class-id PNG files (0 is void, the others are the
+    ids plus 1), an item has ``semantic_path``, the file of the image, and ``label_table``, as those of
+    :class:`ADE20KSemantic` have.
+    """
 
     form = 'panoptic'
     METAINFO = KnownMetainfo('ade20k_panoptic')
+    more_folders = ('semantic',)
+
+    def load_data_list(self) -> list[dict]:
+        items = super().load_data_list()
+        if 'semantic' in self.data_prefix:
+            for item in items:
+                if 'seg_map_path' in item:  # not where the image has no annotation
+                    stem = Path(item['img_path']).stem
+                    item['semantic_path'] = join_path(self.data_prefix['semantic'], f'{stem}.png')
+        return items
+
+    def get_data_info(self, idx: int) -> dict:
+        """The item, with the ``label_table`` that all items share."""
+        item = super().get_data_info(idx)
+        if 'semantic' in self.data_prefix:
+            item['label_table'] = self._label_table
+        return item
+
+    @cached_property
+    def _label_table(self) -> np.ndarray:
+        """``(151,)`` int32: the label of each value of the PNG files, -1 for void and classes that are left out."""
+        label_of = {name: label for label, name in enumerate(self._metainfo['classes'])}
+        return np.array([IGNORED, *(label_of.get(name, IGNORED) for name in self.METAINFO['classes'])], dtype=np.int32)
 
 
 @DATASETS.register_module()

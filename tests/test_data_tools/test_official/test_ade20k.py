@@ -10,6 +10,7 @@ from pycocotools import mask as mask_utils
 from mask2former.data_tools.official import ade20k
 from mask2former.datasets.metainfo import known_metainfo
 from mask2former.errors import DataError
+from mask2former.evaluation import SemanticIoU
 from tests.test_data_tools.kit import blocks, load, run, save, times
 
 # Columns Instance100 and SceneParse150 of the reference's ade20k_instance_catid_mapping.txt, some rows.
@@ -133,6 +134,47 @@ def test_our_data_sets_read_them(tree):
     assert (np.array([-1, *item['gt_seg_labels']])[item['gt_seg_map']] == painted).all()
     assert sorted(instance[0]['gt_seg_labels'].tolist()) == [0, 0, 3, 99]  # indices among the 100 things
     assert len(load('ade20k_panoptic', 'val', tree)[0]['gt_panoptic_seg'].segments_info) > 3
+
+
+def miou(item, dataset, pred):
+    metric = SemanticIoU()
+    metric.dataset_meta = dataset.metainfo
+    truth = {name: item[name].to_dict() for name in ('gt_sem_seg', 'gt_panoptic_seg') if name in item}
+    metric.process(None, [dict(truth, pred_sem_seg=dict(sem_seg=pred[None]))])
+    return metric.evaluate(1)['mIoU']
+
+
+def test_miou_of_the_panoptic_config_is_that_of_the_semantic_files(tree):
+    """As the reference measures it: in the panoptic files things without an instance are void, others hide stuff."""
+    run('prepare_ade20k', tree, '--tasks', 'panoptic', '--jobs', 1)
+    dataset = load('ade20k_panoptic', 'val', tree)
+    item = dataset[0]
+    official = np.array(Image.open(tree / 'annotations/validation/ADE_val_00000001.png')).astype(int) - 1
+    assert (item['gt_sem_seg'].sem_seg[0].numpy() == official).all() and (official == -1).any()
+    assert miou(item, dataset, np.maximum(official, 0)) == 100
+    rng = np.random.default_rng(0)
+    pred = np.where(rng.random(official.shape) < 0.7, np.maximum(official, 0), 2)
+    expected = [
+        ((pred == label) & (official == label)).sum()
+        / (((pred == label) | (official == label)) & (official >= 0)).sum()
+        for label in np.unique(official[official >= 0])
+    ]
+    assert miou(item, dataset, pred) == pytest.approx(100 * np.mean(expected), rel=1e-12)
+    del item['gt_sem_seg']
+    assert miou(item, dataset, np.maximum(official, 0)) < 90, 'what the panoptic file says is something else'
+
+    some = load('ade20k_panoptic', 'val', tree, metainfo=dict(classes=('flag', 'sky')))
+    labels = some[0]['gt_sem_seg'].sem_seg[0].numpy()
+    assert (labels == np.select([official == 149, official == 2], [0, 1], -1)).all()
+
+
+def test_semantic_files_are_named_where_they_are_missing(tree):
+    run('prepare_ade20k', tree, '--tasks', 'panoptic', '--splits', 'val', '--jobs', 1)
+    with pytest.raises(DataError, match=r'path_key=.semantic_path.*ADE20KPanoptic.*as semantic'):
+        load('ade20k_panoptic', 'val', tree, data_prefix=dict(img='images/validation/', seg='ade20k_panoptic_val/'))[0]
+    (tree / 'annotations/validation/ADE_val_00000001.png').unlink()
+    with pytest.raises(FileNotFoundError, match='annotations/validation/ADE_val_00000001.png'):
+        load('ade20k_panoptic', 'val', tree)[0]
 
 
 def test_resumes_after_a_broken_file(tree):

@@ -126,6 +126,17 @@ def test_unknown_backend():
         jitter(backend='PIL')
 
 
+def test_crops_lie_anywhere_in_the_image():
+    """The reference draws one number for both directions, so that its crops lie on the diagonal."""
+    image = np.indices((200, 200), dtype=np.uint8).transpose(1, 2, 0)
+    image = np.dstack([image, image[..., :1]])  # a pixel says where it was
+    transform = LargeScaleJitter(crop_size=(100, 100), scale=(200, 200), ratio_range=(1, 1))
+    np.random.seed(0)
+    corners = np.array([transform.transform(dict(img=image))['img'][0, 0, :2] for _ in range(200)])
+    assert corners.min() < 10 and corners.max() > 90
+    assert abs(np.corrcoef(corners.T)[0, 1]) < 0.2
+
+
 def test_ratio_one_of_an_image_of_the_scale_changes_nothing():
     image = noise((60, 90), 0)
     seg_map = np.random.default_rng(1).integers(0, 9, (60, 90), dtype=np.uint8)

@@ -61,6 +61,23 @@ def test_augmenting_the_map_equals_augmenting_the_masks(shape, dtype, seed, min_
             assert (mask[0].numpy() == one).all()
 
 
+@pytest.mark.parametrize('size', [(20, 30), (61, 97), (33, 50), (128, 192)])
+def test_resize_takes_the_nearest_of_pixel_centres(size):
+    """As Pillow does; OpenCV's nearest neighbour, and so mmdet's, takes that of the pixels' corners."""
+    seg_map = np.random.default_rng(0).integers(0, 255, (40, 60), dtype=np.uint8)
+    resize = TRANSFORMS.build(dict(type='Resize', scale=size[::-1], keep_ratio=False))
+    ours = resize.transform(dict(img=np.zeros((40, 60, 3), np.uint8), gt_seg_map=seg_map))['gt_seg_map']
+    centres = [np.array((np.arange(n) + 0.5) * m / n) for n, m in zip(size, (40, 60))]
+    # A centre on the border of two pixels may go to either.
+    sure = np.ix_(*(c != c.round() for c in centres))
+    expected = seg_map[np.ix_(*(c.astype(int) for c in centres))]
+    assert ours.shape == size and np.array_equal(ours[sure], expected[sure])
+    theirs = TRANSFORMS.build(dict(type='mmdet.Resize', scale=size[::-1], keep_ratio=False)).transform(
+        dict(img=np.zeros((40, 60, 3), np.uint8), gt_seg_map=seg_map)
+    )['gt_seg_map']
+    assert (theirs != ours).mean() > 0.2
+
+
 def test_pack():
     seg_map = np.zeros((6, 8), np.uint8)
     seg_map[0, :3], seg_map[1, 0], seg_map[5] = 1, 3, 255  # 255: padding

@@ -44,30 +44,44 @@ class LoadSemanticSegments(BaseTransform):
 class LoadSemanticGroundTruth(BaseTransform):
     """Read a class-id PNG for evaluation, at the original size whatever was done to the image.
 
-    Needs ``ori_shape``, ``img_path``, ``label_table``, ``seg_map_path`` (without it, all is void).
+    Needs ``ori_shape``, ``img_path``, ``label_table``, and the PNG's path (without it, all is void).
     Sets ``gt_sem_seg``: ``PixelData(sem_seg (1, H, W) int16)`` of labels, with the metainfo ``ignore_index`` -1.
+
+    Args:
+        path_key: Which of the results is the PNG's path: ``'semantic_path'`` in a panoptic data set that has semantic
+            PNG files, too.
     """
+
+    def __init__(self, path_key: str = 'seg_map_path') -> None:
+        self.path_key = path_key
 
     def transform(self, results: dict) -> dict:
         """Read the labels.
 
         Raises:
             MissingFileError: If the PNG is absent.
-            DataError: If the PNG does not fit the image, or has a value without a meaning.
+            DataError: If the PNG does not fit the image, or has a value without a meaning, or the data set does not
+                say what the values mean.
         """
         size = results['ori_shape'][:2]
-        if results.get('seg_map_path') is None:
+        if 'label_table' not in results:
+            raise DataError(
+                f"LoadSemanticGroundTruth(path_key='{self.path_key}') does not know what the values of the class-id "
+                f"PNG of '{results['img_path']}' mean: use a data set of class-id PNG files, or an ADE20KPanoptic "
+                'whose data_prefix has their folder as semantic.'
+            )
+        if results.get(self.path_key) is None:
             labels = np.full(size, -1, dtype=np.int16)
         else:
-            values, table = _read(results, size)
+            values, table = _read(results, size, self.path_key)
             labels = table.astype(np.int16)[values]
         results['gt_sem_seg'] = PixelData(sem_seg=torch.from_numpy(labels)[None], metainfo=dict(ignore_index=-1))
         return results
 
 
-def _read(results: dict, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+def _read(results: dict, size: tuple[int, int], path_key: str = 'seg_map_path') -> tuple[np.ndarray, np.ndarray]:
     """Read the PNG: its values ``(H, W)``, and the table of their labels, both checked against each other."""
-    path, table = results['seg_map_path'], results['label_table']
+    path, table = results[path_key], results['label_table']
     values = read_class_ids(path)
     check_size(f"The class-id PNG '{path}'", values.shape, results['img_path'], size)
     # A table for all values that occur; what was beyond its end is as unknown as -2.

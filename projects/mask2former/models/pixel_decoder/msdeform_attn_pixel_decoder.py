@@ -58,6 +58,8 @@ class MSDeformAttnPixelDecoder(BaseModule):
             :func:`mask2former.ops.available_backends`.
         with_cp: Whether to compute each encoder layer once more in the backward pass instead of keeping what is inside:
             less memory, more time.
+        full_precision: Whether to compute in the weights' type even where the rest of the model is in half precision
+            (autocast), as the reference does: more memory and time.
         init_cfg: mmengine's initialisation config.
 
     Raises:
@@ -78,6 +80,7 @@ class MSDeformAttnPixelDecoder(BaseModule):
         num_groups: int = 32,
         attention_backend: str = 'auto',
         with_cp: bool = False,
+        full_precision: bool = False,
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(init_cfg)
@@ -88,6 +91,7 @@ class MSDeformAttnPixelDecoder(BaseModule):
         if not 1 <= num_levels <= len(in_channels):
             raise ConfigError(f'num_levels is {num_levels}, but the backbone gives {len(in_channels)} features')
         self.with_cp = with_cp
+        self.full_precision = full_precision
         self.num_levels = num_levels
         self.embed_dims = embed_dims
         self.mask_dims = mask_dims
@@ -134,6 +138,13 @@ class MSDeformAttnPixelDecoder(BaseModule):
             tuple: ``mask_features`` (B, mask_dims, h, w) at the finest stride, and ``memory``, L maps
             (B, C, H/stride, W/stride) from coarse to fine for the head to attend to.
         """
+        if not self.full_precision:
+            return self.decode(features)
+        with torch.autocast(self.level_embed.device.type, enabled=False):
+            return self.decode([x.to(self.level_embed.dtype) for x in features])
+
+    def decode(self, features: Sequence[Tensor]) -> tuple[Tensor, list[Tensor]]:
+        """As :meth:`forward`, in whatever precision the context asks for."""
         coarse_to_fine = list(features)[::-1]
         inputs = [proj(x) for proj, x in zip(self.input_projs, coarse_to_fine)]
         level_shapes = [tuple(x.shape[-2:]) for x in inputs]
