@@ -31,7 +31,7 @@ def rows_of(text):
 
 
 @cache
-def tests_in(path):
+def functions_of(path):
     """Names of the test functions of a file, read without importing it."""
     return {
         node.name
@@ -48,7 +48,7 @@ def fault_of(title, cells):
     if not tests or TEST.sub('', cells[-1]).strip(' ,'):
         return f'its last cell is no list of tests: {cells[-1]}'
     for path, name in tests:
-        if not (ROOT / path).is_file() or name not in tests_in(ROOT / path):
+        if not (ROOT / path).is_file() or name not in functions_of(ROOT / path):
             return f'there is no {path}::{name}'
     links = LINK.findall(' '.join(cells))
     if title == 'Errors' and not LINK.search(cells[1]):

@@ -173,7 +173,7 @@ def test_a_moving_average_goes_on(shapes, tmp_path):
         options = dict(train_cfg__max_iters=4, train_cfg__val_interval=9) | options
         train(
             write_config(tmp_path / name, shapes),
-            custom_hooks=[dict(type='RandomStateHook'), *ema],
+            custom_hooks=ema,
             default_hooks__checkpoint__interval=2,
             randomness__seed=0,
             **options,
