@@ -8,6 +8,7 @@ import socket
 import pytest
 import torch
 import torch.multiprocessing as multiprocessing
+from mmengine.config import Config
 from torch.utils.data import DataLoader, Dataset
 
 from mask2former import errors
@@ -131,3 +132,19 @@ def test_another_rank_says_its_own_sentence(tmp_path):
         process.join(120)
         process.kill()
     assert (tmp_path / '1').read_text() == 'SystemExit Error: rank 1: the file is wrong; correct it.'
+
+
+def test_what_mmengine_says_of_a_missing_file_is_a_sentence(tmp_path):
+    config = tmp_path / 'mine.py'
+    config.write_text("_base_ = ['absent.py']")
+    with pytest.raises(FileNotFoundError) as raised:
+        Config.fromfile(config)
+    assert 'absent.py' in errors.user_sentence(raised.value)
+
+
+def test_a_path_with_an_apostrophe_in_a_worker(tmp_path):
+    error = FileNotFoundError(
+        'Caught FileNotFoundError in DataLoader worker process 0.\nFileNotFoundError: [Errno 2] No '
+        'such file or directory: "it\'s.png"'
+    )
+    assert errors.user_sentence(error).endswith('"it\'s.png"')

@@ -44,7 +44,8 @@ class NonFiniteError(UserError, FloatingPointError):
 def user_sentence(error: BaseException) -> str | None:
     """What to tell the user of an error in one sentence; None where it is a bug, whose traceback is needed.
 
-    An error of the operating system that names a file (a missing permission, a full disk) has such a sentence, too.
+    Errors of the operating system that name a file (a missing permission, a full disk) have one, and so has what
+    mmengine says of a file that is not there.
     """
     message, names_file = str(error), isinstance(error, OSError) and error.filename is not None
     if message.startswith('Caught ') and ' in DataLoader worker process ' in message:
@@ -52,7 +53,8 @@ def user_sentence(error: BaseException) -> str | None:
         kind = type(error)
         name = kind.__qualname__ if kind.__module__ == 'builtins' else f'{kind.__module__}.{kind.__qualname__}'
         message = message.rpartition(f'\n{name}: ')[2].strip()
-        names_file = isinstance(error, OSError) and re.fullmatch(r"\[Errno \d+\] .*: '.*'", message) is not None
+        names_file = isinstance(error, OSError) and re.fullmatch(r"\[Errno \d+\] .*: (['\"]).*\1", message) is not None
+    names_file |= isinstance(error, FileNotFoundError) and bool(message) and '\n' not in message
     return message if isinstance(error, UserError) or names_file else None
 
 

@@ -135,13 +135,17 @@ def load_pickle(path: str | Path) -> Any:
         return _Unpickler(file, encoding='latin1').load()
 
 
-def to_tensors(value: Any) -> Any:
-    """The same with tensors in the place of the arrays in it."""
-    if isinstance(value, np.ndarray):
-        native = value.astype(value.dtype.newbyteorder('='), copy=False)
-        return torch.from_numpy(np.ascontiguousarray(native)).reshape(value.shape)
-    if isinstance(value, dict):
-        return {key: to_tensors(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return type(value)(to_tensors(item) for item in value)
-    return value
+def to_tensors(value: Any, _made: dict[int, Any] | None = None) -> Any:
+    """The same with tensors in the place of the arrays in it; what is in it twice is converted once."""
+    made = {} if _made is None else _made  # a file of a kilobyte can nest its lists into 2 ** 60
+    if id(value) not in made:
+        if isinstance(value, np.ndarray):
+            native = value.astype(value.dtype.newbyteorder('='), copy=False)
+            made[id(value)] = torch.from_numpy(np.ascontiguousarray(native)).reshape(value.shape)
+        elif isinstance(value, dict):
+            made[id(value)] = {key: to_tensors(item, made) for key, item in value.items()}
+        elif isinstance(value, (list, tuple)):
+            made[id(value)] = type(value)(to_tensors(item, made) for item in value)
+        else:
+            return value
+    return made[id(value)]

@@ -223,3 +223,26 @@ def test_folders(tmp_path, state):
         read_raw(tmp_path)
     with pytest.raises(FileNotFoundError, match='no checkpoint'):
         read_raw(tmp_path / 'absent.pth')
+
+
+def test_nested_lists_take_no_longer_than_their_file(checkpoint, tmp_path):
+    nested = []
+    for _ in range(60):
+        nested = [nested, nested]
+    path = tmp_path / 'nested.pkl'
+    path.write_bytes(pickle.dumps(dict(model=dict(checkpoint.state), rest=nested)))
+    assert path.stat().st_size < 1.1 * sum(value.nbytes for value in checkpoint.state.values()) + 100_000
+    assert read_raw(path).state.keys() == checkpoint.state.keys()
+
+
+def test_a_zip_file_that_unpacks_to_much_more_is_refused(tmp_path):
+    path = tmp_path / 'bomb.pth'
+    torch.save(dict(weight=torch.zeros(1 << 20)), path)
+    with (
+        zipfile.ZipFile(path) as archive,
+        zipfile.ZipFile(tmp_path / 'packed.pth', 'w', zipfile.ZIP_DEFLATED) as packed,
+    ):
+        for info in archive.infolist():
+            packed.writestr(info.filename, archive.read(info))
+    with pytest.raises(CheckpointError, match="packed.pth' is no checkpoint or is damaged"):
+        read_raw(tmp_path / 'packed.pth')

@@ -74,6 +74,16 @@ def _first(content):
         (lambda c: c['images'][1].update(id=10), 'Image id 10 occurs twice'),
         (lambda c: c['images'][1].pop('height'), "has no 'height'"),
         (lambda c: c.pop('images'), "has no 'images'"),
+        (lambda c: c['annotations'][0].update(segments_info=None), "'NoneType' object is not iterable.*correct it: {"),
+        (lambda c: c['annotations'][0].update(segments_info=[None]), 'An entry of .*panoptic.json. is malformed'),
+        (lambda c: c['annotations'][0].update(file_name=5), 'An entry of .* is malformed .TypeError'),
+        (lambda c: c['annotations'].append(None), 'An entry of .* is malformed .*: None'),
+        (lambda c: c['images'].append(None), 'An entry of .* is malformed .*: None'),
+        (lambda c: c['images'][0].update(file_name=None), 'An entry of .* is malformed .TypeError'),
+        (lambda c: c['images'][0].update(id=[1]), 'An entry of .* is malformed .*unhashable'),
+        (lambda c: c['categories'].append(None), 'is malformed'),
+        (lambda c: _first(c).update(category_id=[1]), 'An entry of .* is malformed .*unhashable'),
+        (lambda c: _first(c).update(iscrowd='yes'), 'An entry of .* is malformed .*invalid literal'),
     ],
 )
 def test_wrong_annotations(two_images, spoil, message):

@@ -3,6 +3,7 @@
 import json
 import pickle
 import zipfile
+from pathlib import Path
 
 import pytest
 import torch
@@ -89,6 +90,21 @@ def test_results_of_other_images_are_refused(run, tested, tmp_path, monkeypatch)
     (tmp_path / 'part.pkl').write_bytes(pickle.dumps(results[1:]))
     with pytest.raises(ValueError, match='has 4 results, 0 of them of images .* has 5, lacks'):
         call(monkeypatch, run.config, tmp_path / 'part.pkl')
+
+
+def test_results_of_images_of_equal_ids_are_compared_by_their_names(run, tested, tmp_path, monkeypatch, capsys):
+    results = pickle.loads((tested / 'all.pkl').read_bytes())
+    for name, path in (
+        ('moved', lambda old: f'/elsewhere/{Path(old).name}'),
+        ('other', lambda old: '/elsewhere/x.jpg'),
+    ):
+        for result in results:
+            result['img_path'] = path(result['img_path'])
+        (tmp_path / f'{name}.pkl').write_bytes(pickle.dumps(results))
+    call(monkeypatch, run.config, tmp_path / 'moved.pkl')
+    assert "Warning: the results are of '/elsewhere/" in capsys.readouterr().err
+    with pytest.raises(ValueError, match="has results of '/elsewhere/x.jpg', the test set of .* under that id"):
+        call(monkeypatch, run.config, tmp_path / 'other.pkl')
 
 
 def test_panoptic_submission_gives_panopticapi_the_same_pq(run, shapes, tested, tmp_path, monkeypatch):

@@ -6,6 +6,7 @@ from mmengine.registry import init_default_scope
 from mmengine.runner import set_random_seed
 
 from mask2former.apis.cli import config_parser, load_config, run_tool
+from mask2former.data_tools.arguments import positive
 from mask2former.errors import DataError
 from mask2former.models.data_preprocessor import form_masks
 from mask2former.registry import DATASETS, VISUALIZERS
@@ -14,9 +15,9 @@ from mask2former.registry import DATASETS, VISUALIZERS
 def main() -> None:
     parser = config_parser('Write what the model is fed, after augmentation, as pictures.')
     parser.add_argument('--split', choices=['train', 'val', 'test'], default='train', help='which dataloader')
-    parser.add_argument('--num', type=int, default=20, help='number of images')
+    parser.add_argument('--num', type=positive, default=20, help='number of images')
     parser.add_argument('--start', type=int, default=0, help='first image')
-    parser.add_argument('--repeat', type=int, default=1, help='pictures of each image, each augmented differently')
+    parser.add_argument('--repeat', type=positive, default=1, help='pictures of each image, each augmented differently')
     parser.add_argument('--out-dir', metavar='D', default='browse', help='folder of the pictures')
     parser.add_argument('--seed', type=int, default=0, help='seed of the augmentation')
     args = parser.parse_args()

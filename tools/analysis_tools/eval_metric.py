@@ -7,9 +7,12 @@ With --submission it writes the file for the test server of COCO or Cityscapes i
     python tools/analysis_tools/eval_metric.py CONFIG all.pkl --submission instance --submission-format cityscapes
 """
 
+import argparse
 import json
+import sys
 from pathlib import Path
 
+from mmengine.dataset import BaseDataset
 from mmengine.evaluator import Evaluator
 from mmengine.registry import init_default_scope
 
@@ -63,6 +66,7 @@ def main() -> None:
             f"'{args.results}' has {len(results)} results, {len(unknown)} of them of images that the test "
             f'set of {args.config}, which has {len(index_of_id)}, lacks: give the config of the test.'
         )
+    check_images(results, dataset, index_of_id, args)
     evaluator = Evaluator(cfg.test_evaluator)
     evaluator.dataset_meta = dataset.metainfo
     show_dataset(evaluator, dataset)
@@ -78,6 +82,27 @@ def main() -> None:
     print(text)
     if args.out is not None:
         Path(args.out).write_text(text + '\n')
+
+
+def check_images(results: list[dict], dataset: BaseDataset, index_of_id: dict, args: argparse.Namespace) -> None:
+    """See that the results are of the test set's images: other data sets have the same ids."""
+    moved = None
+    for result in results:
+        predicted, expected = (
+            Path(str(entry.get('img_path'))) for entry in (result, dataset.get_data_info(index_of_id[result['img_id']]))
+        )
+        if predicted.name != expected.name:
+            raise DataError(
+                f"'{args.results}' has results of '{predicted}', the test set of {args.config} has '{expected}' under "
+                'that id: give the config of the test.'
+            )
+        if predicted.resolve() != expected.resolve():
+            moved = moved or (predicted, expected)
+    if moved:
+        print(
+            f"Warning: the results are of '{moved[0]}', taken for '{moved[1]}': is that the same image?",
+            file=sys.stderr,
+        )
 
 
 if __name__ == '__main__':

@@ -20,6 +20,7 @@ META = 'mask2former'  # where a safetensors file of ours holds what mmengine's `
 WEIGHTS = ('state_dict', 'model', 'model_state')  # mmengine and timm; detectron2 and Swin; pycls
 NO_WEIGHTS = 'no weights: the state of a training, or a note'
 FOLDER = 0x10  # the flag of a folder in a zip file
+MAX_INFLATION = 8  # the content of a zip file, in sizes of the file
 _ZIP, _LEGACY = b'PK\x03\x04', b'\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.'  # how torch's files begin
 
 
@@ -68,7 +69,7 @@ def read_content(path: str | Path) -> dict:
             if start[8:9] == b'{':
                 content = _read_safetensors(Path(path))
             elif start.startswith(_ZIP):
-                _check_sums(Path(path))
+                check_sums(Path(path))
                 content = torch.load(path, map_location='cpu', weights_only=True)
             elif start == _LEGACY:
                 content = torch.load(path, map_location='cpu', weights_only=True)
@@ -113,27 +114,20 @@ def explain_unreadable(filename: str) -> Iterator[None]:
         ) from error
 
 
-def _read_safetensors(path: Path) -> dict:
-    try:
-        from safetensors import SafetensorError, safe_open
-    except ModuleNotFoundError:
-        raise MissingPackageError(f"'{path}' is read with safetensors: pip install safetensors.") from None
-    try:
-        with safe_open(path, framework='pt') as file:
-            meta = json.loads((file.metadata() or {}).get(META, 'null'))
-            state = {name: file.get_tensor(name) for name in file.keys()}
-    except SafetensorError as error:
-        raise pickle.UnpicklingError(str(error)) from error
-    return state if meta is None else dict(state_dict=state, meta=meta)
-
-
-def _check_sums(path: Path) -> None:
-    """See that the checksums of a zip file are right: torch does not look at them.
+def check_sums(path: Path) -> None:
+    """See that the checksums of a zip file are right, which torch does not look at.
 
     A file that was saved without them (``torch.serialization.set_crc32_options(False)``) has none that is right.
+
+    Raises:
+        pickle.UnpicklingError: If one is wrong, or if unpacking the file would make much more of it: torch compresses
+            nothing.
+        zipfile.BadZipFile: If it is no zip file or is cut off.
     """
     right, wrong = 0, None
     with zipfile.ZipFile(path) as archive:
+        if sum(info.file_size for info in archive.infolist()) > MAX_INFLATION * path.stat().st_size:
+            raise pickle.UnpicklingError(f'{path} says that it holds more than {MAX_INFLATION} times its size')
         for info in archive.infolist():
             if info.external_attr & FOLDER:  # torch would take what is in its memory for the weights
                 raise pickle.UnpicklingError(f'{info.filename} is said to be a folder')
@@ -146,6 +140,20 @@ def _check_sums(path: Path) -> None:
                 wrong = info.filename
     if wrong is not None and right:
         raise pickle.UnpicklingError(f'the checksum of {wrong} is wrong')
+
+
+def _read_safetensors(path: Path) -> dict:
+    try:
+        from safetensors import SafetensorError, safe_open
+    except ModuleNotFoundError:
+        raise MissingPackageError(f"'{path}' is read with safetensors: pip install safetensors.") from None
+    try:
+        with safe_open(path, framework='pt') as file:
+            meta = json.loads((file.metadata() or {}).get(META, 'null'))
+            state = {name: file.get_tensor(name) for name in file.keys()}
+    except SafetensorError as error:
+        raise pickle.UnpicklingError(str(error)) from error
+    return state if meta is None else dict(state_dict=state, meta=meta)
 
 
 def _read_folder(path: Path) -> RawCheckpoint:

@@ -1,5 +1,6 @@
 """Data sets in COCO's formats: a JSON file of instances, or of panoptic segments with a PNG file for each image."""
 
+import reprlib
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
@@ -7,13 +8,15 @@ import numpy as np
 from mmengine.dataset import BaseDataset
 from mmengine.fileio import join_path
 
-from mask2former.errors import DataError
+from mask2former.errors import DataError, UserError
 from mask2former.formats.files import read_json
 from mask2former.registry import DATASETS
 
 from .metainfo import check_keys, resolve_metainfo
 from .segment_table import SegmentTable, TableBuilder
 
+# What null or text raises where a number or an object is expected.
+MALFORMED = (AttributeError, KeyError, OverflowError, TypeError, ValueError)
 FOLDERS = {'panoptic': ('img', 'seg'), 'instance': ('img',)}  # what data_prefix has
 
 
@@ -95,36 +98,47 @@ class CocoFormat(BaseDataset):
                     f'{type(self).__name__} reads.'
                 )
         categories = content.get('categories', [])
-        self.check_categories(categories)
-        label_of = {category['id']: None for category in categories}  # None: metainfo leaves it out
-        label_of |= {id_: label for label, id_ in enumerate(self._metainfo['category_ids'])}
-
         self._segments = TableBuilder()
         items: dict[int, dict] = {}
-        for image in content['images']:
-            for key in ('id', self.name_key, 'height', 'width'):
-                if key not in image:
-                    raise DataError(f"Image {image} in '{self.ann_file}' has no '{key}'; add it to the entry.")
-            if image['id'] in items:
-                raise DataError(f"Image id {image['id']} occurs twice in '{self.ann_file}'; give each its own id.")
-            items[image['id']] = dict(
-                img_path=join_path(self.data_prefix['img'], self.image_file(image)),
-                img_id=image['id'],
-                height=image['height'],
-                width=image['width'],
-                **(dict(segments_info=[], void_ids=[]) if self.form == 'panoptic' else dict(instances=[])),
-            )
-
         add = self._add_segments if self.form == 'panoptic' else self._add_instance
-        for annotation in content.get('annotations', []):
-            image_id = annotation.get('image_id')
-            if image_id not in items:
-                raise DataError(
-                    f"An annotation in '{self.ann_file}' has image_id {image_id!r}, which no "
-                    "entry of 'images' has; add the image or remove the annotation."
-                )
-            add(items[image_id], annotation, label_of)
+        entry: Any = categories
+        try:
+            self.check_categories(categories)
+            label_of = {category['id']: None for category in categories}  # None: metainfo leaves it out
+            label_of |= {id_: label for label, id_ in enumerate(self._metainfo['category_ids'])}
+            for entry in content['images']:
+                self._add_image(items, entry)
+            for entry in content.get('annotations', []):
+                image_id = entry.get('image_id')
+                if image_id not in items:
+                    raise DataError(
+                        f"An annotation in '{self.ann_file}' has image_id {image_id!r}, which no "
+                        "entry of 'images' has; add the image or remove the annotation."
+                    )
+                add(items[image_id], entry, label_of)
+        except UserError:
+            raise
+        except MALFORMED as error:
+            raise DataError(
+                f"An entry of '{self.ann_file}' is malformed ({type(error).__name__}: {error}); correct it: "
+                f'{reprlib.repr(entry)}.'
+            ) from error
         return list(items.values())
+
+    def _add_image(self, items: dict[int, dict], image: dict) -> None:
+        """Add an item without annotations."""
+        for key in ('id', self.name_key, 'height', 'width'):
+            if key not in image:
+                raise DataError(f"Image {image} in '{self.ann_file}' has no '{key}'; add it to the entry.")
+        if image['id'] in items:
+            raise DataError(f"Image id {image['id']} occurs twice in '{self.ann_file}'; give each its own id.")
+        items[image['id']] = dict(
+            img_path=join_path(self.data_prefix['img'], self.image_file(image)),
+            img_id=image['id'],
+            height=image['height'],
+            width=image['width'],
+            **(dict(segments_info=[], void_ids=[]) if self.form == 'panoptic' else dict(instances=[])),
+        )
 
     def image_file(self, image: dict) -> str:
         """Where an image of the annotation file is, below the folder of the images."""

@@ -1,5 +1,6 @@
 """The segments of a data set that a training learns, as columns: what limits are found from without reading a pixel."""
 
+from array import array
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -86,7 +87,7 @@ class TableBuilder:
     """Collects segments while an annotation file is read, in flat lists of numbers."""
 
     image_ids: list[Any] = field(default_factory=list)
-    numbers: list[tuple[float, ...]] = field(default_factory=list)
+    numbers: array = field(default_factory=lambda: array('f'))  # label, area, box
 
     def add(self, image_id: Any, label: int, annotation: dict) -> None:
         """Add a segment as COCO's files write it; a malformed area or box counts as unknown."""
@@ -96,7 +97,7 @@ class TableBuilder:
             area = np.nan
         if not isinstance(box, list) or len(box) != 4 or not all(isinstance(side, (int, float)) for side in box):
             box = [np.nan] * 4
-        self.numbers.append((label, area, *box))
+        self.numbers.extend((label, area, *box))
 
     def build(self, items: Sequence[dict]) -> SegmentTable:
         """The table of the images that are left, ``dict(img_id, height, width)`` each; the others' segments go."""

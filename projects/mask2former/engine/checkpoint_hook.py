@@ -3,6 +3,8 @@
 import logging
 import signal
 import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
@@ -16,15 +18,34 @@ from mask2former.registry import HOOKS
 from .run_summary import shown_path
 
 
+class _RemovesLater:
+    """A file backend that notes what is to be removed, and how."""
+
+    def __init__(self, backend: Any) -> None:
+        self._backend = backend
+        self.waiting: list[tuple[Callable[[str], None], str]] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._backend, name)
+
+    def remove(self, path: str) -> None:
+        self.waiting.append((self._backend.remove, path))
+
+    def rmtree(self, path: str) -> None:
+        self.waiting.append((self._backend.rmtree, path))
+
+
 @HOOKS.register_module()
 class SegCheckpointHook(CheckpointHook):
     """mmengine's hook; Ctrl-C and SIGTERM let the running iteration end, save a checkpoint, and then end the training.
 
-    That holds where checkpoints count iterations (``by_epoch=False``).
+    That holds where checkpoints count iterations (``by_epoch=False``). An expired checkpoint is removed when the new
+    one is written.
 
     The arguments are those of :class:`mmengine.hooks.CheckpointHook`.
     """
 
+    file_backend: Any
     # `save_best` of any metric of this package needs no `rule='greater'`.
     _default_greater_keys = [*CheckpointHook._default_greater_keys, 'PQ', 'SQ', 'RQ', 'AP', 'IoU']
 
@@ -32,6 +53,29 @@ class SegCheckpointHook(CheckpointHook):
         super().__init__(*args, **kwargs)
         self._received: signal.Signals | None = None
         self._former_handlers: dict[signal.Signals, Any] = {}
+
+    def _save_checkpoint_with_step(self, *args, **kwargs) -> None:
+        with self._saving_before_removing():
+            super()._save_checkpoint_with_step(*args, **kwargs)
+
+    def _save_best_checkpoint(self, *args, **kwargs) -> None:
+        with self._saving_before_removing():
+            super()._save_best_checkpoint(*args, **kwargs)
+
+    @contextmanager
+    def _saving_before_removing(self) -> Iterator[None]:
+        """mmengine removes an expired checkpoint before it saves the new one: here a killed process leaves one."""
+        backend = self.file_backend
+        self.file_backend = later = _RemovesLater(backend)
+        try:
+            yield
+        finally:
+            self.file_backend = backend
+        saved = {self.last_ckpt, getattr(self, 'best_ckpt_path', None)}
+        saved |= set(getattr(self, 'best_ckpt_path_dict', {}).values())
+        for remove, path in later.waiting:
+            if path not in saved:
+                remove(path)
 
     def before_train(self, runner: Runner) -> None:
         """Listen to the signals."""

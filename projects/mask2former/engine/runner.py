@@ -1,25 +1,29 @@
 """The runner: mmengine's, the data set's classes reach the model, and a checkpoint must fit it."""
 
+import zipfile
 from pathlib import Path
+from typing import Any
 
 import torch
-from mmengine.dist import is_distributed
+from mmengine.dist import is_distributed, master_only
 from mmengine.logging import MMLogger
 from mmengine.model import MMDistributedDataParallel
-from mmengine.runner import BaseLoop, Runner, TestLoop, ValLoop, find_latest_checkpoint
+from mmengine.runner import BaseLoop, Runner, TestLoop, ValLoop
 from torch import nn
 from torch.utils.data import DataLoader
 
 from mask2former.checkpoints.fit import check_fit
-from mask2former.checkpoints.read import explain_unreadable
+from mask2former.checkpoints.read import check_sums, explain_unreadable
 from mask2former.checkpoints.schemes import loadable
 from mask2former.datasets import config_metainfo
 from mask2former.errors import CheckpointError, ConfigError
 from mask2former.evaluation import show_dataset
+from mask2former.formats.files import flush_to_disk, write_atomically
 from mask2former.registry import RUNNERS
 
 from .allocator import keep_freed_memory
 from .checkpoint_hook import SegCheckpointHook
+from .find_resumable import find_resumable
 from .other_classes_hook import OtherClassesHook
 from .out_of_memory import OutOfMemoryHook
 from .random_state import RandomStateHook
@@ -27,6 +31,7 @@ from .schedule_hook import ScheduleHook
 from .terminal import quieten
 from .terminal_hook import TerminalHook
 from .unwrap import unwrap_model
+from .work_dir_lock import work_dir_lock
 
 # Hooks that a runner of mmengine has where its config says nothing of them.
 MMENGINE_HOOKS = ('runtime_info', 'timer', 'sampler_seed', 'logger', 'param_scheduler', 'checkpoint')
@@ -49,7 +54,7 @@ class SegRunner(Runner):
 
         ``keep_freed_memory`` says whether a training changes the settings of the process's allocator.
         """
-        self._keep_freed_memory = env_cfg.get('keep_freed_memory', False)
+        self._keep_freed_memory = env_cfg.get('keep_freed_memory', True)
         if self.distributed and not is_distributed() and not torch.cuda.is_available():
             if self.launcher != 'pytorch':
                 raise ConfigError(f"Without CUDA the launcher must be 'pytorch', not '{self.launcher}'.")
@@ -181,7 +186,7 @@ class SegRunner(Runner):
         if self._keep_freed_memory:
             keep_freed_memory()
         try:
-            with self._out_of_memory.explained(self):
+            with work_dir_lock(self.work_dir), self._out_of_memory.explained(self):
                 return super().train()
         finally:
             for hook in self.hooks:
@@ -217,13 +222,10 @@ class SegRunner(Runner):
         ``load_equal_classes=True`` copies the classifier's rows of the classes with equal names.
         """
         if self._resume and self._load_from is None and not self._has_loaded:
-            last = find_latest_checkpoint(self.work_dir)
-            if last is None:
+            self._load_from = find_resumable(self.work_dir)
+            if self._load_from is None:
                 self.logger.info(f'{self.work_dir} has no checkpoint to resume: training starts from the beginning.')
                 return
-            # The file names an absolute path, which is wrong where the directory was moved.
-            moved = Path(self.work_dir) / Path(last).name
-            self._load_from = str(moved) if moved.is_file() else last
         if not self._resume and self._load_from is not None and not self._has_loaded:
             self._load_from = loadable(self._load_from)
             if self._is_training:
@@ -238,6 +240,8 @@ class SegRunner(Runner):
                 from (``load_from``) may do so in part.
         """
         with explain_unreadable(filename):
+            if zipfile.is_zipfile(filename):
+                check_sums(Path(filename))
             checkpoint = super().load_checkpoint(filename, *args, **kwargs)
         model = unwrap_model(self.model)
         rest = check_fit(model, checkpoint, filename, partly=self._is_training and not self._resume)
@@ -253,6 +257,34 @@ class SegRunner(Runner):
         if rest is None and classes and expected and tuple(classes) != tuple(expected):
             self.logger.warning(f"'{filename}' was trained on other classes: {', '.join(classes)}.")
         return checkpoint
+
+    @master_only
+    def save_checkpoint(
+        self,
+        out_dir: str,
+        filename: str,
+        file_client_args: dict | None = None,
+        *args: Any,
+        backend_args: dict | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Save a checkpoint; see :meth:`mmengine.runner.Runner.save_checkpoint`.
+
+        On a local disk it is there whole or not at all, also when the machine loses its power.
+        """
+
+        def save(name: str) -> None:
+            Runner.save_checkpoint(self, out_dir, name, file_client_args, *args, backend_args=backend_args, **kwargs)
+
+        def save_part(part: Path) -> None:
+            save(part.name)
+            flush_to_disk(part)
+
+        if file_client_args or backend_args or '://' in str(out_dir):
+            save(filename)
+        else:
+            write_atomically(Path(out_dir) / filename, save_part)
+            flush_to_disk(out_dir)
 
     def resume(self, filename: str, *args, **kwargs) -> None:
         """Resume a training; see :meth:`mmengine.runner.Runner.resume`.

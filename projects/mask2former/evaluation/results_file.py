@@ -72,8 +72,11 @@ def read_results(path: str | Path) -> list[dict]:
         results = load_pickle(path)
     except Exception as error:  # a damaged file can raise anything
         raise DataError(f"'{path}' is no file of tools/test.py --out ({error}): write it again.") from error
-    if not isinstance(results, list) or not all(isinstance(r, dict) and 'img_id' in r for r in results):
-        raise DataError(f"'{path}' holds no list of results with 'img_id': write it with tools/test.py --out.")
+    needed = {'img_id', 'ori_shape'}
+    if not isinstance(results, list) or not all(isinstance(r, dict) and needed <= r.keys() for r in results):
+        raise DataError(
+            f"'{path}' holds no list of results with 'img_id' and 'ori_shape': write it with tools/test.py --out."
+        )
     return results
 
 

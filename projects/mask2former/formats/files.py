@@ -25,6 +25,17 @@ def write_atomically(path: str | Path, write: Callable[[Path], object]) -> None:
         part.unlink(missing_ok=True)
 
 
+def flush_to_disk(path: str | Path) -> None:
+    """Wait until a file, or which files a folder has, would outlast a loss of power."""
+    if os.name != 'posix' and os.path.isdir(path):
+        return  # Windows opens no folders
+    descriptor = os.open(path, os.O_RDONLY if os.name == 'posix' else os.O_RDWR)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def write_bytes(path: str | Path, content: bytes) -> None:
     """Write a file, see :func:`write_atomically`."""
     write_atomically(path, lambda part: part.write_bytes(content))

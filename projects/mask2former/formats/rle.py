@@ -98,13 +98,15 @@ def encode_segmentation(segmentation: list | dict, size: tuple[int, int], image:
     try:
         if isinstance(segmentation, dict):
             check_size('The RLE of an instance', tuple(segmentation['size']), image, size)
+        check_segmentation(segmentation, *size)
         return from_segmentation(segmentation, *size)
     except DataError:
         raise
     except Exception as error:
         raise DataError(
             f"An instance of the image '{image}' has a segmentation that is neither polygons "
-            f'[[x0, y0, x1, y1, x2, y2, ...], ...] nor RLE dict(size, counts) ({error}); correct it.'
+            f'[[x0, y0, x1, y1, x2, y2, ...], ...] nor RLE dict(size, counts) ({error}); correct it, or have '
+            'tools/misc/check_dataset.py --fix leave it out.'
         ) from error
 
 

@@ -116,3 +116,18 @@ def test_ground_truth_is_that_of_the_original_image():
         assert (coco_mask.decode(mask) == expected).all() and expected.any()
     empty = PackSegInputs().transform(LoadInstanceGroundTruth().transform(dict(results, instances=[])))
     assert len(empty['data_samples'].gt_instances) == 0
+
+
+def test_segmentations_that_pycocotools_would_follow_anywhere_are_refused():
+    far = [
+        [0, 0, 1e9, 0, 1e9, 1e9],
+        [0, 0, float('inf'), 3, 3, 3],
+        [-1e9, 0, 5, 5, 0, 5],
+        [0, 0, float('nan'), 1, 1, 2],
+    ]
+    short, long, negative, odd = [599], [601], [-5, 605], '?????'
+    segmentations = [[polygon] for polygon in far]
+    segmentations += [dict(size=[20, 30], counts=counts) for counts in (short, long, negative, odd, [300])]
+    for segmentation in segmentations:
+        with pytest.raises(DataError, match="'some.jpg' has a segmentation that is neither.*--fix leave it out"):
+            load([dict(segmentation=segmentation)])

@@ -65,10 +65,16 @@ def read_annotation(path: Path) -> dict:
         content = json.loads(path.read_text(encoding='utf-8'))
     except ValueError as error:
         raise DataError(f"'{path}' is not valid JSON ({error}); save it again in LabelMe.") from None
-    if not isinstance(content, dict) or not isinstance(content.get('shapes'), list) or 'imagePath' not in content:
+    if (
+        not isinstance(content, dict)
+        or not isinstance(content.get('shapes'), list)
+        or not isinstance(content.get('imagePath'), str)
+    ):
         raise DataError(f"'{path}' is no file of LabelMe (it has no 'shapes' or no 'imagePath'); remove it.")
     for index, shape in enumerate(content['shapes']):
-        if not isinstance(shape.get('label'), str) or not isinstance(shape.get('points'), list):
+        if not (
+            isinstance(shape, dict) and isinstance(shape.get('label'), str) and isinstance(shape.get('points'), list)
+        ):
             raise DataError(f"The shape {index} of '{path}' has no 'label' or no 'points'; correct it in LabelMe.")
     return content
 
