@@ -19,13 +19,13 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from pycocotools import mask as mask_utils
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from mask2former.apis.cli import run_tool
 from mask2former.errors import DataError, MissingFileError
 from mask2former.evaluation.coco_average_precision import FAST, PLAIN, average_precision, coco_from
+from mask2former.formats.rle import box_of, encode_mask
 
 from .common import positive, spread, write_json
 
@@ -63,15 +63,10 @@ def make_pools(source: COCO, rng: np.random.Generator) -> dict[int, tuple[list[d
         for pool, annotations in zip(pools[image_id], ([a for a in own for _ in range(VARIANTS)], others)):
             for annotation in annotations:
                 mask = disturb(fit(source.annToMask(annotation), image['height'], image['width']), rng)
-                rle = mask_utils.encode(np.asfortranarray(mask))
                 if mask.any():
-                    pool.append(
-                        dict(
-                            category_id=annotation['category_id'],
-                            segmentation=rle,
-                            bbox=mask_utils.toBbox(rle).tolist(),
-                        )
-                    )
+                    rle = encode_mask(mask)
+                    category_id = annotation['category_id']
+                    pool.append(dict(category_id=category_id, segmentation=rle, bbox=box_of(rle)))
     return pools
 
 

@@ -1,11 +1,14 @@
 """What the benchmarks share: their arguments, and how time, memory and results are written down."""
 
 import argparse
+import contextlib
 import json
 import resource
 import statistics
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -41,6 +44,20 @@ def synchronize(device: torch.device) -> None:
     """Wait until the device has done what it was told."""
     if device.type == 'cuda':
         torch.cuda.synchronize(device)
+
+
+@contextlib.contextmanager
+def allow_tf32(allowed: bool) -> Iterator[None]:
+    """Let products and convolutions of float32 on CUDA round to TF32, or not, until the end of the block."""
+    backends: tuple[Any, ...] = torch.backends.cuda.matmul, torch.backends.cudnn
+    former = [backend.allow_tf32 for backend in backends]
+    try:
+        for backend in backends:
+            backend.allow_tf32 = allowed
+        yield
+    finally:
+        for backend, value in zip(backends, former):
+            backend.allow_tf32 = value
 
 
 def peak_mb(device: torch.device) -> float:

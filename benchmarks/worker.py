@@ -20,7 +20,7 @@ from mask2former.errors import user_sentence
 from mask2former.models import Mask2Former
 from mask2former.registry import DATASETS
 
-from .common import peak_mb, synchronize
+from .common import allow_tf32, peak_mb, synchronize
 from .contestants import Contestant
 from .profile import profile_prediction, profile_training
 from .scene import OURS, Scene, logit_errors
@@ -42,7 +42,8 @@ class Worker:
 
     def prepare(self) -> dict:
         """Make the weights of everybody, and the logits that everybody must reach."""
-        weights, logits = self.scene.common_weights()
+        with allow_tf32(False):
+            weights, logits = self.scene.common_weights()
         torch.save(logits, self.folder / 'logits.pt')
         for name in [OURS, *self.spec['peers']]:
             torch.save(self.scene.weights_of(name, weights), self.folder / f'{name}.pt')
@@ -59,7 +60,7 @@ class Worker:
         """How far the logits are from the common ones, relative to the largest: the median and the worst."""
         contestant = self.load()
         contestant.model.eval()
-        with torch.no_grad():
+        with torch.no_grad(), allow_tf32(False):
             found = contestant.logits()
         return logit_errors(found, torch.load(self.folder / 'logits.pt', weights_only=True))
 

@@ -10,6 +10,7 @@ from tqdm import tqdm
 from mask2former.apis import SegInferencer, list_images, summarize, write_id_map
 from mask2former.apis.cli import run_tool
 from mask2former.errors import DataError
+from mask2former.formats.files import write_text
 
 
 def parse_args() -> argparse.Namespace:
@@ -54,7 +55,7 @@ def process(inferencer: SegInferencer, image: str, stem: Path, with_png: bool) -
     if with_png and 'pred_panoptic_seg' in sample:
         write_id_map(sample, f'{stem}.png')
         result['id_map'] = f'{stem.name}.png'
-    Path(f'{stem}.json').write_text(json.dumps(result) + '\n', encoding='utf-8')
+    write_text(f'{stem}.json', json.dumps(result) + '\n')
     return summarize(result)
 
 

@@ -12,6 +12,7 @@ from mask2former.apis.tta import use_tta
 from mask2former.checkpoints.fetch import locate
 from mask2former.evaluation import DumpSegResults
 from mask2former.evaluation.tables import comparison_table
+from mask2former.formats.files import write_text
 
 
 def main() -> None:
@@ -40,7 +41,7 @@ def main() -> None:
     if runner.rank == 0:
         plain, augmented = (Path(runner.work_dir) / f'test_metrics{suffix}.json' for suffix in ('', '_tta'))
         path, other = (augmented, plain) if args.tta else (plain, augmented)
-        path.write_text(json.dumps({key: float(value) for key, value in metrics.items()}, indent=2) + '\n')
+        write_text(path, json.dumps({key: float(value) for key, value in metrics.items()}, indent=2) + '\n')
         if other.is_file():
             results = {'plain': json.loads(plain.read_text()), '--tta': json.loads(augmented.read_text())}
             written = datetime.fromtimestamp(other.stat().st_mtime)

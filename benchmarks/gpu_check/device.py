@@ -3,12 +3,14 @@
 import importlib.metadata
 import os
 import platform
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 
 import torch
 
-from benchmarks.common import synchronize
+from benchmarks.common import allow_tf32, synchronize
+from mask2former import __version__
 
 from .settings import Settings
 
@@ -42,12 +44,30 @@ def machine(device: torch.device) -> dict[str, str]:
         properties = torch.cuda.get_device_properties(device)
         found.update(
             name=properties.name,
+            driver=driver_version(),
             capability=f'{properties.major}.{properties.minor}',
             memory=f'{properties.total_memory / 2**30:.1f} GiB',
             multiprocessors=str(properties.multi_processor_count),
             cuda=str(torch.version.cuda),
             cudnn=str(torch.backends.cudnn.version()),
         )
+    return found
+
+
+def driver_version() -> str:
+    """The version of the GPU's driver."""
+    command = ['nvidia-smi', '--query-gpu=driver_version', '--format=csv,noheader']
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=30).stdout.split('\n')[0]
+    except (OSError, subprocess.SubprocessError):
+        return 'unknown'
+
+
+def environment(device: str) -> dict[str, str]:
+    """What results depend on, beside their sizes: those of two environments do not belong into one report."""
+    found = dict(torch=torch.__version__, mask2former=__version__)
+    if device == 'cuda':
+        found.update(name=torch.cuda.get_device_name(), driver=driver_version())
     return found
 
 
@@ -64,9 +84,9 @@ def versions() -> dict[str, str]:
 
 def multiply(side: int, dtype: torch.dtype, tf32: bool, device: torch.device) -> dict[str, str]:
     """The rate of a product of square matrices."""
-    torch.backends.cuda.matmul.allow_tf32 = tf32
     x = torch.randn(side, side, device=device).to(dtype)
-    return dict(value=f'{2e-12 * side**3 / seconds(lambda: x @ x, device):.3g} TFLOP/s')
+    with allow_tf32(tf32):
+        return dict(value=f'{2e-12 * side**3 / seconds(lambda: x @ x, device):.3g} TFLOP/s')
 
 
 def copy(size: int, device: torch.device) -> dict[str, str]:

@@ -4,7 +4,9 @@
 
 Writes gpu_check.json, after every section, and fills the page gpu.md. Sections run in the order of their value, each in
 processes of its own: what crashes or hangs is recorded, and the rest goes on. What no longer fits in the time is
-recorded as skipped. Ends with 1 if a check failed, or could not be done for an error.
+recorded as skipped, and what others wrote and is not installed as absent. Ends with 0 if all checks passed; with 1 if
+one failed, or could not be done for an error, or the run was interrupted (what was done until then is written); with 3
+if nothing failed, but something was skipped, so that there is no verdict on it.
 """
 
 import argparse
@@ -12,6 +14,7 @@ import contextlib
 import dataclasses
 import importlib
 import json
+import multiprocessing
 import os
 import shlex
 import signal
@@ -28,9 +31,10 @@ import torch
 from benchmarks.common import write_json
 from mask2former.errors import ConfigError
 
-from .page import failed, fill_page, verdict
+from .device import environment
+from .page import PASSED, failed, fill_page, judge
 from .sections import SECTIONS, Section
-from .settings import Settings, log_output, start_method
+from .settings import NO_TIME, Settings, log_output, start_method
 
 GRACE = 60  # seconds beyond its time after which a process is stopped
 
@@ -59,50 +63,71 @@ def run_part(module: str, part: str, settings: Settings, rows: Path, log: Path) 
             sys.exit(1)
 
 
-def watch_part(section: Section, part: str, settings: Settings) -> list[dict]:
-    """Run a part of a section in a process; the rows, with one more for a process that crashed or hung."""
-    rows, log = (settings.folder / f'{section.name}-{part}.{ending}' for ending in ('jsonl', 'log'))
-    process = start_method(settings.device).Process(target=run_part, args=(section.module, part, settings, rows, log))
+def watch_part(section: Section, part: str, settings: Settings, rows: list[dict]) -> None:
+    """Run a part of a section in a process and add its rows, with one more for a process that crashed or hung."""
+    if settings.left() <= 0:
+        rows.append(dict(part=part, skipped=NO_TIME))
+        return
+    file, log = (settings.folder / f'{section.name}-{part}.{ending}' for ending in ('jsonl', 'log'))
+    process = start_method(settings.device).Process(target=run_part, args=(section.module, part, settings, file, log))
     process.start()
-    assert process.pid  # as it was started
-    process.join(settings.left() + GRACE)
-    stopped = process.is_alive()
-    if stopped:
-        with contextlib.suppress(ProcessLookupError):  # one that has hardly begun is in no group of its own yet
-            os.killpg(process.pid, signal.SIGKILL)
-        process.kill()
-        process.join()
-    # What a process was writing when it ended is no line.
-    lines = rows.read_text().split('\n')[:-1] if rows.exists() else []
-    found = [json.loads(line) for line in lines]
-    if process.exitcode and not any('error' in row for row in found[-1:]):
+    try:
+        process.join(settings.left() + GRACE)
+        stopped = process.is_alive()
+    finally:  # when interrupted, too: it would be waited for at the end
+        stop(process)
+        # What a process was writing when it ended is no line.
+        lines = file.read_text().split('\n')[:-1] if file.exists() else []
+        rows += map(json.loads, lines)
+    if process.exitcode and not (lines and 'error' in rows[-1]):
         end = f'was stopped {GRACE} s after its time' if stopped else f'ended with {process.exitcode}'
         words = log.read_text(errors='replace')[-2000:] if log.exists() else ''
-        found.append(dict(part=part, error=f'The process {end}; it printed last:\n{words}'))
-    return found
+        rows.append(dict(part=part, error=f'The process {end}; it printed last:\n{words}'))
+
+
+def stop(process: multiprocessing.process.BaseProcess) -> None:
+    """End a process, if it still runs, and what is left of those that it started."""
+    assert process.pid  # as it was started
+    with contextlib.suppress(ProcessLookupError):  # one that has hardly begun is in no group of its own yet
+        os.killpg(process.pid, signal.SIGKILL)
+    process.kill()
+    process.join()
+
+
+def run_parts(section: Section, settings: Settings, end: float, rows: list[dict]) -> None:
+    """Run the parts of a section until a time, adding their rows."""
+    rows += [dict(part=part.name, absent='not installed') for part in section.parts if not part.is_installed()]
+    parts = [part for part in section.parts if part.is_installed()]
+    for i, part in enumerate(parts):
+        now = time.time()
+        deadline = now + (end - now) * part.share / sum(x.share for x in parts[i:])
+        watch_part(section, part.name, dataclasses.replace(settings, deadline=deadline), rows)
 
 
 def run_sections(sections: Sequence[Section], settings: Settings, report: dict, path: Path) -> None:
-    """Run sections, adding to ``report['sections']`` and writing it after each."""
+    """Run sections, adding to ``report['sections']`` and writing it after each, also after one that is interrupted."""
     for number, section in enumerate(sections):
         start = time.time()
         rows: list[dict] = []
         share = section.share / sum(x.share for x in sections[number:])
-        end = start + (settings.deadline - start) * share
-        for i, part in enumerate(section.parts):
-            now = time.time()
-            deadline = now + (end - now) / (len(section.parts) - i)
-            rows += watch_part(section, part, dataclasses.replace(settings, deadline=deadline))
-        seconds = round(time.time() - start, 1)
-        report['sections'][section.name] = dict(title=section.title, text=section.text, seconds=seconds, rows=rows)
-        report['ok'] = not any(failed(row) for found in report['sections'].values() for row in found['rows'])
-        write_json(path, report)
-        print(f'{section.name}: {summary(rows)}, {seconds:.0f} s', flush=True)
+        try:
+            run_parts(section, settings, start + (settings.deadline - start) * share, rows)
+        except BaseException:  # KeyboardInterrupt, above all
+            rows.append(dict(section=section.name, skipped='interrupted'))
+            raise
+        finally:
+            seconds = round(time.time() - start, 1)
+            report['sections'][section.name] = dict(title=section.title, text=section.text, seconds=seconds, rows=rows)
+            status, report['verdict'] = judge(report)
+            report['ok'] = status == PASSED
+            write_json(path, report)
+            print(f'{section.name}: {summary(rows)}, {seconds:.0f} s', flush=True)
 
 
 def summary(rows: list[dict]) -> str:
     """How many rows there are, and what became of them."""
-    counts = dict(rows=len(rows), skipped=sum('skipped' in row for row in rows), failed=sum(map(failed, rows)))
+    counts = {key: sum(key in row for row in rows) for key in ('skipped', 'absent')}
+    counts = dict(rows=len(rows), **counts, failed=sum(map(failed, rows)))
     return ', '.join(f'{count} {what}' for what, count in counts.items() if count)
 
 
@@ -118,18 +143,30 @@ def main() -> None:
         date=datetime.now(timezone.utc).strftime('%Y-%m-%d %H:%M UTC'),
         command=shlex.join(['python', *sys.argv]),
         **{key: getattr(args, key) for key in ('device', 'small', 'minutes')},
-        ok=True,
+        environment=environment(args.device),
         sections={},
     )
-    former = out / 'gpu_check.json'
-    if args.sections and former.exists():
-        found = json.loads(former.read_text())
-        if all(found.get(key) == report[key] for key in ('device', 'small')):
-            report['sections'] = found['sections']
+    if args.sections:
+        report['sections'] = former_sections(out / 'gpu_check.json', report)
     chosen = [section for section in SECTIONS if section.name in (args.sections or section.name)]
-    with tempfile.TemporaryDirectory() as folder:
-        settings = Settings(args.device, args.small, Path(folder), time.time() + 60 * args.minutes)
-        run_sections(chosen, settings, report, out / 'gpu_check.json')
-    page = fill_page(report, out)
-    print(f'{verdict(report)}: see {page}')
-    sys.exit(not report['ok'])
+    try:
+        with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+            settings = Settings(args.device, args.small, Path(folder), time.time() + 60 * args.minutes)
+            run_sections(chosen, settings, report, out / 'gpu_check.json')
+    finally:
+        page = fill_page(report, out)
+        status, verdict = judge(report)
+        print(f'{verdict}: see {page}')
+    sys.exit(status)
+
+
+def former_sections(path: Path, report: dict) -> dict[str, dict]:
+    """The sections of the report in a file, if it is of the same device, versions and sizes as the new one."""
+    if not path.exists():
+        return {}
+    found = json.loads(path.read_text())
+    differing = [key for key in ('device', 'small', 'environment') if found.get(key) != report[key]]
+    if differing:
+        print(f'The other sections of {path} are dropped, for its {" and ".join(differing)} differ: run all of them.')
+        return {}
+    return found['sections']

@@ -3,9 +3,13 @@
 from collections import Counter
 from pathlib import Path
 
+from mask2former.formats.files import write_text
+
 from .settings import ROOT
 
+LEFT_OUT = ('skipped', 'absent')
 BEGIN, END = '<!-- gpu_check -->', '<!-- /gpu_check -->'
+PASSED, FAILED, NO_VERDICT = 0, 1, 3  # exit statuses; 2 is that of a wrong argument
 CASE = ('model', 'mode', 'size', 'batch_size', 'variant')
 
 
@@ -14,12 +18,19 @@ def failed(row: dict) -> bool:
     return 'error' in row or not row.get('ok', True)
 
 
-def verdict(report: dict) -> str:
-    """Whether all checks passed, and how many were skipped for which reason."""
-    rows = [row for section in report['sections'].values() for row in section['rows']]
-    skipped = Counter(row['skipped'].partition(':')[0] for row in rows if 'skipped' in row)
-    end = ''.join(f', {count} skipped ({reason})' for reason, count in skipped.items())
-    return f'{"Checks FAILED" if any(map(failed, rows)) else "All checks passed"}{end}'
+def judge(report: dict) -> tuple[int, str]:
+    """The exit status of a report, and its verdict in words."""
+    found = [(name, row) for name, section in report['sections'].items() for row in section['rows']]
+    failures = sum(failed(row) for _, row in found)
+    skipped = [(name, row['skipped'].partition(':')[0]) for name, row in found if 'skipped' in row]
+    reasons = ', '.join(f'{count} {reason}' for reason, count in Counter(reason for _, reason in skipped).items())
+    left_out = f'{len(skipped)} of {len(found)} rows skipped ({reasons})'
+    if failures:
+        return FAILED, f'{failures} of {len(found)} rows FAILED' + (f', {left_out}' if skipped else '')
+    if skipped:
+        return NO_VERDICT, f'{left_out}: no verdict on {", ".join(dict.fromkeys(name for name, _ in skipped))}'
+    checked = any('ok' in row for _, row in found)
+    return PASSED, 'All checks passed' if checked else 'Measured without an error, but there was nothing to check'
 
 
 def fill_page(report: dict, folder: Path) -> Path:
@@ -27,7 +38,7 @@ def fill_page(report: dict, folder: Path) -> Path:
     path = folder / 'gpu.md'
     source = path if path.exists() else ROOT / 'docs' / 'gpu.md'
     before, _, rest = source.read_text().partition(BEGIN)
-    path.write_text(f'{before}{BEGIN}\n{render(report)}\n{END}{rest.partition(END)[2]}')
+    write_text(path, f'{before}{BEGIN}\n{render(report)}\n{END}{rest.partition(END)[2]}')
     return path
 
 
@@ -38,19 +49,24 @@ def render(report: dict) -> str:
         blocks.append('**At sizes for a test (`--small`): the figures mean nothing.**')
     found = [(name, row) for name, section in report['sections'].items() for row in section['rows']]
     failures = [f'- {name}: {describe(row)}' for name, row in found if failed(row)]
-    blocks.append('**Failed:**\n\n' + '\n'.join(failures) if failures else f'{verdict(report)}.')
+    blocks.append(f'**{judge(report)[1]}.**')
+    blocks += ['\n'.join(failures)] if failures else []
     for name, section in report['sections'].items():
         blocks += [f'### {section["title"]}', f'Section `{name}`, {section["seconds"]:.0f} s. {section["text"]}']
         tables: dict[tuple[str, ...], list[dict]] = {}
-        for row in TABULATE.get(name, list)([row for row in section['rows'] if not {'error', 'skipped'} & row.keys()]):
+        measured = [row for row in section['rows'] if not {'error', *LEFT_OUT} & row.keys()]
+        for row in TABULATE.get(name, list)(measured):
             tables.setdefault(tuple(row), []).append(row)
         blocks += [table(rows) for rows in tables.values()]
-        skipped: dict[tuple[object, str], list[dict]] = {}
-        for row in section['rows']:
-            if 'skipped' in row:
-                skipped.setdefault((next(iter(row.values())), row['skipped']), []).append(row)
-        if skipped:
-            blocks.append('Skipped:\n\n' + '\n'.join(map(count_skipped, skipped.values())))
+        for kind in LEFT_OUT:
+            groups: dict[tuple[object, str], list[dict]] = {}
+            for row in section['rows']:
+                if kind in row:
+                    groups.setdefault((next(iter(row.values())), row[kind]), []).append(row)
+            if groups:
+                blocks.append(
+                    f'{kind.capitalize()}:\n\n' + '\n'.join(count_left_out(kind, rows) for rows in groups.values())
+                )
     return '\n\n'.join(blocks)
 
 
@@ -77,12 +93,12 @@ def describe(row: dict) -> str:
     return ', '.join(f'{key} {cell(value)}' for key, value in lines.items() if value is not None)
 
 
-def count_skipped(rows: list[dict]) -> str:
-    """The cases of one contestant or backend that were skipped for one reason, in a line."""
+def count_left_out(kind: str, rows: list[dict]) -> str:
+    """The cases of one contestant or backend that were left out for one reason, in a line."""
     if len(rows) == 1:
         return f'- {describe(rows[0])}'
     key, value = next(iter(rows[0].items()))
-    return f'- {key} {cell(value)}: {len(rows)} cases, {rows[0]["skipped"]}'
+    return f'- {key} {cell(value)}: {len(rows)} cases, {rows[0][kind]}'
 
 
 def _attention(rows: list[dict]) -> list[dict]:

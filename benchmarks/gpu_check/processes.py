@@ -5,8 +5,10 @@ import json
 import math
 import os
 import socket
+import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import torch
@@ -28,15 +30,18 @@ def check(settings: Settings, part: str) -> Iterator[dict]:
     row: dict = {}
     if settings.device != 'cpu':
         row = settings.measure(dict(backend='nccl'), train_together, settings, 'nccl', data)
-        if 'error' in row:
-            row = dict(backend='nccl', works=False, reason=row['error'].strip().splitlines()[-1])
         yield row
     if not row.get('works'):
         yield settings.measure(dict(backend='gloo'), train_together, settings, 'gloo', data)
 
 
 def train_together(settings: Settings, backend: str, data: Path) -> dict[str, object]:
-    """Train with two processes for at most half of the time that is left, and compare their weights."""
+    """Train with two processes for at most half of the time that is left, and compare their weights.
+
+    Raises:
+        subprocess.TimeoutExpired: If that is not enough.
+        RuntimeError: If a process fails, for another reason than that NCCL takes no two on one device.
+    """
     with socket.socket() as listener:
         listener.bind(('127.0.0.1', 0))
         port = listener.getsockname()[1]
@@ -46,22 +51,43 @@ def train_together(settings: Settings, backend: str, data: Path) -> dict[str, ob
     ranks = [context.Process(target=train_rank, args=(rank, backend, port, data, folder)) for rank in range(2)]
     for rank in ranks:
         rank.start()
-    end = time.time() + settings.left() / 2
-    # Where one fails the other may wait for it forever.
-    while any(rank.is_alive() for rank in ranks) and not any(rank.exitcode for rank in ranks) and time.time() < end:
-        time.sleep(0.1)
+    seconds = max(0.0, settings.left() / 2)
+    late = not wait_for(ranks, seconds)
     for rank in ranks:
-        rank.join(5)
         rank.kill()
         rank.join()
+    if late:
+        raise subprocess.TimeoutExpired('train_rank', seconds)
     if any(rank.exitcode for rank in ranks):
-        logs = '\n'.join((folder / f'{number}.log').read_text(errors='replace')[-2000:] for number in range(2))
-        raise RuntimeError(f'The ranks ended with {[rank.exitcode for rank in ranks]}:\n{logs}')
+        logs = [(folder / f'{number}.log').read_text(errors='replace') for number in range(2)]
+        reason = find_refusal('\n'.join(logs))
+        if backend == 'nccl' and reason:
+            return dict(works=False, reason=reason)
+        last = '\n'.join(log[-2000:] for log in logs)
+        raise RuntimeError(f'The ranks ended with {[rank.exitcode for rank in ranks]}:\n{last}')
     ends = [json.loads((folder / f'{number}.json').read_text()) for number in range(2)]
     losses = [end['loss'] for end in ends]
     equal = ends[0]['weights'] == ends[1]['weights']
     ok = equal and all(map(math.isfinite, losses))
     return dict(works=True, iterations=ITERATIONS, losses=losses, equal_weights=equal, ok=ok)
+
+
+def wait_for(ranks: Sequence[BaseProcess], seconds: float) -> bool:
+    """Wait until processes have ended or one has failed; whether that was within the time."""
+    end = time.time() + seconds
+    while time.time() < end and any(rank.is_alive() for rank in ranks):
+        if any(rank.exitcode for rank in ranks):
+            for rank in ranks:
+                rank.join(5)  # of those that wait for it in vain, the ones that notice have something to say
+            break
+        time.sleep(0.1)
+    return any(rank.exitcode for rank in ranks) or not any(rank.is_alive() for rank in ranks)
+
+
+def find_refusal(log: str) -> str | None:
+    """The line in which NCCL says that it takes no two processes on one device, if there is one."""
+    lines = [line.strip() for line in log.splitlines()]
+    return next((line for word in ('Duplicate GPU', 'ncclInvalidUsage') for line in lines if word in line), None)
 
 
 def train_rank(rank: int, backend: str, port: int, data: Path, folder: Path) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 import torch
 
 ROOT = Path(__file__).resolve().parents[2]
+NO_TIME, NO_MEMORY = 'no time left', 'does not fit into the memory of the device'
 
 
 @dataclass(frozen=True)
@@ -46,17 +47,25 @@ class Settings:
             needs: Seconds that it takes at least: it is skipped where fewer are left.
         """
         if self.left() <= needs:
-            return dict(case, skipped='no time left')
+            return dict(case, skipped=NO_TIME)
         try:
             return dict(case, **function(*arguments))
         except subprocess.TimeoutExpired as error:
-            return dict(case, skipped=f'no time left: stopped after {error.timeout:.0f} s')
-        except Exception:
+            return dict(case, skipped=f'{NO_TIME}: stopped after {error.timeout:.0f} s')
+        except Exception as error:
+            if is_too_big(error):
+                return dict(case, skipped=NO_MEMORY)
             return dict(case, error=traceback.format_exc())
         finally:
             gc.collect()
             if torch.cuda.is_initialized():
                 torch.cuda.empty_cache()
+
+
+def is_too_big(error: Exception) -> bool:
+    """Whether an error says that the device is too small: PyTorch's, CUDA's, those of its libraries, or Triton's."""
+    words = 'CUDA out of memory', 'CUDA error: out of memory', 'STATUS_ALLOC_FAILED', 'out of resource: '
+    return isinstance(error, torch.OutOfMemoryError) or any(word in str(error) for word in words)
 
 
 def start_method(device: str) -> SpawnContext | ForkServerContext:

@@ -2,12 +2,13 @@
 
 import time
 import warnings
-from collections import Counter
-from collections.abc import Callable, Iterator
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Sequence
 from itertools import product
+from typing import Any
 
 import torch
-from torch.profiler import ProfilerActivity, profile
+from torch.profiler import ProfilerActivity, profile, record_function
 
 from benchmarks.common import synchronize
 from benchmarks.profile import profile_training
@@ -24,6 +25,7 @@ COUNTED = dict(
     scalars=('aten::_local_scalar_dense',),
     nonzero=('aten::nonzero',),
 )
+STEP = 'gpu_check.step'
 LONGEST = 15
 
 
@@ -65,21 +67,31 @@ def count_and_rank(run: Callable[[], object], device: torch.device) -> tuple[dic
     synchronize(device)
     seconds = time.perf_counter() - start
     with profile(activities=[ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if cuda else [])]) as profiler:
-        run()
-        synchronize(device)
-    events = profiler.key_averages()
+        with record_function(STEP):
+            run()
+        # Here the profiler itself waits for the device.
+    events: Any = profiler.events()
     # Kernels are events of the device; their time is that of the operations that launched them, too.
     kernels = [x for x in events if str(x.device_type).endswith('CUDA') and not getattr(x, 'is_user_annotation', False)]
-    operations = [x for x in events if str(x.device_type).endswith('CPU')]
-    calls = {x.key: x.count for x in operations}
-    ms = {x.key: (x.self_device_time_total if cuda else x.self_cpu_time_total) / 1e3 for x in operations}
-    counts: dict = {name: sum(calls.get(key, 0) for key in keys) for name, keys in COUNTED.items()}
+    calls: Counter[str] = Counter()
+    ms: dict[str, float] = defaultdict(float)
+    for x in operations_of_the_step(events):
+        calls[x.name] += 1
+        ms[x.name] += (x.self_device_time_total if cuda else x.self_cpu_time_total) / 1e3
+    counts: dict = {name: sum(calls[key] for key in keys) for name, keys in COUNTED.items()}
     busy = sum(x.self_device_time_total for x in kernels) / 1e6 / seconds if cuda else None
-    longest = sorted(ms, key=lambda key: -ms[key])[:LONGEST]
+    longest = sorted(ms, key=lambda name: -ms[name])[:LONGEST]
     total = sum(ms.values())
     return dict(counts, seconds=seconds, busy=busy), [
-        dict(op=key[:80], calls=calls[key], ms=ms[key], share=ms[key] / total) for key in longest
+        dict(op=name[:80], calls=calls[name], ms=ms[name], share=ms[name] / total) for name in longest
     ]
+
+
+def operations_of_the_step(events: Sequence[Any]) -> list[Any]:
+    """The events of the host that began within the step, in whatever thread: the backward pass has its own."""
+    host = [x for x in events if str(x.device_type).endswith('CPU')]
+    step = next(x.time_range for x in host if x.name == STEP)
+    return [x for x in host if x.name != STEP and step.start <= x.time_range.start <= step.end]
 
 
 def waiting_lines(run: Callable[[], object]) -> Counter[str]:

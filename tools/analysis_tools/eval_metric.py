@@ -23,6 +23,7 @@ from mask2former.evaluation import show_dataset
 from mask2former.evaluation.cityscapes_submission import write_cityscapes_submission
 from mask2former.evaluation.coco_submission import write_coco_submission
 from mask2former.evaluation.results_file import as_sample, read_results
+from mask2former.formats.files import write_text
 from mask2former.registry import DATASETS
 
 
@@ -81,7 +82,7 @@ def main() -> None:
     text = json.dumps(metrics, indent=2)
     print(text)
     if args.out is not None:
-        Path(args.out).write_text(text + '\n')
+        write_text(args.out, text + '\n')
 
 
 def check_images(results: list[dict], dataset: BaseDataset, index_of_id: dict, args: argparse.Namespace) -> None:

@@ -5,7 +5,6 @@ limit of the config alone, and with all of them.
 """
 
 import json
-from pathlib import Path
 
 from rich.console import Console
 from rich.progress import track
@@ -13,6 +12,7 @@ from rich.table import Table
 
 from mask2former.apis.cli import config_parser, load_config, run_tool
 from mask2former.data_tools.arguments import positive
+from mask2former.formats.files import write_text
 from mask2former.limits.ceilings import find_ceilings
 
 
@@ -35,7 +35,7 @@ def main() -> None:
             table.add_row(name, *(_text(values[key]) for key in keys))
         console.print(table)
     if args.json:
-        Path(args.json).write_text(json.dumps(found, indent=2) + '\n')
+        write_text(args.json, json.dumps(found, indent=2) + '\n')
         console.print(f'All values are in {args.json}.')
 
 
