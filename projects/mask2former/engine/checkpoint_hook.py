@@ -58,10 +58,6 @@ class SegCheckpointHook(CheckpointHook):
         with self._saving_before_removing():
             super()._save_checkpoint_with_step(*args, **kwargs)
 
-    def _save_best_checkpoint(self, *args, **kwargs) -> None:
-        with self._saving_before_removing():
-            super()._save_best_checkpoint(*args, **kwargs)
-
     @contextmanager
     def _saving_before_removing(self) -> Iterator[None]:
         """mmengine removes an expired checkpoint before it saves the new one: here a killed process leaves one."""
@@ -112,7 +108,8 @@ class SegCheckpointHook(CheckpointHook):
     def _save_best_checkpoint(self, runner: Runner, metrics: dict) -> None:
         """Save where a metric is better than before, and say so."""
         former = dict(runner.message_hub.runtime_info)
-        super()._save_best_checkpoint(runner, metrics)
+        with self._saving_before_removing():
+            super()._save_best_checkpoint(runner, metrics)
         for key, path in runner.message_hub.runtime_info.items():
             if key.startswith('best_ckpt') and former.get(key) != path:
                 print_log(f'Best checkpoint so far: {shown_path(path)}', 'current')
