@@ -96,12 +96,23 @@ def test_one_plain_view_gives_the_metrics_of_the_plain_test(run, shapes, tmp_pat
     assert {'PQ', 'segm_mAP', 'mIoU'} <= set(plain)
 
 
-def test_two_processes_measure_what_one_measures(run, shapes, tmp_path, monkeypatch):
+@pytest.fixture(scope='module')
+def varied(run, tmp_path_factory) -> Path:
+    """A checkpoint that finds many classes: one that is hardly trained may find the same everywhere, however tested."""
+    checkpoint = torch.load(run.full)
+    weight = checkpoint['state_dict']['head.class_embed.weight']
+    weight.copy_(torch.randn(weight.shape, generator=torch.Generator().manual_seed(0)))
+    path = tmp_path_factory.mktemp('varied') / 'varied.pth'
+    torch.save(checkpoint, path)
+    return path
+
+
+def test_two_processes_measure_what_one_measures(varied, shapes, tmp_path, monkeypatch):
     config = write_config(tmp_path, shapes)
     single = metrics_of(
         monkeypatch,
         config,
-        run.full,
+        varied,
         tmp_path / 'single',
         '--tta',
         '--out',
@@ -114,7 +125,7 @@ def test_two_processes_measure_what_one_measures(run, shapes, tmp_path, monkeypa
         'bash',
         ROOT / 'tools' / 'dist_test.sh',
         config,
-        run.full,
+        varied,
         '2',
         '--tta',
         '--work-dir',
@@ -127,11 +138,11 @@ def test_two_processes_measure_what_one_measures(run, shapes, tmp_path, monkeypa
         assert process.stdout.count(text) == 1  # by the first process alone
     assert 'System environment' not in process.stdout
     assert json.loads((tmp_path / 'double' / 'test_metrics_tta.json').read_text()) == single
-    plain = metrics_of(monkeypatch, config, run.full, tmp_path / 'plain')
+    plain = metrics_of(monkeypatch, config, varied, tmp_path / 'plain')
     assert plain != single and plain.keys() == single.keys()
 
 
-def test_windows_by_the_command_line(run, shapes, tmp_path, monkeypatch):
+def test_windows_by_the_command_line(varied, shapes, tmp_path, monkeypatch):
     config = write_config(
         tmp_path,
         shapes,
@@ -140,12 +151,12 @@ model['postprocessors'].update(panoptic=None, instance=None)
 test_evaluator = [dict(type='SemanticIoU')]
 """,
     )
-    whole = metrics_of(monkeypatch, config, run.full, tmp_path / 'whole')
+    whole = metrics_of(monkeypatch, config, varied, tmp_path / 'whole')
     windows = [
         metrics_of(
             monkeypatch,
             config,
-            run.full,
+            varied,
             tmp_path / str(width),
             *options,
             '--cfg-options',
