@@ -81,7 +81,7 @@ def _first(content):
         (lambda c: c['images'].append(None), 'An entry of .* is malformed .*: None'),
         (lambda c: c['images'][0].update(file_name=None), 'An entry of .* is malformed .TypeError'),
         (lambda c: c['images'][0].update(id=[1]), 'An entry of .* is malformed .*unhashable'),
-        (lambda c: c['categories'].append(None), 'is malformed'),
+        (lambda c: c['categories'].append(None), 'Category None in .*panoptic.json. needs an'),
         (lambda c: _first(c).update(category_id=[1]), 'An entry of .* is malformed .*unhashable'),
         (lambda c: _first(c).update(iscrowd='yes'), 'An entry of .* is malformed .*invalid literal'),
     ],

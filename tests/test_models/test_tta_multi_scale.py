@@ -12,6 +12,7 @@ from mmcv.transforms import Compose
 from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 from mmengine.registry import DefaultScope
+from PIL import Image
 
 from mask2former.registry import MODELS
 from tests.tiny import tiny_config
@@ -57,7 +58,7 @@ def class_scores(model, image, side, flip, resize) -> torch.Tensor:
     """Class scores (K, H, W) of one view, at the size (H, W) of the original image."""
     H, W = image.shape[:2]
     scale = min(side / min(H, W), LONGEST / max(H, W))
-    resized = cv2.resize(image, (round(W * scale), round(H * scale)), interpolation=cv2.INTER_LINEAR)
+    resized = np.asarray(Image.fromarray(image).resize((round(W * scale), round(H * scale)), Image.Resampling.BILINEAR))
     rgb = torch.from_numpy(resized[..., ::-1].copy()).float().permute(2, 0, 1)  # (3, h, w)
     rgb = (rgb.flip(-1) if flip else rgb).sub(torch.tensor([123.675, 116.28, 103.53])[:, None, None])
     rgb = rgb / torch.tensor([58.395, 57.12, 57.375])[:, None, None]

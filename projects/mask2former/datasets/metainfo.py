@@ -70,7 +70,7 @@ def _read_categories(path: str, version: tuple | None) -> list[dict]:
             f'metainfo=dict({", ".join(f"{key}=..." for key in KEYS)}).'
         )
     for category in categories:
-        if 'id' not in category or 'name' not in category:
+        if not isinstance(category, dict) or 'id' not in category or 'name' not in category:
             raise DataError(f"Category {category} in '{path}' needs an 'id' and a 'name'.")
     return categories
 
