@@ -8,8 +8,9 @@ import torch
 from mmengine.runner import CheckpointLoader
 
 from mask2former.checkpoints.fetch import find_checkpoint
+from mask2former.checkpoints.read import explain_unreadable
 from mask2former.checkpoints.schemes import PREFIX, loadable, read_any
-from mask2former.errors import CheckpointError
+from mask2former.errors import CheckpointError, MissingFileError
 
 
 def test_what_mmengine_can_load_itself_stays_as_it_is(good):
@@ -56,3 +57,10 @@ print(*(name for name in CheckpointLoader._schemes if 'mask2former' in Checkpoin
     process = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True)
     known = {'checkpoint://', 'backbone://', 'timm://', 'hf://', 'package://', 'torchvision://'}
     assert set(process.stdout.split()) == known
+
+
+def test_a_folder_without_weights_is_named(tmp_path):
+    address = loadable(str(tmp_path))
+    with pytest.raises(MissingFileError, match="The folder '.*' has no model.safetensors and no pytorch_model.bin"):
+        with explain_unreadable(address):
+            CheckpointLoader.load_checkpoint(address)

@@ -143,7 +143,7 @@ def test_two_trainings_do_not_share_a_work_directory(run, tmp_path):
             ConfigError, match=rf"Another training \(process {holder.pid} on .*{tmp_path}': wait for its"
         ):
             train(run.config, work_dir=str(tmp_path))
-        assert not list(tmp_path.glob('*.pth'))
+        assert not list(tmp_path.glob('*.pth')) and not list(tmp_path.glob('*.py'))
         (tmp_path / '.training.json').write_text(json.dumps(['damaged']))
         with pytest.raises(ConfigError, match='Another training  ?is running in'):
             train(run.config, work_dir=str(tmp_path))

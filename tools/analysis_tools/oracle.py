@@ -30,9 +30,9 @@ def main() -> None:
     )
     for metric, by_limits in found.items():
         keys = list(next(iter(by_limits.values())))
-        table = Table('limit', *keys, title=f'{metric}, at most', title_justify='left')
-        for name, values in by_limits.items():
-            table.add_row(name, *(_text(values[key]) for key in keys))
+        table = Table('at most', *by_limits, title=metric, title_justify='left')
+        for key in keys:
+            table.add_row(key, *(_text(values[key]) for values in by_limits.values()))
         console.print(table)
     if args.json:
         write_text(args.json, json.dumps(found, indent=2) + '\n')

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from mask2former.errors import CheckpointError, MissingFileError, MissingPackageError
+from mask2former.errors import CheckpointError, MissingFileError, MissingPackageError, UserError
 from mask2former.unpickle import load_pickle, to_tensors
 
 META = 'mask2former'  # where a safetensors file of ours holds what mmengine's ``meta`` says, as JSON
@@ -94,6 +94,8 @@ def explain_unreadable(filename: str) -> Iterator[None]:
     """
     try:
         yield
+    except UserError:
+        raise
     except FileNotFoundError as error:
         raise MissingFileError(f"There is no checkpoint '{filename}': check the path.") from error
     except (pickle.UnpicklingError, EOFError, OSError, RuntimeError) as error:

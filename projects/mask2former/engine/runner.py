@@ -172,6 +172,9 @@ class SegRunner(Runner):
             model.get_submodule(part).compile(**({} if options is True else options))
         self.logger.info('Backbone, pixel decoder and head are compiled in the first iterations, which take longer.')
 
+    def dump_config(self) -> None:
+        """Leave it to :meth:`train`, :meth:`val` and :meth:`test`: a training may be refused in its work directory."""
+
     @property
     def _is_training(self) -> bool:
         """Whether :meth:`train` was called: it builds the loop, which is a config until then."""
@@ -187,6 +190,7 @@ class SegRunner(Runner):
             keep_freed_memory()
         try:
             with work_dir_lock(self.work_dir), self._out_of_memory.explained(self):
+                super().dump_config()
                 return super().train()
         finally:
             for hook in self.hooks:
@@ -196,6 +200,7 @@ class SegRunner(Runner):
 
     def val(self) -> dict[str, float]:
         """Validate; see :meth:`mmengine.runner.Runner.val`."""
+        super().dump_config()
         try:
             with self._out_of_memory.explained(self):
                 return super().val()
@@ -204,6 +209,7 @@ class SegRunner(Runner):
 
     def test(self) -> dict[str, float]:
         """Test; see :meth:`mmengine.runner.Runner.test`."""
+        super().dump_config()
         try:
             with self._out_of_memory.explained(self):
                 return super().test()

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from mmdet.structures import DetDataSample
+from mmengine.dataset import BaseDataset
 from mmengine.registry import init_default_scope
 from torch.utils.data import DataLoader, Subset
 
@@ -179,7 +180,7 @@ def find_ceilings(
     if not cfg.get(f'{split}_dataloader') or not cfg.get(f'{split}_evaluator'):
         raise ConfigError(f'The config has no {split}_dataloader or no {split}_evaluator: choose another split.')
     dataset = DATASETS.build(cfg[f'{split}_dataloader']['dataset'])
-    ceilings = _build(cfg, cfg[f'{split}_evaluator'], dataset.metainfo)
+    ceilings = _build(cfg, cfg[f'{split}_evaluator'], dataset)
     total = len(dataset) if images is None else min(images, len(dataset))
     if total == 0:
         raise DataError(f'The {split} set has no image.')
@@ -201,17 +202,19 @@ def _without_image(item: Any) -> tuple[dict, Geometry]:
     return sample.to_dict(), geometry_of(sample)
 
 
-def _build(cfg: Mapping, evaluator: Any, metainfo: Mapping) -> list[MetricCeilings]:
+def _build(cfg: Mapping, evaluator: Any, dataset: BaseDataset) -> list[MetricCeilings]:
     postprocessors = [
         TASK_UTILS.build(part) for part in cfg['model'].get('postprocessors', {}).values() if part is not None
     ]
-    isthing = tuple(metainfo['isthing'])
+    isthing = tuple(dataset.metainfo['isthing'])
     of_field = {field: part for part in postprocessors for field in _fields_of(part, isthing)}
     model = cfg['model']
     built = []
     for part in [evaluator] if isinstance(evaluator, Mapping) else evaluator:
         metric = METRICS.build({key: value for key, value in part.items() if key != 'classwise'})
-        metric.dataset_meta = metainfo
+        metric.dataset_meta = dataset.metainfo
+        if isinstance(metric, InstanceAP):
+            metric.use_dataset(dataset)
         if not isinstance(metric, KnowsTruth):
             continue
         if metric.predicted not in of_field:
