@@ -1,4 +1,4 @@
-"""How good can results be at most? python tools/analysis_tools/oracle.py CONFIG [--split val] [--json F]
+"""Measure what results can be at most: python tools/analysis_tools/oracle.py CONFIG [--split test] [--json F]
 
 The truth goes through the config's postprocessors and metrics, as a model without a fault would give it: with each
 limit of the config alone, and with all of them.
