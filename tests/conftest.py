@@ -10,6 +10,17 @@ from mask2former.data_tools.shapes import generate_shapes
 from tests.tiny import train, write_config
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption('--slow', action='store_true', help='run the tests marked slow, too: minutes each')
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if not config.getoption('--slow'):
+        for item in items:
+            if item.get_closest_marker('slow'):
+                item.add_marker(pytest.mark.skip(reason='takes minutes: run it with --slow'))
+
+
 class Run(NamedTuple):
     """Paths of a training of eight iterations that saved and validated after four and after eight."""
 

@@ -275,7 +275,15 @@ class StopAfterOne(Hook):
         self.metrics = metrics
 
 
-@leaves
+# The larger Swins and ResNet-101 are the parts of the smaller ones in other sizes, which are reduced here anyway.
+LARGER = re.compile('r101|swin-[sbl]')
+
+
+@pytest.mark.parametrize(
+    'path',
+    [pytest.param(path, marks=pytest.mark.slow if LARGER.search(path.name) else ()) for path in LEAVES],
+    ids=lambda path: path.stem,
+)
 def test_one_iteration_and_validation(path, shapes, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     cfg = Config.fromfile(path)

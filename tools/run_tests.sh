@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Run the tests in .venv, which is made first if needed.
 #
-# Usage: tools/run_tests.sh [pytest arguments]     (default: all tests, in two processes)
+# Usage: tools/run_tests.sh [pytest arguments]     (default: all tests but the slow ones, in two processes; --slow: those, too)
 #   PYTHON    the interpreter to make .venv with (default: python3)
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."

@@ -59,6 +59,7 @@ def test_what_goes_wrong_in_a_process_is_told(monkeypatch):
         run(monkeypatch, '--cfg-options', 'model.backbone.depth=none')
 
 
+@pytest.mark.slow
 def test_training_and_its_parts(monkeypatch, capsys):
     run(monkeypatch, '--size', '64x96', '--segments', 3, '--repeats', 1, '--warm-up', 0, '--profile')
     printed = capsys.readouterr().out
