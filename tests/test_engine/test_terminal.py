@@ -45,7 +45,7 @@ def test_without_a_terminal_lines_come_at_intervals(capsys, monkeypatch):
     monkeypatch.setattr('time.monotonic', lambda: next(now))
     line = Progress('train', total=6, done=1, seconds=30)
     for step in range(5):
-        line.advance('short', f'long {step}')
+        line.advance('short', lambda step=step: f'long {step}')
     line.close()
     assert capsys.readouterr().out.splitlines() == ['train 2/6, long 0', 'train 4/6, long 2', 'train 6/6, long 4']
 
@@ -56,7 +56,7 @@ def test_in_a_terminal_one_line_moves(monkeypatch):
     line = Progress('train', total=4, done=0, seconds=30)
     line._bar.mininterval = 0
     for step in range(4):
-        line.advance(f'loss {step}', 'long')
+        line.advance(f'loss {step}', lambda: 'long')
         assert f'{step + 1}/4, loss {step}' in terminal.getvalue().split('\r')[-1]
     line.close()
     assert 'long' not in terminal.getvalue() and '\n' not in terminal.getvalue()

@@ -11,8 +11,8 @@ import argparse
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
-from mmengine.dataset import BaseDataset
 from mmengine.evaluator import Evaluator
 from mmengine.registry import init_default_scope
 
@@ -60,17 +60,18 @@ def main() -> None:
         return
 
     dataset = DATASETS.build(cfg.test_dataloader.dataset)
-    index_of_id = {dataset.get_data_info(index)['img_id']: index for index in range(len(dataset))}
+    items = [dataset.get_data_info(index) for index in range(len(dataset))]
+    index_of_id = {item['img_id']: index for index, item in enumerate(items)}
     unknown = [result['img_id'] for result in results if result['img_id'] not in index_of_id]
     if unknown or len(results) != len(index_of_id):
         raise DataError(
             f"'{args.results}' has {len(results)} results, {len(unknown)} of them of images that the test "
             f'set of {args.config}, which has {len(index_of_id)}, lacks: give the config of the test.'
         )
-    check_images(results, dataset, index_of_id, args)
+    check_images(results, {item['img_id']: Path(item['img_path']) for item in items}, args)
     evaluator = Evaluator(cfg.test_evaluator)
     evaluator.dataset_meta = dataset.metainfo
-    show_dataset(evaluator, dataset)
+    show_dataset(evaluator.metrics, dataset)
     for result in results:
         sample = dataset[index_of_id[result['img_id']]]['data_samples']  # its ground truth
         predicted = as_sample(result)
@@ -85,13 +86,11 @@ def main() -> None:
         write_text(args.out, text + '\n')
 
 
-def check_images(results: list[dict], dataset: BaseDataset, index_of_id: dict, args: argparse.Namespace) -> None:
+def check_images(results: list[dict], paths: dict[Any, Path], args: argparse.Namespace) -> None:
     """See that the results are of the test set's images: other data sets have the same ids."""
     moved = None
     for result in results:
-        predicted, expected = (
-            Path(str(entry.get('img_path'))) for entry in (result, dataset.get_data_info(index_of_id[result['img_id']]))
-        )
+        predicted, expected = Path(str(result.get('img_path'))), paths[result['img_id']]
         if predicted.name != expected.name:
             raise DataError(
                 f"'{args.results}' has results of '{predicted}', the test set of {args.config} has '{expected}' under "

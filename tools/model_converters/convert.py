@@ -11,7 +11,7 @@ from mask2former.checkpoints.convert import FORMATS, Checkpoint, read_checkpoint
 from mask2former.checkpoints.fetch import find_checkpoint
 from mask2former.checkpoints.fit import check_fit
 from mask2former.checkpoints.write import write_checkpoint
-from mask2former.checkpoints.zoo import license_of
+from mask2former.checkpoints.zoo import note_license
 from mask2former.datasets import config_metainfo
 from mask2former.errors import CheckpointError, MissingFileError
 from mask2former.registry import MODELS
@@ -61,15 +61,13 @@ def main() -> None:
     if Path(args.target).exists() and Path(args.target).resolve() == Path(source).resolve():
         raise CheckpointError(f"'{args.target}' is the source itself: give another name.")
     checkpoint = read_checkpoint(source, ignore_unknown=args.ignore_unknown)
-    license = license_of(args.source, checkpoint.meta)
-    if license is not None:
-        checkpoint.meta['license'] = license
+    license = note_license(checkpoint.meta, args.source)
     if args.config is not None:
         if not Path(args.config).is_file():
             raise MissingFileError(f"There is no config '{args.config}': see configs/ for those that there are.")
         apply_config(checkpoint, Config.fromfile(args.config), str(source))
     print(write_checkpoint(checkpoint, args.target, args.to))
-    print(f'Licence of the weights: {license or "unknown, that of the source"}.')
+    print(license)
     print(f'Written to {args.target}.')
 
 

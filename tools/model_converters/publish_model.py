@@ -16,7 +16,7 @@ from mask2former.apis.cli import run_tool
 from mask2former.checkpoints.fetch import find_checkpoint
 from mask2former.checkpoints.schemes import read_any
 from mask2former.checkpoints.write import KEPT_META, write_safetensors
-from mask2former.checkpoints.zoo import license_of
+from mask2former.checkpoints.zoo import note_license
 from mask2former.errors import CheckpointError
 
 
@@ -61,9 +61,7 @@ def main() -> None:
     content = read_any(find_checkpoint(args.source))
     state = halve(content['state_dict']) if args.half else content['state_dict']
     meta = {key: content['meta'][key] for key in KEPT_META if key in content['meta']}
-    license = license_of(args.source, meta)
-    if license is not None:
-        meta['license'] = license
+    license = note_license(meta, args.source)
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent) as folder:
         part = Path(folder) / target.name
@@ -72,7 +70,7 @@ def main() -> None:
         else:
             torch.save(dict(meta=meta, state_dict=OrderedDict((k, v.clone()) for k, v in state.items())), part)
         final = part.replace(target.with_name(f'{target.stem}-{file_hash(part)}{target.suffix}'))
-    print(f'Licence of the weights: {license or "unknown, that of the source"}.')
+    print(license)
     print(f'Published as {final} ({final.stat().st_size / 2**20:.1f} MB).')
 
 

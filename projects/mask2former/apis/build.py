@@ -19,26 +19,11 @@ from mask2former.checkpoints.fit import check_fit
 from mask2former.checkpoints.schemes import read_any
 from mask2former.checkpoints.zoo import find_config
 from mask2former.datasets import config_metainfo
-from mask2former.datasets.transforms import (
-    LoadInstanceGroundTruth,
-    LoadInstanceSegments,
-    LoadPanopticGroundTruth,
-    LoadPanopticSegments,
-    LoadSemanticGroundTruth,
-    LoadSemanticSegments,
-)
+from mask2former.datasets.transforms import ANNOTATION_LOADERS
 from mask2former.errors import CheckpointError, ConfigError
 from mask2former.registry import MODELS, TRANSFORMS
 
-_READ_ANNOTATIONS = (
-    LoadInstanceGroundTruth,
-    LoadInstanceSegments,
-    LoadPanopticGroundTruth,
-    LoadPanopticSegments,
-    LoadSemanticGroundTruth,
-    LoadSemanticSegments,
-    MMCVLoadAnnotations,
-)
+_READ_ANNOTATIONS = (*ANNOTATION_LOADERS, MMCVLoadAnnotations)
 
 
 def init_model(

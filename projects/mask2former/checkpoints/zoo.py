@@ -121,6 +121,14 @@ def license_of(source: str, meta: Mapping, root: Path | None = None) -> str | No
     return None
 
 
+def note_license(meta: dict, source: str) -> str:
+    """Write the licence of a checkpoint's weights into its ``meta``, where it is known, and say it in a sentence."""
+    license = license_of(source, meta)
+    if license is not None:
+        meta['license'] = license
+    return f'Licence of the weights: {license or "unknown, that of the source"}.'
+
+
 def _license(entry: dict) -> str | None:
     return (entry.get('Metadata') or {}).get('License of weights')
 

@@ -1,6 +1,8 @@
 """The runner: mmengine's, the data set's classes reach the model, and a checkpoint must fit it."""
 
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -134,7 +136,7 @@ class SegRunner(Runner):
     @staticmethod
     def _show_dataset(loop: BaseLoop) -> BaseLoop:
         if isinstance(loop, ValLoop | TestLoop):
-            show_dataset(loop.evaluator, loop.dataloader.dataset)
+            show_dataset(loop.evaluator.metrics, loop.dataloader.dataset)
         return loop
 
     def build_param_scheduler(self, scheduler: dict | list) -> list:
@@ -189,37 +191,34 @@ class SegRunner(Runner):
         if self._keep_freed_memory:
             keep_freed_memory()
         try:
-            with work_dir_lock(self.work_dir), self._out_of_memory.explained(self):
-                super().dump_config()
+            with work_dir_lock(self.work_dir), self._running():
                 return super().train()
         finally:
             for hook in self.hooks:
                 if isinstance(hook, SegCheckpointHook):
                     hook.stop_listening()
-            self._close_terminal()
 
     def val(self) -> dict[str, float]:
         """Validate; see :meth:`mmengine.runner.Runner.val`."""
-        super().dump_config()
-        try:
-            with self._out_of_memory.explained(self):
-                return super().val()
-        finally:
-            self._close_terminal()
+        with self._running():
+            return super().val()
 
     def test(self) -> dict[str, float]:
         """Test; see :meth:`mmengine.runner.Runner.test`."""
+        with self._running():
+            return super().test()
+
+    @contextmanager
+    def _running(self) -> Iterator[None]:
+        """Write the config, and explain and tidy up whatever way the run ends."""
         super().dump_config()
         try:
             with self._out_of_memory.explained(self):
-                return super().test()
+                yield
         finally:
-            self._close_terminal()
-
-    def _close_terminal(self) -> None:
-        for hook in self.hooks:
-            if isinstance(hook, TerminalHook):
-                hook.close()
+            for hook in self.hooks:
+                if isinstance(hook, TerminalHook):
+                    hook.close()
 
     def load_or_resume(self) -> None:
         """Load or resume the checkpoint that the config names, or resume the last one of the work directory.

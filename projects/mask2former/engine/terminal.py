@@ -5,6 +5,7 @@ import logging
 import os
 import sys
 import time
+from collections.abc import Callable
 
 from mmengine.logging import MMLogger
 from tqdm import tqdm
@@ -103,22 +104,24 @@ class Progress:
             bar_format='{desc} {percentage:3.0f} % |{bar:30}| {n_fmt}/{total_fmt}{postfix}',
         )
 
-    def advance(self, short: str, long: str) -> None:
+    def advance(self, short: str, long: Callable[[], str]) -> None:
         """A step is done.
 
         Args:
             short: What stands beside the bar.
-            long: What a plain line says.
+            long: Makes what a plain line says; most steps have none.
         """
         self.done += 1
         if self.moves:
             self._bar.set_postfix_str(short, refresh=False)
             self._bar.update()
+            if self.done == self.total:
+                self._bar.refresh()  # however soon after the step before
             return
         now = time.monotonic()
         if now - self._last_line >= self.seconds or self.done == self.total:
             self._last_line = now
-            say(f'{self.title} {self.done}/{self.total}, {long}')
+            say(f'{self.title} {self.done}/{self.total}, {long()}')
 
     def close(self) -> None:
         """Take the line away."""

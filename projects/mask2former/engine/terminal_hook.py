@@ -58,7 +58,7 @@ class TerminalHook(Hook):
         left = _time_left(runner)
         loss = _value(runner, 'loss', 1)
         short = left if loss is None else f'{left}, loss {loss:.2f}'
-        line.advance(short, f'{left}, {_losses(runner, interval)}')
+        line.advance(short, lambda: f'{left}, {_losses(runner, interval)}')
         step = runner.iter + 1
         if line.moves and step % interval == 0:
             say(f'{step:>{len(str(line.total))}}/{line.total}  {_losses(runner, interval)}')
@@ -111,7 +111,7 @@ class TerminalHook(Hook):
     def _advance(self, runner: Runner, title: str) -> None:
         if title in self._lines:
             left = _time_left(runner)
-            self._lines[title].advance(left, left)
+            self._lines[title].advance(left, lambda: left)
 
     def _show_metrics(self, runner: Runner, title: str, heading: str, metrics: dict[str, float] | None) -> None:
         if title in self._lines:

@@ -1,10 +1,10 @@
 """COCO average precision of instance segmentation."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
-from mmengine.evaluator import BaseMetric, Evaluator
+from mmengine.evaluator import BaseMetric
 from mmengine.logging import print_log
 from pycocotools.coco import COCO
 
@@ -244,9 +244,9 @@ def _percent(share: float) -> float:
     return 100 * share if share >= 0 else share
 
 
-def show_dataset(evaluator: Evaluator, dataset: Any) -> None:
-    """Show the metrics of an evaluator the data set that they measure: see :meth:`InstanceAP.use_dataset`."""
-    for metric in evaluator.metrics:
+def show_dataset(metrics: Iterable[BaseMetric], dataset: Any) -> None:
+    """Show metrics the data set that they measure: see :meth:`InstanceAP.use_dataset`."""
+    for metric in metrics:
         if isinstance(metric, InstanceAP):
             metric.use_dataset(dataset)
 

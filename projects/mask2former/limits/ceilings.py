@@ -12,7 +12,7 @@ from mmengine.registry import init_default_scope
 from torch.utils.data import DataLoader, Subset
 
 from mask2former.errors import ConfigError, DataError
-from mask2former.evaluation import InstanceAP
+from mask2former.evaluation import InstanceAP, show_dataset
 from mask2former.evaluation.truth import KnowsTruth, TrueSegment
 from mask2former.formats.rle import areas_of
 from mask2former.models.mask2former import geometry_of
@@ -22,6 +22,7 @@ from mask2former.registry import DATASETS, METRICS, TASK_UTILS
 
 from .bounds import choose_missed, pq_loss, recall_loss
 from .oracle import oracle_view
+from .settings import mask_stride, queries_of
 
 
 @dataclass(frozen=True)
@@ -213,8 +214,7 @@ def _build(cfg: Mapping, evaluator: Any, dataset: BaseDataset) -> list[MetricCei
     for part in [evaluator] if isinstance(evaluator, Mapping) else evaluator:
         metric = METRICS.build({key: value for key, value in part.items() if key != 'classwise'})
         metric.dataset_meta = dataset.metainfo
-        if isinstance(metric, InstanceAP):
-            metric.use_dataset(dataset)
+        show_dataset([metric], dataset)
         if not isinstance(metric, KnowsTruth):
             continue
         if metric.predicted not in of_field:
@@ -224,8 +224,7 @@ def _build(cfg: Mapping, evaluator: Any, dataset: BaseDataset) -> list[MetricCei
             )
         postprocessor = of_field[metric.predicted]
         limits = Limits(
-            # Each window of an image has the queries for itself.
-            num_queries=None if model.get('sliding_window') else model['head']['num_queries'],
+            num_queries=queries_of(model),
             max_per_image=getattr(postprocessor, 'max_per_image', None),
             max_dets=max(metric.max_dets) if isinstance(metric, InstanceAP) else None,
             stride=mask_stride(model),
@@ -237,11 +236,6 @@ def _build(cfg: Mapping, evaluator: Any, dataset: BaseDataset) -> list[MetricCei
     for number, ceiling in enumerate(built):
         ceiling.name += f' {number + 1}' if ceiling.name in [other.name for other in built[:number]] else ''
     return built
-
-
-def mask_stride(model: Mapping) -> int:
-    """Pixels of the input, along a side, under one of the mask features of a model's config."""
-    return model['pixel_decoder'].get('strides', (4,))[0]
 
 
 def _fields_of(postprocessor: Postprocessor | ViewMerger, isthing: tuple[bool, ...]) -> set[str]:

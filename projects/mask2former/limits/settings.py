@@ -87,16 +87,26 @@ def limit_settings(cfg: Mapping, split: str, pipeline: Sequence[Mapping] = (), n
     semantic = bool(metrics) and all('Semantic' in kind_of(part) for part in metrics)
     return LimitSettings(
         split=split,
-        num_queries=None if model.get('sliding_window') else (model.get('head') or {}).get('num_queries'),
+        num_queries=queries_of(model),
         max_per_image=top_k[0].get('max_per_image', 100) if top_k and instance else None,
         max_dets=max(max_dets) if instance else None,
         lvis=lvis,
-        stride=((model.get('pixel_decoder') or {}).get('strides') or (4,))[0],
+        stride=mask_stride(model),
         scaling=read_scaling(pipeline),
         by_class=semantic or any(step.get('by_class') or kind_of(step) == 'LoadSemanticSegments' for step in pipeline),
         measures_pq=any(kind_of(part) == 'PanopticQuality' for part in metrics),
         draws=draws,
     )
+
+
+def queries_of(model: Mapping) -> int | None:
+    """The queries that an image has by a model's config; None where nothing says it, or each window has its own."""
+    return None if model.get('sliding_window') else (model.get('head') or {}).get('num_queries')
+
+
+def mask_stride(model: Mapping) -> int:
+    """Pixels of the input, along a side, under one of the mask features of a model's config."""
+    return ((model.get('pixel_decoder') or {}).get('strides') or (4,))[0]
 
 
 def read_scaling(pipeline: Sequence[Mapping]) -> Scaling | None:

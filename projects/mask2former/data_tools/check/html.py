@@ -43,7 +43,7 @@ def write_html(report: Report, path: str | Path, num_pictures: int) -> None:
                 kinds=problems_by_kind(split, EXAMPLES),
                 facts={name: printable(value) for name, value in facts_of(split).items()},
                 pictures=_pictures_of(split, num_pictures),
-                limits=[printable(sentence) for sentence in split.limits()],
+                limits=[printable(sentence) for sentence in split.limits],
             )
         )
     names = dict.fromkeys(name for split in splits for name in split['facts'])

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -162,6 +163,7 @@ class SplitReport:
                         builder.add(image_id, source.index_of(segment), segment)
         return builder.build(items)
 
+    @cached_property
     def limits(self) -> list[str]:
         """What the config caps on this split, a sentence each."""
         settings = self.source.settings.limits

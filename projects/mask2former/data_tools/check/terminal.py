@@ -30,7 +30,7 @@ def print_report(report: Report, console: Console) -> None:
             table.add_row(f'[red]{kind}[/red]' if is_error else kind, str(count), escape('\n'.join(examples)))
         if kinds:
             console.print(table)
-        for sentence in split.limits():
+        for sentence in split.limits:
             console.print(escape(printable(sentence)), style='yellow', soft_wrap=True)
     errors = report.num_errors
     console.print(f'{errors} errors.', style='red' if errors else 'green')

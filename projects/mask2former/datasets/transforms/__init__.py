@@ -10,7 +10,18 @@ from .rasterize_instances import RasterizeInstances
 from .resize import Resize
 from .semantic_segments import LoadSemanticGroundTruth, LoadSemanticSegments
 
+# What reads annotations: a pipeline that predicts goes without.
+ANNOTATION_LOADERS = (
+    LoadInstanceGroundTruth,
+    LoadInstanceSegments,
+    LoadPanopticGroundTruth,
+    LoadPanopticSegments,
+    LoadSemanticGroundTruth,
+    LoadSemanticSegments,
+)
+
 __all__ = [
+    'ANNOTATION_LOADERS',
     'LargeScaleJitter',
     'LoadImage',
     'LoadInstanceGroundTruth',
