@@ -47,6 +47,17 @@ def faults_of(*options: str, config: Path = SHAPES) -> list[str]:
             'train_cfg.max_iter=2',
             "train_cfg.max_iter: SegIterTrainLoop has no argument 'max_iter'; did you mean 'max_i",
         ),
+        (
+            'model.head.num_queries=fifty',
+            "model.head.num_queries: MaskedAttentionHead takes a whole number for 'num_queries', not 'fifty'.",
+        ),
+        ('model.head.num_queries=2.5', "model.head.num_queries: MaskedAttentionHead takes a whole number for 'num_que"),
+        ('model.head.with_cp=yes', "model.head.with_cp: MaskedAttentionHead takes True or False for 'with_cp', not "),
+        ('train_cfg.max_iters=abc', "train_cfg.max_iters: SegIterTrainLoop takes a whole number for 'max_iters', not "),
+        ('train_dataloader.batch_size=two', "train_dataloader.batch_size: a data loader takes a whole number for 'ba"),
+        ('optim_wrapper.optimizer.lr=fast', "optim_wrapper.optimizer.lr: AdamW takes a number for 'lr', not 'fast'."),
+        ('param_scheduler.0.end=soon', "param_scheduler.0.end: LinearLR takes a whole number for 'end', not 'soon'."),
+        ('randomness.deterministic=maybe', "randomness.deterministic: randomness takes True or False for 'det"),
         ('model.head.x.y=1', "model.head.x: MaskedAttentionHead has no argument 'x'; it has "),
         (
             'model.postprocessors.panoptc.score_thr=0.5',

@@ -87,6 +87,9 @@ class PartsCheck:
         self.schedulers(cfg.get('param_scheduler'), 'param_scheduler')
         for key, known in KEYS.items():
             self.keys(cfg.get(key), key, key, known)
+        randomness = cfg.get('randomness')
+        if isinstance(randomness, Mapping):
+            self.numbers(randomness, 'randomness', 'randomness', arguments_of(Runner.set_randomness))
         env = cfg.get('env_cfg')
         if isinstance(env, Mapping):
             known = arguments_of(set_multi_processing).names - {'distributed'}
@@ -98,6 +101,14 @@ class PartsCheck:
         for key in value if isinstance(value, Mapping) else ():
             if key not in known:
                 self.fault(f'{path}.{key}', f"{owner} has no '{key}'; {near_names(key, sorted(known))}")
+
+    def numbers(self, value: Mapping, path: str, owner: str, arguments: Arguments) -> None:
+        """Look for texts where only numbers can be, and for fractions where only whole ones can be."""
+        for key, kinds in arguments.kinds.items():
+            given = value.get(key)
+            if isinstance(given, str) or (isinstance(given, float) and float not in kinds):
+                wanted = 'a number' if float in kinds else 'a whole number' if int in kinds else 'True or False'
+                self.fault(f'{path}.{key}', f"{owner} takes {wanted} for '{key}', not {given!r}.")
 
     def fault(self, path: str, sentence: str) -> None:
         """Note a fault."""
@@ -177,6 +188,7 @@ class PartsCheck:
         if given is not None and lacking:
             self.missing(path, f'{title} needs {" and ".join(map(repr, sorted(lacking)))}.')
         ours = getattr(target, '__module__', '').partition('.')[0] == 'mask2former'
+        self.numbers(value, path, title, known)
         for key in keys:
             if key in HANDED_ON and ours:
                 handed, filled = HANDED_ON[key]
@@ -195,7 +207,13 @@ class PartsCheck:
         key, default = arguments.others_of
         other = find(value.get(key, default), (registry,))
         others = ANYTHING if other is None else arguments_of(other)
-        return Arguments(arguments.names | others.names, arguments.required, others.anything)
+        return replace(
+            others,
+            names=arguments.names | others.names,
+            required=arguments.required,
+            others_of=None,
+            kinds={**others.kinds, **arguments.kinds},
+        )
 
     def inside(self, value: Any, path: str, registry: str, ours: bool) -> None:
         """Look for parts inside the argument of a part, at any depth.
@@ -241,6 +259,7 @@ class PartsCheck:
         if not isinstance(value, Mapping):
             return
         self.keys(value, path, 'a data loader', LOADER_KEYS)
+        self.numbers(value, path, 'a data loader', arguments_of(DataLoader))
         for key in ('dataset', 'sampler'):
             if key not in value:
                 self.missing(path, f"it has no '{key}'.")

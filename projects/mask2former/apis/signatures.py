@@ -4,11 +4,13 @@ import ast
 import functools
 import inspect
 import textwrap
-from collections.abc import Callable
-from dataclasses import dataclass
+import types
+import typing
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 
 @dataclass(frozen=True)
@@ -21,14 +23,17 @@ class Arguments:
         anything: Whether others may be given, or it is unknown.
         others_of: Name and default of the argument that names the class to which all other arguments go, if there is
             one (``resize_type`` beside ``**resize_kwargs``).
+        kinds: Of the arguments that can be numbers only, whether ``int``, ``float`` or ``bool``, or several of them.
     """
 
     names: frozenset[str] = frozenset()
     required: frozenset[str] = frozenset()
     anything: bool = False
     others_of: tuple[str, Any] | None = None
+    kinds: Mapping[str, frozenset[type]] = field(default_factory=dict)
 
 
+NUMBERS = {'bool': bool, 'int': int, 'float': float, 'Tensor': Tensor, 'None': type(None)}
 ANYTHING = Arguments(anything=True)
 NOTHING = Arguments()
 
@@ -69,6 +74,7 @@ def _of_constructor(cls: type, order: tuple[type, ...], skipped: int) -> Argumen
         names=arguments.names | read | (parents.names - by_name),
         required=arguments.required | (parents.required - by_name - read),
         anything=parents.anything,
+        kinds={**parents.kinds, **arguments.kinds},
     )
 
 
@@ -86,8 +92,23 @@ def _split(signature: inspect.Signature, skipped: int) -> tuple[Arguments, str |
         required=frozenset(p.name for p in named if p.default is p.empty),
         anything=catch_all is not None,
         others_of=others_of,
+        kinds={p.name: kinds for p in named if (kinds := _kinds_of_number(p))},
     )
     return arguments, catch_all
+
+
+def _kinds_of_number(parameter: inspect.Parameter) -> frozenset[type]:
+    """Which numbers an argument can be, by its annotation or else its default; none where it can be anything else."""
+    annotation = parameter.annotation
+    if annotation is parameter.empty:
+        allowed = {type(parameter.default)}
+    elif isinstance(annotation, str):  # of a module with postponed annotations
+        allowed = {NUMBERS.get(part.strip(), str) for part in annotation.split('|')}
+    elif typing.get_origin(annotation) in (typing.Union, types.UnionType):
+        allowed = set(typing.get_args(annotation))
+    else:
+        allowed = {annotation}
+    return frozenset(allowed & {bool, int, float}) if allowed <= set(NUMBERS.values()) else frozenset()
 
 
 def _find_parent_call(
