@@ -1,6 +1,7 @@
 """Test a checkpoint: python tools/test.py CONFIG CHECKPOINT [--tta] [--out F] [--show-dir D] ...
 
-The metrics are written to test_metrics.json in the work directory, with --tta to test_metrics_tta.json.
+The metrics are written to test_metrics.json in the work directory, with --tta to test_metrics_tta.json;
+tested.json says of which checkpoint they are, and of how many images.
 """
 
 import json
@@ -42,11 +43,22 @@ def main() -> None:
         plain, augmented = (Path(runner.work_dir) / f'test_metrics{suffix}.json' for suffix in ('', '_tta'))
         path, other = (augmented, plain) if args.tta else (plain, augmented)
         write_text(path, json.dumps({key: float(value) for key, value in metrics.items()}, indent=2) + '\n')
-        if other.is_file():
+        tested = note_test(path, checkpoint=str(args.checkpoint), images=len(runner.test_dataloader.dataset))
+        if other.is_file() and tested.get(other.name) == tested[path.name]:
             results = {'plain': json.loads(plain.read_text()), '--tta': json.loads(augmented.read_text())}
             written = datetime.fromtimestamp(other.stat().st_mtime)
             print(f'In percent, beside {other.name} of {written:%Y-%m-%d %H:%M}\n{comparison_table(results)}')
+        elif other.is_file():
+            print(f'{other.name} is not of this checkpoint and these images: no comparison.')
         print(f'Metrics are in {path}' + (f', pictures in {args.show_dir}' if args.show_dir else '') + '.')
+
+
+def note_test(path: Path, **what: str | int) -> dict[str, dict]:
+    """Note in tested.json, beside a file of metrics, what they are of; returns this of all files there."""
+    notes = path.with_name('tested.json')
+    tested = {**(json.loads(notes.read_text()) if notes.is_file() else {}), path.name: what}
+    write_text(notes, json.dumps(tested, indent=2) + '\n')
+    return tested
 
 
 if __name__ == '__main__':

@@ -186,5 +186,7 @@ def test_command_line(tmp_path):
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert Image.open(tmp_path / 'val' / '000000.jpg').size == (48, 32)
+    assert f'{tmp_path} has 2 images for training and 1 for validation.' in done.stdout
+    assert 'train: 100%' in done.stderr and '\r' not in done.stderr
     refused = subprocess.run([*command, '--seed', '7'], capture_output=True, text=True)
     assert refused.returncode == 1 and refused.stderr.startswith('Error: ') and 'Traceback' not in refused.stderr

@@ -95,6 +95,16 @@ def test_one_plain_view_gives_the_metrics_of_the_plain_test(run, shapes, tmp_pat
     assert row == ['PQ', f'{plain["PQ"]:.2f}', f'{plain["PQ"]:.2f}', '+0.00']
     assert {'PQ', 'segm_mAP', 'mIoU'} <= set(plain)
 
+    metrics_of(
+        monkeypatch, config, run.full, tmp_path / 'plain', '--tta', '--cfg-options', 'test_dataloader.dataset.indices=3'
+    )
+    out = capsys.readouterr().out
+    assert 'test_metrics.json is not of this checkpoint and these images: no comparison.' in out and 'beside' not in out
+    assert json.loads((tmp_path / 'plain' / 'tested.json').read_text()) == {
+        'test_metrics.json': dict(checkpoint=str(run.full), images=5),
+        'test_metrics_tta.json': dict(checkpoint=str(run.full), images=3),
+    }
+
 
 @pytest.fixture(scope='module')
 def varied(run, tmp_path_factory) -> Path:

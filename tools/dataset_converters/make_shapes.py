@@ -24,7 +24,7 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
-    generate_shapes(
+    written = generate_shapes(
         args.out_dir,
         num_train=args.num_train,
         num_val=args.num_val,
@@ -32,6 +32,9 @@ def main() -> None:
         seed=args.seed,
         num_workers=args.num_workers,
     )
+    if written:
+        print(f'{args.out_dir} has {args.num_train} images for training and {args.num_val} for validation.')
+        print('Train on them: python tools/train.py configs/shapes/mask2former_efficientnet-lite0_shapes-panoptic.py')
 
 
 if __name__ == '__main__':

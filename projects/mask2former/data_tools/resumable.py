@@ -8,9 +8,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
 
 from mask2former.errors import DataError, UserError
+from mask2former.progress import ProgressBar
 
 # Function, items by name, and what the progress bar says; returns results by name, in the order of the items.
 Convert = Callable[[Callable[[Any], Any], Mapping[str, Any], str], dict[str, Any]]
@@ -59,7 +59,7 @@ def _convert_all(
         lines = stack.enter_context(journal.open('w', encoding='utf-8'))
         for record in (settings, *([name, result] for name, result in results.items())):
             lines.write(json.dumps(record) + '\n')
-        bar = stack.enter_context(tqdm(desc=description, total=len(items), initial=len(results), disable=None))
+        bar = stack.enter_context(ProgressBar(desc=description, total=len(items), initial=len(results)))
 
         def keep(name: str, result_of: Callable[[], Any]) -> None:
             try:

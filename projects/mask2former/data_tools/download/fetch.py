@@ -11,9 +11,9 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
-from tqdm import tqdm
 
 from mask2former.errors import DataError
+from mask2former.progress import ProgressBar
 
 from .releases import RemoteFile
 from .unpack import check_archive, need_space, readable
@@ -112,10 +112,9 @@ def _receive(response: http.client.HTTPResponse, file: RemoteFile, part: Path, b
         validator = response.headers.get('Last-Modified', '')
     if validator:
         _validator(part).write_text(validator)
-    # disable=None: quiet where there is no terminal
     with (
         part.open('ab' if begin else 'wb') as out,
-        tqdm(desc=file.name, initial=begin, total=total, unit='B', unit_scale=True, disable=None) as bar,
+        ProgressBar(desc=file.name, initial=begin, total=total, unit='B', unit_scale=True) as bar,
     ):
         while chunk := response.read(CHUNK):
             out.write(chunk)
@@ -151,7 +150,7 @@ def _digests(path: Path, kinds: set[str]) -> dict[str, str]:
     hashes = {kind: hashlib.new(kind) for kind in kinds}
     with (
         path.open('rb') as content,
-        tqdm(desc=f'checking {path.name}', total=_size(path), unit='B', unit_scale=True, disable=None) as bar,
+        ProgressBar(desc=f'checking {path.name}', total=_size(path), unit='B', unit_scale=True) as bar,
     ):
         while chunk := content.read(CHUNK):
             for digest in hashes.values():

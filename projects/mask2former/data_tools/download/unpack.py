@@ -11,10 +11,10 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import IO
 
-from tqdm import tqdm
 
 from mask2former.errors import DataError
 from mask2former.formats.files import leaves_folder
+from mask2former.progress import ProgressBar
 
 BROKEN = (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError)
 
@@ -39,7 +39,7 @@ def unpack(archive: str | Path, target: str | Path) -> None:
     with _opened(archive) as members:
         todo = [member for member in members if not _is_there(target / member[0], member[1])]
         need_space(target, sum(size for _, size, _ in todo), f"The content of '{archive.name}'")
-        for name, _, open_member in tqdm(todo, desc=f'unpacking {archive.name}', disable=None):
+        for name, _, open_member in ProgressBar(todo, desc=f'unpacking {archive.name}'):
             path = target / name
             path.parent.mkdir(parents=True, exist_ok=True)
             part = path.with_name(f'{path.name}.part')
@@ -55,7 +55,7 @@ def check_archive(archive: str | Path) -> None:
         DataError: If it is broken.
     """
     with _opened(Path(archive)) as members:
-        for _, _, open_member in tqdm(members, desc=f'testing {Path(archive).name}', disable=None):
+        for _, _, open_member in ProgressBar(members, desc=f'testing {Path(archive).name}'):
             with open_member() as content:
                 while content.read(1 << 20):
                     pass
@@ -125,4 +125,4 @@ def need_space(folder: str | Path, count: int, what: str) -> None:
 
 def readable(count: int) -> str:
     """Bytes for people: 1.50GB."""
-    return tqdm.format_sizeof(count, 'B', 1000)
+    return ProgressBar.format_sizeof(count, 'B', 1000)

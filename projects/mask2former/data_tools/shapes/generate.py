@@ -8,13 +8,13 @@ from typing import Any
 
 import cv2
 import numpy as np
-from tqdm import tqdm
 
 from mask2former.errors import ConfigError
 from mask2former.formats.files import write_json
 from mask2former.formats.images import write_image
 from mask2former.formats.panoptic_png import ids_near_colors, write_id_map
 from mask2former.formats.rle import areas_of, box_of, encode_masks, json_rle
+from mask2former.progress import ProgressBar
 
 from .scene import CATEGORIES, Scene, draw_scene
 
@@ -129,8 +129,7 @@ def _write_split(out_dir: Path, split: str, count: int, size: tuple[int, int], s
         return _write_scene(scene, ids, *_image_paths(out_dir, split, index))
 
     with ThreadPoolExecutor(num_workers) as pool:  # NumPy and OpenCV let go of the interpreter lock
-        # disable=None: quiet where there is no terminal
-        segments = list(tqdm(pool.map(write_image, range(count)), total=count, desc=split, disable=None))
+        segments = list(ProgressBar(pool.map(write_image, range(count)), total=count, desc=split))
 
     images: list[dict] = []
     panoptic: list[dict] = []
