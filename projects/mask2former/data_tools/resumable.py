@@ -8,7 +8,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-
 from mask2former.errors import DataError, UserError
 from mask2former.progress import ProgressBar
 

@@ -11,7 +11,6 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
-
 from mask2former.errors import DataError
 from mask2former.progress import ProgressBar
 

@@ -11,7 +11,6 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import IO
 
-
 from mask2former.errors import DataError
 from mask2former.formats.files import leaves_folder
 from mask2former.progress import ProgressBar
