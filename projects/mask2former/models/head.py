@@ -1,4 +1,4 @@
-"""The masked-attention transformer decoder (paper sections 3.2.2 and 3.2.3)."""
+"""The transformer decoder, with masked attention or as MaskFormer's (paper sections 3.2.2 and 3.2.3)."""
 
 from typing import NamedTuple
 
@@ -7,10 +7,12 @@ import torch.nn.functional as F
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
+from mask2former.errors import ConfigError
 from mask2former.ops.linear import Linear, products
 from mask2former.ops.precision import full_precision
 from mask2former.registry import MODELS
 
+from .decoder_layer import DecoderLayer
 from .layers import FFN, MLP, Attention, run, sine_position
 
 
@@ -37,45 +39,34 @@ class HeadOutput(NamedTuple):
         return products(self.mask_embed[layer], features).unflatten(-1, self.mask_features.shape[-2:])
 
 
-class MaskedAttentionLayer(nn.Module):
-    """Masked cross-attention, self-attention, feed-forward network; all post-norm and without dropout.
+class Level(NamedTuple):
+    """What a layer attends to.
 
-    Args:
-        embed_dims: C.
-        num_heads: Number of heads.
-        ffn_dims: Inner width of the feed-forward network.
+    Attributes:
+        tokens: (B, S, C).
+        positions: (S, C).
+        mask_features: (B, S, C), the mask features resized to the level; None where nothing is masked.
     """
 
-    def __init__(self, embed_dims: int, num_heads: int, ffn_dims: int) -> None:
-        super().__init__()
-        self.cross_attn = Attention(embed_dims, num_heads)
-        self.cross_norm = nn.LayerNorm(embed_dims)
-        self.self_attn = Attention(embed_dims, num_heads)
-        self.self_norm = nn.LayerNorm(embed_dims)
-        self.ffn = FFN(embed_dims, ffn_dims)
+    tokens: Tensor
+    positions: Tensor
+    mask_features: Tensor | None
 
-    def forward(self, query: Tensor, query_pos: Tensor, memory: Tensor, memory_pos: Tensor, mask: Tensor) -> Tensor:
-        """Update the queries.
 
-        Args:
-            query: (B, Q, C).
-            query_pos: (Q, C).
-            memory: (B, S, C), one level.
-            memory_pos: (S, C).
-            mask: (B, 1, Q, S) bool, True where a query may look.
-
-        Returns:
-            Tensor: (B, Q, C).
-        """
-        query = self.cross_norm(query + self.cross_attn(query + query_pos, memory + memory_pos, memory, mask))
-        positioned = query + query_pos
-        query = self.self_norm(query + self.self_attn(positioned, positioned, query))
-        return self.ffn(query)
+def concatenate(levels: list[Level]) -> Level:
+    """One level that has the tokens of all."""
+    tokens, positions, mask_features = zip(*levels)
+    masked = mask_features[0] is not None
+    return Level(torch.cat(tokens, 1), torch.cat(positions), torch.cat(mask_features, 1) if masked else None)
 
 
 @MODELS.register_module()
 class MaskedAttentionHead(BaseModule):
     """Learned queries that attend, layer by layer, to the inside of their own predicted masks.
+
+    The switches from ``masked_attention`` on undo one change against MaskFormer each (paper tables 4 and X).
+    MaskFormer's decoder is this one with masked attention, learned queries, cross-attention first and level embedding
+    off, six layers, a dropout of 0.1 and one level.
 
     Args:
         num_classes: K.
@@ -83,12 +74,25 @@ class MaskedAttentionHead(BaseModule):
         mask_dims: Channels of the mask features.
         num_queries: Q.
         num_layers: Decoder layers.
-        num_levels: L, levels that the layers take in turn.
+        num_levels: L, levels of the memory.
         num_heads: Attention heads.
         ffn_dims: Inner width of the feed-forward networks.
         with_cp: Whether to compute each layer once more in the backward pass instead of keeping what is inside: less
             memory, more time.
+        masked_attention: Whether a query looks inside its predicted mask only, or everywhere.
+        level_schedule: Which level a layer attends to: 'round_robin' for all in turn, from coarse to fine, a number for
+            the same one in every layer, 0 for the coarsest, or 'concat' for the tokens of all levels at once.
+        learned_queries: Whether the content of the queries is learned. Else it starts at zero, nothing is predicted
+            before the first layer (D = layers), and the first layer looks everywhere.
+        query_loss: Whether what learned queries predict before the first layer is an output, which the losses
+            supervise (D = layers + 1), or only the first attention mask.
+        cross_first: Whether cross-attention comes before self-attention.
+        dropout: Share of values that are zeroed in training, see :class:`DecoderLayer`.
+        level_embed: Whether tokens get a learned embedding of their level.
         init_cfg: mmengine's initialisation config.
+
+    Raises:
+        ConfigError: If there is no such ``level_schedule``.
     """
 
     def __init__(
@@ -102,16 +106,33 @@ class MaskedAttentionHead(BaseModule):
         num_heads: int = 8,
         ffn_dims: int = 2048,
         with_cp: bool = False,
+        masked_attention: bool = True,
+        level_schedule: str | int = 'round_robin',
+        learned_queries: bool = True,
+        query_loss: bool = True,
+        cross_first: bool = True,
+        dropout: float = 0.0,
+        level_embed: bool = True,
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(init_cfg)
+        if level_schedule not in ('round_robin', 'concat', *range(num_levels)):
+            raise ConfigError(
+                f"level_schedule must be 'round_robin', 'concat' or a level from 0 to {num_levels - 1}, "
+                f'not {level_schedule!r}'
+            )
         self.num_classes = num_classes
-        self.num_levels = num_levels
         self.with_cp = with_cp
-        self.query_feat = nn.Embedding(num_queries, embed_dims)
+        self.masked_attention = masked_attention
+        self.level_schedule = level_schedule
+        self.query_loss = query_loss
+        self.dropout = dropout
+        self.query_feat = nn.Embedding(num_queries, embed_dims) if learned_queries else None
         self.query_embed = nn.Embedding(num_queries, embed_dims)
-        self.level_embed = nn.Embedding(num_levels, embed_dims)
-        self.layers = nn.ModuleList(MaskedAttentionLayer(embed_dims, num_heads, ffn_dims) for _ in range(num_layers))
+        self.level_embed = nn.Embedding(num_levels, embed_dims) if level_embed else None
+        self.layers = nn.ModuleList(
+            DecoderLayer(embed_dims, num_heads, ffn_dims, cross_first, dropout) for _ in range(num_layers)
+        )
         self.norm = nn.LayerNorm(embed_dims)
         self.class_embed = Linear(embed_dims, num_classes + 1)
         self.mask_embed = MLP(embed_dims, embed_dims, mask_dims, num_layers=3)
@@ -130,28 +151,43 @@ class MaskedAttentionHead(BaseModule):
             memory: L maps (B, C, h_l, w_l), from coarse to fine.
 
         Returns:
-            HeadOutput: Of D = layers + 1 predictions.
+            HeadOutput: Of D = layers + 1 predictions, or of D = layers, see ``learned_queries`` and ``query_loss``.
         """
-        tokens, positions, level_features = [], [], []
-        for level, x in enumerate(memory):
-            h, w = x.shape[-2:]
-            tokens.append(x.flatten(2).transpose(1, 2) + self.level_embed.weight[level])  # (B, S, C)
-            positions.append(sine_position(h, w, x.shape[1], x.device, self.level_embed.weight.dtype).flatten(1).T)
-            # Resizing is linear, so it commutes with the product that makes a mask: features are resized, not masks.
-            resized = F.interpolate(mask_features.detach(), size=(h, w), mode='bilinear', align_corners=False)
-            level_features.append(resized.flatten(2).transpose(1, 2))  # (B, S, C)
+        used = [self.level_schedule] if isinstance(self.level_schedule, int) else range(len(memory))
+        levels = [self.make_level(i, memory[i], mask_features) for i in used]
+        if self.level_schedule == 'concat':
+            levels = [concatenate(levels)]
 
-        query = self.query_feat.weight.expand(len(mask_features), -1, -1)  # (B, Q, C)
-        query_pos = self.query_embed.weight
-        predictions = [self.predict(query)]
+        query_pos = self.query_embed.weight  # (Q, C)
+        content = torch.zeros_like(query_pos) if self.query_feat is None else self.query_feat.weight
+        query = content.expand(len(mask_features), -1, -1)  # (B, Q, C)
+        predictions = [] if self.query_feat is None else [self.predict(query)]
         for i, layer in enumerate(self.layers):
-            level = i % self.num_levels
-            mask = self.attention_mask(predictions[-1][1], level_features[level])
-            query = run(layer, query, query_pos, tokens[level], positions[level], mask, recompute=self.with_cp)
+            tokens, positions, level_features = levels[i % len(levels)]
+            mask = None
+            if level_features is not None and predictions:
+                mask = self.attention_mask(predictions[-1][1], level_features)  # (B, 1, Q, S)
+            query = run(
+                layer, query, query_pos, tokens, positions, mask, recompute=self.with_cp, random=self.dropout > 0
+            )
             predictions.append(self.predict(query))
 
-        class_logits, mask_embed = (torch.stack(x) for x in zip(*predictions))  # (D, B, Q, K + 1), (D, B, Q, C)
+        outputs = predictions if self.query_loss else predictions[-len(self.layers) :]
+        class_logits, mask_embed = (torch.stack(x) for x in zip(*outputs))  # (D, B, Q, K + 1), (D, B, Q, C)
         return HeadOutput(class_logits, mask_embed, mask_features)
+
+    def make_level(self, index: int, x: Tensor, mask_features: Tensor) -> Level:
+        """What there is to attend to in a level's map (B, C, h_l, w_l)."""
+        h, w = x.shape[-2:]
+        tokens = x.flatten(2).transpose(1, 2)  # (B, S, C)
+        if self.level_embed is not None:
+            tokens = tokens + self.level_embed.weight[index]
+        positions = sine_position(h, w, x.shape[1], x.device, self.query_embed.weight.dtype).flatten(1).T  # (S, C)
+        if not self.masked_attention:
+            return Level(tokens, positions, None)
+        # Resizing is linear, so it commutes with the product that makes a mask: features are resized, not masks.
+        resized = F.interpolate(mask_features.detach(), size=(h, w), mode='bilinear', align_corners=False)
+        return Level(tokens, positions, resized.flatten(2).transpose(1, 2))
 
     def predict(self, query: Tensor) -> tuple[Tensor, Tensor]:
         """Class logits (B, Q, K + 1) and mask embeddings (B, Q, C) of the queries (B, Q, C)."""

@@ -12,11 +12,13 @@ from mask2former.ops.linear import Linear
 from mask2former.ops.precision import full_dtype
 
 
-def run(module: nn.Module, *inputs: object, recompute: bool) -> Tensor:
-    """Call a module; with ``recompute`` its inside is not kept but computed once more in the backward pass."""
-    # Nothing in the parts that recompute draws random numbers, so no random state has to be kept.
+def run(module: nn.Module, *inputs: object, recompute: bool, random: bool = False) -> Tensor:
+    """Call a module; with ``recompute`` its inside is not kept but computed once more in the backward pass.
+
+    ``random`` says that the module draws random numbers (dropout): the second time it gets the same ones.
+    """
     if recompute and torch.is_grad_enabled():
-        return checkpoint(module, *inputs, use_reentrant=False, preserve_rng_state=False)
+        return checkpoint(module, *inputs, use_reentrant=False, preserve_rng_state=random)
     return module(*inputs)
 
 
@@ -53,11 +55,13 @@ class Attention(nn.Module):
     Args:
         embed_dims: C.
         num_heads: Number of heads.
+        dropout: Share of the attention weights that are zeroed in training.
     """
 
-    def __init__(self, embed_dims: int, num_heads: int) -> None:
+    def __init__(self, embed_dims: int, num_heads: int, dropout: float = 0.0) -> None:
         super().__init__()
         self.num_heads = num_heads
+        self.dropout = dropout
         self.q_proj = Linear(embed_dims, embed_dims)
         self.k_proj = Linear(embed_dims, embed_dims)
         self.v_proj = Linear(embed_dims, embed_dims)
@@ -87,7 +91,8 @@ class Attention(nn.Module):
             proj(x).unflatten(-1, (self.num_heads, -1)).transpose(1, 2)  # (B, heads, Q or S, C/heads)
             for proj, x in ((self.q_proj, query), (self.k_proj, key), (self.v_proj, value))
         )
-        out = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+        dropout = self.dropout if self.training else 0.0
+        out = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, dropout_p=dropout)
         return self.out_proj(out.transpose(1, 2).flatten(2))
 
 
@@ -97,10 +102,12 @@ class FFN(nn.Module):
     Args:
         embed_dims: C.
         hidden_dims: Width between the two layers.
+        dropout: Share of the values after each layer that are zeroed in training.
     """
 
-    def __init__(self, embed_dims: int, hidden_dims: int) -> None:
+    def __init__(self, embed_dims: int, hidden_dims: int, dropout: float = 0.0) -> None:
         super().__init__()
+        self.dropout = dropout
         self.linear1 = Linear(embed_dims, hidden_dims)
         self.linear2 = Linear(hidden_dims, embed_dims)
         self.norm = nn.LayerNorm(embed_dims)
@@ -113,6 +120,9 @@ class FFN(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map (..., C) to (..., C)."""
         first, second = self.linear1, self.linear2
+        if self.dropout and self.training:
+            inner = F.dropout(first(x, relu=True), self.dropout)  # (..., hidden)
+            return self.norm(x + F.dropout(second(inner), self.dropout))
         return self.norm(feed_forward(x, first.weight, first.bias, second.weight, second.bias))
 
 

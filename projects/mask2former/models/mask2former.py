@@ -141,7 +141,7 @@ class Mask2Former(BaseModel):
 
     def postprocess(self, views: Iterable[View], sample: DetDataSample, min_iou: float | None = None) -> None:
         """Set an image's results on its data sample; see :func:`mask2former.models.postprocess.merge`."""
-        with torch.autocast(self.head.query_feat.weight.device.type, enabled=False):
+        with torch.autocast(next(self.parameters()).device.type, enabled=False):
             merge(self.postprocessors, views, self.isthing, sample, min_iou)
 
 

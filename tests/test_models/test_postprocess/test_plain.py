@@ -13,11 +13,13 @@ from tests.test_models.smooth_masks import ISTHING, K, budgets, full_size_logits
 @sizes
 @budgets
 @pytest.mark.parametrize('seed', range(3))
-def test_panoptic(size, budget, seed):
+@pytest.mark.parametrize('inside_mask', [True, False])
+def test_panoptic(size, budget, seed, inside_mask):
     class_logits, embed, features = predictions(seed)
-    fusion = PanopticFusion(score_thr=0.9, overlap_thr=0.1)
+    fusion = PanopticFusion(score_thr=0.9, overlap_thr=0.1, inside_mask=inside_mask)
     found = predict(fusion, class_logits, lazy(embed, features, size, budget)).pred_panoptic_seg
-    id_map, infos = plain.panoptic_fusion(class_logits, full_size_logits(embed, features, size), ISTHING, 0.9, 0.1)
+    logits = full_size_logits(embed, features, size)
+    id_map, infos = plain.panoptic_fusion(class_logits, logits, ISTHING, 0.9, 0.1, inside_mask)
     assert torch.equal(found.id_map, id_map[None]) and found.id_map.dtype == torch.int32
     assert found.segments_info == infos and len(infos) > 1
     assert all(

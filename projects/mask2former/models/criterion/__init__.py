@@ -1,6 +1,7 @@
 """The criterion: match queries to segments, sample points, compute the losses."""
 
-from .criterion import PointSampledCriterion
+from .dense import DenseCriterion
 from .matcher import HungarianMatcher
+from .point_sampled import PointSampledCriterion
 
-__all__ = ['HungarianMatcher', 'PointSampledCriterion']
+__all__ = ['DenseCriterion', 'HungarianMatcher', 'PointSampledCriterion']

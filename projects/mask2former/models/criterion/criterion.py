@@ -1,4 +1,4 @@
-"""The training loss: matching, point sampling and three losses on every decoder output (paper sections 3.2 to 3.4)."""
+"""The training loss: matching, and three losses on every decoder output (paper sections 3.2 to 3.4)."""
 
 import torch
 import torch.nn.functional as F
@@ -9,26 +9,17 @@ from torch import Tensor
 
 from mask2former.models.head import HeadOutput
 from mask2former.ops.linear import linear
-from mask2former.registry import MODELS, TASK_UTILS
-
-from . import point_sampling
-from .losses import dice_loss, mask_loss
+from mask2former.registry import TASK_UTILS
 
 
-@MODELS.register_module()
-class PointSampledCriterion(BaseModule):
-    """Loss of the D predictions against the segments of each image.
-
-    Only the masks of matched queries are formed, those of all decoder outputs in one batch.
+class SetCriterion(BaseModule):
+    """Loss of the D predictions against the segments of each image; a subclass has the losses of masks.
 
     Args:
         num_classes: K.
-        matcher: Config of the matcher; ``num_points`` follows from the criterion's.
-        num_points: P, points of a mask that the losses look at.
-        oversample_ratio: Candidates for a point that is chosen for uncertainty.
-        importance_ratio: Share of points that are chosen for uncertainty.
+        matcher: Config of the matcher.
         class_weight: Weight of the classification loss.
-        mask_weight: Weight of the binary cross-entropy of masks.
+        mask_weight: Weight of the cross-entropy of masks.
         dice_weight: Weight of the dice loss.
         no_object_weight: Weight of the class no-object in the cross-entropy.
     """
@@ -37,20 +28,14 @@ class PointSampledCriterion(BaseModule):
         self,
         num_classes: int,
         matcher: dict,
-        num_points: int = 12544,
-        oversample_ratio: float = 3.0,
-        importance_ratio: float = 0.75,
-        class_weight: float = 2.0,
-        mask_weight: float = 5.0,
-        dice_weight: float = 5.0,
-        no_object_weight: float = 0.1,
+        class_weight: float,
+        mask_weight: float,
+        dice_weight: float,
+        no_object_weight: float,
     ) -> None:
         super().__init__()
         self.num_classes = num_classes
-        self.matcher = TASK_UTILS.build(matcher, default_args=dict(num_points=num_points))
-        self.num_points = num_points
-        self.oversample_ratio = oversample_ratio
-        self.importance_ratio = importance_ratio
+        self.matcher = TASK_UTILS.build(matcher)
         self.class_weight, self.mask_weight, self.dice_weight = class_weight, mask_weight, dice_weight
         self.no_object_weight = no_object_weight
 
@@ -96,12 +81,12 @@ class PointSampledCriterion(BaseModule):
         # At least one segment on all ranks together, which a mean of 1 / ranks stands for.
         weight_sum, num_segments = denominators[0], denominators[1].clamp(min=1 / get_world_size())
 
-        layer, mask_logits, mask_targets = self.sample(output, targets, matches)  # (M,), (M, P), (M, P)
-        zeros = mask_logits.new_zeros(D)
+        layer, mask_losses, dice_losses = self.mask_losses(output, targets, matches)  # (M,) each
+        zeros = mask_losses.new_zeros(D)
         return {
             'class': self.class_weight * cross_entropy.sum(-1) / weight_sum,
-            'mask': self.mask_weight * zeros.index_add(0, layer, mask_loss(mask_logits, mask_targets)) / num_segments,
-            'dice': self.dice_weight * zeros.index_add(0, layer, dice_loss(mask_logits, mask_targets)) / num_segments,
+            'mask': self.mask_weight * zeros.index_add(0, layer, mask_losses) / num_segments,
+            'dice': self.dice_weight * zeros.index_add(0, layer, dice_losses) / num_segments,
         }
 
     def class_targets(
@@ -115,33 +100,20 @@ class PointSampledCriterion(BaseModule):
             labels[:, b].scatter_(1, queries, targets[b].labels[segments])
         return labels
 
-    def sample(
+    def mask_losses(
         self, output: HeadOutput, targets: list[InstanceData], matches: list[tuple[Tensor, Tensor]]
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Form the masks of the M matched queries of all outputs and images, and sample them and their targets.
+        """The losses of the masks of the M matched queries of all decoder outputs and images.
 
         Returns:
-            tuple: The decoder output of each mask (M,), its logits (M, P) and its targets (M, P).
+            tuple: The decoder output of each mask, its cross-entropy and its dice loss, each (M,).
         """
-        layers, logits = [], []
-        features = output.mask_features.flatten(2).transpose(1, 2)  # (B, h*w, C)
-        for b, (queries, _) in enumerate(matches):
-            layer = torch.arange(len(queries), device=queries.device).repeat_interleave(queries.shape[1])  # (D*n,)
-            embed = output.mask_embed[layer, b, queries.flatten()]  # (D*n, C)
-            logits.append(linear(embed, features[b]))
-            layers.append(layer)
-        logits = torch.cat(logits).unflatten(-1, output.mask_features.shape[-2:])  # (M, h, w)
-        points = point_sampling.uncertain_points(
-            logits.detach(), self.num_points, self.oversample_ratio, self.importance_ratio
-        )  # (M, P, 2)
-        mask_logits = point_sampling.sample_maps(logits[:, None], points)[:, 0]
-        with torch.no_grad():
-            mask_targets = torch.cat(
-                [
-                    point_sampling.sample_matched_masks(target.masks, segments, own_points)
-                    for target, (_, segments), own_points in zip(
-                        targets, matches, points.split([len(x) for x in layers])
-                    )
-                ]
-            )
-        return torch.cat(layers), mask_logits, mask_targets
+        raise NotImplementedError
+
+
+def matched_logits(output: HeadOutput, b: int, queries: Tensor) -> tuple[Tensor, Tensor]:
+    """The masks of an image's matched ``queries`` (D, n): of which decoder output (D*n,), and logits (D*n, h, w)."""
+    layer = torch.arange(len(queries), device=queries.device).repeat_interleave(queries.shape[1])  # (D*n,)
+    embed = output.mask_embed[layer, b, queries.flatten()]  # (D*n, C)
+    features = output.mask_features[b]  # (C, h, w)
+    return layer, linear(embed, features.flatten(1).T).unflatten(-1, features.shape[1:])

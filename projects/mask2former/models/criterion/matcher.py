@@ -4,6 +4,7 @@ import logging
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from mmengine.logging import MessageHub, print_log
 from mmengine.structures import InstanceData
 from scipy.optimize import linear_sum_assignment
@@ -15,7 +16,7 @@ from mask2former.ops.linear import linear
 from mask2former.registry import TASK_UTILS
 
 from . import point_sampling
-from .losses import pairwise_dice_cost, pairwise_mask_cost
+from .losses import pairwise_dice_cost, pairwise_focal_cost, pairwise_mask_cost
 
 MAX_LOGITS = 2**22  # mask logits that exist at a time: 16 MB
 
@@ -25,13 +26,15 @@ class HungarianMatcher:
     """Cheapest assignment, for each decoder output and image, by the costs of class, mask and dice.
 
     Masks are compared at random points. The points of an image are shared by its decoder outputs, so the mask features
-    are sampled once for the queries of all outputs.
+    are sampled once for the queries of all outputs. Or they are compared at all pixels of the mask features, as in
+    MaskFormer, with the target at the nearest pixels.
 
     Args:
         class_cost: Weight of the class cost.
-        mask_cost: Weight of the binary cross-entropy.
+        mask_cost: Weight of the binary cross-entropy, or of the focal loss.
         dice_cost: Weight of the dice cost.
-        num_points: P.
+        num_points: P; None for all pixels of the mask features.
+        focal: Whether the cost of a mask is the focal loss, as in MaskFormer, or the binary cross-entropy.
         on_nonfinite: What to do about NaN or infinite predictions: 'raise' :class:`NonFiniteError`, or 'skip': warn and
             match as if such a query were worthless; the loss is then not finite either, and the optimizer wrapper
             (``SegOptimWrapper``) leaves the step out.
@@ -42,13 +45,15 @@ class HungarianMatcher:
         class_cost: float = 2.0,
         mask_cost: float = 5.0,
         dice_cost: float = 5.0,
-        num_points: int = 12544,
+        num_points: int | None = 12544,
+        focal: bool = False,
         on_nonfinite: str = 'raise',
     ) -> None:
         if on_nonfinite not in ('raise', 'skip'):
             raise ConfigError(f"on_nonfinite must be 'raise' or 'skip', not '{on_nonfinite}'")
         self.class_cost, self.mask_cost, self.dice_cost = class_cost, mask_cost, dice_cost
         self.num_points = num_points
+        self.pairwise_mask_cost = pairwise_focal_cost if focal else pairwise_mask_cost
         self.on_nonfinite = on_nonfinite
 
     @torch.no_grad()
@@ -80,19 +85,26 @@ class HungarianMatcher:
     def cost(self, output: HeadOutput, b: int, target: InstanceData) -> Tensor:
         """The cost (D, Q, N) of matching each query of each decoder output with each segment of image ``b``."""
         D, _, Q, _ = output.class_logits.shape
-        points = point_sampling.random_points(1, self.num_points, output.mask_features)[0]  # (P, 2)
-        features = point_sampling.sample_features(output.mask_features[b], points)  # (P, C)
-        mask_targets = point_sampling.sample_masks(target.masks, points)  # (N, P)
+        features, mask_targets = self.sample(output.mask_features[b], target.masks)  # (P, C), (N, P)
         class_cost = -output.class_logits[:, b].flatten(0, 1).softmax(-1)[:, target.labels]  # (D*Q, N)
         mask_costs = []
         # Few queries at a time, so that their logits at all points stay small.
-        for embed in output.mask_embed[:, b].flatten(0, 1).split(max(1, MAX_LOGITS // self.num_points)):
+        for embed in output.mask_embed[:, b].flatten(0, 1).split(max(1, MAX_LOGITS // len(features))):
             mask_logits = linear(embed, features)  # (n, P)
             mask_costs.append(
-                self.mask_cost * pairwise_mask_cost(mask_logits, mask_targets)
+                self.mask_cost * self.pairwise_mask_cost(mask_logits, mask_targets)
                 + self.dice_cost * pairwise_dice_cost(mask_logits, mask_targets)
             )
         return (self.class_cost * class_cost + torch.cat(mask_costs)).view(D, Q, -1)
+
+    def sample(self, mask_features: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
+        """Mask features (P, C) of (C, h, w), and masks (N, P) of (N, H, W), at P random points or at all h*w pixels."""
+        if self.num_points is None:
+            size = mask_features.shape[-2:]
+            nearest = F.interpolate(masks[None].to(torch.uint8), size=size, mode='nearest')[0]  # (N, h, w)
+            return mask_features.flatten(1).T, nearest.flatten(1).to(mask_features.dtype)
+        points = point_sampling.random_points(1, self.num_points, mask_features)[0]  # (P, 2)
+        return point_sampling.sample_features(mask_features, points), point_sampling.sample_masks(masks, points)
 
     def _handle_nonfinite(self, output: HeadOutput, targets: list[InstanceData]) -> None:
         finite = output.class_logits.isfinite().all(-1) & output.mask_embed.isfinite().all(-1)  # (D, B, Q)

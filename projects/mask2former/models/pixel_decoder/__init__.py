@@ -1,5 +1,7 @@
 """Pixel decoders: from backbone features to per-pixel features and the maps that the head attends to."""
 
+from .fpn import FPNPixelDecoder
 from .msdeform_attn_pixel_decoder import MSDeformAttnPixelDecoder
+from .transformer_fpn import TransformerFPNPixelDecoder
 
-__all__ = ['MSDeformAttnPixelDecoder']
+__all__ = ['FPNPixelDecoder', 'MSDeformAttnPixelDecoder', 'TransformerFPNPixelDecoder']

@@ -20,11 +20,14 @@ class PanopticFusion:
     Args:
         score_thr: Queries of a lower class score are left out.
         overlap_thr: A segment is kept if at least this share of its query's mask is assigned to the query.
+        inside_mask: Whether a segment has only those of its query's pixels that are inside the query's mask, and the
+            others are void; or all, as in MaskFormer.
     """
 
-    def __init__(self, score_thr: float = 0.8, overlap_thr: float = 0.8) -> None:
+    def __init__(self, score_thr: float = 0.8, overlap_thr: float = 0.8, inside_mask: bool = True) -> None:
         self.score_thr = score_thr
         self.overlap_thr = overlap_thr
+        self.inside_mask = inside_mask
 
     def __call__(self, class_logits: Tensor, masks: Masks, isthing: Sequence[bool], sample: DetDataSample) -> None:
         """Set ``sample.pred_panoptic_seg``.
@@ -39,12 +42,13 @@ class PanopticFusion:
         kept = ((labels != len(isthing)) & (scores > self.score_thr)).nonzero().flatten()  # (n,)
         labels, scores = labels[kept], scores[kept]
         assignment, areas = self.assign_pixels(scores, kept, masks)
-        valid = (areas.mask > 0) & (areas.visible > 0) & (areas.assigned >= self.overlap_thr * areas.mask)
+        painted = areas.visible if self.inside_mask else areas.assigned
+        valid = (areas.mask > 0) & (painted > 0) & (areas.assigned >= self.overlap_thr * areas.mask)
         things = torch.tensor(isthing, dtype=torch.bool, device=labels.device)[labels]
         segment_ids, is_first = number_segments(valid, labels, things)
 
-        # A query's pixels outside its own mask are void.
-        ids = torch.stack((torch.zeros_like(segment_ids), segment_ids), dim=1).flatten()  # (2n,)
+        outside_ids = torch.zeros_like(segment_ids) if self.inside_mask else segment_ids
+        ids = torch.stack((outside_ids, segment_ids), dim=1).flatten()  # (2n,)
         id_map = ids.index_select(0, assignment.flatten()).view(masks.ori_shape) if len(kept) else assignment
         segments = torch.stack((segment_ids.to(scores), labels.to(scores), scores), dim=1)[is_first].tolist()
         segments_info = [

@@ -32,7 +32,12 @@ def full_size_logits(
 
 
 def panoptic_fusion(
-    class_logits: Tensor, mask_logits: Tensor, isthing: Sequence[bool], score_thr: float, overlap_thr: float
+    class_logits: Tensor,
+    mask_logits: Tensor,
+    isthing: Sequence[bool],
+    score_thr: float,
+    overlap_thr: float,
+    inside_mask: bool = True,
 ) -> tuple[Tensor, list[dict]]:
     """Panoptic result (Cheng et al., MaskFormer, section 3.4); see :class:`PanopticFusion`.
 
@@ -46,6 +51,7 @@ def panoptic_fusion(
         isthing: Of each of K classes, whether it is a thing.
         score_thr: Queries of a lower class score are left out.
         overlap_thr: A segment is kept if at least this share of its query's mask is assigned to it.
+        inside_mask: Else a segment has the pixels outside the query's mask, too, that are assigned to it.
 
     Returns:
         tuple: (H, W) int32 ids of segments, 0 is void; and of each segment ``dict(id, label, isthing, score)``.
@@ -61,8 +67,8 @@ def panoptic_fusion(
     stuff_ids: dict[int, int] = {}
     for i, query in enumerate(kept):
         label, mask = int(labels[query]), probability[i] >= 0.5
-        visible = mask & (assigned == i)
-        if not visible.any() or (assigned == i).sum() < overlap_thr * mask.sum():
+        visible = mask & (assigned == i) if inside_mask else assigned == i
+        if not mask.any() or not visible.any() or (assigned == i).sum() < overlap_thr * mask.sum():
             continue
         if label not in stuff_ids:
             number = len(segments) + 1
