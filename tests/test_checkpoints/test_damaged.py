@@ -104,7 +104,7 @@ def array_that_says(shape: tuple[int, ...], data: bytes, dtype: str = 'f4') -> b
 
 
 def huge_safetensors(shape: list[int]) -> bytes:
-    header = json.dumps({'head.query_feat.weight': dict(dtype='F32', shape=shape, data_offsets=[0, 16])}).encode()
+    header = json.dumps({'head.query_embed.weight': dict(dtype='F32', shape=shape, data_offsets=[0, 16])}).encode()
     return struct.pack('<Q', len(header)) + header + bytes(16)
 
 
@@ -138,7 +138,7 @@ def test_a_tensor_larger_than_its_memory(state, tmp_path):
         read_checkpoint(tmp_path / 'a.pth')
 
 
-QUERY = 'head.query_feat.weight'
+QUERY = 'head.query_embed.weight'
 TABLE = 'backbone.stages.1.blocks.1.attn.w_msa.relative_position_bias_table'
 
 

@@ -10,11 +10,12 @@ from torch import Tensor
 
 from mask2former.errors import CheckpointError
 
-from .infer import INDEX, Architecture, Shapes, expected_shapes, fill_computed, infer
+from . import keys_maskformer
+from .infer import INDEX, MEMBERS, Architecture, Shapes, expected_shapes, fill_computed, infer, member_of
 from .key_map import KeyMap, Substitution, rename
 from .keys_detectron2 import DETECTRON2, OLD_NAMES
 from .keys_mmdet import MMDET, OTHER_NAMES
-from .keys_transformers import ENCODER, NAMES_ON_DISK, TO_DISK, TRANSFORMERS
+from .keys_transformers import ENCODER, TO_DISK, TRANSFORMERS
 from .read import RawCheckpoint, read_raw
 from .report import Report
 
@@ -27,16 +28,16 @@ class Format(NamedTuple):
 
     Attributes:
         known_by: A regular expression that fits a name of this format and of no other.
-        keys: The table of names.
-        renames: Names of other ages of the format, as the table knows them.
-        writes: The table's names, as they are written.
+        keys: The table of names of every member of the family that the format has.
+        renames: Names of other ages of the format, as the tables know them.
+        writes: The tables' names, as they are written, of Mask2Former and of MaskFormer.
         makes: ``(architecture, meta) -> tensors`` that the format has besides.
     """
 
     known_by: str
-    keys: KeyMap
+    keys: Mapping[str, KeyMap]
     renames: list[Substitution]
-    writes: list[Substitution] = []
+    writes: tuple[list[Substitution], list[Substitution]] = ([], [])
     makes: Callable[[Architecture, Mapping], dict[str, Tensor]] = lambda arch, meta: {}
 
 
@@ -47,7 +48,7 @@ def _empty_weight(arch: Architecture, meta: Mapping) -> dict[str, Tensor]:
 
 def _transformers_makes(arch: Architecture, meta: Mapping) -> dict[str, Tensor]:
     made = _empty_weight(arch, meta)
-    if arch.backbone.kind == 'swin':  # never applied, but transformers 5 has it and would say that it is missing
+    if arch.backbone.kind == 'swin':  # never applied, but transformers has it and would say that it is missing
         made[f'{ENCODER}swin.layernorm.weight'] = torch.ones(arch.backbone.channels[-1])
         made[f'{ENCODER}swin.layernorm.bias'] = torch.zeros(arch.backbone.channels[-1])
     return made
@@ -55,12 +56,25 @@ def _transformers_makes(arch: Architecture, meta: Mapping) -> dict[str, Tensor]:
 
 OURS = KeyMap([('{rest*}', '{rest*}')])
 FORMATS = {
-    'mask2former': Format(r'(module\.)?head\.query_feat\.weight', OURS, [(r'^module\.', '')]),
+    'mask2former': Format(r'(module\.)?head\.query_embed\.weight', dict.fromkeys(MEMBERS, OURS), [(r'^module\.', '')]),
     'transformers': Format(
-        r'(module\.)?model\.transformer_module\..+', TRANSFORMERS, NAMES_ON_DISK, TO_DISK, _transformers_makes
+        r'(module\.)?model\.transformer_module\..+',
+        dict(keys_maskformer.TRANSFORMERS, mask2former=TRANSFORMERS),
+        keys_maskformer.NAMES_ON_DISK,
+        (TO_DISK, keys_maskformer.TO_DISK),
+        _transformers_makes,
     ),
-    'detectron2': Format(r'(module\.)?sem_seg_head\..+', DETECTRON2, OLD_NAMES, makes=_empty_weight),
-    'mmdet': Format(r'(module\.)?(panoptic|decode)_head\.query_feat\.weight', MMDET, OTHER_NAMES),
+    'detectron2': Format(
+        r'(module\.)?sem_seg_head\..+',
+        dict(keys_maskformer.DETECTRON2, mask2former=DETECTRON2),
+        OLD_NAMES,
+        makes=_empty_weight,
+    ),
+    'mmdet': Format(
+        r'(module\.)?(panoptic|decode)_head\.query_embed\.weight',
+        dict(keys_maskformer.MMDET, mask2former=MMDET),
+        OTHER_NAMES,
+    ),
 }
 
 
@@ -117,7 +131,10 @@ def convert_raw(raw: RawCheckpoint, path: str, *, ignore_unknown: bool = False) 
     try:
         format = FORMATS[source]
         named = rename(raw.state, format.renames)
-        converted = format.keys.read(named)
+        member = member_of(named)
+        if member not in format.keys:
+            raise CheckpointError(f'holds the weights of a {member}, which {source} has not')
+        converted = format.keys[member].read(named)
         if converted.unknown and not ignore_unknown:
             raise CheckpointError(
                 f'holds {len(converted.unknown)} weights that a Mask2Former of the format {source} '
@@ -149,14 +166,17 @@ def to_format(checkpoint: Checkpoint, target: str) -> tuple[dict[str, Tensor], R
         tuple[dict[str, Tensor], Report]: The state dict, and the report of both conversions.
     """
     format, source = FORMATS[target], checkpoint.report
-    converted = format.keys.write(checkpoint.state)
+    member = source.architecture.member
+    if member not in format.keys:
+        raise CheckpointError(f"'{member}' has no place in a checkpoint of {target}: write one of mask2former.")
+    converted = format.keys[member].write(checkpoint.state)
     if converted.unknown:
         raise CheckpointError(
             f"The weight '{converted.unknown[0]}' has no place in a checkpoint of {target}, which "
             'knows ResNet and Swin only: write one of mmdet or mask2former.'
         )
     made = format.makes(source.architecture, checkpoint.meta)
-    state = rename(converted.state | made, format.writes)
+    state = rename(converted.state | made, format.writes[member.startswith('maskformer')])
     added = source.made | dict.fromkeys(made, f'{target} has it, and it follows from the architecture')
     added = {name: reason for name, reason in added.items() if name not in converted.dropped}
     return state, Report(

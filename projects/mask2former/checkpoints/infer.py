@@ -2,7 +2,7 @@
 
 import functools
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from math import isqrt
@@ -17,6 +17,10 @@ from mask2former.errors import CheckpointError
 
 from .swin_order import relative_position_index
 
+MEMBERS = (
+    *('mask2former', 'mask2former-fpn', 'mask2former-encoder', 'maskformer', 'maskformer-encoder'),
+    'ablation',  # with some of Mask2Former's changes against MaskFormer
+)
 POINTS = 4  # of a head in a level
 Shapes = Mapping[str, tuple[int, ...]]
 MAX_WINDOW = 64
@@ -66,23 +70,28 @@ class BackboneSizes:
 
 @dataclass(frozen=True)
 class Architecture:
-    """The sizes of a Mask2Former.
+    """The sizes of a model of the family.
 
     Attributes:
         backbone: Those of the backbone.
+        pixel_decoder: ``deformable``, ``fpn`` or ``encoder`` (an FPN with a transformer encoder).
         embed_dims: C.
         mask_dims: Channels of the mask features.
-        num_levels: L.
-        samples: Heads times levels times points of the deformable attention.
-        encoder_layers: Layers of the pixel decoder.
+        num_levels: L; 1 where the head has no embedding of levels.
+        samples: Heads times levels times points of the deformable attention, 0 where there is none.
+        encoder_layers: Layers of the pixel decoder's encoder.
         encoder_ffn: Their inner width.
         decoder_layers: Layers of the head.
         decoder_ffn: Their inner width.
         num_queries: Q.
         num_classes: K.
+        learned_queries: Whether the content of the queries is learned.
+        level_embed: Whether the head has an embedding of levels.
+        memory_proj: Whether the pixel decoder projects the backbone's coarsest map for the head.
     """
 
     backbone: BackboneSizes
+    pixel_decoder: str
     embed_dims: int
     mask_dims: int
     num_levels: int
@@ -93,15 +102,46 @@ class Architecture:
     decoder_ffn: int
     num_queries: int
     num_classes: int
+    learned_queries: bool = True
+    level_embed: bool = True
+    memory_proj: bool = False
 
     @property
     def num_heads(self) -> int:
-        """Attention heads, if each has four points in a level, as in all published models; 0 if that cannot be."""
+        """Heads of the deformable attention, if each has four points in a level, as in all published models; else 0."""
         heads, rest = divmod(self.samples, self.num_levels * POINTS)
         return 0 if rest else heads
 
+    @property
+    def member(self) -> str:
+        """Which model of the family it is, one of :data:`MEMBERS`."""
+        return _member(self.pixel_decoder, {self.learned_queries, self.level_embed})
+
     def __str__(self) -> str:
         return f'{self.backbone}, {self.num_queries} queries, {self.num_classes} classes'
+
+
+def _member(pixel_decoder: str, changes: set[bool]) -> str:
+    if len(changes) == 2 or (changes == {False} and pixel_decoder == 'deformable'):
+        return 'ablation'
+    usual = 'deformable' if True in changes else 'fpn'
+    name = 'mask2former' if True in changes else 'maskformer'
+    return name if pixel_decoder == usual else f'{name}-{pixel_decoder}'
+
+
+def member_of(names: Iterable[str]) -> str:
+    """:attr:`Architecture.member` of the weights with these names, in any format."""
+    text = '\n'.join(names)
+    changes = {
+        bool(re.search(pattern, text))
+        for pattern in (
+            r'\.(query_feat|static_query|queries_features)\.',
+            r'(head|predictor|transformer_module)\.level_embed',
+        )
+    }
+    if '.sampling_offsets.' in text:
+        return _member('deformable', changes)
+    return _member('encoder' if re.search(r'pixel_decoder\.(transformer\.)?encoder\.', text) else 'fpn', changes)
 
 
 class _Names:
@@ -168,25 +208,37 @@ def infer(state: Mapping[str, Tensor]) -> Architecture:
     """
     names = _Names(state)
     backbone = infer_backbone(state)
-    num_queries, embed_dims = names.shape('head.query_feat.weight', 2)
-    levels = names.shape('pixel_decoder.level_embed', 2)[0]
+    num_queries, embed_dims = names.shape('head.query_embed.weight', 2)
+    encoder_layers = names.count('pixel_decoder.encoder.')
+    level_embed = 'head.level_embed.weight' in state
+    if 'pixel_decoder.level_embed' in state:
+        kind, levels = 'deformable', names.shape('pixel_decoder.level_embed', 2)[0]
+        firsts = [f'pixel_decoder.input_projs.{i}.0.weight' for i in range(levels)]
+        samples = names.shape('pixel_decoder.encoder.0.self_attn.sampling_offsets.bias', 1)[0] // 2
+    else:
+        kind, samples = ('encoder' if encoder_layers else 'fpn'), 0
+        levels = names.shape('head.level_embed.weight', 2)[0] if level_embed else 1
+        firsts = ['pixel_decoder.input_proj.weight' if encoder_layers else 'pixel_decoder.top_conv.0.weight']
     if not backbone.channels:
-        convs = [f'pixel_decoder.input_projs.{i}.0.weight' for i in range(levels)] + [
-            f'pixel_decoder.lateral_convs.{i}.0.weight' for i in range(names.count('pixel_decoder.lateral_convs.'))
-        ]
+        laterals = range(names.count('pixel_decoder.lateral_convs.'))
+        convs = [*firsts, *(f'pixel_decoder.lateral_convs.{i}.0.weight' for i in laterals)]
         backbone = replace(backbone, channels=tuple(names.shape(name, 4)[1] for name in convs[::-1]))
     return Architecture(
         backbone,
+        kind,
         embed_dims=embed_dims,
         mask_dims=names.shape('pixel_decoder.mask_proj.weight', 4)[0],
         num_levels=levels,
-        samples=names.shape('pixel_decoder.encoder.0.self_attn.sampling_offsets.bias', 1)[0] // 2,
-        encoder_layers=names.count('pixel_decoder.encoder.'),
-        encoder_ffn=names.shape('pixel_decoder.encoder.0.ffn.linear1.weight', 2)[0],
+        samples=samples,
+        encoder_layers=encoder_layers,
+        encoder_ffn=names.shape('pixel_decoder.encoder.0.ffn.linear1.weight', 2)[0] if encoder_layers else 0,
         decoder_layers=names.count('head.layers.'),
         decoder_ffn=names.shape('head.layers.0.ffn.linear1.weight', 2)[0],
         num_queries=num_queries,
         num_classes=names.shape('head.class_embed.weight', 2)[0] - 1,
+        learned_queries='head.query_feat.weight' in state,
+        level_embed=level_embed,
+        memory_proj='pixel_decoder.memory_proj.weight' in state,
     )
 
 
@@ -241,32 +293,47 @@ def expected_shapes(arch: Architecture) -> Shapes:
         ConfigError: If there can be no such model.
     """
     from mask2former.models.head import MaskedAttentionHead
-    from mask2former.models.pixel_decoder import MSDeformAttnPixelDecoder
 
-    channels = arch.backbone.channels
-    sizes: dict[str, Any] = dict(
-        embed_dims=arch.embed_dims, mask_dims=arch.mask_dims, num_levels=arch.num_levels, num_heads=1
-    )
+    sizes: dict[str, Any] = dict(embed_dims=arch.embed_dims, mask_dims=arch.mask_dims)
     with without_memory():  # one head, or group, where their number changes no shape
-        pixel_decoder = MSDeformAttnPixelDecoder(
-            channels,
-            strides=[4 * 2**i for i in range(len(channels))],
-            num_layers=arch.encoder_layers,
-            num_points=arch.samples // arch.num_levels,
-            ffn_dims=arch.encoder_ffn,
-            num_groups=1,
-            **sizes,
-        )
         head = MaskedAttentionHead(
             arch.num_classes,
             num_queries=arch.num_queries,
             num_layers=arch.decoder_layers,
+            num_levels=arch.num_levels,
+            num_heads=1,
             ffn_dims=arch.decoder_ffn,
+            learned_queries=arch.learned_queries,
+            level_embed=arch.level_embed,
             **sizes,
         )
+        pixel_decoder = _pixel_decoder(arch, sizes)
     parts = dict(backbone=backbone_shapes(arch.backbone), pixel_decoder=_shapes(pixel_decoder), head=_shapes(head))
     return MappingProxyType(
         {f'{part}.{name}': shape for part, shapes in parts.items() for name, shape in shapes.items()}
+    )
+
+
+def _pixel_decoder(arch: Architecture, sizes: dict[str, Any]) -> nn.Module:
+    """One with the weights of an architecture's pixel decoder."""
+    from mask2former.models import pixel_decoder
+
+    channels = arch.backbone.channels
+    sizes = dict(sizes, in_channels=channels, strides=[4 * 2**i for i in range(len(channels))], num_groups=1)
+    if arch.pixel_decoder == 'deformable':
+        return pixel_decoder.MSDeformAttnPixelDecoder(
+            num_levels=arch.num_levels,
+            num_layers=arch.encoder_layers,
+            num_heads=1,
+            num_points=arch.samples // arch.num_levels,
+            ffn_dims=arch.encoder_ffn,
+            **sizes,
+        )
+    sizes['memory'] = 'top' if arch.memory_proj else 'pyramid'
+    if arch.pixel_decoder == 'fpn':
+        return pixel_decoder.FPNPixelDecoder(**sizes)
+    return pixel_decoder.TransformerFPNPixelDecoder(
+        num_layers=arch.encoder_layers, num_heads=1, ffn_dims=arch.encoder_ffn, **sizes
     )
 
 

@@ -45,10 +45,35 @@ SWIN: list[Rule] = [
     *((f'backbone.norm{s}.{{p}}', f'backbone.norm{s}.{{p}}') for s in range(4)),
 ]
 
+BACKBONES = RESNET + SWIN
+OUTPUTS: list[Rule] = [
+    ('head.query_embed.weight', PREDICTOR + 'query_embed.weight'),
+    ('head.class_embed.{p}', PREDICTOR + 'class_embed.{p}'),
+    *((f'head.mask_embed.{2 * i}.{{p}}', PREDICTOR + f'mask_embed.layers.{i}.{{p}}') for i in range(3)),
+]
+HEAD: list[Rule] = [
+    ([f'head.layers.{{i}}.cross_attn.{x}_proj.{{p}}' for x in 'qkv'], CROSS + 'multihead_attn.in_proj_{p}'),
+    ('head.layers.{i}.cross_attn.out_proj.{p}', CROSS + 'multihead_attn.out_proj.{p}'),
+    ('head.layers.{i}.cross_norm.{p}', CROSS + 'norm.{p}'),
+    ([f'head.layers.{{i}}.self_attn.{x}_proj.{{p}}' for x in 'qkv'], SELF + 'self_attn.in_proj_{p}'),
+    ('head.layers.{i}.self_attn.out_proj.{p}', SELF + 'self_attn.out_proj.{p}'),
+    ('head.layers.{i}.self_norm.{p}', SELF + 'norm.{p}'),
+    ('head.layers.{i}.ffn.{layer}.{p}', FFN + '{layer}.{p}'),
+    ('head.norm.{p}', PREDICTOR + 'decoder_norm.{p}'),
+    ('head.query_feat.weight', PREDICTOR + 'query_feat.weight'),
+    ('head.level_embed.weight', PREDICTOR + 'level_embed.weight'),
+    *OUTPUTS,
+]
+IGNORED = {
+    'criterion.empty_weight': 'weights of the classes in the loss, which the config says',
+    'pixel_mean': "normalisation of the images, which the config's data_preprocessor says",
+    'pixel_std': "normalisation of the images, which the config's data_preprocessor says",
+}
+OURS_IGNORED = {'backbone.{rest*}.num_batches_tracked': "a counter which the reference's frozen batch norm has not"}
+
 DETECTRON2 = KeyMap(
-    RESNET
-    + SWIN
-    + [
+    [
+        *BACKBONES,
         ('pixel_decoder.input_projs.{i}.{layer}.{p}', DECODER + 'input_proj.{i}.{layer}.{p}'),
         ('pixel_decoder.level_embed', DECODER + 'transformer.level_embed'),
         ('pixel_decoder.encoder.{i}.self_attn.{rest*}', ENCODER + 'self_attn.{rest*}'),
@@ -61,24 +86,8 @@ DETECTRON2 = KeyMap(
         ('pixel_decoder.output_convs.0.0.{p}', DECODER + 'layer_1.{p}'),
         ('pixel_decoder.output_convs.0.1.{p}', DECODER + 'layer_1.norm.{p}'),
         ('pixel_decoder.mask_proj.{p}', DECODER + 'mask_features.{p}'),
-        ([f'head.layers.{{i}}.cross_attn.{x}_proj.{{p}}' for x in 'qkv'], CROSS + 'multihead_attn.in_proj_{p}'),
-        ('head.layers.{i}.cross_attn.out_proj.{p}', CROSS + 'multihead_attn.out_proj.{p}'),
-        ('head.layers.{i}.cross_norm.{p}', CROSS + 'norm.{p}'),
-        ([f'head.layers.{{i}}.self_attn.{x}_proj.{{p}}' for x in 'qkv'], SELF + 'self_attn.in_proj_{p}'),
-        ('head.layers.{i}.self_attn.out_proj.{p}', SELF + 'self_attn.out_proj.{p}'),
-        ('head.layers.{i}.self_norm.{p}', SELF + 'norm.{p}'),
-        ('head.layers.{i}.ffn.{layer}.{p}', FFN + '{layer}.{p}'),
-        ('head.norm.{p}', PREDICTOR + 'decoder_norm.{p}'),
-        ('head.query_feat.weight', PREDICTOR + 'query_feat.weight'),
-        ('head.query_embed.weight', PREDICTOR + 'query_embed.weight'),
-        ('head.level_embed.weight', PREDICTOR + 'level_embed.weight'),
-        ('head.class_embed.{p}', PREDICTOR + 'class_embed.{p}'),
-        *((f'head.mask_embed.{2 * i}.{{p}}', PREDICTOR + f'mask_embed.layers.{i}.{{p}}') for i in range(3)),
+        *HEAD,
     ],
-    ignored={
-        'criterion.empty_weight': 'weights of the classes in the loss, which the config says',
-        'pixel_mean': "normalisation of the images, which the config's data_preprocessor says",
-        'pixel_std': "normalisation of the images, which the config's data_preprocessor says",
-    },
-    ours_ignored={'backbone.{rest*}.num_batches_tracked': "a counter which the reference's frozen batch norm has not"},
+    IGNORED,
+    OURS_IGNORED,
 )

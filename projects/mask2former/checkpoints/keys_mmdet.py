@@ -20,6 +20,17 @@ OTHER_NAMES: list[Substitution] = [
     (_ENCODER_LAYER + r'ffns\.0\.', r'\1ffn.'),
 ]
 
+# What MaskFormer has, too.
+SHARED: list[Rule] = [
+    ('head.layers.{i}.ffn.linear1.{p}', 'panoptic_head.transformer_decoder.layers.{i}.ffn.layers.0.0.{p}'),
+    ('head.layers.{i}.ffn.linear2.{p}', 'panoptic_head.transformer_decoder.layers.{i}.ffn.layers.1.{p}'),
+    ('head.layers.{i}.ffn.norm.{p}', 'panoptic_head.transformer_decoder.layers.{i}.norms.2.{p}'),
+    ('head.norm.{p}', 'panoptic_head.transformer_decoder.post_norm.{p}'),
+    ('head.query_embed.weight', 'panoptic_head.query_embed.weight'),
+    ('head.class_embed.{p}', 'panoptic_head.cls_embed.{p}'),
+    ('head.mask_embed.{i}.{p}', 'panoptic_head.mask_embed.{i}.{p}'),
+]
+
 MMDET = KeyMap(
     [
         ('backbone.{rest*}', 'backbone.{rest*}'),
@@ -50,14 +61,8 @@ MMDET = KeyMap(
         ),
         ('head.layers.{i}.cross_norm.{p}', 'panoptic_head.transformer_decoder.layers.{i}.norms.0.{p}'),
         ('head.layers.{i}.self_norm.{p}', 'panoptic_head.transformer_decoder.layers.{i}.norms.1.{p}'),
-        ('head.layers.{i}.ffn.linear1.{p}', 'panoptic_head.transformer_decoder.layers.{i}.ffn.layers.0.0.{p}'),
-        ('head.layers.{i}.ffn.linear2.{p}', 'panoptic_head.transformer_decoder.layers.{i}.ffn.layers.1.{p}'),
-        ('head.layers.{i}.ffn.norm.{p}', 'panoptic_head.transformer_decoder.layers.{i}.norms.2.{p}'),
-        ('head.norm.{p}', 'panoptic_head.transformer_decoder.post_norm.{p}'),
-        ('head.query_embed.weight', 'panoptic_head.query_embed.weight'),
         ('head.query_feat.weight', 'panoptic_head.query_feat.weight'),
         ('head.level_embed.weight', 'panoptic_head.level_embed.weight'),
-        ('head.class_embed.{p}', 'panoptic_head.cls_embed.{p}'),
-        ('head.mask_embed.{i}.{p}', 'panoptic_head.mask_embed.{i}.{p}'),
+        *SHARED,
     ]
 )

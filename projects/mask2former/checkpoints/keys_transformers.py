@@ -76,10 +76,18 @@ for _s in range(4):
         ]
 
 SWIN_BIAS = ENCODER + 'swin.encoder.layers.{s}.blocks.{i}.attention.relative_position_bias.'
+BACKBONES = SWIN + RESNET
+IGNORED = {
+    'criterion.empty_weight': 'weights of the classes in the loss, which the config says',
+    ENCODER + 'swin.layernorm.{p}': 'a norm that the model never applies',
+    SWIN_BIAS + 'relative_position_index': 'a table that is computed again',
+}
+OURS_IGNORED = {
+    'backbone.stages.{s}.blocks.{i}.attn.w_msa.relative_position_index': 'a table that transformers computes again'
+}
 TRANSFORMERS = KeyMap(
-    SWIN
-    + RESNET
-    + [
+    [
+        *BACKBONES,
         ('pixel_decoder.input_projs.{i}.{layer}.{p}', DECODER + 'input_projections.{i}.{layer}.{p}'),
         ('pixel_decoder.level_embed', DECODER + 'level_embed'),
         ('pixel_decoder.encoder.{i}.self_attn.{rest*}', DECODER + 'encoder.layers.{i}.self_attn.{rest*}'),
@@ -111,12 +119,6 @@ TRANSFORMERS = KeyMap(
             for i in range(3)
         ),
     ],
-    ignored={
-        'criterion.empty_weight': 'weights of the classes in the loss, which the config says',
-        ENCODER + 'swin.layernorm.{p}': 'a norm that the model never applies',
-        SWIN_BIAS + 'relative_position_index': 'a table that is computed again',
-    },
-    ours_ignored={
-        'backbone.stages.{s}.blocks.{i}.attn.w_msa.relative_position_index': 'a table that transformers computes again'
-    },
+    IGNORED,
+    OURS_IGNORED,
 )

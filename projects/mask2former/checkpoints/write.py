@@ -97,7 +97,7 @@ def _own_storages(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def transformers_config(arch: Architecture, meta: Mapping) -> dict:
-    """The ``config.json`` of ``Mask2FormerForUniversalSegmentation``.
+    """The ``config.json`` of ``Mask2FormerForUniversalSegmentation`` or ``MaskFormerForInstanceSegmentation``.
 
     Args:
         arch: What the weights tell.
@@ -106,11 +106,11 @@ def transformers_config(arch: Architecture, meta: Mapping) -> dict:
     Raises:
         CheckpointError: If transformers has no such model.
     """
-    sizes = arch.backbone
-    if sizes.kind == 'other' or arch.num_levels != 3 or not arch.num_heads:
+    sizes, maskformer = arch.backbone, arch.member == 'maskformer'
+    if sizes.kind == 'other' or not (maskformer or (arch.num_levels == 3 and arch.num_heads)):
         raise CheckpointError(
-            'transformers has no such Mask2Former: it must have a ResNet or a Swin, three levels, '
-            'and four points in the deformable attention.'
+            'transformers has no such model: a Mask2Former must have a ResNet or a Swin, three levels, and four points '
+            'in the deformable attention; a MaskFormer a ResNet or a Swin, and no encoder.'
         )
     features = [f'stage{i}' for i in range(1, 5)]
     if sizes.kind == 'swin':
@@ -135,10 +135,20 @@ def transformers_config(arch: Architecture, meta: Mapping) -> dict:
     classes = (meta.get('dataset_meta') or {}).get('classes') or ()
     if len(classes) != arch.num_classes:
         classes = [f'LABEL_{i}' for i in range(arch.num_classes)]
+    labels = dict(
+        no_object_weight=meta.get('no_object_weight', NO_OBJECT_WEIGHT),
+        id2label={str(i): name for i, name in enumerate(classes)},
+        label2id={name: i for i, name in enumerate(classes)},
+    )
+    backbone['out_features'] = features
+    return _maskformer_config(arch, backbone, labels) if maskformer else _mask2former_config(arch, backbone, labels)
+
+
+def _mask2former_config(arch: Architecture, backbone: dict, labels: dict) -> dict:
     return dict(
         architectures=['Mask2FormerForUniversalSegmentation'],
         model_type='mask2former',
-        backbone_config=dict(backbone, out_features=features),
+        backbone_config=backbone,
         feature_size=arch.embed_dims,
         hidden_dim=arch.embed_dims,
         mask_feature_size=arch.mask_dims,
@@ -148,10 +158,30 @@ def transformers_config(arch: Architecture, meta: Mapping) -> dict:
         dim_feedforward=arch.decoder_ffn,
         num_attention_heads=arch.num_heads,
         num_queries=arch.num_queries,
-        no_object_weight=meta.get('no_object_weight', NO_OBJECT_WEIGHT),
         dropout=0.0,
         pre_norm=False,
         enforce_input_projection=False,
-        id2label={str(i): name for i, name in enumerate(classes)},
-        label2id={name: i for i, name in enumerate(classes)},
+        **labels,
+    )
+
+
+def _maskformer_config(arch: Architecture, backbone: dict, labels: dict) -> dict:
+    if backbone['model_type'] == 'swin':
+        backbone['model_type'] = 'maskformer-swin'
+    return dict(
+        architectures=['MaskFormerForInstanceSegmentation'],
+        model_type='maskformer',
+        backbone_config=backbone,
+        decoder_config=dict(
+            model_type='detr',
+            d_model=arch.embed_dims,
+            decoder_layers=arch.decoder_layers,
+            decoder_attention_heads=8,
+            decoder_ffn_dim=arch.decoder_ffn,
+            num_queries=arch.num_queries,
+        ),
+        fpn_feature_size=arch.embed_dims,
+        mask_feature_size=arch.mask_dims,
+        num_attention_heads=8,
+        **labels,
     )

@@ -101,7 +101,7 @@ class HungarianMatcher:
         """Mask features (P, C) of (C, h, w), and masks (N, P) of (N, H, W), at P random points or at all h*w pixels."""
         if self.num_points is None:
             size = mask_features.shape[-2:]
-            nearest = F.interpolate(masks[None].to(torch.uint8), size=size, mode='nearest')[0]  # (N, h, w)
+            nearest = F.interpolate(masks[:, None].to(torch.uint8), size=size, mode='nearest')  # (N, 1, h, w)
             return mask_features.flatten(1).T, nearest.flatten(1).to(mask_features.dtype)
         points = point_sampling.random_points(1, self.num_points, mask_features)[0]  # (P, 2)
         return point_sampling.sample_features(mask_features, points), point_sampling.sample_masks(masks, points)

@@ -1,0 +1,150 @@
+"""MaskFormer's checkpoints in the four formats, and those of Mask2Former with MaskFormer's pixel decoders."""
+
+import pytest
+import torch
+
+from mask2former.checkpoints.convert import convert_raw, read_checkpoint, to_format
+from mask2former.checkpoints.infer import expected_shapes, infer
+from mask2former.checkpoints.read import RawCheckpoint
+from mask2former.checkpoints.write import write_checkpoint
+from mask2former.errors import CheckpointError
+from mask2former.registry import MODELS
+from tests.test_models.test_maskformer.small import (
+    BACKBONES,
+    CLASSES,
+    build_mmdet,
+    build_small,
+    build_transformers,
+    make_batch,
+    small_config,
+)
+
+from .small import build_small as build_mask2former
+
+CLASSES_META = dict(dataset_meta=dict(classes=CLASSES))
+
+
+def from_state(model, meta=None):
+    return convert_raw(RawCheckpoint(dict(model.state_dict()), dict(meta or {}), {}), 'model')
+
+
+def logits(model):
+    images, _ = make_batch([1, 1], dtype=torch.float32)
+    with torch.no_grad():
+        return model(images)
+
+
+def with_mask2formers_head(decoder):
+    """Mask2Former with a pixel decoder of MaskFormer's, as the reference has it."""
+    config = small_config('resnet')
+    options = dict(num_layers=2, ffn_dims=16) if decoder == 'TransformerFPNPixelDecoder' else {}
+    config['pixel_decoder'] = dict(type=decoder, embed_dims=32, mask_dims=32, **options)
+    config['head'] = dict(type='MaskedAttentionHead', num_queries=7, num_layers=2, ffn_dims=24)
+    torch.manual_seed(0)
+    return MODELS.build(config).eval()
+
+
+@pytest.mark.parametrize('backbone', BACKBONES)
+@pytest.mark.filterwarnings('ignore')
+def test_transformers_there_and_back(backbone, tmp_path):
+    peer = build_transformers(backbone)
+    peer.save_pretrained(tmp_path / 'theirs')
+    checkpoint = read_checkpoint(tmp_path / 'theirs')
+    assert checkpoint.meta['dataset_meta'] == dict(classes=CLASSES)
+    ours = build_small(backbone)
+    ours.load_state_dict(checkpoint.state, strict=True)
+    images, _ = make_batch([1, 1], dtype=torch.float32)
+    with torch.no_grad():
+        theirs = peer(pixel_values=images)
+    torch.testing.assert_close(logits(ours)[0], theirs.class_queries_logits, rtol=0, atol=1e-5)
+    torch.testing.assert_close(logits(ours)[1], theirs.masks_queries_logits, rtol=1e-4, atol=1e-4)
+
+    write_checkpoint(checkpoint, tmp_path / 'again', 'transformers')
+    again, info = type(peer).from_pretrained(tmp_path / 'again', output_loading_info=True)
+    assert not any(info.values()), info
+    assert again.config.id2label == dict(enumerate(CLASSES))
+    with torch.no_grad():
+        torch.testing.assert_close(
+            again.eval()(pixel_values=images).masks_queries_logits, theirs.masks_queries_logits, rtol=0, atol=0
+        )
+
+
+@pytest.mark.parametrize('encoder', [False, True], ids=['fpn', 'encoder'])
+@pytest.mark.parametrize('backbone', BACKBONES)
+def test_mmdet_there_and_back(backbone, encoder, tmp_path):
+    peer = build_mmdet(backbone, encoder)
+    torch.save(dict(state_dict=peer.state_dict(), meta=CLASSES_META), tmp_path / 'theirs.pth')
+    checkpoint = read_checkpoint(tmp_path / 'theirs.pth')
+    build_small(backbone, encoder).load_state_dict(checkpoint.state, strict=True)
+    write_checkpoint(checkpoint, tmp_path / 'again.pth', 'mmdet')
+    again = torch.load(tmp_path / 'again.pth', weights_only=True)['state_dict']
+    assert again.keys() == peer.state_dict().keys()
+    assert all(torch.equal(value, again[name]) for name, value in peer.state_dict().items())
+
+
+@pytest.mark.parametrize('old_names', [False, True])
+@pytest.mark.parametrize('encoder', [False, True], ids=['fpn', 'encoder'])
+@pytest.mark.parametrize('backbone', BACKBONES)
+def test_detectron2_there_and_back(backbone, encoder, old_names):
+    ours = build_small(backbone, encoder)
+    state, _ = to_format(from_state(ours), 'detectron2')
+    decoder = 'sem_seg_head.pixel_decoder.'
+    assert state[decoder + 'adapter_1.weight'].shape[:2] == (32, 8)  # of the finest feature
+    assert state[decoder + 'adapter_3.weight'].shape[:2] == (32, 32)
+    assert state[decoder + 'layer_4.weight'].shape[:2] == (32, 32 if encoder else 64)
+    assert state['sem_seg_head.predictor.transformer.decoder.layers.2.multihead_attn.in_proj_weight'].shape == (96, 32)
+    assert ('sem_seg_head.predictor.input_proj.weight' in state) != encoder
+    assert (decoder + 'transformer.encoder.layers.1.self_attn.in_proj_weight' in state) == encoder
+    if old_names:
+        state = {name.replace(decoder, 'sem_seg_head.'): value for name, value in state.items()}
+    again = convert_raw(RawCheckpoint(state, {}, {}), 'x.pkl')
+    weights = {name: value for name, value in ours.state_dict().items() if 'num_batches_tracked' not in name}
+    assert all(torch.equal(value, again.state[name]) for name, value in weights.items())
+
+
+@pytest.mark.parametrize('decoder', ['FPNPixelDecoder', 'TransformerFPNPixelDecoder'])
+def test_mask2former_with_another_pixel_decoder(decoder):
+    ours = with_mask2formers_head(decoder)
+    checkpoint = from_state(ours)
+    assert checkpoint.report.architecture.member == f'mask2former-{"fpn" if decoder.startswith("F") else "encoder"}'
+    state, _ = to_format(checkpoint, 'detectron2')
+    again = convert_raw(RawCheckpoint(state, {}, {}), 'x.pkl')
+    for mine, other in zip(logits(ours), logits_with(ours, again.state)):
+        assert torch.equal(mine, other)
+    for target in ('mmdet', 'transformers'):
+        with pytest.raises(CheckpointError, match=f"'mask2former-.*' has no place in a checkpoint of {target}"):
+            to_format(checkpoint, target)
+
+
+def logits_with(model, state):
+    model.load_state_dict(state)
+    return logits(model)
+
+
+def test_an_encoder_has_no_place_in_transformers():
+    with pytest.raises(CheckpointError, match="'maskformer-encoder' has no place in a checkpoint of transformers"):
+        to_format(from_state(build_small('resnet', encoder=True)), 'transformers')
+
+
+@pytest.mark.parametrize('encoder', [False, True])
+def test_shapes_are_the_model_s(encoder):
+    state = build_small('swin', encoder).state_dict()
+    assert dict(expected_shapes(infer(state))) == {name: tuple(value.shape) for name, value in state.items()}
+
+
+def test_an_ablation_keeps_to_its_own_format():
+    config = small_config('resnet')
+    config['head']['level_embed'] = True
+    checkpoint = from_state(MODELS.build(config))
+    assert checkpoint.report.architecture.member == 'ablation'
+    with pytest.raises(CheckpointError, match="'ablation' has no place in a checkpoint of detectron2"):
+        to_format(checkpoint, 'detectron2')
+
+
+def test_a_checkpoint_of_the_other_model_is_refused(tmp_path):
+    from mask2former.checkpoints.fit import check_fit
+
+    maskformer, mask2former = build_small('resnet'), build_mask2former('resnet')
+    for model, other in ((maskformer, mask2former), (mask2former, maskformer)):
+        with pytest.raises(CheckpointError, match='does not fit the model: .* give the config that it was'):
+            check_fit(model, dict(state_dict=from_state(other).state), 'x.pth')
