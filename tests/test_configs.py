@@ -42,6 +42,7 @@ HUB_CLASSES = {
     ('mapillary', 'panoptic'): 65,
     ('mapillary', 'semantic'): 65,
 }
+MASK2FORMERS = [model for model in ZOO if model['In Collection'] == 'Mask2Former']
 SIDE = 64
 
 
@@ -99,15 +100,37 @@ def test_zoo_says_what_the_config_says(model):
     assert ': ' + ', '.join(f'{metric} {value}' for metric, value in figures.items()) + '.' in header
     assert 'published for the reference implementation' in header
     cfg = Config.fromfile(path)
-    gpus = 16 if 'NNODES=2' in header else 8
-    assert cfg.train_dataloader.batch_size * gpus == cfg.auto_scale_lr.base_batch_size == 16
+    nodes = re.search(r'NNODES=(\d+)', header)
+    gpus = 8 * int(nodes[1]) if nodes else 8
+    batch = model['Metadata']['Batch size']
+    assert cfg.train_dataloader.batch_size * gpus == cfg.auto_scale_lr.base_batch_size == batch
     assert model['Name'] == path.stem and model['Weights'].startswith('https://dl.fbaipublicfiles.com/maskformer/')
     task = path.parent.name
-    assert f'/{task}/' in model['Weights'] and task in model['Results'][0]['Task'].lower()
-    assert cfg.param_scheduler.end == cfg.train_cfg.max_iters
+    assert re.search(rf'/{task}[/-]', model['Weights']) and task in model['Results'][0]['Task'].lower()
+    schedules = cfg.param_scheduler if isinstance(cfg.param_scheduler, list) else [cfg.param_scheduler]
+    assert schedules[-1].end == cfg.train_cfg.max_iters
 
 
-@pytest.mark.parametrize('model', [model for model in ZOO if '_swin-' in model['Name']], ids=lambda m: m['Name'])
+@pytest.mark.parametrize('model', [x for x in ZOO if x not in MASK2FORMERS], ids=lambda model: model['Name'])
+def test_maskformer_has_the_published_settings(model):
+    """Of MaskFormer's configs (facebookresearch/MaskFormer, configs/)."""
+    cfg = Config.fromfile(ROOT / model['Config'])
+    swin, panoptic = '_swin-' in model['Name'], 'Panoptic' in model['Results'][0]['Task']
+    optimizer = cfg.optim_wrapper.optimizer
+    assert (optimizer.lr, optimizer.weight_decay) == ((6e-5, 0.01) if swin else (1e-4, 1e-4))
+    assert cfg.optim_wrapper.paramwise_cfg.backbone_lr_mult == (1.0 if swin else 0.1)
+    assert isinstance(cfg.param_scheduler, list) == swin
+    encoder = panoptic and not swin
+    assert cfg.model.pixel_decoder.type == ('TransformerFPNPixelDecoder' if encoder else 'FPNPixelDecoder')
+    assert cfg.model.head.num_queries == 100 and cfg.model.head.num_layers == 6 and cfg.model.head.dropout == 0.1
+    if panoptic:
+        fusion = cfg.model.postprocessors.panoptic
+        assert fusion.score_thr == (0.8 if 'coco' in model['Name'] else 0.7) and not fusion.inside_mask
+    else:
+        assert cfg.model.postprocessors.semantic.resize == 'scores'
+
+
+@pytest.mark.parametrize('model', [x for x in MASK2FORMERS if '_swin-' in x['Name']], ids=lambda m: m['Name'])
 def test_names_of_the_hub_lead_to_the_configs(model):
     _, backbone, _, last = model['Name'].split('_', 3)
     dataset, task = last.rsplit('_')[-1].split('-')
@@ -134,7 +157,7 @@ def test_big_model_builds(model):
         built = MODELS.build(dict(cfg.model, metainfo=metainfo))
     assert built.head.class_embed.out_features == len(metainfo['classes']) + 1
     size = sum(parameter.numel() for parameter in built.backbone.parameters()) / 1e6
-    name = re.match(r'mask2former_(r\d+|swin-\w)', model['Name'])[1]
+    name = re.match(r'mask\w*former_(r\d+|swin-\w)', model['Name'])[1]
     assert size == pytest.approx(BACKBONE_SIZES[name], abs=0.2)
 
 
@@ -242,8 +265,11 @@ def shrink(cfg, folder):
     cfg.randomness = dict(seed=0)
     cfg.default_hooks.checkpoint = None  # half a gigabyte
     cfg.model.backbone.init_cfg = None
-    cfg.model.criterion.num_points = 64
-    cfg.model.pixel_decoder.num_layers = cfg.model.head.num_layers = 2
+    if cfg.model.criterion.type == 'PointSampledCriterion':
+        cfg.model.criterion.num_points = 64
+    for part in (cfg.model.pixel_decoder, cfg.model.head):
+        if 'num_layers' in part:
+            part.num_layers = 2
     for key, small in (('depth', 18), ('depths', (1, 1, 1, 1))):
         if key in cfg.model.backbone:
             cfg.model.backbone[key] = small
@@ -251,13 +277,18 @@ def shrink(cfg, folder):
     cfg.train_cfg.val_interval = 1
     for dataloader in (cfg.train_dataloader, cfg.val_dataloader):
         dataloader.update(batch_size=2, num_workers=0, persistent_workers=False)
-        for transform in dataloader.dataset.pipeline:
-            for key in {'scale', 'crop_size', 'size'} & transform.keys():
-                transform[key] = (SIDE, SIDE)
-            if 'scales' in transform:
-                transform.scales = [
-                    (4 * side, int(side * SIDE / transform.scales[5][1])) for _, side in transform.scales
-                ]
+        shrink_transforms(dataloader.dataset.pipeline)
+
+
+def shrink_transforms(transforms):
+    for transform in transforms:
+        for choice in transform.get('transforms', ()):
+            shrink_transforms(choice)
+        for key in {'scale', 'crop_size', 'size'} & transform.keys():
+            transform[key] = (SIDE, SIDE)
+        if 'scales' in transform:
+            usual = transform.scales[min(5, len(transform.scales) - 1)][1]
+            transform.scales = [(4 * side, int(side * SIDE / usual)) for _, side in transform.scales]
 
 
 class StopAfterOne(Hook):
@@ -275,8 +306,9 @@ class StopAfterOne(Hook):
         self.metrics = metrics
 
 
-# The larger Swins and ResNet-101 are the parts of the smaller ones in other sizes, which are reduced here anyway.
-LARGER = re.compile('r101|swin-[sbl]')
+# The larger Swins and ResNet-101 are the parts of the smaller ones in other sizes, which are reduced here anyway; and
+# MaskFormer's are trained on the data sets of Mask2Former's.
+LARGER = re.compile('r101|swin-[sbl]|^maskformer_r50_(?!64xb1)')
 
 
 @pytest.mark.parametrize(

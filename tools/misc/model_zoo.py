@@ -9,9 +9,10 @@ HEADER = """# Model zoo
 
 <!-- Written by tools/misc/model_zoo.py from model-index.yml; a change here is lost. -->
 
-Figures and weights are **those of the reference implementation**
-([facebookresearch/Mask2Former](https://github.com/facebookresearch/Mask2Former/blob/main/MODEL_ZOO.md)); none of these
-models was trained with this one. The licence beside a link is that of the weights, also once they are
+Figures and weights are **those of the reference implementations**
+([Mask2Former](https://github.com/facebookresearch/Mask2Former/blob/main/MODEL_ZOO.md),
+[MaskFormer](https://github.com/facebookresearch/MaskFormer/blob/main/MODEL_ZOO.md)); none of these models was trained
+with this one. The licence beside a link is that of the weights, also once they are
 converted ([checkpoints.md](checkpoints.md#licences)). The configs have the reference's schedule, crop, learning rate
 and test size. "ms+flip" is with test-time augmentation. ADE20K's published PQ counts the pixels of stuff that lie under
 things, too; ours, for the same results, is as high or higher ([correctness.md](correctness.md)).
@@ -43,12 +44,12 @@ def make_page(root: Path) -> str:
     tables = {}
     for model in models:
         result = model['Results'][0]
-        tables.setdefault((result['Dataset'], result['Task']), []).append(model)
+        tables.setdefault((model['In Collection'], result['Dataset'], result['Task']), []).append(model)
     parts = [HEADER]
-    for (dataset, task), rows in tables.items():
+    for (collection, dataset, task), rows in sorted(tables.items(), key=lambda item: item[0][0] != 'Mask2Former'):
         metrics = list(rows[0]['Results'][0]['Metrics'])
         parts += [
-            f'\n## {dataset}, {task.lower()}\n\n',
+            f'\n## {"" if collection == "Mask2Former" else collection + " on "}{dataset}, {task.lower()}\n\n',
             f'| config | training | {" | ".join(metrics)} | weights | alias |\n',
             f'|---|---|{"---:|" * len(metrics)}---|---|\n',
         ]

@@ -4,23 +4,20 @@ import torch
 import torch.nn.functional as F
 from mmengine.structures import InstanceData
 from torch import Tensor
-from torch.utils.checkpoint import checkpoint
+from torch.autograd.function import once_differentiable
 
 from mask2former.models.head import HeadOutput
 from mask2former.registry import MODELS
 
 from .criterion import SetCriterion, matched_logits
-from .losses import dice_loss, focal_loss, mask_loss
 
-MAX_PIXELS = 2**22  # of masks at the size of the targets at a time: 16 MB
+MAX_PIXELS = 2**21  # of masks at the size of the targets at a time: 8 MB
+ALPHA = 0.25  # weight of a mask's pixels in the focal loss; the others have one minus it
 
 
 @MODELS.register_module()
 class DenseCriterion(SetCriterion):
     """Loss of the D predictions against the segments of each image, of masks at all pixels of the padded image.
-
-    The masks of matched queries are enlarged a few at a time, and once more in the backward pass: all together, with
-    what their losses keep, they would take several gigabytes.
 
     Args:
         num_classes: K.
@@ -45,28 +42,77 @@ class DenseCriterion(SetCriterion):
     ) -> None:
         matcher = dict(dict(num_points=None, focal=focal), **matcher)
         super().__init__(num_classes, matcher, class_weight, mask_weight, dice_weight, no_object_weight)
-        self.mask_loss = focal_loss if focal else mask_loss
+        self.focal = focal
 
     def mask_losses(
         self, output: HeadOutput, targets: list[InstanceData], matches: list[tuple[Tensor, Tensor]]
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Of each of M masks, the decoder output, the focal or cross-entropy loss, and the dice loss, (M,) each."""
-        layers, mask_losses, dice_losses = [], [], []
+        layers, losses = [], []
         for b, (target, (queries, segments)) in enumerate(zip(targets, matches)):
             layer, logits = matched_logits(output, b, queries)  # (D*n,), (D*n, h, w)
             layers.append(layer)
-            H, W = target.masks.shape[-2:]
-            few = max(1, MAX_PIXELS // (H * W))
+            few = max(1, MAX_PIXELS // target.masks[0].numel()) if len(target.masks) else 1
             for some_logits, some_segments in zip(logits.split(few), segments.flatten().split(few)):
-                inputs = (some_logits, target.masks, some_segments)
-                losses = checkpoint(self.losses_of, *inputs, use_reentrant=False, preserve_rng_state=False)
-                mask_losses.append(losses[0])
-                dice_losses.append(losses[1])
-        return torch.cat(layers), torch.cat(mask_losses), torch.cat(dice_losses)
+                losses.append(dense_losses(some_logits, target.masks, some_segments, self.focal))
+        mask_losses, dice_losses = (torch.cat(x) for x in zip(*losses))
+        return torch.cat(layers), mask_losses, dice_losses
 
-    def losses_of(self, logits: Tensor, masks: Tensor, segments: Tensor) -> tuple[Tensor, Tensor]:
-        """The losses (n,) and (n,) of logits (n, h, w) against masks (N, H, W), of which those of ``segments`` (n,)."""
-        logits = F.interpolate(logits[:, None], size=masks.shape[-2:], mode='bilinear', align_corners=False)
-        logits = logits.flatten(1)  # (n, H*W)
-        wanted = masks[segments].flatten(1).to(logits.dtype)
-        return self.mask_loss(logits, wanted), dice_loss(logits, wanted)
+
+def dense_losses(logits: Tensor, masks: Tensor, segments: Tensor, focal: bool) -> tuple[Tensor, Tensor]:
+    """Losses of masks against targets of another size, to which they are enlarged bilinearly.
+
+    The gradient is computed along with the losses, at the size of the targets, and only what it is at the size of the
+    logits is kept: all masks of a batch at the size of the targets, with what their losses keep, would be gigabytes.
+
+    Args:
+        logits: (n, h, w).
+        masks: (N, H, W) bool.
+        segments: (n,), which mask each is compared with.
+        focal: Whether the first loss is the focal loss (Lin et al., arXiv 1708.02002, with gamma 2), or the binary
+            cross-entropy; the mean over pixels.
+
+    Returns:
+        tuple: That loss and the dice loss, (n,) each.
+    """
+    return _DenseLosses.apply(logits, masks, segments, focal)
+
+
+class _DenseLosses(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, logits: Tensor, masks: Tensor, segments: Tensor, focal: bool) -> tuple[Tensor, Tensor]:
+        size = masks.shape[-2:]
+        if not len(logits):
+            ctx.save_for_backward(logits, logits)
+            return logits.new_zeros(0), logits.new_zeros(0)
+        x = F.interpolate(logits[:, None], size=size, mode='bilinear', align_corners=False)  # (n, 1, H, W)
+        x = x.flatten(1)  # (n, H*W)
+        t = masks[segments].flatten(1).to(x.dtype)
+        loss = F.softplus(x).addcmul_(x, t, value=-1)  # cross-entropy
+        p = x.sigmoid_()
+
+        overlap, total = 2 * (p * t).sum(-1, keepdim=True) + 1, (p.sum(-1) + t.sum(-1))[:, None] + 1  # (n, 1)
+        dice_gradient = (t * (-2 / total)).add_(overlap / total**2).mul_(p).mul_(1 - p)
+        sign = 1 - 2 * t
+        wrong = sign.mul(p).add_(t)  # one minus the probability of what is right
+        if focal:
+            weight = t.mul_(2 * ALPHA - 1).add_(1 - ALPHA).mul_(wrong).mul_(wrong)
+            gradient = (1 - wrong).mul_(loss).mul_(2).add_(wrong).mul_(weight).mul_(sign)
+            loss.mul_(weight)
+        else:
+            gradient = wrong.mul_(sign)
+        small = (
+            torch.ops.aten.upsample_bilinear2d_backward(
+                x.view(-1, 1, *size), size, (len(logits), 1, *logits.shape[-2:]), False, None, None
+            )[:, 0]
+            for x in (gradient.div_(gradient.shape[1]), dice_gradient)
+        )
+        ctx.save_for_backward(*small)  # (n, h, w) each
+        return loss.mean(-1), 1 - (overlap / total)[:, 0]
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, grad_mask: Tensor, grad_dice: Tensor) -> tuple[Tensor | None, ...]:
+        mask_gradient, dice_gradient = ctx.saved_tensors
+        grad = mask_gradient * grad_mask[:, None, None]
+        return grad.addcmul_(dice_gradient, grad_dice[:, None, None]), None, None, None
