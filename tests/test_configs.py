@@ -80,7 +80,7 @@ def test_leaf_is_consistent(path):
     assert test == cfg.val_dataloader
     assert cfg.test_evaluator == cfg.val_evaluator
     assert cfg.train_dataloader.dataset.type == cfg.val_dataloader.dataset.type
-    assert set(cfg.train_dataloader.dataset.pipeline[-1]) == {'type'}
+    assert set(cfg.train_dataloader.dataset.pipeline[-1]) <= {'type', 'min_area'}
 
 
 # The model zoo.
