@@ -88,7 +88,8 @@ def test_leaf_is_consistent(path):
 
 def test_every_big_model_is_in_the_zoo_once():
     listed = [model['Config'] for model in ZOO]
-    small = [path.relative_to(ROOT).as_posix() for path in LEAVES if 'efficientnet' in path.stem]
+    unlisted = [path for path in LEAVES if 'efficientnet' in path.stem or path.parent.name == 'ablations']
+    small = [path.relative_to(ROOT).as_posix() for path in unlisted]
     assert sorted(listed + small) == sorted(path.relative_to(ROOT).as_posix() for path in LEAVES)
 
 
@@ -159,6 +160,23 @@ def test_big_model_builds(model):
     size = sum(parameter.numel() for parameter in built.backbone.parameters()) / 1e6
     name = re.match(r'mask\w*former_(r\d+|swin-\w)', model['Name'])[1]
     assert size == pytest.approx(BACKBONE_SIZES[name], abs=0.2)
+
+
+ABLATIONS = [path for path in LEAVES if path.parent.name == 'ablations']
+
+
+@pytest.mark.parametrize('path', ABLATIONS, ids=lambda path: path.stem)
+def test_ablation_builds_and_changes_what_its_name_says(path):
+    cfg = Config.fromfile(path)
+    full = Config.fromfile(ROOT / 'configs/coco/panoptic/mask2former_r50_8xb2-lsj-50e_coco-panoptic.py')
+    assert cfg.model != full.model
+    assert {key: cfg[key] for key in cfg if key not in ('model', 'matcher')} == {
+        key: full[key] for key in full if key != 'model'
+    }
+    cfg.model.backbone.init_cfg = None
+    metainfo = dict(classes=('a', 'b'), isthing=(True, False))
+    with DefaultScope.overwrite_default_scope('mask2former'), without_memory():
+        MODELS.build(dict(cfg.model, metainfo=metainfo))
 
 
 # One iteration.
@@ -306,14 +324,17 @@ class StopAfterOne(Hook):
         self.metrics = metrics
 
 
-# The larger Swins and ResNet-101 are the parts of the smaller ones in other sizes, which are reduced here anyway; and
-# MaskFormer's are trained on the data sets of Mask2Former's.
+# The larger Swins and ResNet-101 are the parts of the smaller ones in other sizes, which are reduced here anyway;
+# MaskFormer's are trained on the data sets of Mask2Former's; and ablations are built below.
 LARGER = re.compile('r101|swin-[sbl]|^maskformer_r50_(?!64xb1)')
 
 
 @pytest.mark.parametrize(
     'path',
-    [pytest.param(path, marks=pytest.mark.slow if LARGER.search(path.name) else ()) for path in LEAVES],
+    [
+        pytest.param(path, marks=pytest.mark.slow if LARGER.search(path.name) or 'ablations' in path.parts else ())
+        for path in LEAVES
+    ],
     ids=lambda path: path.stem,
 )
 def test_one_iteration_and_validation(path, shapes, tmp_path, monkeypatch):

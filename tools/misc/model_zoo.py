@@ -67,8 +67,14 @@ def make_page(root: Path) -> str:
         for path in sorted((root / 'configs').rglob('*.py'))
         if '_base_' not in path.parts
     ]
-    parts.append('\n## Small models\n\nFor CPUs and small data; their results are in the [README](../README.md).\n\n')
-    parts += [f'- [{Path(path).stem}](../{path})\n' for path in others if path not in listed]
+    ablations = [path for path in others if '/ablations/' in path]
+    small = [path for path in others if path not in listed and path not in ablations]
+    for title, text, paths in (
+        ('Small models', 'For CPUs and small data; their results are in the [README](../README.md).', small),
+        ('Ablations', "Rows of the paper's tables 4, 5, X and XI; each config says its figures.", ablations),
+    ):
+        parts.append(f'\n## {title}\n\n{text}\n\n')
+        parts += [f'- [{Path(path).stem}](../{path})\n' for path in paths]
     return ''.join(parts)
 
 
