@@ -123,7 +123,7 @@ def _mmdet_calls(
     model: Any, images: Tensor, samples: list[DetDataSample], isthing: Sequence[bool], outputs: Sequence[str]
 ) -> tuple[Callable, ...]:
     if 'semantic' in outputs:
-        raise ConfigError("mmdet's Mask2Former has no semantic output: use --outputs panoptic instance.")
+        raise ConfigError("mmdet's models have no semantic output: use --outputs panoptic instance.")
     model.panoptic_fusion_head.test_cfg.update(panoptic_on='panoptic' in outputs, instance_on='instance' in outputs)
     samples = [_mmdet_sample(sample, isthing, images.device) for sample in samples]
 
@@ -159,16 +159,23 @@ def _mmdet_sample(sample: DetDataSample, isthing: Sequence[bool], device: torch.
 def _transformers_calls(
     model: Any, images: Tensor, samples: list[DetDataSample], isthing: Sequence[bool], outputs: Sequence[str]
 ) -> tuple[Callable, ...]:
-    from transformers import Mask2FormerImageProcessorPil
+    from transformers import (
+        Mask2FormerImageProcessorPil,
+        MaskFormerForInstanceSegmentation,
+        MaskFormerImageProcessorPil,
+    )
 
-    processor = Mask2FormerImageProcessorPil()
+    maskformer = isinstance(model, MaskFormerForInstanceSegmentation)
+    processor = MaskFormerImageProcessorPil() if maskformer else Mask2FormerImageProcessorPil()
+    # transformers 5.23 keeps what its loss of the other decoder outputs is made of only when asked at the call.
+    extra = dict(output_hidden_states=True) if maskformer else {}
     masks = [sample.gt_segments.masks.float() for sample in samples]
     labels = [sample.gt_segments.labels for sample in samples]
     sizes = [sample.ori_shape for sample in samples]
     fused = {label for label, thing in enumerate(isthing) if not thing}
 
     def predict() -> dict[str, list]:
-        out = model(pixel_values=images)
+        out = model(pixel_values=images, **extra)
         calls = dict(
             panoptic=lambda: processor.post_process_panoptic_segmentation(
                 out, threshold=0.8, label_ids_to_fuse=fused, target_sizes=sizes
@@ -179,7 +186,7 @@ def _transformers_calls(
         return {name: calls[name]() for name in outputs}
 
     def logits() -> tuple[Tensor, Tensor]:
-        out = model(pixel_values=images)
+        out = model(pixel_values=images, **extra)
         return out.class_queries_logits, out.masks_queries_logits
 
-    return lambda: model(pixel_values=images, mask_labels=masks, class_labels=labels).loss, predict, logits
+    return lambda: model(pixel_values=images, mask_labels=masks, class_labels=labels, **extra).loss, predict, logits

@@ -1,5 +1,6 @@
-"""Peers: Mask2Former as mmdet and transformers have it, built to take the weights of one of our models."""
+"""Peers: Mask2Former and MaskFormer as mmdet and transformers have them, built to take the weights of our models."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,21 +11,34 @@ from mmengine.config import Config
 from mmengine.registry import DefaultScope
 from torch import Tensor, nn
 
-from mask2former.checkpoints.keys_mmdet import MMDET
-from mask2former.checkpoints.keys_transformers import TRANSFORMERS
+from mask2former.checkpoints.convert import FORMATS
+from mask2former.checkpoints.infer import member_of
+from mask2former.checkpoints.key_map import rename
 from mask2former.errors import ConfigError
 from mask2former.registry import MODELS
 
 PEERS = ('mmdet', 'transformers')
 MMDET_CONFIGS = Path(mmdet.__file__).parent / '.mim/configs/mask2former'
+MMDET_MASKFORMER = MMDET_CONFIGS.parent / 'maskformer/maskformer_r50_ms-16xb1-75e_coco.py'
+# Names that transformers' MaskFormer has in memory, where those on disk are older.
+IN_MEMORY = [
+    (r'(transformer_module\.decoder\.layers\.\d+\.\w+_attn\.)out_proj\.', r'\1o_proj.'),
+    (r'(transformer_module\.decoder\.layers\.\d+\.)(fc\d)\.', r'\1mlp.\2.'),
+]
 BOTTLENECKS = {50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
 
 
 def peer_weights(name: str, state_dict: dict[str, Tensor]) -> dict[str, Tensor]:
     """The weights of one of our models under a peer's names."""
-    if name == 'mmdet':
-        return MMDET.to_theirs(state_dict)
-    return TRANSFORMERS.to_theirs({k: v for k, v in state_dict.items() if 'relative_position_index' not in k})
+    member = member_of(state_dict)
+    if member not in FORMATS[name].keys:
+        raise ConfigError(f"{name} has no '{member}' to compare with.")
+    weights, _, unknown = FORMATS[name].keys[member].write(state_dict)
+    if unknown:
+        raise ConfigError(f"{name} has no place for the weight '{unknown[0]}'.")
+    if name == 'transformers' and member == 'maskformer':
+        weights = rename(rename(weights, FORMATS[name].writes[True]), IN_MEMORY)
+    return weights
 
 
 def load_weights(name: str, peer: nn.Module, weights: dict[str, Tensor]) -> None:
@@ -33,7 +47,8 @@ def load_weights(name: str, peer: nn.Module, weights: dict[str, Tensor]) -> None
         peer.load_state_dict(weights, strict=True)
         return
     missing, unexpected = peer.load_state_dict(weights, strict=False)
-    missing = [key for key in missing if key != 'criterion.empty_weight' and 'swin.layernorm' not in key]
+    unused = re.compile(r'criterion\.empty_weight|.*encoder\.(swin|model)\.layernorm\..*')
+    missing = [key for key in missing if not unused.fullmatch(key)]
     if missing or unexpected:
         raise ConfigError(f"transformers' model lacks weights {missing} and does not know {unexpected}.")
 
@@ -58,9 +73,18 @@ def build_peer(name: str, cfg: Config, isthing: list[bool], num_queries: int) ->
     return build(cfg, isthing, num_queries).eval()
 
 
+def is_maskformer(cfg: Config) -> bool:
+    """Whether a model config is that of a MaskFormer."""
+    return not cfg.head.get('learned_queries', True)
+
+
 def _build_mmdet(cfg: Config, isthing: list[bool], num_queries: int) -> nn.Module:
     register_all_modules(init_default_scope=False)
-    model = Config.fromfile(MMDET_CONFIGS / 'mask2former_r50_8xb2-lsj-50e_coco-panoptic.py').model
+    mask2former = MMDET_CONFIGS / 'mask2former_r50_8xb2-lsj-50e_coco-panoptic.py'
+    model = Config.fromfile(MMDET_MASKFORMER if is_maskformer(cfg) else mask2former).model
+    if is_maskformer(cfg) and cfg.pixel_decoder.type == 'FPNPixelDecoder':
+        norm, act = dict(type='GN', num_groups=32), dict(type='ReLU')
+        model.panoptic_head.pixel_decoder = dict(type='PixelDecoder', norm_cfg=norm, act_cfg=act)
     if cfg.backbone.type == 'FrozenBNResNet':
         model.backbone.depth = cfg.backbone.depth
         model.backbone.init_cfg = None
@@ -72,11 +96,19 @@ def _build_mmdet(cfg: Config, isthing: list[bool], num_queries: int) -> nn.Modul
     model.panoptic_head.loss_cls.class_weight = [1.0] * len(isthing) + [0.1]
     model.panoptic_fusion_head.update(num_things_classes=things, num_stuff_classes=stuff)
     with DefaultScope.overwrite_default_scope('mmdet'):
-        return MODELS.build(dict(model, type='mmdet.Mask2Former'))
+        return MODELS.build(dict(model, type='mmdet.MaskFormer' if is_maskformer(cfg) else 'mmdet.Mask2Former'))
 
 
 def _build_transformers(cfg: Config, isthing: list[bool], num_queries: int) -> nn.Module:
-    from transformers import Mask2FormerConfig, Mask2FormerForUniversalSegmentation, ResNetConfig, SwinConfig
+    from transformers import (
+        DetrConfig,
+        Mask2FormerConfig,
+        Mask2FormerForUniversalSegmentation,
+        MaskFormerConfig,
+        MaskFormerForInstanceSegmentation,
+        ResNetConfig,
+        SwinConfig,
+    )
 
     backbone: Any
     features = [f'stage{i}' for i in range(1, 5)]
@@ -90,6 +122,20 @@ def _build_transformers(cfg: Config, isthing: list[bool], num_queries: int) -> n
             window_size=cfg.backbone.window_size,
             drop_path_rate=cfg.backbone.get('drop_path_rate', 0.0),
             out_features=features,
+        )
+    if is_maskformer(cfg):
+        if cfg.pixel_decoder.type != 'FPNPixelDecoder':
+            raise ConfigError('transformers has no MaskFormer with an encoder: compare with mmdet.')
+        decoder = DetrConfig(decoder_layers=6, decoder_ffn_dim=2048, num_queries=num_queries)  # type: ignore[call-arg]
+        # With deep supervision, as it was published.
+        return MaskFormerForInstanceSegmentation(
+            MaskFormerConfig(  # type: ignore[call-arg]
+                backbone_config=backbone,
+                decoder_config=decoder,
+                num_labels=len(isthing),
+                use_auxiliary_loss=True,
+                output_auxiliary_logits=True,
+            )
         )
     return Mask2FormerForUniversalSegmentation(
         Mask2FormerConfig(  # type: ignore[call-arg]
