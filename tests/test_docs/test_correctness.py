@@ -24,10 +24,12 @@ def rows_of(text):
         title = section.split()[0]
         if title not in HEADS:
             continue
-        table = [line for line in section.splitlines() if line.startswith('|')]
-        head, rule, *rows = ([cell.strip() for cell in line.strip('|').split(' | ')] for line in table)
-        assert head == HEADS[title] and set(''.join(rule)) <= set('-|'), f'head of the table {title}: {head}'
-        yield from ((title, row) for row in rows)
+        for part in section.split('\n### ')[1:]:
+            table = [line for line in part.splitlines() if line.startswith('|')]
+            head, rule, *rows = ([cell.strip() for cell in line.strip('|').split(' | ')] for line in table)
+            assert head == HEADS[title] and set(''.join(rule)) <= set('-|'), f'head of the table {title}: {head}'
+            assert rows, f'{part.splitlines()[0]} is empty'
+            yield from ((title, row) for row in rows)
 
 
 @cache
