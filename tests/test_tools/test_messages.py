@@ -99,6 +99,15 @@ def test_a_config_that_imports_what_is_not_there_is_named(tool, config):
         run_tool(lambda: tool('train', config))
 
 
+def test_a_config_that_inherits_from_what_is_not_there_is_named(tool, tmp_path):
+    (tmp_path / 'mine.py').write_text("_base_ = 'between.py'\n")
+    (tmp_path / 'between.py').write_text("_base_ = 'absent.py'\n")
+    with pytest.raises(
+        MissingFileError, match=r"^'.*mine.py' inherits from a config that is not there: .*absent.py\.$"
+    ):
+        tool('train', tmp_path / 'mine.py')
+
+
 def test_an_error_in_a_worker_is_one_sentence(tool, shapes, tmp_path):
     shutil.copytree(shapes, tmp_path / 'data')
     for png in (tmp_path / 'data' / 'annotations' / 'panoptic_train').iterdir():

@@ -13,7 +13,7 @@ from mmengine.config import Config, DictAction
 from mmengine.runner import Runner
 
 from mask2former.checkpoints.zoo import find_config
-from mask2former.errors import ConfigError, MissingPackageError, user_sentence
+from mask2former.errors import ConfigError, MissingFileError, MissingPackageError, user_sentence
 from mask2former.registry import RUNNERS
 
 from .config_check import check_config
@@ -111,6 +111,10 @@ def load_config(args: argparse.Namespace, complete: bool = False) -> Config:
             cause = inner
         raise MissingPackageError(
             f"'{path}' imports what cannot be imported ({cause}): install it, or see that its folder is in PYTHONPATH."
+        ) from None
+    except FileNotFoundError as error:  # of `_base_`, at any depth
+        raise MissingFileError(
+            f"'{path}' inherits from a config that is not there: {error.filename or error}."
         ) from None
     change_config(cfg, args.cfg_options or {})
     check_config(cfg, args.cfg_options or {}, complete)

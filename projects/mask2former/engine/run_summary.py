@@ -48,10 +48,17 @@ def _model(runner: Runner) -> str:
 def _data(dataset: Dataset) -> str:
     metainfo = getattr(dataset, 'metainfo', {})
     classes, is_thing = metainfo.get('classes') or (), metainfo.get('isthing')
-    kinds = f' ({sum(is_thing)} things, {len(is_thing) - sum(is_thing)} stuff)' if is_thing is not None else ''
+    kinds = ''
+    if is_thing is not None:
+        kinds = f' ({_count(sum(is_thing), "thing", "things")}, {len(is_thing) - sum(is_thing)} stuff)'
     file = getattr(dataset, 'ann_file', '') or (getattr(dataset, 'data_prefix', None) or {}).get('img', '')
     where = f'{shown_path(os.path.abspath(file))}: ' if file else ''
-    return f'{where}{len(dataset)} images, {len(classes)} classes{kinds}'  # type: ignore[arg-type]
+    images = _count(len(dataset), 'image', 'images')  # type: ignore[arg-type]
+    return f'{where}{images}, {_count(len(classes), "class", "classes")}{kinds}'
+
+
+def _count(number: int, one: str, more: str) -> str:
+    return f'{number} {one if number == 1 else more}'
 
 
 def _device(runner: Runner) -> str:
@@ -63,5 +70,5 @@ def _device(runner: Runner) -> str:
 def _batch(runner: Runner, loader: DataLoader) -> str:
     size = loader.batch_size or 1
     if runner.world_size == 1:
-        return f'{size} images'
+        return _count(size, 'image', 'images')
     return f'{size * runner.world_size} images, {size} in each of {runner.world_size} processes'

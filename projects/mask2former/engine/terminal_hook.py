@@ -13,7 +13,7 @@ from mmengine.runner import Runner
 from mask2former.evaluation.tables import summary_table
 from mask2former.registry import HOOKS
 
-from .run_summary import run_summary
+from .run_summary import run_summary, shown_path
 from .terminal import Progress, quieten, say
 
 
@@ -69,6 +69,11 @@ class TerminalHook(Hook):
             self.close()
             seconds = round(time.monotonic() - self._begin)
             say(f'Iteration {runner.iter} is reached, after {timedelta(seconds=seconds)}.')
+            best, last = (runner.message_hub.runtime_info.get(f'{name}_ckpt') for name in ('best', 'last'))
+            checkpoint = best or last
+            if checkpoint and runner.cfg.filename:
+                config = shown_path(runner.cfg.filename)
+                say(f'Test it: python tools/test.py {config} {shown_path(checkpoint)}')
 
     def before_val_epoch(self, runner: Runner) -> None:
         """Begin the line of a validation."""
