@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from mask2former.apis.cli import run_tool
+from mask2former.errors import MissingFileError
 from tests.tiny import ROOT, write_config
 from tests.tools import load_tool, run_script
 
