@@ -12,8 +12,8 @@ from mmengine.registry import DefaultScope
 from torch import Tensor, nn
 
 from mask2former.checkpoints.convert import FORMATS
-from mask2former.checkpoints.infer import member_of
 from mask2former.checkpoints.key_map import rename
+from mask2former.checkpoints.members import member_of
 from mask2former.errors import ConfigError
 from mask2former.registry import MODELS
 

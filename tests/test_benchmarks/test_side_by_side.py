@@ -46,6 +46,57 @@ def test_results_of_ours_and_the_peers(tmp_path):
     assert process.stderr.count('the same logits') == 3 and 'transformers' in process.stdout
 
 
+def scene_of(config, *peers):
+    return scene.Scene(
+        dict(
+            config=str(ROOT / 'configs/coco/panoptic' / config),
+            cfg_options={},
+            peers=peers,
+            mode='train',
+            size=(64, 96),
+            ori_size=None,
+            batch_size=1,
+            segments=3,
+            queries=7,
+            outputs=['panoptic'],
+            device='cpu',
+            **dict.fromkeys(['threads', 'amp', 'compile', 'channels_last']),
+        )
+    )
+
+
+@pytest.mark.parametrize(
+    ('config', 'peers'),
+    [
+        ('maskformer_swin-t-p4-w7-224_64xb1-554k_coco-panoptic.py', ['mmdet', 'transformers']),
+        ('maskformer_r50_64xb1-554k_coco-panoptic.py', ['mmdet']),
+    ],
+)
+def test_peers_of_a_maskformer(config, peers):
+    """They compute the same logits and results, and can be trained."""
+    common = scene_of(config, *peers)
+    weights, expected = common.common_weights()
+    assert len(expected[0][0]) == 7 and expected[1].std() > 0
+    for name in [scene.OURS, *peers]:
+        contestant = common.contestant(name, common.weights_of(name, weights))
+        trained = next(p for p in contestant.model.parameters() if p.requires_grad)
+        before = trained.detach().clone()
+        contestant.train_step()
+        assert not torch.equal(trained, before)
+        contestant = common.contestant(name, common.weights_of(name, weights))
+        contestant.model.eval()
+        with torch.no_grad():
+            assert scene.agrees(scene.logit_errors(contestant.logits(), expected)), name
+        contestant.predict()
+
+
+def test_a_maskformer_that_a_peer_has_not():
+    common = scene_of('maskformer_r50_64xb1-554k_coco-panoptic.py')
+    weights = ['head.query_embed.weight', 'pixel_decoder.encoder.0.self_norm.weight']
+    with pytest.raises(UserError, match="^transformers has no 'maskformer-encoder' to compare with.$"):
+        common.weights_of('transformers', dict.fromkeys(weights))
+
+
 def test_an_installed_tool_has_no_benchmarks(tmp_path):
     (tmp_path / 'tools/analysis_tools').mkdir(parents=True)
     process = run_tool(shutil.copy(TOOL, tmp_path / 'tools/analysis_tools'), cwd=tmp_path)

@@ -19,6 +19,18 @@ function                  class, file
 
 The table was compared with the state dicts of these very classes, built from the reference's own source files: names
 and shapes are the same for all of `BACKBONES`.
+
+MaskFormer's were read in the same way, and not compared: its classes that are in the repository of Mask2Former, too.
+
+========================  =====================================================================================
+function                  class, file
+========================  =====================================================================================
+`feature_pyramid`         BasePixelDecoder, TransformerEncoderPixelDecoder;
+                          mask2former/modeling/pixel_decoder/fpn.py
+`standard_predictor`      StandardTransformerDecoder;
+                          mask2former/modeling/transformer_decoder/maskformer_transformer_decoder.py
+`transformer_layer`       TransformerEncoderLayer, TransformerDecoderLayer; transformer.py beside it
+========================  =====================================================================================
 """
 
 RESNETS = {'r50': (3, 4, 6, 3), 'r101': (3, 4, 23, 3)}
@@ -122,6 +134,56 @@ def predictor(num_queries: int, num_classes: int) -> Shapes:
     return shapes | {
         key: shape for i in range(3) for key, shape in linear(f'{root}.mask_embed.layers.{i}', 256, 256).items()
     }
+
+
+def transformer_layer(name: str, *attentions: str) -> Shapes:
+    shapes: Shapes = {}
+    for attention in attentions:
+        shapes |= {f'{name}.{attention}.in_proj_weight': (768, 256), f'{name}.{attention}.in_proj_bias': (768,)}
+        shapes |= linear(f'{name}.{attention}.out_proj', 256, 256)
+    shapes |= linear(f'{name}.linear1', 256, 2048) | linear(f'{name}.linear2', 2048, 256)
+    for i in range(len(attentions) + 1):
+        shapes |= norm(f'{name}.norm{i + 1}', 256)
+    return shapes
+
+
+def feature_pyramid(features: list[int], encoder: bool) -> Shapes:
+    root = 'sem_seg_head.pixel_decoder'
+    shapes: Shapes = {f'{root}.mask_features.weight': (256, 256, 3, 3), f'{root}.mask_features.bias': (256,)}
+    for i, channels in enumerate(features[:-1], 1):  # res2, res3, res4
+        shapes |= {f'{root}.adapter_{i}.weight': (256, channels, 1, 1), f'{root}.layer_{i}.weight': (256, 256, 3, 3)}
+        shapes |= norm(f'{root}.adapter_{i}.norm', 256) | norm(f'{root}.layer_{i}.norm', 256)
+    shapes |= {f'{root}.layer_4.weight': (256, 256 if encoder else features[-1], 3, 3)}
+    shapes |= norm(f'{root}.layer_4.norm', 256)
+    if encoder:
+        shapes |= {f'{root}.input_proj.weight': (256, features[-1], 1, 1), f'{root}.input_proj.bias': (256,)}
+        for i in range(6):
+            shapes |= transformer_layer(f'{root}.transformer.encoder.layers.{i}', 'self_attn')
+    return shapes
+
+
+def standard_predictor(channels: int, num_classes: int) -> Shapes:
+    root = 'sem_seg_head.predictor'
+    shapes: Shapes = {f'{root}.query_embed.weight': (100, 256)}
+    for i in range(6):
+        shapes |= transformer_layer(f'{root}.transformer.decoder.layers.{i}', 'self_attn', 'multihead_attn')
+    shapes |= norm(f'{root}.transformer.decoder.norm', 256) | linear(f'{root}.class_embed', 256, num_classes + 1)
+    if channels != 256:  # as many as it has itself are not projected
+        shapes |= {f'{root}.input_proj.weight': (256, channels, 1, 1), f'{root}.input_proj.bias': (256,)}
+    return shapes | {
+        key: shape for i in range(3) for key, shape in linear(f'{root}.mask_embed.layers.{i}', 256, 256).items()
+    }
+
+
+def published_maskformer(backbone: str, encoder: bool, num_classes: int) -> Shapes:
+    """Names and shapes of a MaskFormer."""
+    shapes, features = resnet(RESNETS[backbone]) if backbone in RESNETS else swin(*SWINS[backbone])
+    return (
+        shapes
+        | feature_pyramid(features, encoder)
+        | standard_predictor(256 if encoder else features[-1], num_classes)
+        | {'criterion.empty_weight': (num_classes + 1,)}
+    )
 
 
 def published(backbone: str, num_queries: int, num_classes: int) -> Shapes:

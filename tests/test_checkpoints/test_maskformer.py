@@ -1,9 +1,15 @@
 """MaskFormer's checkpoints in the four formats, and those of Mask2Former with MaskFormer's pixel decoders."""
 
+import random
+import re
+from pathlib import Path
+
 import pytest
 import torch
+from mmengine.config import Config
 
-from mask2former.checkpoints.convert import convert_raw, read_checkpoint, to_format
+from mask2former.apis import init_model
+from mask2former.checkpoints.convert import EMPTY_WEIGHT, convert_raw, read_checkpoint, to_format
 from mask2former.checkpoints.infer import expected_shapes, infer
 from mask2former.checkpoints.read import RawCheckpoint
 from mask2former.checkpoints.write import write_checkpoint
@@ -19,8 +25,12 @@ from tests.test_models.test_maskformer.small import (
     small_config,
 )
 
+from .detectron2_names import published_maskformer
 from .small import build_small as build_mask2former
+from .small import random_state
 
+ROOT = Path(__file__).parents[2]
+DECODER = 'sem_seg_head.pixel_decoder.'
 CLASSES_META = dict(dataset_meta=dict(classes=CLASSES))
 
 
@@ -88,18 +98,81 @@ def test_mmdet_there_and_back(backbone, encoder, tmp_path):
 def test_detectron2_there_and_back(backbone, encoder, old_names):
     ours = build_small(backbone, encoder)
     state, _ = to_format(from_state(ours), 'detectron2')
-    decoder = 'sem_seg_head.pixel_decoder.'
-    assert state[decoder + 'adapter_1.weight'].shape[:2] == (32, 8)  # of the finest feature
-    assert state[decoder + 'adapter_3.weight'].shape[:2] == (32, 32)
-    assert state[decoder + 'layer_4.weight'].shape[:2] == (32, 32 if encoder else 64)
+    assert state[DECODER + 'adapter_1.weight'].shape[:2] == (32, 8)  # of the finest feature
+    assert state[DECODER + 'adapter_3.weight'].shape[:2] == (32, 32)
+    assert state[DECODER + 'layer_4.weight'].shape[:2] == (32, 32 if encoder else 64)
     assert state['sem_seg_head.predictor.transformer.decoder.layers.2.multihead_attn.in_proj_weight'].shape == (96, 32)
     assert ('sem_seg_head.predictor.input_proj.weight' in state) != encoder
-    assert (decoder + 'transformer.encoder.layers.1.self_attn.in_proj_weight' in state) == encoder
+    assert (DECODER + 'transformer.encoder.layers.1.self_attn.in_proj_weight' in state) == encoder
     if old_names:
-        state = {name.replace(decoder, 'sem_seg_head.'): value for name, value in state.items()}
+        state = {name.replace(DECODER, 'sem_seg_head.'): value for name, value in state.items()}
     again = convert_raw(RawCheckpoint(state, {}, {}), 'x.pkl')
     weights = {name: value for name, value in ours.state_dict().items() if 'num_batches_tracked' not in name}
     assert all(torch.equal(value, again.state[name]) for name, value in weights.items())
+
+
+def reference(backbone, encoder, classes):
+    """The weights of a published file, whose pixel decoder has the names of an older age."""
+    shapes = published_maskformer(backbone, encoder, classes)
+    return random_state({name.replace(DECODER, 'sem_seg_head.'): shape for name, shape in shapes.items()})
+
+
+@pytest.mark.parametrize(
+    ('config', 'backbone', 'encoder', 'classes'),
+    [
+        ('ade20k/semantic/maskformer_r50_160k_ade20k-semantic.py', 'r50', False, 150),
+        ('coco/panoptic/maskformer_r50_64xb1-554k_coco-panoptic.py', 'r50', True, 133),
+        ('coco/panoptic/maskformer_swin-t-p4-w7-224_64xb1-554k_coco-panoptic.py', 'swin-t', False, 133),
+    ],
+)
+def test_published_files_fill_the_models_of_the_configs(config, backbone, encoder, classes):
+    """The reference's names and shapes at full size, read and written bit for bit."""
+    source = reference(backbone, encoder, classes)
+    checkpoint = convert_raw(RawCheckpoint(source, {}, {}), 'model_final.pkl')
+    assert set(checkpoint.report.dropped) == {EMPTY_WEIGHT}
+    cfg = Config.fromfile(ROOT / 'configs' / config).model
+    cfg.backbone.init_cfg = None
+    model = MODELS.build(dict(cfg, metainfo=dict(classes=[str(i) for i in range(classes)], isthing=[True] * classes)))
+    assert {name: value.shape for name, value in checkpoint.state.items()} == {
+        name: value.shape for name, value in model.state_dict().items()
+    }
+    written, _ = to_format(checkpoint, 'detectron2')
+    written = {name.replace(DECODER, 'sem_seg_head.'): value for name, value in written.items()}
+    written.pop(EMPTY_WEIGHT), source.pop(EMPTY_WEIGHT)
+    assert written.keys() == source.keys()
+    assert all(torch.equal(value, source[name]) for name, value in written.items())
+
+
+@pytest.mark.parametrize('encoder', [False, True], ids=['fpn', 'encoder'])
+def test_a_config_takes_files_of_its_own_model_only(encoder, tmp_path):
+    ours = build_small('resnet', encoder)
+    state, _ = to_format(from_state(ours), 'detectron2')
+    torch.save({name.replace(DECODER, 'sem_seg_head.'): value for name, value in state.items()}, tmp_path / 'old.pth')
+    model = init_model(Config(dict(model=small_config('resnet', encoder))), tmp_path / 'old.pth', 'cpu')
+    for mine, other in zip(logits(ours), logits(model)):
+        assert torch.equal(mine, other)
+    write_checkpoint(from_state(build_mask2former('resnet')), tmp_path / 'mask2former.pkl', 'detectron2')
+    for other in (small_config('resnet', not encoder), small_config('swin', encoder)):
+        with pytest.raises(CheckpointError, match="^'[^\n]*old.pth' does not fit the model: [^\n]*trained with[.]$"):
+            init_model(Config(dict(model=other)), tmp_path / 'old.pth', 'cpu')
+    with pytest.raises(CheckpointError, match="^'[^\n]*mask2former.pkl' does not fit the model: [^\n]*[.]$"):
+        init_model(Config(dict(model=small_config('resnet', encoder))), tmp_path / 'mask2former.pkl', 'cpu')
+
+
+@pytest.mark.parametrize('target', ['mask2former', 'detectron2', 'transformers', 'mmdet'])
+def test_a_weight_that_is_missing_or_wrong_is_named(target):
+    """One at a time, also of those that are joined or split."""
+    encoder = target != 'transformers'
+    written, _ = to_format(from_state(build_small('swin', encoder)), target)
+    generator = random.Random(0)
+    needed = [name for name in sorted(written) if not re.search('empty_weight|position_index|model.layernorm', name)]
+    for name in generator.sample(needed, 25):
+        for state in (
+            {key: value for key, value in written.items() if key != name},
+            dict(written, **{name: torch.zeros(3, 5, 2)}),
+        ):
+            with pytest.raises(CheckpointError, match=r"^'a.pth' [^\n]*[.]$"):
+                convert_raw(RawCheckpoint(state, {}, {}), 'a.pth')
 
 
 @pytest.mark.parametrize('decoder', ['FPNPixelDecoder', 'TransformerFPNPixelDecoder'])

@@ -11,11 +11,12 @@ from torch import Tensor
 from mask2former.errors import CheckpointError
 
 from . import keys_maskformer
-from .infer import INDEX, MEMBERS, Architecture, Shapes, expected_shapes, fill_computed, infer, member_of
+from .infer import INDEX, Architecture, Shapes, expected_shapes, fill_computed, infer
 from .key_map import KeyMap, Substitution, rename
 from .keys_detectron2 import DETECTRON2, OLD_NAMES
 from .keys_mmdet import MMDET, OTHER_NAMES
 from .keys_transformers import ENCODER, TO_DISK, TRANSFORMERS
+from .members import MEMBERS, member_of
 from .read import RawCheckpoint, read_raw
 from .report import Report
 
@@ -133,11 +134,11 @@ def convert_raw(raw: RawCheckpoint, path: str, *, ignore_unknown: bool = False) 
         named = rename(raw.state, format.renames)
         member = member_of(named)
         if member not in format.keys:
-            raise CheckpointError(f'holds the weights of a {member}, which {source} has not')
+            raise CheckpointError(f"holds the weights of '{member}', which {source} has not")
         converted = format.keys[member].read(named)
         if converted.unknown and not ignore_unknown:
             raise CheckpointError(
-                f'holds {len(converted.unknown)} weights that a Mask2Former of the format {source} '
+                f"holds {len(converted.unknown)} weights that '{member}' of the format {source} "
                 f"has not, such as '{converted.unknown[0]}'"
             )
         arch = infer(converted.state)

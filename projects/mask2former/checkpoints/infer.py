@@ -2,7 +2,7 @@
 
 import functools
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from math import isqrt
@@ -15,12 +15,9 @@ from torch.overrides import TorchFunctionMode
 
 from mask2former.errors import CheckpointError
 
+from .members import name_member
 from .swin_order import relative_position_index
 
-MEMBERS = (
-    *('mask2former', 'mask2former-fpn', 'mask2former-encoder', 'maskformer', 'maskformer-encoder'),
-    'ablation',  # with some of Mask2Former's changes against MaskFormer
-)
 POINTS = 4  # of a head in a level
 Shapes = Mapping[str, tuple[int, ...]]
 MAX_WINDOW = 64
@@ -114,34 +111,11 @@ class Architecture:
 
     @property
     def member(self) -> str:
-        """Which model of the family it is, one of :data:`MEMBERS`."""
-        return _member(self.pixel_decoder, {self.learned_queries, self.level_embed})
+        """Which model of the family it is, one of :data:`mask2former.checkpoints.members.MEMBERS`."""
+        return name_member(self.pixel_decoder, {self.learned_queries, self.level_embed})
 
     def __str__(self) -> str:
         return f'{self.backbone}, {self.num_queries} queries, {self.num_classes} classes'
-
-
-def _member(pixel_decoder: str, changes: set[bool]) -> str:
-    if len(changes) == 2 or (changes == {False} and pixel_decoder == 'deformable'):
-        return 'ablation'
-    usual = 'deformable' if True in changes else 'fpn'
-    name = 'mask2former' if True in changes else 'maskformer'
-    return name if pixel_decoder == usual else f'{name}-{pixel_decoder}'
-
-
-def member_of(names: Iterable[str]) -> str:
-    """:attr:`Architecture.member` of the weights with these names, in any format."""
-    text = '\n'.join(names)
-    changes = {
-        bool(re.search(pattern, text))
-        for pattern in (
-            r'\.(query_feat|static_query|queries_features)\.',
-            r'(head|predictor|transformer_module)\.level_embed',
-        )
-    }
-    if '.sampling_offsets.' in text:
-        return _member('deformable', changes)
-    return _member('encoder' if re.search(r'pixel_decoder\.(transformer\.)?encoder\.', text) else 'fpn', changes)
 
 
 class _Names:
