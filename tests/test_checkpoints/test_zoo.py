@@ -43,6 +43,13 @@ def test_licences(root):
     assert (
         license_of(hub, {}, root) == license_of(f'hf://{hub}', {}, root) == resolve(hub, root).license == 'CC BY-NC 4.0'
     )
+    maskformer = (
+        'https://dl.fbaipublicfiles.com/maskformer/semantic-ade20k/maskformer_R50_bs16_160k/model_final_d8dbeb.pkl'
+    )
+    for source in ('hf://facebook/maskformer-swin-tiny-ade', 'facebook/maskformer-swin-tiny-ade'):
+        assert license_of(source, {}, root) == 'CC BY-NC 4.0'
+    for source in (maskformer, 'downloads/model_final_d8dbeb.pkl', 'maskformer_r50_160k_ade20k-semantic'):
+        assert license_of(source, {}) == 'CC BY-NC 4.0'
     for source in ('mine.pth', 'untrained', 'somebody/their-mask2former', '.'):
         assert license_of(source, {}, root) is None
     assert license_of(weights, dict(license='MIT'), root) == 'MIT'

@@ -5,10 +5,13 @@ import torch
 from mmengine.config import Config
 
 from mask2former.checkpoints.class_transfer import CLASSIFIER
-from mask2former.checkpoints.convert import read_checkpoint
+from mask2former.checkpoints.convert import convert_raw, read_checkpoint, to_format
+from mask2former.checkpoints.read import RawCheckpoint
 from mask2former.checkpoints.write import write_checkpoint
 from mask2former.engine import SegRunner
 from mask2former.errors import CheckpointError
+from mask2former.registry import MODELS
+from tests.test_models.test_maskformer.small import small_config
 from tests.tiny import make_tiny_run
 
 
@@ -94,6 +97,25 @@ def test_a_training_and_a_test_start_from_another_format(run, tmp_path):
     assert all(torch.equal(after[name], checkpoint.state[name]) for name in trained)
     assert 'only a part' not in log
     assert run_test(run.config, path, tmp_path / 'theirs') == run_test(run.config, run.checkpoint, tmp_path / 'ours')
+
+
+def test_a_maskformer_starts_from_the_reference_s_old_names(run, tmp_path):
+    model = small_config('resnet') | dict(metainfo=None, _delete_=True)
+    source = MODELS.build(small_config('resnet') | dict(metainfo=run_metainfo(run)))
+    checkpoint = convert_raw(RawCheckpoint(dict(source.state_dict()), {}, {}), 'source')
+    state, _ = to_format(checkpoint, 'detectron2')
+    state = {name.replace('sem_seg_head.pixel_decoder.', 'sem_seg_head.'): value for name, value in state.items()}
+    torch.save(dict(model=state), tmp_path / 'model_final.pth')
+    after, _, log = start_from(run, tmp_path / 'work', tmp_path / 'model_final.pth', model=model)
+    trained = [name for name in after if 'running' not in name and 'tracked' not in name]
+    assert all(torch.equal(after[name], checkpoint.state[name]) for name in trained)
+    assert 'head.query_feat.weight' not in after and 'only a part' not in log
+
+
+def run_metainfo(run):
+    """Classes of the run's data set."""
+    data = torch.load(run.checkpoint, weights_only=True)['meta']['dataset_meta']
+    return dict(classes=data['classes'], isthing=data['isthing'])
 
 
 def run_test(config, checkpoint, folder):

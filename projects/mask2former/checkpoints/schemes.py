@@ -15,7 +15,7 @@ from mask2former.errors import ConfigError, MissingFileError, MissingPackageErro
 from .backbones import read_backbone, to_official_swin, torchvision_urls
 from .convert import convert_raw, recognise
 from .fetch import find_checkpoint
-from .read import RawCheckpoint, explain_unreadable, read_raw
+from .read import WEIGHTS, RawCheckpoint, explain_unreadable, read_raw
 from .zoo import HUB
 
 PREFIX = 'checkpoint://'
@@ -69,10 +69,11 @@ def loadable(address: str) -> str:
         return PREFIX + address
     try:
         content = torch.load(path, map_location='cpu', weights_only=True, mmap=zipfile.is_zipfile(path))
-        ours = recognise(content.get('state_dict', content)) in (None, 'mask2former')
+        key = next((key for key in WEIGHTS if key in content), None)
+        alone = key in (None, 'state_dict') and recognise(content[key] if key else content) in (None, 'mask2former')
     except Exception:  # whatever is wrong with it, its reader says it
-        ours = True
-    return address if ours else PREFIX + address
+        alone = True
+    return address if alone else PREFIX + address
 
 
 @CheckpointLoader.register_scheme(prefixes=PREFIX)

@@ -23,8 +23,10 @@ HUB_BACKBONES = {
     'swin-large': 'swin-l-p4-w12-384-in21k',
 }
 HUB_DATASETS = {'coco': 'coco', 'cityscapes': 'cityscapes', 'ade': 'ade20k', 'mapillary-vistas': 'mapillary'}
-# Of the models that facebookresearch/Mask2Former published (its MODEL_ZOO.md), and so of what was converted from them.
+# Of the models that facebookresearch/Mask2Former and facebookresearch/MaskFormer published (their MODEL_ZOO.md), and so
+# of what was converted from them.
 REFERENCE_LICENSE = 'CC BY-NC 4.0'
+HUB_MASKFORMER = 'facebook/maskformer-'
 _NOT_PUBLISHED = {('coco', 'semantic'), ('mapillary-vistas', 'instance')}
 
 
@@ -112,7 +114,8 @@ def license_of(source: str, meta: Mapping, root: Path | None = None) -> str | No
     """
     if isinstance(meta.get('license'), str):
         return meta['license']
-    if hub_name(source.removeprefix(HUB)):
+    hub = source.removeprefix(HUB)
+    if hub_name(hub) or hub.startswith(HUB_MASKFORMER):
         return REFERENCE_LICENSE
     for name, entry in model_zoo(root).items():
         weights = entry.get('Weights')
