@@ -3,6 +3,7 @@
 from .checkpoint_hook import SegCheckpointHook
 from .limits_hook import LimitsHook
 from .loops import SegIterTrainLoop
+from .mask_annealing_hook import MaskAnnealingHook
 from .optim_constructor import SegOptimWrapperConstructor
 from .optim_wrapper import SegOptimWrapper
 from .runner import SegRunner
@@ -11,6 +12,7 @@ from .visualization_hook import SegVisualizationHook
 
 __all__ = [
     'LimitsHook',
+    'MaskAnnealingHook',
     'SegCheckpointHook',
     'SegIterTrainLoop',
     'SegOptimWrapper',

@@ -5,8 +5,9 @@
 
 from . import backbones, criterion, pixel_decoder, postprocess  # noqa: F401  (registers their classes)
 from .data_preprocessor import SegDataPreprocessor
+from .encoder_only_head import EncoderOnlyHead
 from .head import HeadOutput, MaskedAttentionHead
 from .mask2former import Mask2Former
 from .tta import SegTTAModel
 
-__all__ = ['HeadOutput', 'Mask2Former', 'MaskedAttentionHead', 'SegDataPreprocessor', 'SegTTAModel']
+__all__ = ['EncoderOnlyHead', 'HeadOutput', 'Mask2Former', 'MaskedAttentionHead', 'SegDataPreprocessor', 'SegTTAModel']

@@ -4,5 +4,6 @@ from mask2former.checkpoints import schemes  # noqa: F401  (the addresses that `
 
 from .efficientnet_lite import EfficientNetLite
 from .frozen_bn_resnet import FrozenBNResNet
+from .plain_vit import PlainViT
 
-__all__ = ['EfficientNetLite', 'FrozenBNResNet']
+__all__ = ['EfficientNetLite', 'FrozenBNResNet', 'PlainViT']

@@ -2,6 +2,7 @@
 
 from .fpn import FPNPixelDecoder
 from .msdeform_attn_pixel_decoder import MSDeformAttnPixelDecoder
+from .patch_tokens import PatchTokens
 from .transformer_fpn import TransformerFPNPixelDecoder
 
-__all__ = ['FPNPixelDecoder', 'MSDeformAttnPixelDecoder', 'TransformerFPNPixelDecoder']
+__all__ = ['FPNPixelDecoder', 'MSDeformAttnPixelDecoder', 'PatchTokens', 'TransformerFPNPixelDecoder']
