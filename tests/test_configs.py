@@ -144,6 +144,16 @@ def test_names_of_the_hub_lead_to_the_configs(model):
     assert len(dataset_metainfo(cfg.val_dataloader.dataset)['classes']) == HUB_CLASSES[dataset, task]
 
 
+@pytest.mark.parametrize('size', ['tiny', 'small', 'base', 'large'])
+@pytest.mark.parametrize('dataset, task', [('ade', 'semantic'), ('coco', 'panoptic')])
+def test_maskformers_of_the_hub_lead_to_the_configs(size, dataset, task):
+    found = resolve(f'facebook/maskformer-swin-{size}-{dataset}', ROOT)
+    name = found.config.stem
+    assert name.startswith(f'maskformer_swin-{size[0]}-') and name.endswith(task) and dataset in name
+    assert ('in21k' in name) == (size in ('base', 'large')) and found.license == 'CC BY-NC 4.0'
+    assert resolve(f'facebook/maskformer-swin-{size}-lvis', ROOT) is None
+
+
 def test_page_of_the_zoo_is_current():
     current = (ROOT / 'docs' / 'model_zoo.md').read_text(encoding='utf-8')
     assert current == load_tool('misc/model_zoo').make_page(ROOT), 'run python tools/misc/model_zoo.py'

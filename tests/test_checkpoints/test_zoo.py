@@ -67,8 +67,10 @@ def test_hub_name_with_an_alias_in_the_zoo(root):
 
 
 def test_facts_of_the_hub():
-    assert hub_name('facebook/mask2former-swin-large-coco-instance') == ('swin-l-p4-w12-384-in21k', 'coco', 'instance')
-    assert hub_name('facebook/mask2former-swin-base-ade-semantic') == ('swin-b-p4-w12-384', 'ade20k', 'semantic')
+    swin_l, swin_b = 'swin-l-p4-w12-384-in21k', 'swin-b-p4-w12-384'
+    assert hub_name('facebook/mask2former-swin-large-coco-instance') == ('mask2former', swin_l, 'coco', 'instance')
+    assert hub_name('facebook/mask2former-swin-base-ade-semantic') == ('mask2former', swin_b, 'ade20k', 'semantic')
+    assert hub_name('facebook/maskformer-swin-large-ade') == ('maskformer', swin_l, 'ade20k', 'semantic')
     for wrong in (
         'facebook/mask2former-swin-huge-coco-panoptic',
         'facebook/mask2former-swin-tiny-coco-semantic',

@@ -12,9 +12,9 @@ from mask2former.errors import CheckpointError, MissingFileError
 
 PACKAGE = Path(__file__).resolve().parents[1]
 HUB = 'hf://'
-# The hub's ``facebook/mask2former-<backbone>-<data set>-<task>``, which were converted from the checkpoints of
-# facebookresearch/Mask2Former, in the terms of the configs' names. The weights tell with what a Swin-B was trained
-# first, names do not always.
+# ``facebook/mask2former-<backbone>-<data set>-<task>`` and ``facebook/maskformer-swin-<size>-<data set>`` on the hub
+# were converted from the checkpoints of facebookresearch/Mask2Former and MaskFormer. Here they are in the terms of the
+# configs' names. The weights tell with what a Swin-B was trained first, names do not always.
 HUB_BACKBONES = {
     'swin-tiny': 'swin-t-p4-w7-224',
     'swin-small': 'swin-s-p4-w7-224',
@@ -27,6 +27,10 @@ HUB_DATASETS = {'coco': 'coco', 'cityscapes': 'cityscapes', 'ade': 'ade20k', 'ma
 # of what was converted from them.
 REFERENCE_LICENSE = 'CC BY-NC 4.0'
 HUB_MASKFORMER = 'facebook/maskformer-'
+# Backbones and data sets of the hub's MaskFormers with a Swin; each was published for one task of a data set.
+_MASKFORMERS = dict(tiny='swin-t-p4-w7-224', small='swin-s-p4-w7-224')
+_MASKFORMERS |= dict(base='swin-b-p4-w12-384-in21k', large='swin-l-p4-w12-384-in21k')
+_MASKFORMER_DATASETS = dict(ade=('ade20k', 'semantic'), coco=('coco', 'panoptic'))
 _NOT_PUBLISHED = {('coco', 'semantic'), ('mapillary-vistas', 'instance')}
 
 
@@ -73,7 +77,8 @@ def resolve(name: str, root: Path | None = None) -> PublishedModel | None:
     """A published model by its name.
 
     Args:
-        name: That of an entry of the model zoo (or an alias), or ``facebook/mask2former-...`` on the hub.
+        name: That of an entry of the model zoo (or an alias), or ``facebook/mask2former-...`` or
+            ``facebook/maskformer-...`` on the hub.
         root: The folder of ``model-index.yml``.
 
     Returns:
@@ -92,16 +97,19 @@ def resolve(name: str, root: Path | None = None) -> PublishedModel | None:
     return parts and PublishedModel(name, _find_hub_config(root, *parts), HUB + name, REFERENCE_LICENSE)
 
 
-def hub_name(name: str) -> tuple[str, str, str] | None:
-    """Backbone and data set as the names of configs have them, and the task, of a model on the hub; None if the text is
-    no name of one."""
+def hub_name(name: str) -> tuple[str, str, str, str] | None:
+    """Model, backbone and data set as the names of configs have them, and the task, of a model on the hub; None if the
+    text is no name of one."""
+    maskformer = re.fullmatch(r'facebook/maskformer-swin-(tiny|small|base|large)-(ade|coco)', name)
+    if maskformer:
+        return ('maskformer', _MASKFORMERS[maskformer[1]], *_MASKFORMER_DATASETS[maskformer[2]])
     match = re.fullmatch(
         rf'facebook/mask2former-({"|".join(HUB_BACKBONES)})-({"|".join(HUB_DATASETS)})-(panoptic|instance|semantic)',
         name,
     )
     if not match or (match[2], match[3]) in _NOT_PUBLISHED:
         return None
-    return HUB_BACKBONES[match[1]], HUB_DATASETS[match[2]], match[3]
+    return 'mask2former', HUB_BACKBONES[match[1]], HUB_DATASETS[match[2]], match[3]
 
 
 def license_of(source: str, meta: Mapping, root: Path | None = None) -> str | None:
@@ -174,11 +182,11 @@ def _read_yaml(path: Path) -> dict:
     return content if isinstance(content, dict) else {}
 
 
-def _find_hub_config(root: Path, backbone: str, dataset: str, task: str) -> Path | None:
+def _find_hub_config(root: Path, model: str, backbone: str, dataset: str, task: str) -> Path | None:
     """The config of this backbone for this data set and task, by its name: the shortest one."""
     fitting = [
         path
-        for path in (root / 'configs').rglob(f'mask2former_{backbone}*.py')
+        for path in (root / 'configs').rglob(f'{model}_{backbone}*.py')
         if dataset in path.stem.lower() and (path.stem.endswith(task) or task in path.parent.name)
     ]
     return min(fitting, key=lambda path: (len(path.name), str(path)), default=None)
