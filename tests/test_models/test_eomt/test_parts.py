@@ -1,0 +1,59 @@
+"""What the parts of EoMT do that the comparison with transformers does not show."""
+
+import pytest
+import torch
+
+from mask2former.errors import ConfigError
+from mask2former.registry import MODELS
+
+from . import small
+from .small import build_small, make_batch, small_config
+
+
+@torch.no_grad()
+@pytest.mark.parametrize(('probability', 'masked'), [(0.49, False), (0.5, True)])
+def test_testing_draws_no_random_numbers(probability, masked):
+    model = build_small('dinov3')
+    images, _ = make_batch([1])
+    model.head.mask_probability.fill_(float(masked))
+    expected = model(images)[1]
+    model.head.mask_probability.fill_(probability)
+    state = torch.get_rng_state()
+    assert torch.equal(model(images)[1], expected)
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+@pytest.mark.parametrize('kind', small.KINDS)
+def test_recomputed_gradients_are_the_same(kind):
+    images, samples = make_batch([2])
+    results = []
+    for with_cp in (False, True):
+        model = build_small(kind).train()
+        model.head.mask_probability.fill_(0.5)
+        model.backbone.with_cp = model.head.with_cp = with_cp
+        torch.manual_seed(1)
+        sum(model.loss(images, samples).values()).backward()
+        results.append([p.grad for p in model.parameters()])
+    for kept, recomputed in zip(*results):
+        assert torch.equal(kept, recomputed)
+
+
+@torch.no_grad()
+def test_images_of_another_size_than_the_learned_positions():
+    model = build_small('dinov2')
+    images = torch.randn(1, 3, 64, 160, dtype=torch.float64)
+    assert model(images)[1].shape == (1, small.Q, 16, 40)
+
+
+@torch.no_grad()
+def test_without_masked_attention_there_is_one_prediction_in_training():
+    model = build_small('dinov3').train()
+    images, _ = make_batch([1])
+    assert len(model.extract(images).class_logits) == small.D
+    model.head.masked_attention = False
+    assert len(model.extract(images).class_logits) == 1
+
+
+def test_another_pixel_decoder_is_refused():
+    with pytest.raises(ConfigError, match='PatchTokens'):
+        MODELS.build(dict(small_config('dinov3')['head'], num_classes=3, embed_dims=32, mask_dims=16))
