@@ -20,7 +20,8 @@ function                  class, file
 The table was compared with the state dicts of these very classes, built from the reference's own source files: names
 and shapes are the same for all of `BACKBONES`.
 
-MaskFormer's were read in the same way, and not compared: its classes that are in the repository of Mask2Former, too.
+MaskFormer's were read in the same way, and not compared: its classes that are in the repository of Mask2Former, too;
+but the names inside a layer of its transformer are those of the published description only.
 
 ========================  =====================================================================================
 function                  class, file
