@@ -7,7 +7,6 @@ from mmengine.structures import InstanceData
 from mask2former.checkpoints.convert import convert_raw
 from mask2former.checkpoints.keys_maskformer import MMDET
 from mask2former.checkpoints.read import RawCheckpoint
-from mask2former.models.postprocess import PanopticFusion
 
 from .small import BACKBONES, D, build_mmdet, build_small, build_transformers, make_batch
 
@@ -122,7 +121,3 @@ def test_panoptic_results_of_mmdet(seed):
         assert len(theirs_ids) == 1 and ((theirs == theirs_ids) == (id_map == info['id'])).all()
     inside, _ = plain.panoptic_fusion(class_logits, mask_logits, (True,) * 3 + (False,) * 2, 0.3, 0.2)
     assert not torch.equal(inside, id_map), 'the two rules differ here'
-
-
-def test_the_switch_is_read():
-    assert PanopticFusion().inside_mask and not PanopticFusion(inside_mask=False).inside_mask
