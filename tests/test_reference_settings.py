@@ -31,13 +31,20 @@ def test_weights_of_costs_and_losses():
     assert (matcher.class_cost, matcher.mask_cost, matcher.dice_cost) == (2.0, 5.0, 5.0)
     assert (criterion.class_weight, criterion.mask_weight, criterion.dice_weight) == (2.0, 5.0, 5.0)
     assert criterion.no_object_weight == 0.1
-    assert configs_with(r'_cost\b|(class|mask|dice|object)_weight') == {'_base_/models/mask2former_r50.py'}
+    others = {'_base_/models/maskformer_parts.py', '_base_/models/eomt_parts.py'}
+    assert configs_with(r'_cost\b|(class|mask|dice|object)_weight') == {'_base_/models/mask2former_r50.py', *others}
+    assert base('models/eomt_parts').model.criterion == criterion
+    maskformer = base('models/maskformer_parts').criterion
+    matcher = maskformer.matcher
+    assert (matcher.class_cost, matcher.mask_cost, matcher.dice_cost) == (1.0, 20.0, 1.0)
+    assert (maskformer.class_weight, maskformer.mask_weight, maskformer.dice_weight) == (1.0, 20.0, 1.0)
+    assert maskformer.no_object_weight == 0.1
 
 
 def test_no_config_swaps_colour_channels():
     assert not configs_with('PhotoMetric|RandomChannel|ChannelShuffle')
     crops = {f'_base_/augmentations/{path.name}' for path in (BASES / 'augmentations').glob('crop_*.py')}
-    assert len(crops) == 4 and crops <= configs_with(r"dict\(type='SSDColorAugmentation'\)")
+    assert len(crops) == 6 and crops <= configs_with(r"dict\(type='SSDColorAugmentation'\)")
 
 
 def test_ade20k_instance_models_give_instances_only():

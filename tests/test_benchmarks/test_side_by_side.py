@@ -107,7 +107,7 @@ def test_what_goes_wrong_in_a_process_is_told(monkeypatch):
     with pytest.raises(UserError, match=r"^mask2former: The config has no output \['nothing'\]"):
         run(monkeypatch, '--outputs', 'nothing')
     with pytest.raises(UserError, match='(?s)^mask2former: Traceback.*KeyError: .*resnet'):
-        run(monkeypatch, '--cfg-options', 'model.backbone.depth=none')
+        run(monkeypatch, '--cfg-options', 'model.backbone.depth=7')
 
 
 @pytest.mark.slow

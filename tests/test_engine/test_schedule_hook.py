@@ -181,7 +181,14 @@ def test_a_resumed_training_of_the_runner(run, tmp_path):
         )
 
 
-@pytest.mark.parametrize('interval', [0, -5, 1.5])
-def test_val_interval_must_be_a_number_of_iterations(run, tmp_path, interval):
-    with pytest.raises(ConfigError, match=f'whole numbers of iterations from 1 on, not {interval}: to train'):
+@pytest.mark.parametrize(
+    ('interval', 'sentence'),
+    [
+        (0, 'whole numbers of iterations from 1 on, not 0: to train'),
+        (-5, 'whole numbers of iterations from 1 on, not -5: to train'),
+        (1.5, "takes a whole number for 'val_interval', not 1.5"),  # by the check of the config
+    ],
+)
+def test_val_interval_must_be_a_number_of_iterations(run, tmp_path, interval, sentence):
+    with pytest.raises(ConfigError, match=sentence):
         train(run.config, work_dir=str(tmp_path), train_cfg__val_interval=interval)
