@@ -17,7 +17,9 @@ def check(id_map, labels, texts):
         x, y = label.anchor
         assert id_map[y, x] == texts.index(label.text) + 1, 'the label names the segment that it lies on'
         assert label.box[0] >= 0 and label.box[1] >= 0 and label.box[2] <= width and label.box[3] <= height
-        assert label.box[0] <= x < label.box[2] and label.box[1] <= y < label.box[3]
+        rows, columns = np.nonzero(id_map == id_map[y, x])
+        x0, y0, x1, y1 = label.box  # on the segment, or next to it
+        assert x0 <= columns.max() + 1 and x1 >= columns.min() and y0 <= rows.max() + 1 and y1 >= rows.min()
     for i, label in enumerate(labels):
         assert not any(overlap(label.box, other.box) for other in labels[:i])
 
@@ -62,8 +64,36 @@ def test_many_random_segments():
     for i in range(60):
         cv2.circle(id_map, tuple(int(c) for c in random.randint(0, 400, 2)), int(random.randint(1, 60)), i + 1, -1)
     labels = place(id_map, texts)
-    assert len(labels) > 20
+    assert len(labels) > 15
     check(id_map, labels, texts)
+
+
+def covered(id_map, number, label):
+    x0, y0, x1, y1 = label.box
+    return (id_map[y0:y1, x0:x1] == number).sum()
+
+
+@pytest.mark.parametrize('at', [(60, 60), (0, 60), (60, 170), (170, 0), (170, 170)])
+def test_the_label_of_a_small_segment_lies_beside_it(at):
+    id_map = np.ones((200, 200), np.int32)
+    id_map[at[0] : at[0] + 30, at[1] : at[1] + 30] = 2
+    texts = ['background', 'person 0.97']
+    labels = place(id_map, texts)
+    assert {label.text for label in labels} == set(texts)
+    check(id_map, labels, texts)
+    assert not any(covered(id_map, 2, label) for label in labels)
+
+
+def test_no_label_lies_on_a_small_segment_where_there_is_another_place():
+    id_map = np.ones((200, 300), np.int32)
+    id_map[95:105, 145:155] = 2  # in the middle, where the label of the large one would be; has none itself
+    for i in range(4):
+        id_map[20:50, 10 + 32 * i : 40 + 32 * i] = i + 3
+    texts = ['a large one', 'tiny', *'abcd']
+    labels = place(id_map, texts)
+    assert {label.text for label in labels} == {'a large one', *'abcd'}
+    check(id_map, labels, texts)
+    assert not any(covered(id_map, 2, label) for label in labels)
 
 
 def test_small_thin_and_hidden_segments_have_no_label():

@@ -18,11 +18,14 @@ from .draw import BACKGROUND
 Box = tuple[int, int, int, int]
 # How much of a segment's colour its label box has.
 BOX_SHADE = 0.33
+# A label that would cover more than this share of its segment goes beside it.
+MOST_COVERED = 0.5
 
 
 @dataclass
 class Label:
-    """A placed label: its text, the (x, y) point inside the segment that it names, and its box (x0, y0, x1, y1)."""
+    """A placed label: its text, a point (x, y) of the segment that it names, and its box (x0, y0, x1, y1), which
+    lies on that point or beside the segment."""
 
     text: str
     color: RGB
@@ -93,10 +96,43 @@ def _find_place(
     return (int(xs[x]), int(ys[y])), (left, top, left + size[0], top + size[1])
 
 
+def _find_place_beside(
+    around: Box, size: tuple[int, int], shape: tuple[int, int], taken: Sequence[Box], small: np.ndarray
+) -> Box | None:
+    """Find a place below, above, right or left of a segment, where no label is and no small segment.
+
+    Args:
+        around: Box of the segment.
+        size: Width and height of the label.
+        shape: (H, W) of the image, which no box leaves.
+        taken: Boxes of the labels placed before.
+        small: (H, W) bool, the segments that are small against their labels.
+
+    Returns:
+        Box | None: The box, or None where nothing is free.
+    """
+    x0, y0, x1, y1 = around
+    width, height = size
+    left = min(max(0, (x0 + x1 - width) // 2), shape[1] - width)
+    top = min(max(0, (y0 + y1 - height) // 2), shape[0] - height)
+    columns, rows = (left, x0, x1 - width), (top, y0, y1 - height)  # in the middle, or flush with a side
+    places = [(x, y) for x in columns for y in (y1, y0 - height)] + [(x, y) for y in rows for x in (x1, x0 - width)]
+    for x, y in places:
+        box = x, y, x + width, y + height
+        inside = x >= 0 and y >= 0 and box[2] <= shape[1] and box[3] <= shape[0]
+        if inside and not small[y : box[3], x : box[2]].any() and not any(_overlap(box, other) for other in taken):
+            return box
+    return None
+
+
+def _overlap(a: Box, b: Box) -> bool:
+    return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
+
+
 def place_labels(
     id_map: np.ndarray, texts: Sequence[str], colors: Sequence[RGB], font: ImageFont.FreeTypeFont
 ) -> list[Label]:
-    """Place a label deep inside each segment that has room for one, the largest segments first.
+    """Place a label deep inside each segment that has room for one, the largest segments first, then beside the others.
 
     Args:
         id_map: (H, W) int32; id ``i`` has text ``i - 1``, 0 is void.
@@ -105,27 +141,45 @@ def place_labels(
         font: The font that will write them.
 
     Returns:
-        list[Label]: The labels. Boxes never overlap; a segment that is small against its label, thin, hidden, or
-        without a free place has none.
+        list[Label]: The labels. Boxes never overlap, and none covers a segment that is small against its label, unless
+        a larger one has no other place. A segment that is much smaller than a label, thin, hidden, or without a free
+        place has none.
     """
     areas = np.bincount(id_map.ravel(), minlength=len(texts) + 1)
+    sizes = [_box_size(text, font) for text in texts]
+    # By the height alone: a score in the text must not decide which segments have a label.
+    numbers = [i for i in range(1, len(texts) + 1) if areas[i] >= 1.5 * sizes[i - 1][1] ** 2]
+    is_small = np.zeros(len(areas), dtype=bool)
+    for i, (width, height) in enumerate(sizes, 1):
+        is_small[i] = MOST_COVERED * areas[i] < width * height
+    small = is_small[id_map]  # (H, W)
+    ys, xs = np.nonzero(small)  # few pixels
+    owners = id_map[ys, xs]
+    boxes: dict[int, Box] = {}
+    for i in np.unique(owners).tolist():
+        at_x, at_y = xs[owners == i], ys[owners == i]
+        boxes[i] = int(at_x.min()), int(at_y.min()), int(at_x.max()) + 1, int(at_y.max()) + 1
     labels: list[Label] = []
-    for number in sorted(range(1, len(texts) + 1), key=lambda i: -areas[i]):
-        text = texts[number - 1]
-        width, height = _box_size(text, font)
-        # By the height alone: a score in the text must not decide which segments have a label.
-        if areas[number] < 1.5 * height * height:
-            continue
+    for number in sorted(numbers, key=lambda i: (is_small[i], -areas[i])):
+        size = sizes[number - 1]
         mask = (id_map == number).astype(np.uint8)
         x, y, w, h = cv2.boundingRect(mask)
         # A frame of zeros: the border of the image is a border of the segment.
         inside = cv2.copyMakeBorder(mask[y : y + h, x : x + w], 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0)
         depth = cv2.distanceTransform(inside, cv2.DIST_L2, cv2.DIST_MASK_3)[1:-1, 1:-1]
-        if 2 * depth.max() < 0.4 * height:
+        if 2 * depth.max() < 0.4 * size[1]:
             continue
-        found = _find_place(depth, (x, y), (width, height), id_map.shape, [label.box for label in labels])
+        taken = [label.box for label in labels]
+        found: tuple[tuple[int, int], Box] | None
+        if is_small[number]:
+            box = _find_place_beside(boxes[number], size, id_map.shape, taken, small)
+            row, column = np.unravel_index(depth.argmax(), depth.shape)
+            found = None if box is None else ((x + int(column), y + int(row)), box)
+        else:
+            found = _find_place(depth, (x, y), size, id_map.shape, [*taken, *boxes.values()])
+            found = found or _find_place(depth, (x, y), size, id_map.shape, taken)
         if found is not None:
-            labels.append(Label(text, colors[number - 1], *found))
+            labels.append(Label(texts[number - 1], colors[number - 1], *found))
     return labels
 
 
