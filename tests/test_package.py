@@ -182,6 +182,8 @@ def test_tools_of_the_wheel_run_by_name(installed, empty):
     listed = run_tool(installed, empty)
     for command in re.findall(r'python -m mask2former ([a-z_]+) ', page):
         assert f'  {command} ' in listed
+    for group, first in (('tools', 'test'), ('analysis tools', 'benchmark'), ('demo', 'image_demo')):
+        assert f'\n\n{group}:\n  {first} ' in listed
     [config] = re.findall(r'<!-- package-config -->\n```python\n(.*?)```', page, re.S)
     (empty / 'mine.py').write_text(config)
     run_tool(installed, empty, *'make_shapes data/mine --num-train 2 --num-val 1 --size 64'.split())

@@ -13,17 +13,25 @@ from mask2former.checkpoints.zoo import package_root
 def find_tools() -> dict[str, Path]:
     """The scripts of ``tools`` and ``demo``, of the installation or of the working tree, by their names."""
     root = package_root()
-    return {path.stem: path for folder in ('tools', 'demo') for path in sorted((root / folder).rglob('*.py'))}
+    return {
+        path.stem: path
+        for folder in ('tools', 'demo')
+        for path in sorted((root / folder).rglob('*.py'), key=lambda path: (path.parent, path))
+    }
 
 
 def list_tools(tools: dict[str, Path]) -> str:
-    """A line for each tool: its name and what it says of itself."""
+    """A line for each tool, its name and what it says of itself, under the name of its folder."""
     lines = []
+    folder = None
     for name, path in tools.items():
+        if path.parent != folder:
+            folder = path.parent
+            lines += ['', f'{folder.name.replace("_", " ")}:']
         text = ast.get_docstring(ast.parse(path.read_text(encoding='utf-8'))) or ''
         purpose = re.split(r'[:.](?:\s|$)', text)[0]
         lines.append(f'  {name:26} {purpose}')
-    return '\n'.join(['python -m mask2former TOOL [ARGUMENTS]; TOOL --help tells more.', '', *lines])
+    return '\n'.join(['python -m mask2former TOOL [ARGUMENTS]; TOOL --help tells more.', *lines])
 
 
 def main() -> None:
