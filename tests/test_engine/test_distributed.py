@@ -1,6 +1,7 @@
 """Two processes, started by the scripts, do what one does: the same parameters after training, the same metrics."""
 
 import json
+import os
 import pickle
 import shutil
 from pathlib import Path
@@ -17,6 +18,7 @@ from tests.tools import free_port, load_tool, run_script
 pytestmark = pytest.mark.skipif(
     torch.cuda.is_available(), reason='compares CPU processes to the last digit; hide the GPUs (CUDA_VISIBLE_DEVICES=)'
 )
+PATH = os.pathsep.join((str(ROOT), str(ROOT / 'projects')))  # this checkout's package, whichever is installed
 EXTRA = """
 custom_imports = dict(imports=['mask2former', 'tests.test_engine.checked_model'], allow_failed_imports=False)
 model.update(type='CheckedModel', log_dir='{log_dir}')
@@ -69,7 +71,7 @@ def runs(data, tmp_path_factory) -> Runs:
         write_config(folder, data, EXTRA.format(log_dir=folder, batch_size=batch_size))
     train(single / 'tiny.py')
     process = run_script(
-        'bash', ROOT / 'tools' / 'dist_train.sh', 'tiny.py', '2', cwd=double, PYTHONPATH=str(ROOT), PORT=free_port()
+        'bash', ROOT / 'tools' / 'dist_train.sh', 'tiny.py', '2', cwd=double, PYTHONPATH=PATH, PORT=free_port()
     )
     assert process.returncode == 0, process.stderr[-3000:]
     return Runs(single, double)
@@ -114,7 +116,7 @@ def test_two_processes_measure_what_one_measures(runs, monkeypatch):
         '--out',
         'all.pkl',
         cwd=runs.double,
-        PYTHONPATH=str(ROOT),
+        PYTHONPATH=PATH,
         PORT=free_port(),
     )
     assert process.returncode == 0, process.stderr[-3000:]

@@ -215,6 +215,34 @@ def test_resume_names_a_last_checkpoint_that_is_gone(run, tmp_path):
         train(run.config, work_dir=str(tmp_path), resume=True)
 
 
+def test_a_resumed_training_does_without_the_weights_that_it_began_with(run, tmp_path):
+    absent = dict(_delete_=True, type='Pretrained', checkpoint=str(tmp_path / 'absent.pth'))
+    options = dict(work_dir=str(tmp_path / 'work'), resume=True, model__backbone__init_cfg=absent)
+    with pytest.raises(FileNotFoundError, match='absent.pth'):  # there is nothing to resume yet
+        train(run.config, **options, train_cfg__max_iters=5)
+    shutil.copy(run.half, tmp_path / 'work' / 'iter_4.pth')
+    runner = train(run.config, **options, train_cfg__max_iters=4)
+    assert not differing({k: v.cpu() for k, v in runner.model.state_dict().items()}, weights(run.half))
+
+
+def test_another_number_of_images_is_said_when_a_training_is_resumed(run, tmp_path):
+    logs = []
+    for size in (1, 2):  # the checkpoint's is 2
+        work = tmp_path / str(size)
+        train(
+            run.config,
+            work_dir=str(work),
+            resume=True,
+            load_from=str(run.half),
+            train_cfg__max_iters=5,
+            train_cfg__val_begin=9,
+            train_dataloader__batch_size=size,
+        )
+        logs.append(next(work.rglob('*.log')).read_text())
+    assert 'An iteration had 2 images and now has 1: training goes on after iteration 4 as if' in logs[0]
+    assert 'An iteration had' not in logs[1]
+
+
 def saved_with(path: Path, change, out: Path) -> Path:
     checkpoint = torch.load(path)
     change(checkpoint)
@@ -279,6 +307,13 @@ class Malicious:
 
     def __reduce__(self):
         return os.system, (f'touch {self.file}',)
+
+
+def test_the_config_in_an_old_checkpoint_is_not_run(run, tmp_path):
+    code = f"open({str(tmp_path / 'touched')!r}, 'w')"
+    path = saved_with(run.half, lambda checkpoint: checkpoint['meta'].update(config=code), tmp_path / 'iter_4.pth')
+    train(run.config, work_dir=str(tmp_path / 'work'), train_cfg__max_iters=4, resume=True, load_from=str(path))
+    assert not (tmp_path / 'touched').exists()
 
 
 def write_malicious(path: Path) -> None:

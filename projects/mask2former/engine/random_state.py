@@ -1,10 +1,12 @@
 """The state of the random number generators, as plain values that a checkpoint may hold, and the hook that keeps it."""
 
+import logging
 import random
 
 import numpy as np
 import torch
 from mmengine.hooks import Hook
+from mmengine.logging import print_log
 from mmengine.runner import Runner
 from mmengine.runner.utils import set_random_seed
 from torch.utils.data import Sampler
@@ -30,6 +32,9 @@ def set_random_state(state: dict) -> None:
 class RandomStateHook(Hook):
     """Keeps the random state and the sampler's seed in checkpoints, and sets them when a training is resumed.
 
+    The number of images of an iteration is kept, too: where it is another one, what was seen and what comes are other
+    images than those of an uninterrupted training, which is said in a line.
+
     The generators of dataloader workers and of processes other than the first are not kept, but seeded by the
     iteration.
     """
@@ -40,7 +45,9 @@ class RandomStateHook(Hook):
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Add the state to the checkpoint's ``meta``."""
         checkpoint['meta'].update(
-            random_state=get_random_state(), sampler_seed=getattr(_train_sampler(runner), 'seed', None)
+            random_state=get_random_state(),
+            sampler_seed=getattr(_train_sampler(runner), 'seed', None),
+            images_per_iteration=_images_per_iteration(runner),
         )
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
@@ -53,6 +60,14 @@ class RandomStateHook(Hook):
         if self._resumed_meta is None:
             return
         meta, self._resumed_meta = self._resumed_meta, None
+        before, now = meta.get('images_per_iteration'), _images_per_iteration(runner)
+        if before and now and before != now:
+            print_log(
+                f'An iteration had {before} images and now has {now}: training goes on after iteration {runner.iter} '
+                'as if it had always been so; learning rate and max_iters are those of the config.',
+                'current',
+                logging.WARNING,
+            )
         sampler = _train_sampler(runner)
         if meta.get('sampler_seed') is not None and hasattr(sampler, 'seed'):
             sampler.seed = meta['sampler_seed']
@@ -66,3 +81,9 @@ def _train_sampler(runner: Runner) -> Sampler:
     """What gives the training images their order."""
     dataloader = runner.train_dataloader
     return getattr(dataloader.batch_sampler, 'sampler', dataloader.sampler)
+
+
+def _images_per_iteration(runner: Runner) -> int | None:
+    """The images of an iteration, of all processes together; None where the dataloader does not say."""
+    size = runner.train_dataloader.batch_size
+    return size and size * runner.world_size

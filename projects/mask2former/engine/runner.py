@@ -34,6 +34,7 @@ from .terminal import quieten
 from .terminal_hook import TerminalHook
 from .unwrap import unwrap_model
 from .work_dir_lock import work_dir_lock
+from .workers import bounded_workers
 
 # Hooks that a runner of mmengine has where its config says nothing of them.
 MMENGINE_HOOKS = ('runtime_info', 'timer', 'sampler_seed', 'logger', 'param_scheduler', 'checkpoint')
@@ -106,7 +107,9 @@ class SegRunner(Runner):
         )
 
     def build_dataloader(self, dataloader: DataLoader | dict, *args, **kwargs) -> DataLoader:
-        """Build a dataloader and see that its classes are the model's."""
+        """Build a dataloader and see that its classes are the model's; it has no more workers than there are cores."""
+        if isinstance(dataloader, dict) and isinstance(workers := dataloader.get('num_workers'), int):
+            dataloader = dict(dataloader, num_workers=bounded_workers(workers))
         loader = Runner.build_dataloader(dataloader, *args, **kwargs)
         # Starting to iterate draws a number. Not from the generator of the training: whether there was a validation
         # must not change what comes after it.
@@ -220,6 +223,14 @@ class SegRunner(Runner):
                 if isinstance(hook, TerminalHook):
                     hook.close()
 
+    def _init_model_weights(self) -> None:
+        """Initialise the weights, unless a training is resumed: its checkpoint has all of them, and the backbone's
+        need not be fetched."""
+        if self._resume and self._load_from is None and not self._has_loaded:
+            self._load_from = find_resumable(self.work_dir)
+        if not self._resume or (self._load_from is None and not self._has_loaded):
+            super()._init_model_weights()
+
     def load_or_resume(self) -> None:
         """Load or resume the checkpoint that the config names, or resume the last one of the work directory.
 
@@ -248,6 +259,8 @@ class SegRunner(Runner):
             if zipfile.is_zipfile(filename):
                 check_sums(Path(filename))
             checkpoint = super().load_checkpoint(filename, *args, **kwargs)
+        # Of old checkpoints it is a config file's text, which mmengine would run as Python when it resumes.
+        (checkpoint.get('meta') or {}).pop('config', None)
         model = unwrap_model(self.model)
         rest = check_fit(model, checkpoint, filename, partly=self._is_training and not self._resume)
         if rest is not None:

@@ -51,3 +51,9 @@ def test_what_is_made_smaller_at_test_time_is_filtered(name):
     pipeline = Config.fromfile(DATASETS / f'{name}.py').val_dataloader.dataset.pipeline
     [resize] = [transform for transform in pipeline if transform['type'] == 'Resize']
     assert resize.get('backend') == 'pillow'
+
+
+def test_views_of_test_time_augmentation_are_filtered():
+    pipeline = Config.fromfile(DATASETS.parent / 'tta' / 'semantic_multi_scale.py').tta_pipeline
+    resizes = [step for choice in pipeline[-1]['transforms'] for step in choice if step['type'] == 'Resize']
+    assert len(resizes) == 6 and all(resize.get('backend') == 'pillow' for resize in resizes)
