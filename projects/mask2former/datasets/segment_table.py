@@ -93,6 +93,11 @@ class TableBuilder:
         """Add a segment as COCO's files write it; a malformed area or box counts as unknown."""
         self.image_ids.append(image_id)
         area, box = annotation.get('area'), annotation.get('bbox')
+        if isinstance(box, list) and len(box) == 4:  # nearly always: there may be a million of them
+            try:
+                return self.numbers.fromlist([label, area, *box])  # all of them or none
+            except TypeError:  # one is no number
+                pass
         if not isinstance(area, (int, float)):
             area = np.nan
         if not isinstance(box, list) or len(box) != 4 or not all(isinstance(side, (int, float)) for side in box):
