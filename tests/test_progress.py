@@ -6,15 +6,17 @@ from mask2former.progress import ProgressBar
 
 
 def test_plain_lines_where_there_is_no_terminal(capsys):
-    bar = ProgressBar(total=4, desc='drawing')
+    bar = ProgressBar(total=100, desc='drawing')
     now = [bar.start_t]
     bar._time = lambda: now[0]
-    for seconds in (3, 9, 12, 13):  # a line is due every ten seconds
+    # A line is due every ten seconds, also when the steps, fast at first, become slow.
+    for seconds in [*(0.125 * i for i in range(96)), 20, 31, 35, 36]:
         now[0] = bar.start_t + seconds
         bar.update()
     bar.close()
     lines = capsys.readouterr().err.splitlines()
-    assert [line.split('|')[0] for line in lines] == ['drawing:   0%', 'drawing:  75%', 'drawing: 100%']
+    percent = [int(line.split(':')[1].split('%')[0]) for line in lines]
+    assert percent == [0, 81, 97, 98, 100] and lines[0].startswith('drawing: ')
     assert all('\r' not in line for line in lines)
 
 

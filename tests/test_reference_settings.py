@@ -47,6 +47,18 @@ def test_no_config_swaps_colour_channels():
     assert len(crops) == 6 and crops <= configs_with(r"dict\(type='SSDColorAugmentation'\)")
 
 
+def test_emptied_segments_are_kept_where_the_reference_keeps_them():
+    kept = set()
+    for path in (ROOT / 'configs').rglob('*.py'):
+        if '_base_' not in path.parts:
+            cfg = Config.fromfile(path)
+            if cfg.train_dataloader.dataset.pipeline[-1].get('min_area', 1) == 0:
+                kept.add(path.relative_to(ROOT / 'configs').parts[:-1])
+    panoptic = {(name, 'panoptic') for name in ('coco', 'ade20k', 'cityscapes', 'mapillary')}
+    assert kept == {*panoptic, ('ade20k', 'instance'), ('cityscapes', 'instance'), ('ablations',)}
+    assert 'min_area' not in base('datasets/coco_semantic').train_dataloader.dataset.pipeline[-1]
+
+
 def test_ade20k_instance_models_give_instances_only():
     [path] = (ROOT / 'configs' / 'ade20k' / 'instance').glob('*r50*.py')
     postprocessors = Config.fromfile(path).model.postprocessors

@@ -43,7 +43,7 @@ def main() -> None:
         plain, augmented = (Path(runner.work_dir) / f'test_metrics{suffix}.json' for suffix in ('', '_tta'))
         path, other = (augmented, plain) if args.tta else (plain, augmented)
         write_text(path, json.dumps({key: float(value) for key, value in metrics.items()}, indent=2) + '\n')
-        tested = note_test(path, checkpoint=str(args.checkpoint), images=len(runner.test_dataloader.dataset))
+        tested = note_test(path, checkpoint=identify(args.checkpoint), images=len(runner.test_dataloader.dataset))
         if other.is_file() and tested.get(other.name) == tested[path.name]:
             results = {'plain': json.loads(plain.read_text()), '--tta': json.loads(augmented.read_text())}
             written = datetime.fromtimestamp(other.stat().st_mtime)
@@ -53,10 +53,23 @@ def main() -> None:
         print(f'Metrics are in {path}' + (f', pictures in {args.show_dir}' if args.show_dir else '') + '.')
 
 
+def identify(checkpoint: str) -> str:
+    """Where a checkpoint is and, of a local one, when it was written: a file of the same name may be another."""
+    address = locate(checkpoint)
+    if '://' in address:
+        return address
+    written = datetime.fromtimestamp(Path(address).stat().st_mtime)
+    return f'{Path(address).resolve()} of {written:%Y-%m-%d %H:%M:%S}'
+
+
 def note_test(path: Path, **what: str | int) -> dict[str, dict]:
     """Note in tested.json, beside a file of metrics, what they are of; returns this of all files there."""
     notes = path.with_name('tested.json')
-    tested = {**(json.loads(notes.read_text()) if notes.is_file() else {}), path.name: what}
+    try:
+        before = json.loads(notes.read_text())
+    except (FileNotFoundError, ValueError):  # absent, or damaged
+        before = {}
+    tested = {**before, path.name: what}
     write_text(notes, json.dumps(tested, indent=2) + '\n')
     return tested
 

@@ -15,7 +15,7 @@ class ProgressBar(tqdm):
 
     def __init__(self, *args, **kwargs) -> None:
         self.moves = sys.stderr.isatty()
-        super().__init__(*args, mininterval=0.1 if self.moves else 10, leave=self.moves, **kwargs)
+        super().__init__(*args, mininterval=0.1 if self.moves else 10, miniters=1, leave=self.moves, **kwargs)
 
     def display(self, msg: str | None = None, pos: int | None = None) -> bool | None:
         """Show how far it is; tqdm calls it when that is due, and at the end."""

@@ -268,6 +268,30 @@ def test_a_tool_may_need_a_part_of_a_config_only_and_a_run_all_of_it():
     assert "did you mean 'ann_file'" in find_faults(cfg, complete=False)[0]
 
 
+@pytest.mark.parametrize(
+    'option',
+    [
+        'train_cfg.max_iters=1e3',
+        'model.backbone.init_cfg.type=Normal model.backbone.init_cfg.std=0.01 model.backbone.init_cfg.layer=Conv2d',
+        'model.backbone.init_cfg.type=Kaiming model.backbone.init_cfg.a=0.5 model.backbone.init_cfg.layer=Conv2d',
+        'param_scheduler.0.end=0.5 param_scheduler.0.convert_to_iter_based=True param_scheduler.0.by_epoch=True',
+    ],
+)
+def test_numbers_that_are_right_pass(option):
+    assert not [fault for fault in faults_of(*option.split()) if 'takes' in fault]
+
+
+def test_a_child_s_argument_is_not_held_against_the_parent_s():
+    class Parent:
+        def __init__(self, interval: int = 1, end: int = 2) -> None: ...
+
+    class Child(Parent):
+        def __init__(self, interval: int | str = 1, **kwargs) -> None:
+            super().__init__(**kwargs)
+
+    assert arguments_of(Child).kinds == {'end': frozenset({int})}
+
+
 def test_types_may_be_classes_and_parts_may_be_built(tmp_path):
     cfg = Config.fromfile(SHAPES)
     cfg.custom_hooks = [dict(type=HandsOn, interval=1), HandsOn(2)]

@@ -48,7 +48,9 @@ def test_semantic_models_get_the_reference_s_scales(options, count):
     assert cfg.model.type == 'SegTTAModel' and cfg.model.module.type == 'Mask2Former'
     sizes, flips, _ = cfg.test_dataloader.dataset.pipeline[-1].transforms
     assert len(sizes) * len(flips) == count
-    assert tuple(sizes[0].scale) == (1333, 800) and flips[0].prob == 0
+    factors = (1.0, 0.5, 0.75, 1.25, 1.5, 1.75)[: len(sizes)]
+    assert [tuple(size.scale) for size in sizes] == [(round(1333 * x), round(800 * x)) for x in factors]
+    assert [flip.prob for flip in flips] == [0, 1]
 
 
 @pytest.mark.parametrize('name, count', [('panoptic_flip', 2), ('semantic_multi_scale', 12)])

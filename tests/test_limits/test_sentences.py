@@ -52,6 +52,14 @@ def test_queries():
     ]
 
 
+@pytest.mark.parametrize('min_area, end', [(1, 'learnt by no query; crops have fewer.'), (0, 'learnt by no query.')])
+def test_crops_have_fewer_segments_unless_emptied_ones_are_kept(min_area, end):
+    cfg = dict(model=dict(head=dict(num_queries=5)))
+    pipeline = [dict(type='RandomCrop', crop_size=(50, 50)), dict(type='PackSegInputs', min_area=min_area)]
+    [said] = limit_sentences(FULL, limit_settings(cfg, 'train', pipeline), CLASSES, THINGS)[:1]
+    assert said.endswith(end)
+
+
 def test_detections():
     # max_per_image 4: two of eight cells. max_dets 3: three.
     assert say(FULL, split='test', max_per_image=4, max_dets=3) == [

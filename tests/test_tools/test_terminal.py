@@ -33,7 +33,8 @@ def test_a_training_in_a_pipe(tool, config, capsys):
     assert sum(line.startswith('train ') for line in lines) == 2  # the first, and the last
     assert out.count('panoptic quality') == out.count('| semantic') == 2 and 'Validation after iteration 2' in out
     assert f'Checkpoint: {runner.work_dir}/iter_4.pth' in out
-    assert lines[-1] == f'Test it: python tools/test.py {config} {runner.work_dir}/iter_4.pth'
+    # With the options of the run, which the config in its folder has.
+    assert lines[-1] == f'Test it: python tools/test.py {runner.work_dir}/{config.name} {runner.work_dir}/iter_4.pth'
     log = next(Path(runner.work_dir).glob('*/*.log')).read_text()
     for text in (ENVIRONMENT, CONFIG, HOOKS, 'Iter(train) [2/4]', 'Iter(val)', 'FileClient', 'panoptic quality'):
         assert text in log

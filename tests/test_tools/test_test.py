@@ -100,10 +100,13 @@ def test_one_plain_view_gives_the_metrics_of_the_plain_test(run, shapes, tmp_pat
     )
     out = capsys.readouterr().out
     assert 'test_metrics.json is not of this checkpoint and these images: no comparison.' in out and 'beside' not in out
-    assert json.loads((tmp_path / 'plain' / 'tested.json').read_text()) == {
-        'test_metrics.json': dict(checkpoint=str(run.full), images=5),
-        'test_metrics_tta.json': dict(checkpoint=str(run.full), images=3),
+    tested = json.loads((tmp_path / 'plain' / 'tested.json').read_text())
+    checkpoint = tested['test_metrics.json']['checkpoint']
+    assert tested == {
+        'test_metrics.json': dict(checkpoint=checkpoint, images=5),
+        'test_metrics_tta.json': dict(checkpoint=checkpoint, images=3),
     }
+    assert checkpoint.startswith(f'{run.full.resolve()} of 20')
 
 
 @pytest.fixture(scope='module')

@@ -4,7 +4,7 @@ _base_ = ['../tasks/panoptic.py', '../augmentations/crop_640.py']
 dataset_type = 'ADE20KPanoptic'
 data_root = 'data/ade/ADEChallengeData2016/'
 
-train_pipeline = [*_base_.train_load, *_base_.crop_640, *_base_.train_pack]
+train_pipeline = [*_base_.train_load, *_base_.crop_640, *_base_.train_pack_all]
 test_pipeline = [
     *_base_.test_load, _base_.resize_640,
     dict(type='LoadSemanticGroundTruth', path_key='semantic_path'), *_base_.test_pack]

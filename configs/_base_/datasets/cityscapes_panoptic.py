@@ -3,7 +3,7 @@ _base_ = ['../tasks/panoptic.py', '../augmentations/crop_1024x512.py']
 dataset_type = 'CityscapesPanoptic'
 data_root = 'data/cityscapes/'
 
-train_pipeline = [*_base_.train_load, *_base_.crop_1024x512, *_base_.train_pack]
+train_pipeline = [*_base_.train_load, *_base_.crop_1024x512, *_base_.train_pack_all]
 test_pipeline = [*_base_.test_load, _base_.resize_1024, *_base_.test_pack]
 
 train_dataloader = dict(

@@ -3,7 +3,7 @@ _base_ = ['../tasks/panoptic.py', '../augmentations/jitter_1024.py']
 dataset_type = 'CocoPanoptic'
 data_root = 'data/coco/'
 
-train_pipeline = [*_base_.train_load, *_base_.jitter_1024, *_base_.train_pack]
+train_pipeline = [*_base_.train_load, *_base_.jitter_1024, *_base_.train_pack_all]
 test_pipeline = [*_base_.test_load, _base_.resize_800, *_base_.test_pack]
 
 train_dataloader = dict(

@@ -3,7 +3,7 @@ _base_ = ['../tasks/panoptic.py', '../augmentations/crop_1024.py']
 dataset_type = 'MapillaryPanoptic'
 data_root = 'data/mapillary_vistas/'
 
-train_pipeline = [*_base_.train_load, *_base_.crop_1024, *_base_.train_pack]
+train_pipeline = [*_base_.train_load, *_base_.crop_1024, *_base_.train_pack_all]
 test_pipeline = [*_base_.test_load, _base_.resize_2048, *_base_.test_pack]
 
 train_dataloader = dict(

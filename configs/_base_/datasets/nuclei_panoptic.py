@@ -11,8 +11,7 @@ train_pipeline = [
         scale=(512, 512),
         ratio_range=(0.75, 1.5),
         pad_val=(127, 127, 127)),
-    # Nuclei that a crop left without a pixel, a hundred at times, would take the queries of the others.
-    dict(type='PackSegInputs'),
+    *_base_.train_pack,
 ]
 # Most images are 256 pixels wide and their nuclei 12: enlarged, a nucleus covers more than one mask pixel.
 test_pipeline = [*_base_.test_load, dict(type='Resize', scale=(512, 512), keep_ratio=True), *_base_.test_pack]

@@ -8,5 +8,5 @@ _base_ = [
     '../../_base_/default_runtime.py',
 ]
 model = dict(data_preprocessor=dict(size_divisor=1), postprocessors=dict(instance=None))
-train_pipeline = [*_base_.train_load, *_base_.detr_1000, *_base_.train_pack]
+train_pipeline = [*_base_.train_load, *_base_.detr_1000, *_base_.train_pack_all]
 train_dataloader = dict(batch_size=1, dataset=dict(pipeline=train_pipeline))

@@ -106,7 +106,9 @@ class PartsCheck:
         """Look for texts where only numbers can be, and for fractions where only whole ones can be."""
         for key, kinds in arguments.kinds.items():
             given = value.get(key)
-            if isinstance(given, str) or (isinstance(given, float) and float not in kinds):
+            fraction = isinstance(given, float) and not given.is_integer() and float not in kinds
+            # An epoch's fraction becomes a number of iterations.
+            if isinstance(given, str) or (fraction and not value.get('convert_to_iter_based')):
                 wanted = 'a number' if float in kinds else 'a whole number' if int in kinds else 'True or False'
                 self.fault(f'{path}.{key}', f"{owner} takes {wanted} for '{key}', not {given!r}.")
 
@@ -188,7 +190,8 @@ class PartsCheck:
         if given is not None and lacking:
             self.missing(path, f'{title} needs {" and ".join(map(repr, sorted(lacking)))}.')
         ours = getattr(target, '__module__', '').partition('.')[0] == 'mask2former'
-        self.numbers(value, path, title, known)
+        if strict:
+            self.numbers(value, path, title, known)
         for key in keys:
             if key in HANDED_ON and ours:
                 handed, filled = HANDED_ON[key]
@@ -212,7 +215,7 @@ class PartsCheck:
             names=arguments.names | others.names,
             required=arguments.required,
             others_of=None,
-            kinds={**others.kinds, **arguments.kinds},
+            kinds={name: k for name, k in others.kinds.items() if name not in arguments.names} | dict(arguments.kinds),
         )
 
     def inside(self, value: Any, path: str, registry: str, ours: bool) -> None:

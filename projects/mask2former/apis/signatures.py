@@ -74,7 +74,8 @@ def _of_constructor(cls: type, order: tuple[type, ...], skipped: int) -> Argumen
         names=arguments.names | read | (parents.names - by_name),
         required=arguments.required | (parents.required - by_name - read),
         anything=parents.anything,
-        kinds={**parents.kinds, **arguments.kinds},
+        kinds={name: k for name, k in parents.kinds.items() if name not in arguments.names | by_name | read}
+        | dict(arguments.kinds),
     )
 
 
@@ -98,11 +99,9 @@ def _split(signature: inspect.Signature, skipped: int) -> tuple[Arguments, str |
 
 
 def _kinds_of_number(parameter: inspect.Parameter) -> frozenset[type]:
-    """Which numbers an argument can be, by its annotation or else its default; none where it can be anything else."""
+    """Which numbers an argument can be by its annotation; none where it can be anything else, or has no annotation."""
     annotation = parameter.annotation
-    if annotation is parameter.empty:
-        allowed = {type(parameter.default)}
-    elif isinstance(annotation, str):  # of a module with postponed annotations
+    if isinstance(annotation, str):  # of a module with postponed annotations
         allowed = {NUMBERS.get(part.strip(), str) for part in annotation.split('|')}
     elif typing.get_origin(annotation) in (typing.Union, types.UnionType):
         allowed = set(typing.get_args(annotation))

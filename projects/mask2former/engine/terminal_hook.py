@@ -1,8 +1,10 @@
 """Shows a run in the terminal: what it is, how far it is, losses, metrics."""
 
+import shlex
 import time
 from collections.abc import Sequence
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -72,8 +74,7 @@ class TerminalHook(Hook):
             best, last = (runner.message_hub.runtime_info.get(f'{name}_ckpt') for name in ('best', 'last'))
             checkpoint = best or last
             if checkpoint and runner.cfg.filename:
-                config = shown_path(runner.cfg.filename)
-                say(f'Test it: python tools/test.py {config} {shown_path(checkpoint)}')
+                say(f'Test it: {_test_command(runner, checkpoint)}')
 
     def before_val_epoch(self, runner: Runner) -> None:
         """Begin the line of a validation."""
@@ -123,6 +124,14 @@ class TerminalHook(Hook):
             self._lines.pop(title).close()
         if metrics:
             runner.logger.info(f'{heading}, in percent\n{summary_table(metrics)}')
+
+
+def _test_command(runner: Runner, checkpoint: str) -> str:
+    """How to test a checkpoint, with the config that the run wrote: its options are in it."""
+    tool = 'tools/test.py' if Path('tools/test.py').is_file() else '-m mask2former test'
+    written = Path(runner.work_dir) / Path(runner.cfg.filename).name
+    config = written if written.is_file() else runner.cfg.filename
+    return f'python {tool} {shlex.join(map(shown_path, (str(config), str(checkpoint))))}'
 
 
 def _value(runner: Runner, name: str, window: int) -> float | None:

@@ -55,7 +55,8 @@ def _queries(table: SegmentTable, objects: SegmentTable, settings: LimitSettings
     )
     if settings.split == 'train':
         excess = int((per_image[crowded] - limit).sum())
-        more = '; crops have fewer' if settings.scaling is not None and settings.scaling.crop else ''
+        cropped = settings.scaling is not None and settings.scaling.crop and not settings.keeps_emptied
+        more = '; crops have fewer' if cropped else ''
         return f'{start}: seen whole, {excess} of {len(table)} {what} would be learnt by no query{more}.'
     reached = []
     if settings.measures_pq:

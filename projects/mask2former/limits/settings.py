@@ -48,6 +48,7 @@ class LimitSettings:
         stride: Of the mask features, in pixels of the input.
         scaling: Of the pipeline; None where it resizes in a way that is not known here.
         by_class: Whether all segments of a class are one.
+        keeps_emptied: Whether segments that a crop left without a pixel stay targets.
         measures_pq: Whether a panoptic metric is measured.
         draws: Images that the whole training draws, None where nothing says it.
     """
@@ -60,6 +61,7 @@ class LimitSettings:
     stride: int = 4
     scaling: Scaling | None = None
     by_class: bool = False
+    keeps_emptied: bool = False
     measures_pq: bool = False
     draws: int | None = None
 
@@ -94,6 +96,7 @@ def limit_settings(cfg: Mapping, split: str, pipeline: Sequence[Mapping] = (), n
         stride=mask_stride(model),
         scaling=read_scaling(pipeline),
         by_class=semantic or any(step.get('by_class') or kind_of(step) == 'LoadSemanticSegments' for step in pipeline),
+        keeps_emptied=any(step.get('min_area', 1) == 0 for step in pipeline if kind_of(step) == 'PackSegInputs'),
         measures_pq=any(kind_of(part) == 'PanopticQuality' for part in metrics),
         draws=draws,
     )

@@ -130,7 +130,7 @@ class SplitReport:
             if queries is not None and count > queries:
                 text = (
                     f'{source.entries[image_id].path} has {count} segments, the model {queries} queries: '
-                    'raise model.head.num_queries, or crop'
+                    'raise model.head.num_queries'
                 )
                 self.problems.add('more segments than queries', image_id, text)
         # Without maps, or without annotations, as test sets may be, nothing says which classes there are.
