@@ -1,6 +1,5 @@
 """The `shapes` data set: drawn scenes, written to disk in COCO's panoptic and instance formats."""
 
-import json
 import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -17,6 +16,7 @@ from mask2former.formats.rle import areas_of, box_of, encode_masks, json_rle
 from mask2former.progress import ProgressBar
 
 from .scene import CATEGORIES, Scene, draw_scene
+from .stamped import write_stamped
 
 SPLITS = ('train', 'val')
 MIN_SIDE = 32
@@ -60,27 +60,19 @@ def generate_shapes(
         ConfigError: If an argument is out of its range, or ``out_dir`` holds a `shapes` data set with other parameters.
     """
     counts = dict(zip(SPLITS, (num_train, num_val)))
-    _check(counts, size, seed, num_workers)
+    check_arguments(counts, size, seed, num_workers)
     out_dir = Path(out_dir)
     stamp = dict(version=_VERSION, num_train=num_train, num_val=num_val, size=list(size), seed=seed)
-    found = _read_stamp(out_dir / _STAMP)
-    if found:
-        if found != stamp:
-            raise ConfigError(
-                f'{out_dir} holds a shapes data set with other parameters ({found} instead of '
-                f'{stamp}); choose another folder, or delete this one.'
-            )
-        if all(path.is_file() for path in _expected_files(out_dir, counts)):
-            print(f'{out_dir} is complete: nothing to do.')
-            return False
-        (out_dir / _STAMP).unlink()  # it would vouch for what is not there
-    for split, count in counts.items():
-        _write_split(out_dir, split, count, size, seed, num_workers)
-    write_json(out_dir / _STAMP, stamp)
-    return True
+
+    def write() -> None:
+        for split, count in counts.items():
+            _write_split(out_dir, split, count, size, seed, num_workers)
+
+    return write_stamped(out_dir / _STAMP, stamp, _expected_files(out_dir, counts), write)
 
 
-def _check(counts: dict[str, int], size: tuple[int, int], seed: int, num_workers: int) -> None:
+def check_arguments(counts: dict[str, int], size: tuple[int, int], seed: int, num_workers: int) -> None:
+    """Raise ``ConfigError`` where an argument of a generator is out of its range."""
     for split, count in counts.items():
         if count < 0:
             raise ConfigError(f'num_{split} is {count}, but it must be 0 or more.')
@@ -90,14 +82,6 @@ def _check(counts: dict[str, int], size: tuple[int, int], seed: int, num_workers
         raise ConfigError(f'seed is {seed}, but it must be 0 or more.')
     if num_workers < 1:
         raise ConfigError(f'num_workers is {num_workers}, but it must be 1 or more.')
-
-
-def _read_stamp(path: Path) -> dict[str, Any]:
-    """The parameters in a stamp, or an empty dict where there is none or it is broken."""
-    try:
-        return json.loads(path.read_text(encoding='utf-8'))
-    except (FileNotFoundError, ValueError):
-        return {}
 
 
 def _image_paths(out_dir: Path, split: str, index: int) -> tuple[Path, Path]:

@@ -24,8 +24,8 @@ CATEGORIES: tuple[dict[str, Any], ...] = (
 )
 MIN_AREA = 24 / 128**2  # least visible area of a segment, in squared shorter sides
 
-_IDS = {category['name']: category['id'] for category in CATEGORIES}
-_THINGS = tuple(category['name'] for category in CATEGORIES if category['isthing'])
+IDS = {category['name']: category['id'] for category in CATEGORIES}
+THINGS = tuple(category['name'] for category in CATEGORIES if category['isthing'])
 _SUPERSAMPLE = 4
 _MIN_VISIBLE = 0.5  # share of a thing's outline that stays in sight
 _HUES = dict(sky=(0.5, 0.72), grass=(0.12, 0.42), water=(0.4, 0.66), bricks=(-0.06, 0.12))
@@ -53,7 +53,7 @@ def draw_scene(rng: np.random.Generator, size: tuple[int, int] = (128, 128)) -> 
         rng: Decides everything about the scene.
         size: (height, width) in pixels.
     """
-    canvas = _Canvas(*_draw_grounds(rng, size))
+    canvas = _Canvas(*draw_grounds(rng, size))
     for _ in range(rng.integers(2, 8)):
         _add_thing(rng, canvas)
     noisy = canvas.image + rng.normal(0, 0.008, canvas.image.shape)
@@ -103,7 +103,7 @@ class _Canvas:
         self.centres.append(centre)
 
 
-def _color(hue: float, saturation: float, value: float) -> np.ndarray:
+def color_of(hue: float, saturation: float, value: float) -> np.ndarray:
     """BGR in [0, 1] of a colour whose hue wraps around at 1."""
     return np.array(colorsys.hsv_to_rgb(hue % 1, min(saturation, 1), min(value, 1))[::-1], np.float32)
 
@@ -120,11 +120,11 @@ def _texture(rng: np.random.Generator, name: str, x: np.ndarray, y: np.ndarray) 
     size = x.shape
     # A part of the grounds has any hue at all, so that the texture has to be looked at.
     hue = rng.uniform() if rng.uniform() < 0.25 else rng.uniform(*_HUES[name])
-    base = _color(hue, rng.uniform(0.25, 0.6), rng.uniform(0.5, 0.85))
+    base = color_of(hue, rng.uniform(0.25, 0.6), rng.uniform(0.5, 0.85))
     angle = rng.uniform(-0.35, 0.35)
     along, across = x * np.cos(angle) + y * np.sin(angle), y * np.cos(angle) - x * np.sin(angle)
     if name == 'sky':
-        far = _color(hue + rng.uniform(-0.08, 0.08), rng.uniform(0.1, 0.35), rng.uniform(0.85, 1))
+        far = color_of(hue + rng.uniform(-0.08, 0.08), rng.uniform(0.1, 0.35), rng.uniform(0.85, 1))
         blend = np.clip(across + 0.15 * _noise(rng, size, 4, 3), 0, 1)
         return base + blend[..., None] * (far - base)
     if name == 'grass':
@@ -145,12 +145,12 @@ def _texture(rng: np.random.Generator, name: str, x: np.ndarray, y: np.ndarray) 
     )
     tones = rng.uniform(0.82, 1.18, 1024).astype(np.float32)
     brick = base * tones[(row * 37 + column).astype(np.int64) % 1024][..., None]
-    mortar = _color(hue, 0.08, rng.uniform(0.75, 0.95))
+    mortar = color_of(hue, 0.08, rng.uniform(0.75, 0.95))
     inside = np.clip((edge - joint / 2) * min(size) + 0.5, 0, 1)[..., None]
     return mortar + inside * (brick - mortar)
 
 
-def _draw_grounds(rng: np.random.Generator, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray, list[int]]:
+def draw_grounds(rng: np.random.Generator, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray, list[int]]:
     """Lay the grounds over each other as bands with wavy borders in one slanting direction.
 
     Returns:
@@ -173,10 +173,10 @@ def _draw_grounds(rng: np.random.Generator, size: tuple[int, int]) -> tuple[np.n
         cover = np.clip((depth - border) * unit + 0.5, 0, 1)
         image += cover[..., None] * (_texture(rng, names[index], x, y) - image)
         segments[cover >= 0.5] = index
-    return image, segments, [_IDS[name] for name in names]
+    return image, segments, [IDS[name] for name in names]
 
 
-def _outline(name: str, radius: float, turn: float) -> list[np.ndarray]:
+def outline(name: str, radius: float, turn: float) -> list[np.ndarray]:
     """Closed contours, each (n, 2) xy around 0, of a thing about as large as a circle of `radius`; the second one,
     where there is one, is a hole."""
     corners, scales, pull = dict(
@@ -192,7 +192,7 @@ def _outline(name: str, radius: float, turn: float) -> list[np.ndarray]:
     return [points * scale for scale in scales]
 
 
-def _cover(
+def coverage(
     contours: list[np.ndarray], box: tuple[int, int, int, int], rim: float | None = None
 ) -> tuple[np.ndarray, np.ndarray | None]:
     """How much of every pixel of `box` (left, top, right, bottom) lies inside the contours, (h, w) float32 in [0, 1];
@@ -217,33 +217,59 @@ def _add_thing(rng: np.random.Generator, canvas: _Canvas) -> None:
     """Put one thing on top, where enough of it and of all others is visible; where twenty positions are not so, the
     canvas is left unchanged."""
     size, unit = canvas.segments.shape, canvas.unit
-    name = str(rng.choice(_THINGS))
-    outline = _outline(name, rng.uniform(7.5, 19) / 128 * unit, rng.uniform(0, 2 * np.pi))
-    areas = [cv2.contourArea(points.astype(np.float32)) for points in outline]
+    name = str(rng.choice(THINGS))
+    shape = outline(name, rng.uniform(7.5, 19) / 128 * unit, rng.uniform(0, 2 * np.pi))
+    areas = [cv2.contourArea(points.astype(np.float32)) for points in shape]
     needed = max(MIN_AREA * unit**2, _MIN_VISIBLE * (areas[0] - sum(areas[1:])))
-    reach = np.abs(outline[0]).max() + 0.06 * unit  # with room for the shadow
+    reach = np.abs(shape[0]).max() + 0.06 * unit  # with room for the shadow
     for _ in range(20):
         centre = rng.uniform(0.06, 0.94, 2) * size[::-1]
         if canvas.centres and rng.uniform() < 0.35:  # near another one, so that things hide each other
             near = canvas.centres[rng.integers(len(canvas.centres))] + rng.normal(0, 0.15 * unit, 2)
             centre = np.clip(near, 0, size[::-1])
-        left, top = (int(value) for value in np.maximum(centre - reach, 0))
-        right, bottom = (int(value) for value in np.minimum(np.ceil(centre + reach), size[::-1]))
-        box, window = (left, top, right, bottom), (slice(top, bottom), slice(left, right))
-        contours = [points + centre for points in outline]
-        inside, rim = _cover(contours, box, rim=0.009 * unit)
+        box = box_around(centre, reach, size)
+        window = slice(box[1], box[3]), slice(box[0], box[2])
+        contours = [points + centre for points in shape]
+        inside, rim = coverage(contours, box, rim=0.009 * unit)
         footprint = inside >= 0.5
         if footprint.sum() >= needed and canvas.accepts(window, footprint):
             break
     else:
         return
-    shadow, _ = _cover([points + 0.02 * unit for points in contours], box)
+    fill, slope = draw_look(rng)
+    paint(canvas.image, contours, box, (inside, rim), centre, reach, fill, slope)
+    canvas.add(window, footprint, IDS[name], needed, centre)
+
+
+def box_around(centre: np.ndarray, reach: float, size: tuple[int, int]) -> tuple[int, int, int, int]:
+    """The pixels (left, top, right, bottom) within `reach` of a point xy, cut at the picture's border."""
+    left, top = (int(value) for value in np.maximum(centre - reach, 0))
+    right, bottom = (int(value) for value in np.minimum(np.ceil(centre + reach), size[::-1]))
+    return left, top, right, bottom
+
+
+def draw_look(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """The colour of a thing, (3,) BGR in [0, 1], and how the light on it changes from side to side, (2,) xy."""
+    return color_of(rng.uniform(), rng.uniform(0.35, 1), rng.uniform(0.5, 1)), rng.uniform(-0.2, 0.2, 2)
+
+
+def paint(
+    image: np.ndarray,
+    contours: list[np.ndarray],
+    box: tuple[int, int, int, int],
+    covers: tuple[np.ndarray, np.ndarray],
+    centre: np.ndarray,
+    reach: float,
+    fill: np.ndarray,
+    slope: np.ndarray,
+) -> None:
+    """Paint a thing and its shadow onto a picture ``(H, W, 3)`` float32; ``covers`` are those of :func:`coverage`."""
+    (left, top, right, bottom), (inside, rim), unit = box, covers, min(image.shape[:2])
+    window = slice(top, bottom), slice(left, right)
+    shadow, _ = coverage([points + 0.02 * unit for points in contours], box)
     shadow = cv2.GaussianBlur(shadow, (0, 0), 0.012 * unit)
-    fill = _color(rng.uniform(), rng.uniform(0.35, 1), rng.uniform(0.5, 1))
-    slope = rng.uniform(-0.2, 0.2, 2)
     rows, columns = np.mgrid[top:bottom, left:right]
     light = 1 + (slope[0] * (rows - centre[1]) + slope[1] * (columns - centre[0])) / reach
     surface = np.clip(fill * light[..., None], 0, 1) * (1 - 0.45 * (rim / np.maximum(inside, 1e-6))[..., None])
-    canvas.image[window] *= 1 - 0.35 * shadow[..., None]
-    canvas.image[window] += inside[..., None] * (surface - canvas.image[window])
-    canvas.add(window, footprint, _IDS[name], needed, centre)
+    image[window] *= 1 - 0.35 * shadow[..., None]
+    image[window] += inside[..., None] * (surface - image[window])
