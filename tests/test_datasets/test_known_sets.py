@@ -12,6 +12,7 @@ from mmengine.config import Config
 from PIL import Image
 
 from mask2former.datasets import (
+    OVIS,
     ADE20KFull,
     ADE20KInstance,
     ADE20KPanoptic,
@@ -22,6 +23,8 @@ from mask2former.datasets import (
     LVISInstance,
     MapillaryPanoptic,
     MapillarySemantic,
+    YouTubeVIS2019,
+    YouTubeVIS2021,
     dataset_metainfo,
 )
 from mask2former.datasets.transforms import LoadImage, LoadPanopticSegments, LoadSemanticSegments
@@ -40,6 +43,9 @@ COUNTS = {
     MapillarySemantic: (65, 37),
     CocoStuff10k: (171, 80),
     LVISInstance: (1203, 1203),
+    YouTubeVIS2019: (40, 40),
+    YouTubeVIS2021: (40, 40),
+    OVIS: (25, 25),
 }
 
 

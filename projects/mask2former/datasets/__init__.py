@@ -3,6 +3,7 @@
 from . import transforms  # noqa: F401
 from .coco import CocoInstanceFormat, CocoPanopticFormat
 from .known import (
+    OVIS,
     ADE20KFull,
     ADE20KInstance,
     ADE20KPanoptic,
@@ -15,9 +16,12 @@ from .known import (
     LVISInstance,
     MapillaryPanoptic,
     MapillarySemantic,
+    YouTubeVIS2019,
+    YouTubeVIS2021,
 )
 from .metainfo import config_metainfo, dataset_metainfo
 from .semantic_png import SemanticPngFormat
+from .youtube_vis import YouTubeVISFormat
 
 __all__ = [
     'ADE20KFull',
@@ -34,7 +38,11 @@ __all__ = [
     'LVISInstance',
     'MapillaryPanoptic',
     'MapillarySemantic',
+    'OVIS',
     'SemanticPngFormat',
+    'YouTubeVIS2019',
+    'YouTubeVIS2021',
+    'YouTubeVISFormat',
     'config_metainfo',
     'dataset_metainfo',
 ]

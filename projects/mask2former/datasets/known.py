@@ -11,6 +11,7 @@ from mask2former.registry import DATASETS
 from .coco import CocoFormat
 from .metainfo import KnownMetainfo
 from .semantic_png import IGNORED, SemanticPngFormat
+from .youtube_vis import YouTubeVISFormat
 
 
 @DATASETS.register_module()
@@ -148,3 +149,24 @@ class MapillarySemantic(SemanticPngFormat):
     (``ignore_index=65``)."""
 
     METAINFO = KnownMetainfo('mapillary_panoptic', category_ids=range(65))
+
+
+@DATASETS.register_module()
+class YouTubeVIS2019(YouTubeVISFormat):
+    """YouTube-VIS 2019: 40 things."""
+
+    METAINFO = KnownMetainfo('youtube_vis_2019')
+
+
+@DATASETS.register_module()
+class YouTubeVIS2021(YouTubeVISFormat):
+    """YouTube-VIS 2021 and 2022: 40 things, other ones than those of 2019."""
+
+    METAINFO = KnownMetainfo('youtube_vis_2021')
+
+
+@DATASETS.register_module()
+class OVIS(YouTubeVISFormat):
+    """OVIS: 25 things, many of which hide each other."""
+
+    METAINFO = KnownMetainfo('ovis')

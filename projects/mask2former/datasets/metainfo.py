@@ -20,6 +20,8 @@ from mask2former.formats.palette import make_palette
 from mask2former.registry import DATASETS
 
 KEYS = ('classes', 'isthing', 'palette', 'category_ids')
+# Forms of which nothing needs to say what is a thing: everything is, or what is not said to be one is stuff.
+ISTHING = dict(instance=True, video=True, semantic=False)
 
 
 class KnownMetainfo:
@@ -98,7 +100,7 @@ def lacking_keys(info: Mapping, form: str | None) -> list[str]:
     ``isthing`` is needed unless the form says it: instances are things, and semantic classes are stuff where nothing
     says otherwise.
     """
-    needed = ('classes', 'category_ids') if form in ('instance', 'semantic') else ('classes', 'isthing', 'category_ids')
+    needed = ('classes', 'category_ids') if form in ISTHING else ('classes', 'isthing', 'category_ids')
     return [key for key in needed if key not in info]
 
 
@@ -119,7 +121,7 @@ def resolve_metainfo(given: Mapping | None, defaults: Mapping, ann_file: str, fo
         given: The argument ``metainfo`` of a data set; each value may be the path of a text file.
         defaults: ``METAINFO`` of the data set's class.
         ann_file: The annotation file.
-        form: 'panoptic', 'instance' or 'semantic'; None of a data set of another package.
+        form: 'panoptic', 'instance', 'video' or 'semantic'; None of a data set of another package.
 
     Returns:
         ``KEYS``, each of length K, and whatever else ``given`` and ``defaults`` hold.
@@ -142,8 +144,8 @@ def resolve_metainfo(given: Mapping | None, defaults: Mapping, ann_file: str, fo
                 f'metainfo gives {len(given[key])} {key} for the {len(rows)} classes of {source}; give one for each.'
             )
 
-    if form in ('instance', 'semantic'):
-        info['isthing'] = [form == 'instance' or bool(thing) for thing in info['isthing']]
+    if form in ISTHING:
+        info['isthing'] = [ISTHING[form] or bool(thing) for thing in info['isthing']]
     for name, category_id, isthing in zip(info['classes'], info['category_ids'], info['isthing']):
         if isthing is None:
             raise DataError(

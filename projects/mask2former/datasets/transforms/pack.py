@@ -54,10 +54,7 @@ class PackSegInputs(BaseTransform):
     def transform(self, results: dict) -> dict:
         """Pack one image."""
         image = results['img']
-        if image.dtype != np.uint8:  # colour transforms give float
-            image = np.clip(np.rint(image), 0, 255).astype(np.uint8)
-        planes = np.empty((image.shape[2], *image.shape[:2]), dtype=np.uint8)  # (3, H, W)
-        cv2.split(image, list(planes))  # many times as fast as a transposed copy
+        planes = image_planes(image)
 
         sample = DetDataSample()
         if 'gt_seg_map' in results:
@@ -77,6 +74,15 @@ class PackSegInputs(BaseTransform):
                 meta[key] = tuple(int(side) for side in meta[key][:2])
         sample.set_metainfo(meta)
         return dict(inputs=torch.from_numpy(planes), data_samples=sample)
+
+
+def image_planes(image: np.ndarray) -> np.ndarray:
+    """The planes ``(3, H, W)`` uint8 of an image ``(H, W, 3)``; colour transforms give float."""
+    if image.dtype != np.uint8:
+        image = np.clip(np.rint(image), 0, 255).astype(np.uint8)
+    planes = np.empty((image.shape[2], *image.shape[:2]), dtype=np.uint8)
+    cv2.split(image, list(planes))  # many times as fast as a transposed copy
+    return planes
 
 
 def pack_seg_map(seg_map: np.ndarray, num_segments: int, min_area: int = 1) -> tuple[np.ndarray, np.ndarray]:
