@@ -85,7 +85,7 @@ class _Plan:
         self.split, self.index = split, index
         self.rng = np.random.default_rng([seed, SPLITS.index(split), index])
         upright = self.rng.uniform() < 1 / 3
-        self.size = (size[1], size[0]) if upright else tuple(size)
+        self.size = (size[1], size[0]) if upright else (size[0], size[1])
         self.length = 1 if index % 10 == 9 else int(self.rng.integers(frames[0], frames[1] + 1))
 
     @property
@@ -136,15 +136,14 @@ class _Track:
     """The annotation of a thing, made frame after frame: null where it has no pixel."""
 
     def __init__(self, mover: Mover) -> None:
-        lists: dict[str, list] = dict(segmentations=[], bboxes=[], areas=[])
-        self.annotation = dict(category_id=mover.category_id, iscrowd=int(mover.crowd is not None), **lists)
+        self.annotation: dict[str, Any] = dict(category_id=mover.category_id, iscrowd=int(mover.crowd is not None))
+        self.annotation |= dict(segmentations=[], bboxes=[], areas=[])
 
     def add(self, mask: np.ndarray) -> None:
         """Add the next frame's mask (H, W) bool."""
+        values: tuple = (None, None, None)
         if mask.any():
             rle = encode_mask(mask)
             values = json_rle(rle), [int(side) for side in box_of(rle)], areas_of([rle])[0]
-        else:
-            values = None, None, None
         for key, value in zip(('segmentations', 'bboxes', 'areas'), values):
             self.annotation[key].append(value)

@@ -257,7 +257,7 @@ def paint(
     image: np.ndarray,
     contours: list[np.ndarray],
     box: tuple[int, int, int, int],
-    covers: tuple[np.ndarray, np.ndarray],
+    covers: tuple[np.ndarray, np.ndarray | None],
     centre: np.ndarray,
     reach: float,
     fill: np.ndarray,

@@ -3,7 +3,6 @@
 import copy
 import random
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from mmcv.transforms import BaseTransform, Compose
@@ -25,11 +24,12 @@ class LoadFrames(BaseTransform):
     ``img_path``, ``img_shape`` and ``ori_shape``.
 
     Args:
-        options: Of :class:`~mask2former.datasets.transforms.LoadImage`, such as ``backend_args``.
+        color_type: As of :class:`~mask2former.datasets.transforms.LoadImage`.
+        backend_args: As of :class:`~mask2former.datasets.transforms.LoadImage`.
     """
 
-    def __init__(self, **options: Any) -> None:
-        self.load = LoadImage(**options)
+    def __init__(self, color_type: str = 'color', backend_args: dict | None = None) -> None:
+        self.load = LoadImage(color_type=color_type, backend_args=backend_args)
 
     def transform(self, results: dict) -> dict:
         """Read the frames.
@@ -41,7 +41,8 @@ class LoadFrames(BaseTransform):
         read: dict[int, dict] = {}
         for place in results['frame_ids']:
             if place not in read:
-                frame = self.load(dict(img_path=results['frames'][place]))
+                frame = self.load.transform(dict(img_path=results['frames'][place]))
+                assert frame is not None, 'ignore_empty is false'
                 stated = (results['height'], results['width'])
                 check_size(
                     f'Video {results["video_id"]!r} in the annotation file',
@@ -52,7 +53,7 @@ class LoadFrames(BaseTransform):
                 )
                 read[place] = frame
         return dict(
-            results, clip=[dict(frame, img=frame['img'].copy()) for frame in map(read.get, results['frame_ids'])]
+            results, clip=[dict(read[place], img=read[place]['img'].copy()) for place in results['frame_ids']]
         )
 
     def __repr__(self) -> str:
