@@ -52,9 +52,7 @@ class LoadFrames(BaseTransform):
                     'all frames of a video must have the size that the file says: correct it there, or the frame',
                 )
                 read[place] = frame
-        return dict(
-            results, clip=[dict(read[place], img=read[place]['img'].copy()) for place in results['frame_ids']]
-        )
+        return dict(results, clip=[dict(read[place], img=read[place]['img'].copy()) for place in results['frame_ids']])
 
     def __repr__(self) -> str:
         return f'{type(self).__name__}({self.load})'
