@@ -22,6 +22,7 @@ from tests.test_models.test_maskformer.small import (
     build_small,
     build_transformers,
     make_batch,
+    per_pixel_config,
     small_config,
 )
 
@@ -109,6 +110,27 @@ def test_detectron2_there_and_back(backbone, encoder, old_names):
     again = convert_raw(RawCheckpoint(state, {}, {}), 'x.pkl')
     weights = {name: value for name, value in ours.state_dict().items() if 'num_batches_tracked' not in name}
     assert all(torch.equal(value, again.state[name]) for name, value in weights.items())
+
+
+@pytest.mark.parametrize('plus', [False, True])
+def test_baselines_there_and_back(plus):
+    ours = MODELS.build(per_pixel_config(plus))
+    checkpoint = from_state(ours)
+    architecture = checkpoint.report.architecture
+    assert architecture.member == ('per-pixel-plus' if plus else 'per-pixel') and architecture.num_classes == 5
+    state, _ = to_format(checkpoint, 'detectron2')
+    outputs = {name for name in state if re.search(r'predictor\.(weight|bias|\w+_embed)', name)}
+    start = 'sem_seg_head.predictor.'
+    embeds = {f'{start}mask_embed.layers.{i}.{p}' for i in range(3) for p in ('weight', 'bias')}
+    assert outputs == ({f'{start}query_embed.weight', *embeds} if plus else {f'{start}weight', f'{start}bias'})
+    assert EMPTY_WEIGHT not in state
+    old = {name.replace(DECODER, 'sem_seg_head.'): value for name, value in state.items()}
+    again = convert_raw(RawCheckpoint(old, {}, {}), 'x.pkl').state
+    weights = {name: value for name, value in ours.state_dict().items() if 'num_batches_tracked' not in name}
+    assert all(torch.equal(value, again[name]) for name, value in weights.items())
+    for target in ('mmdet', 'transformers'):
+        with pytest.raises(CheckpointError, match=f"'per-pixel.*' has no place in a checkpoint of {target}"):
+            to_format(checkpoint, target)
 
 
 def reference(backbone, encoder, classes):

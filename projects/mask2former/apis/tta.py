@@ -29,7 +29,7 @@ def use_tta(cfg: Config) -> None:
             )
         dataset = dataset.dataset
     kinds = [postprocessor['type'] for postprocessor in cfg.model.postprocessors.values() if postprocessor is not None]
-    scales = SEMANTIC_SCALES if all(kind == 'SemanticInference' for kind in kinds) else (1.0,)
+    scales = SEMANTIC_SCALES if all(kind in ('SemanticInference', 'PerPixelInference') for kind in kinds) else (1.0,)
     dataset.pipeline = cfg.get('tta_pipeline') or make_tta_pipeline(dataset.pipeline, scales)
     cfg.model = dict(cfg.get('tta_model') or dict(type='SegTTAModel'), module=cfg.model)
 

@@ -43,6 +43,8 @@ class Format(NamedTuple):
 
 
 def _empty_weight(arch: Architecture, meta: Mapping) -> dict[str, Tensor]:
+    if arch.known_classes:
+        return {}
     weights = [1.0] * arch.num_classes + [meta.get('no_object_weight', NO_OBJECT_WEIGHT)]
     return {EMPTY_WEIGHT: torch.tensor(meta.get('class_weights', weights))}
 
@@ -57,7 +59,9 @@ def _transformers_makes(arch: Architecture, meta: Mapping) -> dict[str, Tensor]:
 
 OURS = KeyMap([('{rest*}', '{rest*}')])
 FORMATS = {
-    'mask2former': Format(r'(module\.)?head\.query_embed\.weight', dict.fromkeys(MEMBERS, OURS), [(r'^module\.', '')]),
+    'mask2former': Format(
+        r'(module\.)?head\.(query_embed|classifier)\.weight', dict.fromkeys(MEMBERS, OURS), [(r'^module\.', '')]
+    ),
     'transformers': Format(
         r'(module\.)?model\.transformer_module\..+',
         dict(keys_maskformer.TRANSFORMERS, mask2former=TRANSFORMERS),

@@ -80,11 +80,12 @@ class Architecture:
         encoder_ffn: Their inner width.
         decoder_layers: Layers of the head.
         decoder_ffn: Their inner width.
-        num_queries: Q.
+        num_queries: Q; 0 of the per-pixel baseline, which has no queries.
         num_classes: K.
         learned_queries: Whether the content of the queries is learned.
         level_embed: Whether the head has an embedding of levels.
         memory_proj: Whether the pixel decoder projects the backbone's coarsest map for the head.
+        known_classes: Whether a mask's class is known, as it is in the per-pixel baselines.
     """
 
     backbone: BackboneSizes
@@ -102,6 +103,7 @@ class Architecture:
     learned_queries: bool = True
     level_embed: bool = True
     memory_proj: bool = False
+    known_classes: bool = False
 
     @property
     def num_heads(self) -> int:
@@ -112,10 +114,13 @@ class Architecture:
     @property
     def member(self) -> str:
         """Which model of the family it is, one of :data:`mask2former.checkpoints.members.MEMBERS`."""
+        if self.known_classes:
+            return 'per-pixel-plus' if self.num_queries else 'per-pixel'
         return name_member(self.pixel_decoder, {self.learned_queries, self.level_embed})
 
     def __str__(self) -> str:
-        return f'{self.backbone}, {self.num_queries} queries, {self.num_classes} classes'
+        queries = f'{self.num_queries} queries' if self.num_queries else 'no queries'
+        return f'{self.backbone}, {queries}, {self.num_classes} classes'
 
 
 class _Names:
@@ -182,7 +187,9 @@ def infer(state: Mapping[str, Tensor]) -> Architecture:
     """
     names = _Names(state)
     backbone = infer_backbone(state)
-    num_queries, embed_dims = names.shape('head.query_embed.weight', 2)
+    mask_dims, pyramid_dims = names.shape('pixel_decoder.mask_proj.weight', 4)[:2]
+    known_classes, has_queries = 'head.class_embed.weight' not in state, 'head.classifier.weight' not in state
+    num_queries, embed_dims = names.shape('head.query_embed.weight', 2) if has_queries else (0, pyramid_dims)
     encoder_layers = names.count('pixel_decoder.encoder.')
     level_embed = 'head.level_embed.weight' in state
     if 'pixel_decoder.level_embed' in state:
@@ -197,22 +204,27 @@ def infer(state: Mapping[str, Tensor]) -> Architecture:
         laterals = range(names.count('pixel_decoder.lateral_convs.'))
         convs = [*firsts, *(f'pixel_decoder.lateral_convs.{i}.0.weight' for i in laterals)]
         backbone = replace(backbone, channels=tuple(names.shape(name, 4)[1] for name in convs[::-1]))
+    if not has_queries:
+        num_classes = names.shape('head.classifier.weight', 4)[0]
+    else:
+        num_classes = num_queries if known_classes else names.shape('head.class_embed.weight', 2)[0] - 1
     return Architecture(
         backbone,
         kind,
         embed_dims=embed_dims,
-        mask_dims=names.shape('pixel_decoder.mask_proj.weight', 4)[0],
+        mask_dims=mask_dims,
         num_levels=levels,
         samples=samples,
         encoder_layers=encoder_layers,
         encoder_ffn=names.shape('pixel_decoder.encoder.0.ffn.linear1.weight', 2)[0] if encoder_layers else 0,
         decoder_layers=names.count('head.layers.'),
-        decoder_ffn=names.shape('head.layers.0.ffn.linear1.weight', 2)[0],
+        decoder_ffn=names.shape('head.layers.0.ffn.linear1.weight', 2)[0] if has_queries else 0,
         num_queries=num_queries,
-        num_classes=names.shape('head.class_embed.weight', 2)[0] - 1,
+        num_classes=num_classes,
         learned_queries='head.query_feat.weight' in state,
         level_embed=level_embed,
         memory_proj='pixel_decoder.memory_proj.weight' in state,
+        known_classes=known_classes,
     )
 
 
@@ -266,21 +278,24 @@ def expected_shapes(arch: Architecture) -> Shapes:
     Raises:
         ConfigError: If there can be no such model.
     """
-    from mask2former.models.head import MaskedAttentionHead
+    from mask2former.models import MaskedAttentionHead, PerPixelHead
 
     sizes: dict[str, Any] = dict(embed_dims=arch.embed_dims, mask_dims=arch.mask_dims)
     with without_memory():  # one head, or group, where their number changes no shape
-        head = MaskedAttentionHead(
-            arch.num_classes,
-            num_queries=arch.num_queries,
-            num_layers=arch.decoder_layers,
-            num_levels=arch.num_levels,
-            num_heads=1,
-            ffn_dims=arch.decoder_ffn,
-            learned_queries=arch.learned_queries,
-            level_embed=arch.level_embed,
-            **sizes,
-        )
+        if arch.member == 'per-pixel':
+            head: nn.Module = PerPixelHead(arch.num_classes, num_levels=arch.num_levels, **sizes)
+        else:
+            head = MaskedAttentionHead(
+                arch.num_classes,
+                num_queries=None if arch.known_classes else arch.num_queries,
+                num_layers=arch.decoder_layers,
+                num_levels=arch.num_levels,
+                num_heads=1,
+                ffn_dims=arch.decoder_ffn,
+                learned_queries=arch.learned_queries,
+                level_embed=arch.level_embed,
+                **sizes,
+            )
         pixel_decoder = _pixel_decoder(arch, sizes)
     parts = dict(backbone=backbone_shapes(arch.backbone), pixel_decoder=_shapes(pixel_decoder), head=_shapes(head))
     return MappingProxyType(

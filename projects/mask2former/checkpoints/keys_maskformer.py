@@ -69,6 +69,8 @@ def _detectron2(*rules: Rule) -> KeyMap:
 DETECTRON2 = {
     'maskformer': _detectron2(*_FPN, *_HEAD),
     'maskformer-encoder': _detectron2(*_ENCODER_FPN, *_HEAD),
+    'per-pixel-plus': _detectron2(*_FPN, *_HEAD),
+    'per-pixel': _detectron2(*_FPN, ('head.classifier.{p}', _PREDICTOR + '{p}')),
     'mask2former-fpn': _detectron2(*_FPN, *keys_detectron2.HEAD),
     'mask2former-encoder': _detectron2(*_ENCODER_FPN, *keys_detectron2.HEAD),
 }

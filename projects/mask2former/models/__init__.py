@@ -8,6 +8,15 @@ from .data_preprocessor import SegDataPreprocessor
 from .encoder_only_head import EncoderOnlyHead
 from .head import HeadOutput, MaskedAttentionHead
 from .mask2former import Mask2Former
+from .per_pixel import PerPixelHead
 from .tta import SegTTAModel
 
-__all__ = ['EncoderOnlyHead', 'HeadOutput', 'Mask2Former', 'MaskedAttentionHead', 'SegDataPreprocessor', 'SegTTAModel']
+__all__ = [
+    'EncoderOnlyHead',
+    'HeadOutput',
+    'Mask2Former',
+    'MaskedAttentionHead',
+    'PerPixelHead',
+    'SegDataPreprocessor',
+    'SegTTAModel',
+]

@@ -39,6 +39,12 @@ class HeadOutput(NamedTuple):
         return products(self.mask_embed[layer], features).unflatten(-1, self.mask_features.shape[-2:])
 
 
+def known_classes(query: Tensor) -> Tensor:
+    """Class logits (B, K, K + 1) of K queries (B, K, C), each of which is surely of the class that it stands for."""
+    B, K, _ = query.shape
+    return query.new_full((K, K + 1), -1e4).fill_diagonal_(0).expand(B, -1, -1)
+
+
 class Level(NamedTuple):
     """What a layer attends to.
 
@@ -72,7 +78,7 @@ class MaskedAttentionHead(BaseModule):
         num_classes: K.
         embed_dims: C, as the pixel decoder's.
         mask_dims: Channels of the mask features.
-        num_queries: Q.
+        num_queries: Q; None for one query for each class, whose class is known (see :mod:`.per_pixel`).
         num_layers: Decoder layers.
         num_levels: L, levels of the memory.
         num_heads: Attention heads.
@@ -100,7 +106,7 @@ class MaskedAttentionHead(BaseModule):
         num_classes: int,
         embed_dims: int = 256,
         mask_dims: int = 256,
-        num_queries: int = 100,
+        num_queries: int | None = 100,
         num_layers: int = 9,
         num_levels: int = 3,
         num_heads: int = 8,
@@ -127,14 +133,15 @@ class MaskedAttentionHead(BaseModule):
         self.level_schedule = level_schedule
         self.query_loss = query_loss
         self.dropout = dropout
-        self.query_feat = nn.Embedding(num_queries, embed_dims) if learned_queries else None
-        self.query_embed = nn.Embedding(num_queries, embed_dims)
+        Q = num_classes if num_queries is None else num_queries
+        self.query_feat = nn.Embedding(Q, embed_dims) if learned_queries else None
+        self.query_embed = nn.Embedding(Q, embed_dims)
         self.level_embed = nn.Embedding(num_levels, embed_dims) if level_embed else None
         self.layers = nn.ModuleList(
             DecoderLayer(embed_dims, num_heads, ffn_dims, cross_first, dropout) for _ in range(num_layers)
         )
         self.norm = nn.LayerNorm(embed_dims)
-        self.class_embed = Linear(embed_dims, num_classes + 1)
+        self.class_embed = None if num_queries is None else Linear(embed_dims, num_classes + 1)
         self.mask_embed = MLP(embed_dims, embed_dims, mask_dims, num_layers=3)
 
     def init_weights(self) -> None:
@@ -192,7 +199,8 @@ class MaskedAttentionHead(BaseModule):
     def predict(self, query: Tensor) -> tuple[Tensor, Tensor]:
         """Class logits (B, Q, K + 1) and mask embeddings (B, Q, C) of the queries (B, Q, C)."""
         query = self.norm(query)
-        return self.class_embed(query), self.mask_embed(query)
+        class_logits = known_classes(query) if self.class_embed is None else self.class_embed(query)
+        return class_logits, self.mask_embed(query)
 
     @staticmethod
     @torch.no_grad()

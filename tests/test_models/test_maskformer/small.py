@@ -60,6 +60,19 @@ def small_config(backbone: str, encoder: bool = False, dropout: float = 0.0) -> 
     )
 
 
+def per_pixel_config(plus: bool) -> dict:
+    """Config of the per-pixel baseline, or of the baseline+."""
+    config = small_config('resnet')
+    if plus:
+        config['head'].update(num_queries=None)
+    else:
+        config['pixel_decoder'].update(memory='pyramid')
+        config['head'] = dict(type='PerPixelHead')
+    config['criterion'] = dict(type='PerPixelCriterion')
+    config['postprocessors'] = dict(semantic=dict(type='PerPixelInference'))
+    return config
+
+
 def build_small(backbone: str, encoder: bool = False) -> torch.nn.Module:
     """Our model with random weights and batch norm statistics, in evaluation mode."""
     torch.manual_seed(0)

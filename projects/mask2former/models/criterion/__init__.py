@@ -2,6 +2,7 @@
 
 from .dense import DenseCriterion
 from .matcher import HungarianMatcher
+from .per_pixel import PerPixelCriterion
 from .point_sampled import PointSampledCriterion
 
-__all__ = ['DenseCriterion', 'HungarianMatcher', 'PointSampledCriterion']
+__all__ = ['DenseCriterion', 'HungarianMatcher', 'PerPixelCriterion', 'PointSampledCriterion']

@@ -8,6 +8,15 @@ results (their tests compare the two), but see masks a strip at a time, of the q
 from .instance import InstanceTopK
 from .merge import Postprocessor, View, ViewMerger, merge
 from .panoptic import PanopticFusion
-from .semantic import SemanticInference
+from .semantic import PerPixelInference, SemanticInference
 
-__all__ = ['InstanceTopK', 'PanopticFusion', 'Postprocessor', 'SemanticInference', 'View', 'ViewMerger', 'merge']
+__all__ = [
+    'InstanceTopK',
+    'PanopticFusion',
+    'PerPixelInference',
+    'Postprocessor',
+    'SemanticInference',
+    'View',
+    'ViewMerger',
+    'merge',
+]

@@ -84,6 +84,15 @@ class SemanticInference:
         sample.pred_sem_seg = PixelData(sem_seg=sem_seg[None])
 
 
+@TASK_UTILS.register_module()
+class PerPixelInference(SemanticInference):
+    """The class of a pixel is that of the highest mask logit, where every query stands for a class (section 3.1)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.class_scores = class_masks
+
+
 class _ViewScores:
     """Class scores of a view, a strip of rows at a time."""
 
@@ -133,3 +142,9 @@ def resized_class_scores(class_logits: Tensor, masks: LazyMasks) -> Callable[[sl
     top = window[0][0]
     at_input_size = class_scores(class_logits, replace(masks, ori_shape=masks.img_shape, flips=(False, False)))
     return RollingRows(lambda rows: at_input_size(slice(rows.start + top, rows.stop + top)), down, across)
+
+
+def class_masks(class_logits: Tensor, masks: LazyMasks) -> Callable[[slice], Tensor]:
+    """What gives mask logits (K, rows, columns) of a strip of rows of the original image."""
+    low = masks.low_resolution(torch.arange(len(class_logits), device=class_logits.device), 0)
+    return lambda rows: low.strip(rows).transpose(0, 1)
