@@ -7,6 +7,7 @@ from .results_file import DumpSegResults
 from .segment_matching import ClassCounts, match_segments
 from .semantic_iou import SemanticIoU
 from .semantic_panoptic_quality import SemanticPanopticQuality
+from .youtube_vis_ap import YouTubeVISAP
 
 __all__ = [
     'CityscapesInstanceAP',
@@ -16,6 +17,7 @@ __all__ = [
     'PanopticQuality',
     'SemanticIoU',
     'SemanticPanopticQuality',
+    'YouTubeVISAP',
     'match_segments',
     'show_dataset',
 ]

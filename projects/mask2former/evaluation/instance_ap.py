@@ -245,9 +245,9 @@ def _percent(share: float) -> float:
 
 
 def show_dataset(metrics: Iterable[BaseMetric], dataset: Any) -> None:
-    """Show metrics the data set that they measure: see :meth:`InstanceAP.use_dataset`."""
+    """Show the data set that they measure to the metrics that want to know it, see :meth:`InstanceAP.use_dataset`."""
     for metric in metrics:
-        if isinstance(metric, InstanceAP):
+        if hasattr(metric, 'use_dataset'):
             metric.use_dataset(dataset)
 
 

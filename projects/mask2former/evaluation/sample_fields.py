@@ -24,6 +24,20 @@ def require_field(sample: dict, field: str, remedy: str) -> dict:
     return sample[field]
 
 
+def require_tracks(sample: dict) -> list[dict]:
+    """The tracks that were predicted in a video, ``dict(score, label, segmentations)`` each.
+
+    Raises:
+        DataError: The sample has none, or a track lacks something.
+    """
+    tracks = require_field(sample, 'pred_tracks', 'test a model for videos')
+    for track in tracks:
+        lacking = [key for key in ('score', 'label', 'segmentations') if key not in track]
+        if lacking:
+            raise DataError(f'A predicted track of {image_name(sample)} has no {" and no ".join(map(repr, lacking))}.')
+    return tracks
+
+
 def require_meta(dataset_meta: dict | None, key: str) -> tuple:
     """The entry ``key`` of the data set's metainfo.
 
@@ -69,5 +83,7 @@ def check_same_size(prediction: tuple, ground_truth: tuple, sample: dict) -> Non
 
 
 def image_name(sample: dict) -> Any:
-    """What names the image of the sample in a message: its path, else its id."""
+    """What names the image or video of the sample in a message: its path, else its id."""
+    if sample.get('video_id') is not None:
+        return f'video {sample["video_id"]!r}'
     return sample.get('img_path') or f'image {sample.get("img_id", "without img_path and img_id")}'

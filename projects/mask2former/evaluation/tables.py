@@ -14,7 +14,7 @@ from rich.table import Table
 # Keys that belong into one table: its heading, and pattern of (prefix, row, column).
 _GROUPS = (
     ('panoptic quality', re.compile(r'(?P<prefix>.*/)?(?P<column>PQ|SQ|RQ)(?P<row>_th|_st)?')),
-    ('average precision', re.compile(r'(?P<prefix>.*/)?(?P<row>segm|bbox|boundary)_mAP(?P<column>_\w+)?')),
+    ('average precision', re.compile(r'(?P<prefix>.*/)?(?P<row>segm|bbox|boundary|track)_mAP(?P<column>_\w+)?')),
     ('semantic', re.compile(r'(?P<prefix>.*/)?(?P<column>mIoU|fwIoU|mAcc|aAcc|mBIoU)(?P<row>)')),
 )
 _ROWS = {
@@ -25,6 +25,7 @@ _ROWS = {
     'segm': 'masks',
     'bbox': 'boxes',
     'boundary': 'boundaries',
+    'track': 'tracks',
 }
 _COLUMNS = {None: 'AP', '_50': 'AP50', '_75': 'AP75'}
 
