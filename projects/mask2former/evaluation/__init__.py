@@ -7,6 +7,8 @@ from .results_file import DumpSegResults
 from .segment_matching import ClassCounts, match_segments
 from .semantic_iou import SemanticIoU
 from .semantic_panoptic_quality import SemanticPanopticQuality
+from .tracking_quality import SegmentationTrackingQuality
+from .video_panoptic_quality import VideoPanopticQuality
 from .youtube_vis_ap import YouTubeVISAP
 
 __all__ = [
@@ -15,8 +17,10 @@ __all__ = [
     'DumpSegResults',
     'InstanceAP',
     'PanopticQuality',
+    'SegmentationTrackingQuality',
     'SemanticIoU',
     'SemanticPanopticQuality',
+    'VideoPanopticQuality',
     'YouTubeVISAP',
     'match_segments',
     'show_dataset',

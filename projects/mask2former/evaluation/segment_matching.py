@@ -1,4 +1,4 @@
-"""Matching of predicted to ground truth segments of one image: the counts that panoptic quality is made of.
+"""Matching of predicted to ground truth segments of an image or video: the counts that panoptic quality is made of.
 
 The rules are those of panopticapi's ``pq_compute`` (Kirillov et al., Panoptic Segmentation, CVPR 2019, section 4;
 https://github.com/cocodataset/panopticapi), done on one matrix of intersections in place of loops over pairs.
@@ -10,6 +10,14 @@ from typing import NamedTuple
 import numpy as np
 
 from mask2former.errors import DataError
+
+
+class Overlaps(NamedTuple):
+    """The pixels that ids of two maps share, for the P pairs that share any; a pair may be there several times."""
+
+    gt_ids: np.ndarray  # (P,) int64, 0 is void
+    pred_ids: np.ndarray  # (P,) int64, 0 is void
+    pixels: np.ndarray  # (P,) int64
 
 
 class ClassCounts(NamedTuple):
@@ -29,12 +37,7 @@ def match_segments(
     pred_segments: Sequence[dict],
     num_classes: int,
 ) -> ClassCounts:
-    """Match the segments of one image and count the outcome per class.
-
-    A pair matches where the classes agree and IoU > 0.5; void pixels of the ground truth do not count in the union.
-    An unmatched crowd segment is no miss. An unmatched prediction of which more than half lies on void and on crowd
-    of its class is no false positive; where a class has several crowd segments the last one counts, as in
-    panopticapi. Pixels of a ground truth id that ``gt_segments`` does not list belong to no segment, nor to void.
+    """Match the segments of one image and count the outcome per class, see :func:`count_matches`.
 
     Args:
         gt_map: ``(H, W)`` integer ids, 0 is void.
@@ -50,20 +53,44 @@ def match_segments(
         DataError: The sizes differ, a label or an id is out of range or given twice, or the predicted map and
             ``pred_segments`` do not list the same segments.
     """
+    return count_matches(find_overlaps(gt_map, pred_map), gt_segments, pred_segments, num_classes)
+
+
+def find_overlaps(gt_map: np.ndarray, pred_map: np.ndarray) -> Overlaps:
+    """The pixels that the ids of two maps ``(H, W)`` share; of one map after the other, ids up to 2**31 - 1.
+
+    Raises:
+        DataError: The sizes differ.
+    """
     if gt_map.shape != pred_map.shape:
         raise DataError(
             f'The predicted map is {pred_map.shape}, the ground truth map {gt_map.shape}: both must '
             'have the same (H, W).'
         )
+    # One sort over both maps gives every pair of ids that share a pixel; there are few, so the rest is cheap.
+    combined = gt_map.astype(np.int64) << 32 | pred_map.astype(np.int64)  # (H, W)
+    pairs, pixels = np.unique(combined, return_counts=True)
+    return Overlaps(pairs >> 32, pairs & 0xFFFFFFFF, pixels)
+
+
+def count_matches(
+    overlaps: Overlaps, gt_segments: Sequence[dict], pred_segments: Sequence[dict], num_classes: int
+) -> ClassCounts:
+    """Match the segments of an image, or the tubes of some frames of a video, and count the outcome per class.
+
+    A pair matches where the classes agree and IoU > 0.5; void pixels of the ground truth do not count in the union.
+    An unmatched crowd segment is no miss. An unmatched prediction of which more than half lies on void and on crowd
+    of its class is no false positive; where a class has several crowd segments the last one counts, as in
+    panopticapi. Pixels of a ground truth id that ``gt_segments`` does not list belong to no segment, nor to void.
+
+    The arguments are those of :func:`match_segments`, with the overlaps of the maps in their place.
+    """
     gt_rows, gt_labels = _index_segments(gt_segments, num_classes, 'ground truth')  # labels: (G,)
     pred_cols, pred_labels = _index_segments(pred_segments, num_classes, 'predicted')  # labels: (N,)
     num_gt = len(gt_labels)
 
-    # One sort over both maps gives every pair of ids that share a pixel; there are few, so the rest is cheap.
-    combined = gt_map.astype(np.int64) << 32 | pred_map.astype(np.int64)  # (H, W)
-    pairs, pixels = np.unique(combined, return_counts=True)
     overlap = np.zeros((num_gt + 2, len(pred_labels) + 1), dtype=np.int64)  # row and column 0: void; last row: unlisted
-    for gt_id, pred_id, count in zip((pairs >> 32).tolist(), (pairs & 0xFFFFFFFF).tolist(), pixels.tolist()):
+    for gt_id, pred_id, count in zip(*(column.tolist() for column in overlaps)):
         if pred_id not in pred_cols:
             raise DataError(f'The predicted map has the id {pred_id}, which its segments_info does not list.')
         overlap[gt_rows.get(gt_id, num_gt + 1), pred_cols[pred_id]] += count
