@@ -1,6 +1,6 @@
 """Evaluate results that tools/test.py --out wrote: python tools/analysis_tools/eval_metric.py CONFIG RESULTS.pkl
 
-With --submission it writes the file for the test server of COCO or Cityscapes instead of evaluating:
+With --submission it writes the file for the test server of COCO, Cityscapes or YouTube-VIS instead of evaluating:
 
     python tools/test.py CONFIG CHECKPOINT --out all.pkl --cfg-options test_evaluator=[] \\
         test_dataloader.dataset.ann_file=... test_dataloader.dataset.data_prefix.img=...
@@ -23,6 +23,7 @@ from mask2former.evaluation import show_dataset
 from mask2former.evaluation.cityscapes_submission import write_cityscapes_submission
 from mask2former.evaluation.coco_submission import write_coco_submission
 from mask2former.evaluation.results_file import as_sample, read_results
+from mask2former.evaluation.youtube_vis_submission import write_youtube_vis_submission
 from mask2former.formats.files import write_text
 from mask2former.registry import DATASETS
 
@@ -38,7 +39,7 @@ def main() -> None:
     )
     parser.add_argument(
         '--submission-format',
-        choices=['coco', 'cityscapes'],
+        choices=['coco', 'cityscapes', 'youtube-vis'],
         default='coco',
         help="whose test server, default: %(default)s; 'semantic' is Cityscapes' only",
     )
@@ -47,6 +48,8 @@ def main() -> None:
     args = parser.parse_args()
     if args.submission == 'semantic' and args.submission_format == 'coco':
         parser.error('COCO takes no semantic results: give --submission-format cityscapes.')
+    if args.submission in ('semantic', 'panoptic') and args.submission_format == 'youtube-vis':
+        parser.error('YouTube-VIS takes tracks of instances: give --submission instance.')
     results = read_results(args.results)
     cfg = load_config(args)
     init_default_scope(cfg.get('default_scope', 'mask2former'))
@@ -55,26 +58,31 @@ def main() -> None:
         target = args.submission, args.submission_dir, args.submission_name
         if args.submission_format == 'cityscapes':
             print(write_cityscapes_submission(results, metainfo, *target))
+        elif args.submission_format == 'youtube-vis':
+            print(write_youtube_vis_submission(results, metainfo['category_ids'], *target[1:]))
         else:
             print(write_coco_submission(results, metainfo['category_ids'], *target))
         return
 
     dataset = DATASETS.build(cfg.test_dataloader.dataset)
     items = [dataset.get_data_info(index) for index in range(len(dataset))]
-    index_of_id = {item['img_id']: index for index, item in enumerate(items)}
-    unknown = [result['img_id'] for result in results if result['img_id'] not in index_of_id]
+    key, what = ('video_id', 'videos') if getattr(dataset, 'form', None) == 'video' else ('img_id', 'images')
+    index_of_id = {item[key]: index for index, item in enumerate(items)}
+    unknown = [result.get(key) for result in results if result.get(key) not in index_of_id]
     if unknown or len(results) != len(index_of_id):
         raise DataError(
-            f"'{args.results}' has {len(results)} results, {len(unknown)} of them of images that the test "
+            f"'{args.results}' has {len(results)} results, {len(unknown)} of them of {what} that the test "
             f'set of {args.config}, which has {len(index_of_id)}, lacks: give the config of the test.'
         )
-    check_images(results, {item['img_id']: Path(item['img_path']) for item in items}, args)
+    if what == 'images':
+        check_images(results, {item['img_id']: Path(item['img_path']) for item in items}, args)
     evaluator = Evaluator(cfg.test_evaluator)
     evaluator.dataset_meta = dataset.metainfo
     show_dataset(evaluator.metrics, dataset)
     for result in results:
-        sample = dataset[index_of_id[result['img_id']]]['data_samples']  # its ground truth
         predicted = as_sample(result)
+        # Of an image with its ground truth; that of videos is in a file.
+        sample = predicted if what == 'videos' else dataset[index_of_id[result['img_id']]]['data_samples']
         for field in ('pred_instances', 'pred_panoptic_seg', 'pred_sem_seg'):
             if field in predicted:
                 sample.set_data({field: predicted.get(field)})

@@ -7,6 +7,7 @@ from .results_file import DumpSegResults
 from .segment_matching import ClassCounts, match_segments
 from .semantic_iou import SemanticIoU
 from .semantic_panoptic_quality import SemanticPanopticQuality
+from .track_hota import TrackHOTA
 from .tracking_quality import SegmentationTrackingQuality
 from .video_panoptic_quality import VideoPanopticQuality
 from .youtube_vis_ap import YouTubeVISAP
@@ -20,6 +21,7 @@ __all__ = [
     'SegmentationTrackingQuality',
     'SemanticIoU',
     'SemanticPanopticQuality',
+    'TrackHOTA',
     'VideoPanopticQuality',
     'YouTubeVISAP',
     'match_segments',

@@ -15,6 +15,8 @@ from mask2former.formats.rle import as_rle, decode_mask
 from mask2former.registry import METRICS
 from mask2former.unpickle import load_pickle
 
+from .sample_fields import require_tracks
+
 
 @METRICS.register_module()
 class DumpSegResults(DumpResults):
@@ -22,8 +24,9 @@ class DumpSegResults(DumpResults):
 
     Each dict has ``img_id, img_path, ori_shape`` and of these what was predicted: ``instances``, a dict of
     ``labels (n,), scores (n,), bboxes (n, 4)`` as xyxy and ``masks``, n RLE dicts; ``panoptic``, a list of
-    ``dict(id, label, isthing, score, mask)``; ``semantic``, a list of ``dict(label, mask)``. mmdet's ``DumpDetResults``
-    keeps whole label maps: for a data set of the size of COCO's, more than the memory holds.
+    ``dict(id, label, isthing, score, mask)``; ``semantic``, a list of ``dict(label, mask)``. That of a video has
+    ``video_id`` and ``tracks``, a list of ``dict(score, label, segmentations)`` with an RLE dict or None a frame.
+    mmdet's ``DumpDetResults`` keeps whole label maps: for a data set of the size of COCO's, more than the memory holds.
 
     Args:
         out_file_path: The file, ``.pkl`` or ``.pickle``.
@@ -51,6 +54,12 @@ class DumpSegResults(DumpResults):
                 result['semantic'] = [
                     dict(label=label, mask=mask) for label, mask in zip(labels, _masks_of(label_map, labels))
                 ]
+            if 'pred_tracks' in sample:
+                tracks = [
+                    dict(score=float(t['score']), label=int(t['label']), segmentations=list(t['segmentations']))
+                    for t in require_tracks(sample)
+                ]
+                result.update(video_id=sample['video_id'], tracks=tracks)
             self.results.append(result)
 
 
@@ -81,7 +90,12 @@ def read_results(path: str | Path) -> list[dict]:
 
 
 def as_sample(result: dict) -> DetDataSample:
-    """The data sample that the model predicted: only the predictions and ``img_id, img_path, ori_shape``."""
+    """The data sample that the model predicted: only the predictions and ``img_id, img_path, ori_shape``, or
+    ``video_id``."""
+    if 'tracks' in result:
+        sample = DetDataSample(metainfo=dict(video_id=result['video_id']))
+        sample.pred_tracks = result['tracks']
+        return sample
     sample = DetDataSample(metainfo={key: result.get(key) for key in ('img_id', 'img_path', 'ori_shape')})
     shape = tuple(result['ori_shape'])  # (H, W)
     if 'instances' in result:

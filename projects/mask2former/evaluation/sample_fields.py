@@ -30,7 +30,7 @@ def require_tracks(sample: dict) -> list[dict]:
     Raises:
         DataError: The sample has none, or a track lacks something.
     """
-    tracks = require_field(sample, 'pred_tracks', 'test a model for videos')
+    tracks: Any = require_field(sample, 'pred_tracks', 'test a model for videos')
     for track in tracks:
         lacking = [key for key in ('score', 'label', 'segmentations') if key not in track]
         if lacking:

@@ -54,8 +54,8 @@ class _Boxed:
         self.frames = frames
         self.areas = frame_areas(frames)
         self.boxes = np.zeros((len(frames), 4))
-        shown = np.flatnonzero(self.areas)
-        if len(shown):
+        shown = np.flatnonzero(self.areas).tolist()
+        if shown:
             self.boxes[shown] = mask_utils.toBbox([frames[place] for place in shown])
             self.boxes[:, 2:] += self.boxes[:, :2]
 
@@ -63,9 +63,9 @@ class _Boxed:
         """The pixels that two tracks share."""
         corner = np.maximum(self.boxes[:, :2], other.boxes[:, :2])  # (T, 2)
         far = np.minimum(self.boxes[:, 2:], other.boxes[:, 2:])
+        shared = np.flatnonzero((corner < far).all(axis=1)).tolist()
         return sum(
-            int(mask_utils.area(mask_utils.merge([self.frames[place], other.frames[place]], True)))
-            for place in np.flatnonzero((corner < far).all(axis=1))
+            int(mask_utils.area(mask_utils.merge([self.frames[place], other.frames[place]], True))) for place in shared
         )
 
 

@@ -43,7 +43,10 @@ def box_of(rle: dict) -> list[float]:
 
 def json_rle(rle: dict) -> dict:
     """An RLE as JSON can hold it."""
-    return dict(size=[int(side) for side in rle['size']], counts=rle['counts'].decode('ascii'))
+    counts = rle['counts']
+    return dict(
+        size=[int(side) for side in rle['size']], counts=counts.decode('ascii') if isinstance(counts, bytes) else counts
+    )
 
 
 def as_rle(masks: Any) -> list[dict]:
