@@ -9,6 +9,7 @@ import torch
 from mmengine.config import Config
 
 from mask2former.apis import init_model
+from mask2former.checkpoints.backbones import load_backbone
 from mask2former.checkpoints.convert import EMPTY_WEIGHT, convert_raw, read_checkpoint, to_format
 from mask2former.checkpoints.infer import expected_shapes, infer
 from mask2former.checkpoints.read import RawCheckpoint
@@ -110,6 +111,29 @@ def test_detectron2_there_and_back(backbone, encoder, old_names):
     again = convert_raw(RawCheckpoint(state, {}, {}), 'x.pkl')
     weights = {name: value for name, value in ours.state_dict().items() if 'num_batches_tracked' not in name}
     assert all(torch.equal(value, again.state[name]) for name, value in weights.items())
+
+
+def test_a_deep_stem_there_and_back(tmp_path):
+    config = small_config('resnet')
+    config['backbone'] = dict(type='FrozenBNResNet', depth=18, deep_stem=True)
+    ours = MODELS.build(config)
+    checkpoint = from_state(ours)
+    state, _ = to_format(checkpoint, 'detectron2')
+    assert {name: tuple(value.shape) for name, value in state.items() if re.search(r'stem.*conv\d.weight', name)} == {
+        'backbone.stem.conv1.weight': (64, 3, 3, 3),
+        'backbone.stem.conv2.weight': (64, 64, 3, 3),
+        'backbone.stem.conv3.weight': (128, 64, 3, 3),
+    }
+    weights = {name: value for name, value in ours.state_dict().items() if 'num_batches_tracked' not in name}
+    again = convert_raw(RawCheckpoint(state, {}, {}), 'x.pkl').state
+    assert all(torch.equal(value, again[name]) for name, value in weights.items())
+    alone = {name.removeprefix('backbone.'): x for name, x in state.items() if name.startswith('backbone.')}
+    torch.save(alone, tmp_path / 'backbone.pth')
+    fresh = MODELS.build(config).backbone
+    assert load_backbone(fresh, tmp_path / 'backbone.pth').loaded >= len(alone)
+    assert all(torch.equal(value, fresh.state_dict()[name]) for name, value in ours.backbone.state_dict().items())
+    with pytest.raises(CheckpointError, match='stem.0.weight. has no place in a checkpoint of transformers'):
+        write_checkpoint(checkpoint, tmp_path / 'theirs', 'transformers')
 
 
 @pytest.mark.parametrize('plus', [False, True])

@@ -20,6 +20,7 @@ from .infer import COUNTER, INDEX, backbone_shapes, fill_computed, infer_backbon
 from .key_map import KeyMap, Rule, Template, rename
 from .keys_detectron2 import RESNET as DETECTRON2_RESNET
 from .keys_detectron2 import SWIN as OFFICIAL_SWIN
+from .keys_detectron2 import name_deep_stem
 from .keys_lite0 import CLASSIFIER
 from .keys_lite0 import PACKAGE as LITE0_PACKAGE
 from .keys_lite0 import TIMM as LITE0_TIMM
@@ -60,6 +61,10 @@ KINDS = {
         'ResNet (detectron2)',
         KeyMap(_alone(DETECTRON2_RESNET), {'stem.fc.{p}': CLASSIFIER, 'linear.{p}': CLASSIFIER}),
     ),
+    'stem.conv0.weight': (
+        'ResNet with a deep stem (detectron2)',
+        KeyMap(_alone(DETECTRON2_RESNET), {'stem.fc.{p}': CLASSIFIER, 'linear.{p}': CLASSIFIER}),
+    ),
     '_conv_stem.weight': ('EfficientNet-Lite0 (package)', LITE0_PACKAGE),
     'blocks.0.0.conv_dw.weight': ('EfficientNet-Lite0 (timm)', LITE0_TIMM),
     'stages.0.0.depthwise.conv.weight': ('EfficientNet-Lite0 (mask2former)', KeyMap([_SAME])),
@@ -90,7 +95,7 @@ def read_backbone(address: str | Path) -> tuple[dict[str, Tensor], BackboneRepor
         return state, BackboneReport(
             f'backbone of {whole.report.architecture}', len(state), dict.fromkeys(rest, 'not of the backbone')
         )
-    named = rename(raw.state, [(r'^module\.', ''), (r'^backbone\.', '')])
+    named = rename(name_deep_stem(raw.state), [(r'^module\.', ''), (r'^backbone\.', '')])
     kind = next((key for key in KINDS if key in named), None)
     if kind is None:
         raise CheckpointError(

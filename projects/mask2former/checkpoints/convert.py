@@ -13,7 +13,8 @@ from mask2former.errors import CheckpointError
 from . import keys_maskformer
 from .infer import INDEX, Architecture, Shapes, expected_shapes, fill_computed, infer
 from .key_map import KeyMap, Substitution, rename
-from .keys_detectron2 import DETECTRON2, OLD_NAMES
+from .keys_detectron2 import DETECTRON2, OLD_NAMES, name_deep_stem
+from .keys_detectron2 import TO_DISK as DETECTRON2_TO_DISK
 from .keys_mmdet import MMDET, OTHER_NAMES
 from .keys_transformers import ENCODER, TO_DISK, TRANSFORMERS
 from .members import MEMBERS, member_of
@@ -73,6 +74,7 @@ FORMATS = {
         r'(module\.)?sem_seg_head\..+',
         dict(keys_maskformer.DETECTRON2, mask2former=DETECTRON2),
         OLD_NAMES,
+        (DETECTRON2_TO_DISK, DETECTRON2_TO_DISK),
         makes=_empty_weight,
     ),
     'mmdet': Format(
@@ -135,7 +137,7 @@ def convert_raw(raw: RawCheckpoint, path: str, *, ignore_unknown: bool = False) 
         )
     try:
         format = FORMATS[source]
-        named = rename(raw.state, format.renames)
+        named = rename(name_deep_stem(raw.state), format.renames)
         member = member_of(named)
         if member not in format.keys:
             raise CheckpointError(f"holds the weights of '{member}', which {source} has not")

@@ -45,6 +45,7 @@ class BackboneSizes:
         channels: Channels of the features, fine to coarse.
         depths: Blocks of the stages.
         width: Channels after the stem.
+        deep_stem: Whether a ResNet's stem has three convolutions.
         bottleneck: Width of a ResNet's first bottleneck, 0 for basic blocks and for other backbones.
         heads: Attention heads of the stages of a Swin.
         window: Window size of a Swin.
@@ -57,12 +58,13 @@ class BackboneSizes:
     bottleneck: int = 0
     heads: tuple[int, ...] = ()
     window: int = 0
+    deep_stem: bool = False
 
     def __str__(self) -> str:
         if self.kind == 'other':
             return 'another backbone'
         name = RESNETS.get(self.depths) if self.kind == 'resnet' else SWINS.get((self.depths, self.width))
-        return name or f'{self.kind} {self.depths}'
+        return (name or f'{self.kind} {self.depths}') + ('c' if self.deep_stem else '')
 
 
 @dataclass(frozen=True)
@@ -167,13 +169,15 @@ def infer_backbone(state: Mapping[str, Tensor], prefix: str = 'backbone.') -> Ba
                 raise CheckpointError(f'has {heads_of_stage} attention heads for {width_of_stage} channels')
         depths = tuple(names.count(f'{prefix}stages.{s}.blocks.') for s in stages)
         return BackboneSizes('swin', channels, depths, width, heads=heads, window=window)
-    if any(name.startswith(f'{prefix}layer1.0.') for name in state) and f'{prefix}stem.0.weight' not in state:
+    if any(name.startswith(f'{prefix}layer1.0.') for name in state):
+        deep_stem = f'{prefix}stem.0.weight' in state
         last = 'conv3' if f'{prefix}layer1.0.conv3.weight' in state else 'conv2'
         return BackboneSizes(
             'resnet',
             channels=tuple(names.shape(f'{prefix}layer{s}.0.{last}.weight', 4)[0] for s in range(1, 5)),
             depths=tuple(names.count(f'{prefix}layer{s}.') for s in range(1, 5)),
-            width=names.shape(f'{prefix}conv1.weight', 4)[0],
+            width=names.shape(f'{prefix}{"stem.6" if deep_stem else "conv1"}.weight', 4)[0],
+            deep_stem=deep_stem,
             bottleneck=names.shape(f'{prefix}layer1.0.conv1.weight', 4)[0] if last == 'conv3' else 0,
         )
     return BackboneSizes('other')
@@ -268,7 +272,7 @@ def backbone_shapes(sizes: BackboneSizes) -> Shapes:
             arch_settings = {0: (Bottleneck if sizes.bottleneck else BasicBlock, sizes.depths)}
 
         base = sizes.bottleneck or sizes.channels[0]
-        return _shapes(AnyResNet(0, stem_channels=sizes.width, base_channels=base))
+        return _shapes(AnyResNet(0, stem_channels=sizes.width, base_channels=base, deep_stem=sizes.deep_stem))
 
 
 @functools.lru_cache(maxsize=16)

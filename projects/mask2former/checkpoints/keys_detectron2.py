@@ -1,5 +1,10 @@
 """Names in the reference implementation (facebookresearch/Mask2Former on detectron2, with ResNet or Swin)."""
 
+import re
+from collections.abc import Mapping
+
+from torch import Tensor
+
 from .key_map import KeyMap, Rule, Substitution
 from .swin_order import MERGE_ORDER
 
@@ -18,10 +23,27 @@ OLD_NAMES: list[Substitution] = [
     (r'^(sem_seg_head\.predictor\.)static_query\.', r'\1query_feat.'),
 ]
 
+# A deep stem has three convolutions, of which the first has the name of a usual stem's.
+_DEEP_STEM = re.compile(r'(module\.)?(backbone\.)?stem\.conv3\.')
+_FIRST = r'^((?:module\.)?(?:backbone\.)?stem\.conv)1\.'
+TO_DISK: list[Substitution] = [(r'^(backbone\.stem\.conv)0\.', r'\g<1>1.')]
+
+
+def name_deep_stem(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The same, the first convolution of a deep stem as number 0, as the tables have it."""
+    deep = any(_DEEP_STEM.match(name) for name in state)
+    return {re.sub(_FIRST, r'\g<1>0.', name) if deep else name: value for name, value in state.items()}
+
+
 RESNET: list[Rule] = [
     ('backbone.conv1.{p}', 'backbone.stem.conv1.{p}'),
     ('backbone.bn1.{p}', 'backbone.stem.conv1.norm.{p}'),
 ]
+for _layer, _number in ((0, 0), (3, 2), (6, 3)):
+    RESNET += [
+        (f'backbone.stem.{_layer}.{{p}}', f'backbone.stem.conv{_number}.{{p}}'),
+        (f'backbone.stem.{_layer + 1}.{{p}}', f'backbone.stem.conv{_number}.norm.{{p}}'),
+    ]
 for _s in range(1, 5):
     _ours, _theirs = f'backbone.layer{_s}.{{i}}.', f'backbone.res{_s + 1}.{{i}}.'
     RESNET += [

@@ -5,6 +5,7 @@ import torch
 from mmdet.models.backbones import ResNet
 
 from benchmarks.synthetic import randomise
+from mask2former.errors import ConfigError
 from mask2former.models.backbones import frozen_bn_resnet
 from mask2former.models.backbones.frozen_bn_resnet import FrozenBNResNet
 
@@ -132,3 +133,15 @@ def test_compile_traces_it_whole():
     compiled = torch.compile(model, fullgraph=True, backend='eager')
     for x, y in zip(compiled(IMAGES.float()), model(IMAGES.float())):
         assert (x - y).abs().max() <= 5e-6 * y.abs().max()
+
+
+def test_a_deep_stem_and_dilations_are_those_of_mmdet():
+    """mmdet has no dilation for each block; its convolutions are told."""
+    mine = build(18, deep_stem=True, multi_grid=(2, 4))
+    other = build_mmdet(mine, 18, deep_stem=True, stem_channels=128)
+    for block, dilation in zip(other.layer4, (2, 4)):
+        block.conv2.dilation = block.conv2.padding = (dilation, dilation)
+    check_equal(features_and_gradients(mine), features_and_gradients(other), 1e-12)
+    assert features_and_gradients(mine)[0][-1].shape[-2:] == (2, 3)
+    with pytest.raises(ConfigError, match='multi_grid has 3 numbers, the last stage has 2 blocks'):
+        FrozenBNResNet(18, multi_grid=(1, 2, 4))
