@@ -2,12 +2,14 @@
 
 from pathlib import Path
 
+import numpy as np
 from mmengine.registry import init_default_scope
 from mmengine.runner import set_random_seed
 
 from mask2former.apis.cli import config_parser, load_config, run_tool
 from mask2former.data_tools.arguments import positive
 from mask2former.errors import DataError
+from mask2former.formats.images import write_image
 from mask2former.models.data_preprocessor import form_masks
 from mask2former.registry import DATASETS, VISUALIZERS
 
@@ -15,7 +17,7 @@ from mask2former.registry import DATASETS, VISUALIZERS
 def main() -> None:
     parser = config_parser('Write what the model is fed, after augmentation, as pictures.')
     parser.add_argument('--split', choices=['train', 'val', 'test'], default='train', help='which dataloader')
-    parser.add_argument('--num', type=positive, default=20, help='number of images')
+    parser.add_argument('--num', type=positive, default=20, help='number of images or clips')
     parser.add_argument('--start', type=int, default=0, help='first image')
     parser.add_argument('--repeat', type=positive, default=1, help='pictures of each image, each augmented differently')
     parser.add_argument('--out-dir', metavar='D', default='browse', help='folder of the pictures')
@@ -37,15 +39,22 @@ def main() -> None:
         for turn in range(args.repeat):
             packed = dataset[index]
             sample = packed['data_samples']
+            turn_name = f'_{turn}' if args.repeat > 1 else ''
+            count += 1
+            if packed['inputs'].ndim == 4:  # a clip
+                frames = packed['inputs'].numpy()[:, ::-1].transpose(0, 2, 3, 1)  # (T, 3, H, W) BGR -> (T, H, W, 3) RGB
+                strip = visualizer.draw_clip(np.ascontiguousarray(frames), sample)
+                path = Path(args.out_dir) / f'{index:06d}_{Path(sample.img_paths[0]).parent.name}{turn_name}.jpg'
+                write_image(path, strip[..., ::-1])
+                continue
             if 'gt_seg_map' in sample:
                 form_masks(sample)
             image = packed['inputs'].numpy()[::-1].transpose(1, 2, 0).copy()  # (3, H, W) BGR -> (H, W, 3) RGB
             # That of a test has the original size: it is drawn only where the image was not resized.
             if 'gt_panoptic_seg' in sample and sample.gt_panoptic_seg.shape != image.shape[:2]:
                 del sample.gt_panoptic_seg
-            name = f'{index:06d}_{Path(sample.img_path).stem}' + (f'_{turn}' if args.repeat > 1 else '')
+            name = f'{index:06d}_{Path(sample.img_path).stem}{turn_name}'
             visualizer.add_datasample(name, image, sample, out_file=str(Path(args.out_dir) / f'{name}.jpg'))
-            count += 1
     print(f'{count} pictures are in {args.out_dir}.')
 
 

@@ -24,25 +24,30 @@ def make_parser(description: str, root: str | None = None, splits: Sequence[str]
 
 
 def add_layout_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the folder to write and the flags of the split."""
+    """Add the folder to write, the flags of the split and the class of the background."""
+    add_split_arguments(parser, 'images')
+    parser.add_argument(
+        '--background', metavar='NAME', help='stuff class of all pixels without annotation, which are void else'
+    )
+
+
+def add_split_arguments(parser: argparse.ArgumentParser, what: str) -> None:
+    """Add the folder to write and the flags of the split of ``what``, 'images' or 'videos'."""
     parser.add_argument('out', type=Path, help='folder to write, such as data/mine')
     group = parser.add_mutually_exclusive_group()
     group.add_argument(
         '--val-share',
         type=_share,
         default=0.2,
-        help='share of the images that validate, chosen at random (default: %(default)s)',
+        help=f'share of the {what} that validate, chosen at random (default: %(default)s)',
     )
-    group.add_argument('--val-list', metavar='TXT', help='file with the names of the images that validate, one a line')
+    group.add_argument('--val-list', metavar='TXT', help=f'file with the names of the {what} that validate, one a line')
     group.add_argument(
         '--split',
         choices=['train', 'val'],
-        help='put all images here: for data that is split already, run the tool once for each split',
+        help=f'put all {what} here: for data that is split already, run the tool once for each split',
     )
-    parser.add_argument('--seed', type=int, default=0, help='other seeds choose other images (default: %(default)s)')
-    parser.add_argument(
-        '--background', metavar='NAME', help='stuff class of all pixels without annotation, which are void else'
-    )
+    parser.add_argument('--seed', type=int, default=0, help=f'other seeds choose other {what} (default: %(default)s)')
     parser.add_argument(
         '--copy',
         action='store_true',

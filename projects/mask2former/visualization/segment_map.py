@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import torch
+from mmdet.structures import DetDataSample
 from mmengine.structures import InstanceData, PixelData
 
 from mask2former.formats.rle import areas_of, as_rle, decode_mask
@@ -105,6 +106,30 @@ def from_instances(data: InstanceData, table: ClassTable, shape: tuple[int, int]
         panel.colors.append(colors.next(label, table.isthing(label)))
         panel.texts.append(_text(table.name(label), None if scores is None else float(scores[index])))
     return panel
+
+
+def from_clip(sample: DetDataSample, num_frames: int, table: ClassTable) -> list[SegmentMap]:
+    """Make a panel of each frame of a clip that was packed for training; a track has one colour and number in all.
+
+    Args:
+        sample: ``gt_segments`` with ``labels`` and ``ids`` (N,), and ``gt_seg_map``, ``id_map`` (T * n, H, W).
+        num_frames: T.
+        table: Names and colours.
+    """
+    layers = _array(sample.gt_seg_map.id_map)
+    frames = layers.reshape(num_frames, -1, *layers.shape[1:])  # (T, n, H, W)
+    labels, ids = _array(sample.gt_segments.labels).tolist(), _array(sample.gt_segments.ids).tolist()
+    colors = _Colors(table)
+    of_track = [colors.next(label, table.isthing(label)) for label in labels]
+    panels = []
+    for layers in frames:
+        panel = SegmentMap(np.zeros(layers.shape[1:], np.int32), dim_void=False)
+        panel.colors += of_track
+        panel.texts += [f'{table.name(label)} {number}' for number, label in enumerate(labels, start=1)]
+        for number, value in enumerate(ids, start=1):
+            panel.id_map[(layers == value).any(axis=0)] = number
+        panels.append(panel)
+    return panels
 
 
 def from_semantic(data: PixelData, table: ClassTable) -> SegmentMap:

@@ -24,7 +24,7 @@ from .draw import (
     tile_panels,
 )
 from .labels import add_caption, draw_labels, load_font, place_labels
-from .segment_map import SegmentMap, from_instances, from_panoptic, from_semantic
+from .segment_map import SegmentMap, from_clip, from_instances, from_panoptic, from_semantic
 
 
 @VISUALIZERS.register_module()
@@ -132,6 +132,26 @@ class SegLocalVisualizer(Visualizer):
         base = resize_image(image, size)
         drawings = [add_caption(base, 'Image', font)]
         drawings += [add_caption(self._draw_panel(base, panel, font), title, font) for title, panel in panels]
+        return tile_panels(drawings, gap=max(4, max(size) // 128))
+
+    def draw_clip(self, frames: np.ndarray, sample: DetDataSample) -> np.ndarray:
+        """Draw a clip that was packed for training as a film strip: its frames in order, each track in one colour.
+
+        Args:
+            frames: ``(T, H, W, 3)`` uint8 RGB.
+            sample: Has ``frame_ids`` and, where tracks are to be drawn, ``gt_segments`` and ``gt_seg_map``.
+
+        Returns:
+            np.ndarray: (height, width, 3) uint8 RGB.
+        """
+        size = drawing_size(frames.shape[1:3], self.panel_sides)
+        font = load_font(max(12, round(max(size) / 40)), self.font_file)
+        drawings = [resize_image(frame, size) for frame in frames]
+        if 'gt_seg_map' in sample:
+            panels = from_clip(sample, len(frames), ClassTable(self.dataset_meta))
+            drawings = [self._draw_panel(base, panel, font) for base, panel in zip(drawings, panels)]
+        titles = [f'Frame {place}' for place in sample.frame_ids]
+        drawings = [add_caption(drawing, title, font) for drawing, title in zip(drawings, titles)]
         return tile_panels(drawings, gap=max(4, max(size) // 128))
 
     def _collect(

@@ -1,4 +1,4 @@
-"""Names the images of custom data and says which train and which validate."""
+"""Names the images of custom data, and says which images or videos train and which validate."""
 
 import hashlib
 import os
@@ -60,7 +60,7 @@ def assign_splits(
     else:
         count = min(max(round(val_share * len(names)), 1), len(names) - 1) if val_share else 0
         if val_share and not count:
-            raise DataError('One image cannot be split; add images, or choose --split train.')
+            raise DataError('A single one cannot be split; add more, or choose --split train.')
         chosen = set(sorted(names, key=lambda name: hashlib.sha256(f'{seed}/{name}'.encode()).digest())[:count])
     return ['val' if name in chosen else 'train' for name in names]
 
@@ -73,6 +73,6 @@ def _read_names(path: Path, names: Sequence[str]) -> list[str]:
     unknown = [line for line in lines if line and line not in known]
     if unknown:
         raise DataError(
-            f"'{unknown[0]}' of the list '{path}' is none of the images; write the names of image files, one a line."
+            f"'{unknown[0]}' of the list '{path}' is none of the images or videos; write their names, one a line."
         )
     return [known[line] for line in lines if line]
