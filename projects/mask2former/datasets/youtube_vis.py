@@ -84,7 +84,7 @@ class YouTubeVISFormat(BaseDataset):
                 f"Annotation file '{self.ann_file}' has no 'annotations', as those of a test or validation split have "
                 'none; train on the split that has them, or set test_mode=True.'
             )
-        self._check_categories(content['categories'])
+        self.check_categories(content['categories'])
         label_of = {category['id']: None for category in content['categories']}  # None: metainfo leaves it out
         label_of |= {id_: label for label, id_ in enumerate(self._metainfo['category_ids'])}
         items = {
@@ -114,8 +114,12 @@ class YouTubeVISFormat(BaseDataset):
                 item['labelled_frames'] = sorted(places.get(video_id, ()))
         return list(items.values())
 
-    def _check_categories(self, categories: list[dict]) -> None:
-        """Check the file's categories against those that the class knows, if it knows any."""
+    def check_categories(self, categories: list[dict]) -> None:
+        """Check the file's categories against those that the class knows, if it knows any.
+
+        Raises:
+            DataError: If one has another name there.
+        """
         for category in categories if self._own_names else ():
             if self._own_names.get(category['id']) != category['name'].strip():
                 raise DataError(

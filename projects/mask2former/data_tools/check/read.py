@@ -8,12 +8,14 @@ from mmengine.dataset import BaseDataset
 
 from mask2former.datasets.coco import CocoFormat
 from mask2former.datasets.semantic_png import SemanticPngFormat
+from mask2former.datasets.youtube_vis import YouTubeVISFormat
 from mask2former.errors import DataError
 from mask2former.limits.settings import limit_settings
 from mask2former.registry import DATASETS
 
 from .read_coco import read_coco
 from .read_semantic import read_semantic
+from .read_video import read_video
 from .source import Settings, Source
 
 # Nothing of the annotation file is needed beside it, so that a data set can say at least where its files are.
@@ -36,9 +38,11 @@ def read_split(dataset: BaseDataset, settings: Settings, refusal: DataError | No
         return read_coco(dataset, settings, refusal)
     if isinstance(dataset, SemanticPngFormat):
         return read_semantic(dataset, settings)
+    if isinstance(dataset, YouTubeVISFormat):
+        return read_video(dataset, settings)
     raise DataError(
         f'The {settings.split} set is a {type(dataset).__name__}: only CocoPanopticFormat, CocoInstanceFormat, '
-        'SemanticPngFormat and those made of them can be checked.'
+        'SemanticPngFormat, YouTubeVISFormat and those made of them can be checked.'
     )
 
 

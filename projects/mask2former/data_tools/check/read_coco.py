@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from mask2former.datasets.coco import CocoFormat
+from mask2former.datasets.youtube_vis import YouTubeVISFormat
 from mask2former.errors import DataError
 from mask2former.formats.files import read_json
 
@@ -25,7 +26,27 @@ def read_coco(dataset: CocoFormat, settings: Settings, refusal: DataError | None
         MissingFileError: The annotation file is absent.
         DataError: It is no JSON object.
     """
-    raw, form, problems = read_json(dataset.ann_file), dataset.form, Problems()
+    return read_content(read_json(dataset.ann_file), dataset, settings, Problems(), refusal)
+
+
+def read_content(
+    raw: dict,
+    dataset: CocoFormat | YouTubeVISFormat,
+    settings: Settings,
+    problems: Problems,
+    refusal: DataError | None = None,
+) -> Source:
+    """Read the content of an annotation file.
+
+    Args:
+        raw: The content, in COCO's panoptic or instance format.
+        dataset: Says where the files are, and its metainfo what is learnt.
+        settings: What else the config says of it.
+        problems: What was found before.
+        refusal: Why the data set could be built with a stand-in for its metainfo only.
+    """
+    of_video = isinstance(dataset, YouTubeVISFormat)
+    form = 'instance' if of_video else dataset.form
     rows = _read_categories(raw.get('categories'), form, problems)
     categories = {row['id']: {**row, 'isthing': row.get('isthing', form == 'instance')} for row in rows}
     learnt = frozenset(categories)
@@ -45,9 +66,11 @@ def read_coco(dataset: CocoFormat, settings: Settings, refusal: DataError | None
     else:
         _explain_refusal(refusal, rows, form, problems)
     folders = dict(dataset.data_prefix)
-    entries = _read_images(raw, lambda image: str(Path(folders['img']) / dataset.image_file(image)), problems)
+    name_of = (lambda image: image['file_name']) if isinstance(dataset, YouTubeVISFormat) else dataset.image_file
+    entries = _read_images(raw, lambda image: str(Path(folders['img']) / name_of(image)), problems)
     if 'annotations' in raw or not dataset.test_mode:
-        _add_annotations(raw, entries, folders.get('seg') if form == 'panoptic' else None, problems)
+        map_folder = folders.get('seg') if form == 'panoptic' else None
+        _add_annotations(raw, entries, map_folder, problems, empty_is_sound=of_video)
         for entry in entries.values():
             seen: set[Any] = set()
             for segment in entry.segments:
@@ -120,7 +143,9 @@ def _read_images(raw: dict, path_of: Callable[[dict], str], problems: Problems) 
     return entries
 
 
-def _add_annotations(raw: dict, entries: dict[Any, Entry], map_folder: str | None, problems: Problems) -> None:
+def _add_annotations(
+    raw: dict, entries: dict[Any, Entry], map_folder: str | None, problems: Problems, empty_is_sound: bool
+) -> None:
     """Give the entries their segments; ``map_folder`` is that of the PNG files of panoptic data."""
     annotated = set()
     for annotation in _rows(raw, 'annotations', problems):
@@ -146,7 +171,7 @@ def _add_annotations(raw: dict, entries: dict[Any, Entry], map_folder: str | Non
             entry.segments.append(annotation)
         annotated.add(image_id)
     for image_id, entry in entries.items():
-        if image_id not in annotated:
+        if image_id not in annotated and not empty_is_sound:
             problems.add('no annotation', image_id, f'{entry.path} has no annotation')
 
 

@@ -9,7 +9,7 @@ from PIL import Image
 from pycocotools import mask as mask_utils
 
 from mask2former.datasets.semantic_png import IGNORED, UNKNOWN
-from mask2former.errors import ConfigError
+from mask2former.errors import ConfigError, DataError
 from mask2former.formats.class_png import read_class_ids
 from mask2former.formats.files import link_or_copy, write_atomically, write_json, write_text
 from mask2former.formats.panoptic_png import read_id_map_strictly, write_id_map
@@ -44,8 +44,11 @@ def write_clean_copy(split: SplitReport, folder: str | Path) -> tuple[dict[str, 
 
     Raises:
         ConfigError: The copy would overwrite the file that was checked.
+        DataError: It is a data set of videos.
     """
     source, folder = split.source, Path(folder).absolute()
+    if 'videos' in source.raw:
+        raise DataError(f"--fix makes no clean copy of videos: correct '{source.ann_file}' by hand.")
     dropped = {problem.image for problem in split.problems if KINDS[problem.kind].drops_image}
     entries = [
         entry
