@@ -96,7 +96,7 @@ def test_split_from_a_list(tmp_path):
         split(names[:2], val_list=tmp_path / 'val.txt')
     with pytest.raises(FileNotFoundError, match='--val-list'):
         split(names, val_list=tmp_path / 'no.txt')
-    with pytest.raises(ValueError, match='One image'):
+    with pytest.raises(ValueError, match='A single one'):
         split(['a.jpg'])
 
 
