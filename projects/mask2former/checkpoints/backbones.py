@@ -85,7 +85,7 @@ def read_backbone(address: str | Path) -> tuple[dict[str, Tensor], BackboneRepor
         MissingFileError: If there is none.
         CheckpointError: If it is no backbone that is known here, is damaged or incomplete, or could run code.
     """
-    raw = _read(str(address))
+    raw = read_address(str(address))
     if recognise(raw.state):
         whole = convert_raw(raw, str(address))
         state = {
@@ -156,7 +156,8 @@ def to_official_swin(state: dict[str, Tensor]) -> dict[str, Tensor]:
     return OFFICIAL.to_theirs(state) if 'patch_embed.projection.weight' in state else state
 
 
-def _read(address: str) -> RawCheckpoint:
+def read_address(address: str) -> RawCheckpoint:
+    """Weights as they are, from any address that :func:`read_backbone` takes."""
     if address.startswith('timm://'):
         address = f'{HUB}timm/{address.removeprefix("timm://")}'
     elif address.startswith('torchvision://') and address.removeprefix('torchvision://') in torchvision_urls():

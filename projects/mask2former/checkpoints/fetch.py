@@ -58,15 +58,15 @@ def find_checkpoint(address: str, root: Path | None = None) -> Path:
     """
     address = locate(str(address), root)
     if address.startswith(HUB):
-        return _first_process_first(lambda: _from_hub(address.removeprefix(HUB)))
+        return first_process_first(lambda: _from_hub(address.removeprefix(HUB)))
     if address.startswith(('http://', 'https://')):
-        return _first_process_first(lambda: _from_web(address))
+        return first_process_first(lambda: _from_web(address))
     if '://' in address:
         raise CheckpointError(f"'{address}' is no address that is known here: write https://, hf:// or a path.")
     return Path(address)
 
 
-def _first_process_first(fetch: Callable[[], Path]) -> Path:
+def first_process_first(fetch: Callable[[], Path]) -> Path:
     """The first process of a machine fetches, the others find it there."""
     try:
         if get_local_rank() == 0:

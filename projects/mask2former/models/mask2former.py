@@ -11,8 +11,10 @@ from mask2former.errors import ConfigError
 from mask2former.ops.linear import use_onednn
 from mask2former.registry import MODELS, TASK_UTILS
 
+from .backbones.input_conv import image_channels
 from .head import HeadOutput
 from .masks import Geometry, LazyMasks
+from .normalization import check_normalization, with_normalization
 from .postprocess import View, ViewMerger, merge
 from .sliding_window import SlidingWindow
 
@@ -26,7 +28,8 @@ class Mask2Former(BaseModel):
 
     Args:
         backbone: Config of the backbone: images (B, 3, H, W) to features, fine to coarse. Its plain linear layers are
-            turned into those of :mod:`mask2former.ops.linear`, which are faster on CPUs.
+            turned into those of :mod:`mask2former.ops.linear`, which are faster on CPUs. For images of N bands it needs
+            ``in_channels=N``, and the data preprocessor ``mean`` and ``std`` of N entries.
         pixel_decoder: Config of the pixel decoder. ``in_channels`` and ``strides`` follow from the backbone.
         head: Config of the head. ``num_classes`` follows from the metainfo; ``embed_dims``, ``mask_dims`` and
             ``num_levels`` from the pixel decoder.
@@ -35,7 +38,8 @@ class Mask2Former(BaseModel):
         metainfo: ``classes`` and ``isthing`` of the data set. ``SegRunner`` fills it in.
         sliding_window: ``crop_size`` and ``stride``, (height, width) each, of the windows in which images are tested,
             see :class:`SlidingWindow`; for semantic results only. By default images are tested whole.
-        data_preprocessor: Config of the data preprocessor.
+        data_preprocessor: Config of the data preprocessor. ``mean`` and ``std`` that are left out follow from the
+            backbone's weights, where those say them.
         init_cfg: mmengine's initialisation config.
     """
 
@@ -56,14 +60,17 @@ class Mask2Former(BaseModel):
                 'Mask2Former needs the classes of the data set: build it through SegRunner or '
                 'mask2former.apis, or give metainfo=dict(classes=[...], isthing=[...]).'
             )
-        super().__init__(MODELS.build(data_preprocessor or dict(type='SegDataPreprocessor')), init_cfg)
+        backbone_module = use_onednn(MODELS.build(backbone))
+        data_preprocessor = with_normalization(data_preprocessor or dict(type='SegDataPreprocessor'), backbone_module)
+        super().__init__(MODELS.build(data_preprocessor), init_cfg)
         isthing = tuple(bool(x) for x in metainfo['isthing'])
         num_classes = len(metainfo['classes'])
         if len(isthing) != num_classes:
             raise ConfigError(f'metainfo has {num_classes} classes, but isthing has {len(isthing)} entries')
         self.classes = tuple(metainfo['classes'])
         self.isthing = isthing
-        self.backbone = use_onednn(MODELS.build(backbone))
+        self.backbone = backbone_module
+        check_normalization(self.data_preprocessor, self.backbone)
         if 'in_channels' not in pixel_decoder:
             pixel_decoder = dict(pixel_decoder, **feature_layout(self.backbone))
         self.pixel_decoder = MODELS.build(pixel_decoder)
@@ -79,6 +86,15 @@ class Mask2Former(BaseModel):
                 'lies in two windows would be two. Set model.postprocessors to dict(panoptic=None, '
                 'instance=None), or leave sliding_window out.'
             )
+
+    def init_weights(self) -> None:
+        """Initialise the weights. Some backbones learn only here how images are normalised for theirs.
+
+        Raises:
+            ConfigError: If the data preprocessor does something else.
+        """
+        super().init_weights()
+        check_normalization(self.data_preprocessor, self.backbone)
 
     def forward(
         self, inputs: Tensor, data_samples: list[DetDataSample] | None = None, mode: str = 'tensor'
@@ -160,6 +176,6 @@ def feature_layout(backbone: torch.nn.Module) -> dict[str, list[int]]:
     size = 128
     training = backbone.training
     backbone.eval()
-    features = backbone(torch.zeros(1, 3, size, size))
+    features = backbone(torch.zeros(1, image_channels(backbone), size, size))
     backbone.train(training)
     return dict(in_channels=[x.shape[1] for x in features], strides=[size // x.shape[-1] for x in features])
