@@ -4,6 +4,7 @@ import hashlib
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 from urllib.parse import urlparse
 
 import torch
@@ -13,6 +14,7 @@ from mask2former.errors import CheckpointError, MissingFileError, MissingPackage
 
 from .zoo import HUB, resolve, suggest_model
 
+T = TypeVar('T')
 HUB_FILES = ('model.safetensors', 'pytorch_model.bin')
 _HUB_NAME = re.compile(r'[\w-][\w.-]*/[\w-][\w.-]*')
 _SUFFIXES = ('.pth', '.pkl', '.pt', '.bin', '.safetensors', '.tar', '.py')
@@ -66,7 +68,7 @@ def find_checkpoint(address: str, root: Path | None = None) -> Path:
     return Path(address)
 
 
-def first_process_first(fetch: Callable[[], Path]) -> Path:
+def first_process_first(fetch: Callable[[], T]) -> T:
     """The first process of a machine fetches, the others find it there."""
     try:
         if get_local_rank() == 0:

@@ -1,6 +1,7 @@
 """The small layers that the pixel decoder and the head share."""
 
 import math
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
@@ -12,7 +13,7 @@ from mask2former.ops.linear import Linear
 from mask2former.ops.precision import full_dtype
 
 
-def run(module: nn.Module, *inputs: object, recompute: bool, random: bool = False) -> Tensor:
+def run(module: Callable[..., Tensor], *inputs: object, recompute: bool, random: bool = False) -> Tensor:
     """Call a module; with ``recompute`` its inside is not kept but computed once more in the backward pass.
 
     ``random`` says that the module draws random numbers (dropout): the second time it gets the same ones.

@@ -23,6 +23,7 @@ def build(kind: str, **settings) -> HFBackbone:
 
 def published(kind: str, folder, mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25), **changed):
     """A folder as the hub has it, of a classifier where transformers has one of the kind."""
+    folder.mkdir(exist_ok=True)
     torch.manual_seed(1)
     config = AutoConfig.for_model(kind, **HF[kind] | changed)
     known = kind not in ('dinov3_vit', 'dinov3_convnext')
@@ -119,7 +120,7 @@ def test_sizes_beside_the_name_ask_for_nothing_until_the_weights_are_loaded(tmp_
     'changed, message',
     [
         (dict(hidden_sizes=[8, 16, 24, 40]), r'has the shape \(32.* instead of \(40'),
-        (dict(depths=[1, 1, 1, 1]), "stages.2.layers.1.* has no place in it"),
+        (dict(depths=[1, 1, 1, 1]), 'stages.2.layers.1.* has no place in it'),
         (dict(depths=[1, 1, 3, 1]), "it lacks '.*stages.2.layers.2"),
     ],
 )
@@ -199,7 +200,10 @@ def test_frozen_stages():
         (dict(config=dict(model_type='convnex'), pretrained=False), "model_type 'convnex'"),
         (dict(config=dict(model_type='convnext', depth=[1]), pretrained=False), "'depth' is no setting.*'depths'"),
         (dict(config=dict(model_type='bert'), pretrained=False), "no backbone of the type 'bert'"),
-        (dict(config=dict(HF['resnet'], model_type='resnet'), pretrained=False, drop_path_rate=0.1), 'no drop_path_rate'),
+        (
+            dict(config=dict(HF['resnet'], model_type='resnet'), pretrained=False, drop_path_rate=0.1),
+            'no drop_path_rate',
+        ),
         (dict(config=dict(HF['convnext'], model_type='convnext'), pretrained=False, out_indices=[7]), 'out_indices'),
         (dict(config=dict(HF['convnext'], model_type='convnext'), pretrained=False, frozen_stages=9), '-1 .. 5'),
         (dict(config=dict(HF['resnet'], model_type='resnet'), pretrained=False, with_cp=True), 'norm_eval=True'),

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 from mmengine.config import ConfigDict
-from torch import Tensor, nn
+from torch import Tensor
 
 from mask2former.checkpoints.backbones import read_address
 from mask2former.checkpoints.description import read_description
@@ -68,7 +68,7 @@ class HFBackbone(LibraryBackbone):
                 "HFBackbone needs name='owner/name' of the Hugging Face hub, or config=dict(model_type=..., ...) with "
                 'pretrained=False or the path of weights.'
             )
-        described = _describe(home) if config is None else config
+        described = config or _describe(str(home))
         self.config = _config(described, f"'{name or described.get('model_type')}'")
         self.bands = self.config.num_channels  # of the pretrained weights
         self.config.num_channels = in_channels
@@ -113,7 +113,8 @@ class HFBackbone(LibraryBackbone):
         config.num_channels = self.bands
         options = {'add_pooling_layer': False} if config.model_type in PLAIN else {}
         with _quiet():
-            model, info = type(self.model).from_pretrained(
+            model_class: Any = type(self.model)
+            model, info = model_class.from_pretrained(
                 None,
                 config=config,
                 state_dict=dict(state),
@@ -156,7 +157,9 @@ def _config(described: Mapping, title: str) -> Any:
     except (TypeError, ValueError) as error:
         raise ConfigError(f'HFBackbone {title} has the model_type {model_type!r}: {short(error)}.') from error
     if model_type not in PLAIN and not hasattr(config, 'stage_names'):
-        raise ConfigError(f"HFBackbone {title}: transformers has no backbone of the type '{model_type}'; choose another.")
+        raise ConfigError(
+            f"HFBackbone {title}: transformers has no backbone of the type '{model_type}'; choose another."
+        )
     foreign = [] if 'transformers_version' in described else [key for key in described if key not in known]
     if foreign:
         raise ConfigError(f"'{foreign[0]}' is no setting of a {model_type}: {near_names(foreign[0], known)}")
@@ -174,7 +177,7 @@ def _set_out_indices(config: Any, out_indices: Sequence[int] | None) -> None:
         raise ConfigError(f'out_indices of {config.model_type}: {short(error)}.') from error
 
 
-def _build(config: Any) -> nn.Module:
+def _build(config: Any) -> Any:
     from transformers import AutoBackbone, AutoModel
 
     if config.model_type in PLAIN:
@@ -191,14 +194,11 @@ def _normalization(address: str) -> Normalization | None:
     described = read_description(address, file)
     if described is None or 'image_mean' not in described or 'image_std' not in described:
         return None
-    mean, std = (value if isinstance(value, list) else [value] * 3 for value in map(described.get, KEYS))
+    mean, std = (x if isinstance(x, list) else [x] * 3 for x in (described['image_mean'], described['image_std']))
     if not described.get('do_normalize', True):
         mean, std = [0.0] * 3, [1.0] * 3
     scale = 1 / described.get('rescale_factor', 1 / 255) if described.get('do_rescale', True) else 1.0
     return Normalization.of_unit(mean, std, f"{file} of '{address}'", scale)
-
-
-KEYS = ('image_mean', 'image_std')
 
 
 @contextmanager

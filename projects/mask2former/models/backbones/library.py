@@ -120,13 +120,17 @@ class LibraryBackbone(BaseModule):
         """See that weights have the model's shapes; only vectors, such as those of a last norm, may be missing."""
         wrong = next((name for name in own if name in state and state[name].shape != own[name].shape), None)
         if wrong is not None:
-            raise self._misfit(f"'{wrong}' has the shape {tuple(state[wrong].shape)} instead of {tuple(own[wrong].shape)}")
+            raise self._misfit(
+                f"'{wrong}' has the shape {tuple(state[wrong].shape)} instead of {tuple(own[wrong].shape)}"
+            )
         missing = next((name for name, value in own.items() if name not in state and value.dim() > 1), None)
         if missing is not None:
             raise self._misfit(f"it lacks '{missing}'")
 
     def _misfit(self, detail: str) -> CheckpointError:
-        return CheckpointError(f"'{self.weights}' does not fit {self.title}: {detail}; give weights of this architecture.")
+        return CheckpointError(
+            f"'{self.weights}' does not fit {self.title}: {detail}; give weights of this architecture."
+        )
 
     def _freeze_unused(self) -> None:
         """Freeze weights that have no part in the features, such as a last norm: processes that train together would

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from mask2former.checkpoints.backbones import read_address
 from mask2former.checkpoints.zoo import HUB
@@ -68,7 +68,9 @@ class TimmBackbone(LibraryBackbone):
         if out_indices is None:
             out_indices = last_of_each_stride(model.feature_info)
         if list(out_indices) != list(model.feature_info.out_indices):
-            model = _build(name, in_chans=in_channels, features_only=True, out_indices=tuple(out_indices), **self.options)
+            model = _build(
+                name, in_chans=in_channels, features_only=True, out_indices=tuple(out_indices), **self.options
+            )
         self.channels_last = str(getattr(model, 'output_fmt', 'NCHW')).endswith('NHWC')
         weights: str | None = pretrained if isinstance(pretrained, str) else None
         if pretrained is True:
@@ -136,7 +138,7 @@ def _describe(name: str) -> Any:
         raise ConfigError(f"timm has no weights '{name}': {near_names(name, known)}") from None
 
 
-def _build(name: str, **arguments: Any) -> nn.Module:
+def _build(name: str, **arguments: Any) -> Any:
     import timm
 
     for any_size in ANY_SIZE:
