@@ -11,6 +11,7 @@ from torch import nn
 from benchmarks.peers import MMDET_CONFIGS
 from mask2former.checkpoints.keys_mmdet import MMDET
 from mask2former.engine import SegOptimWrapper, SegOptimWrapperConstructor
+from mask2former.errors import ConfigError
 from tests.test_models.peers import BACKBONES, build_mmdet, build_ours
 from tests.tiny import build_tiny
 
@@ -123,5 +124,11 @@ def test_wrapper_gets_its_own_settings():
 
 
 def test_unknown_setting():
-    with pytest.raises(ValueError, match=r"knows only backbone_lr_mult, not \['custom_keys'\]"):
+    with pytest.raises(ValueError, match=r"knows only backbone_lr_mult and layer_decay, not \['custom_keys'\]"):
         SegOptimWrapperConstructor(dict(optimizer=dict(type='AdamW', lr=LR)), dict(custom_keys={}))
+
+
+@pytest.mark.parametrize('value', [0, 1.2])
+def test_layer_decay_is_a_share(value):
+    with pytest.raises(ConfigError, match='layer_decay must lie in'):
+        SegOptimWrapperConstructor(dict(optimizer=dict(type='AdamW', lr=LR)), dict(layer_decay=value))
