@@ -33,7 +33,7 @@ def peer_weights(name: str, state_dict: dict[str, Tensor]) -> dict[str, Tensor]:
     member = member_of(state_dict)
     if member not in FORMATS[name].keys:
         raise ConfigError(f"{name} has no '{member}' to compare with.")
-    weights, _, unknown = FORMATS[name].keys[member].write(state_dict)
+    weights, _, unknown = FORMATS[name].table(member, state_dict).write(state_dict)
     if unknown:
         raise ConfigError(f"{name} has no place for the weight '{unknown[0]}'.")
     if name == 'transformers' and member == 'maskformer':

@@ -50,7 +50,7 @@ def test_round_trips_are_bit_exact(backbone, queries, classes):
     assert str(ours.report.architecture) == f'{NAMES[backbone]}, {queries} queries, {classes} classes'
     assert ours.report.architecture.num_heads == 8
     assert_same(to_format(ours, 'detectron2')[0], source)
-    for target in FORMATS:
+    for target in (name for name, format in FORMATS.items() if 'mask2former' in format.keys):
         written, _ = to_format(ours, target)
         again = read(written, ours.meta)
         assert again.report.source == target

@@ -1,4 +1,4 @@
-"""The four formats of whole models: which one a checkpoint has, and from one to the other with an account of all."""
+"""The formats of whole models: which one a checkpoint has, and from one to the other with an account of all."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -10,8 +10,9 @@ from torch import Tensor
 
 from mask2former.errors import CheckpointError
 
-from . import keys_maskformer
+from . import keys_eomt, keys_maskformer
 from .infer import INDEX, Architecture, Shapes, expected_shapes, fill_computed, infer
+from .infer_eomt import EncoderOnlyArchitecture, expected_eomt_shapes, infer_eomt
 from .key_map import KeyMap, Substitution, rename
 from .keys_detectron2 import DETECTRON2, OLD_NAMES, name_deep_stem
 from .keys_detectron2 import TO_DISK as DETECTRON2_TO_DISK
@@ -23,6 +24,7 @@ from .report import Report
 
 NO_OBJECT_WEIGHT = 0.1
 EMPTY_WEIGHT = 'criterion.empty_weight'
+AnyArchitecture = Architecture | EncoderOnlyArchitecture
 
 
 class Format(NamedTuple):
@@ -30,27 +32,33 @@ class Format(NamedTuple):
 
     Attributes:
         known_by: A regular expression that fits a name of this format and of no other.
-        keys: The table of names of every member of the family that the format has.
+        keys: The table of names of every member of the family that the format has, or what makes it from the names
+            and shapes of a model, ours or theirs.
         renames: Names of other ages of the format, as the tables know them.
         writes: The tables' names, as they are written, of Mask2Former and of MaskFormer.
         makes: ``(architecture, meta) -> tensors`` that the format has besides.
     """
 
     known_by: str
-    keys: Mapping[str, KeyMap]
+    keys: Mapping[str, KeyMap | Callable[[Mapping[str, Tensor]], KeyMap]]
     renames: list[Substitution]
     writes: tuple[list[Substitution], list[Substitution]] = ([], [])
-    makes: Callable[[Architecture, Mapping], dict[str, Tensor]] = lambda arch, meta: {}
+    makes: Callable[[AnyArchitecture, Mapping], dict[str, Tensor]] = lambda arch, meta: {}
+
+    def table(self, member: str, state: Mapping[str, Tensor]) -> KeyMap:
+        """The table of names for the weights of a member."""
+        keys = self.keys[member]
+        return keys if isinstance(keys, KeyMap) else keys(state)
 
 
-def _empty_weight(arch: Architecture, meta: Mapping) -> dict[str, Tensor]:
-    if arch.known_classes:
+def _empty_weight(arch: AnyArchitecture, meta: Mapping) -> dict[str, Tensor]:
+    if isinstance(arch, Architecture) and arch.known_classes:
         return {}
     weights = [1.0] * arch.num_classes + [meta.get('no_object_weight', NO_OBJECT_WEIGHT)]
     return {EMPTY_WEIGHT: torch.tensor(meta.get('class_weights', weights))}
 
 
-def _transformers_makes(arch: Architecture, meta: Mapping) -> dict[str, Tensor]:
+def _transformers_makes(arch: AnyArchitecture, meta: Mapping) -> dict[str, Tensor]:
     made = _empty_weight(arch, meta)
     if arch.backbone.kind == 'swin':  # never applied, but transformers has it and would say that it is missing
         made[f'{ENCODER}swin.layernorm.weight'] = torch.ones(arch.backbone.channels[-1])
@@ -61,11 +69,13 @@ def _transformers_makes(arch: Architecture, meta: Mapping) -> dict[str, Tensor]:
 OURS = KeyMap([('{rest*}', '{rest*}')])
 FORMATS = {
     'mask2former': Format(
-        r'(module\.)?head\.(query_embed|classifier)\.weight', dict.fromkeys(MEMBERS, OURS), [(r'^module\.', '')]
+        r'(module\.)?head\.((query_embed|classifier)\.weight|mask_probability)',
+        dict.fromkeys(MEMBERS, OURS),
+        [(r'^module\.', '')],
     ),
     'transformers': Format(
-        r'(module\.)?model\.transformer_module\..+',
-        dict(keys_maskformer.TRANSFORMERS, mask2former=TRANSFORMERS),
+        r'(module\.)?(model\.transformer_module\..+|attn_mask_probs|upscale_block\..+)',
+        dict(keys_maskformer.TRANSFORMERS, mask2former=TRANSFORMERS, eomt=keys_eomt.transformers),
         keys_maskformer.NAMES_ON_DISK,
         (TO_DISK, keys_maskformer.TO_DISK),
         _transformers_makes,
@@ -81,6 +91,12 @@ FORMATS = {
         r'(module\.)?(panoptic|decode)_head\.query_embed\.weight',
         dict(keys_maskformer.MMDET, mask2former=MMDET),
         OTHER_NAMES,
+    ),
+    'eomt': Format(
+        r'network\.(_orig_mod\.)?(class_head|q|attn_mask_probs)\b.*',
+        dict(eomt=keys_eomt.reference),
+        [(r'\b_orig_mod\.', '')],
+        makes=keys_eomt.reference_makes,
     ),
 }
 
@@ -133,7 +149,7 @@ def convert_raw(raw: RawCheckpoint, path: str, *, ignore_unknown: bool = False) 
         first = next(iter(raw.state))
         raise CheckpointError(
             f"'{path}' is no checkpoint of a Mask2Former that is known here (its first weight is "
-            f"'{first}'): give one of detectron2, mmdet, mmseg, transformers or mask2former."
+            f"'{first}'): give one of detectron2, mmdet, mmseg, transformers, tue-mps/eomt or mask2former."
         )
     try:
         format = FORMATS[source]
@@ -141,16 +157,16 @@ def convert_raw(raw: RawCheckpoint, path: str, *, ignore_unknown: bool = False) 
         member = member_of(named)
         if member not in format.keys:
             raise CheckpointError(f"holds the weights of '{member}', which {source} has not")
-        converted = format.keys[member].read(named)
+        converted = format.table(member, named).read(named)
         if converted.unknown and not ignore_unknown:
             raise CheckpointError(
                 f"holds {len(converted.unknown)} weights that '{member}' of the format {source} "
                 f"has not, such as '{converted.unknown[0]}'"
             )
-        arch = infer(converted.state)
+        arch = infer_eomt(converted.state) if member == 'eomt' else infer(converted.state)
         if arch.backbone.kind == 'other' and source in ('detectron2', 'transformers'):
             raise CheckpointError('lacks a backbone that is known here, a ResNet or a Swin')
-        shapes = expected_shapes(arch)
+        shapes = expected_eomt_shapes(arch) if isinstance(arch, EncoderOnlyArchitecture) else expected_shapes(arch)
         made = fill_computed(converted.state, shapes)
         dropped = converted.dropped | dict.fromkeys(converted.unknown, 'no rule fits it')
         _check(converted.state, shapes, arch, dropped if ignore_unknown else None)
@@ -176,7 +192,7 @@ def to_format(checkpoint: Checkpoint, target: str) -> tuple[dict[str, Tensor], R
     member = source.architecture.member
     if member not in format.keys:
         raise CheckpointError(f"'{member}' has no place in a checkpoint of {target}: write one of mask2former.")
-    converted = format.keys[member].write(checkpoint.state)
+    converted = format.table(member, checkpoint.state).write(checkpoint.state)
     if converted.unknown:
         raise CheckpointError(
             f"The weight '{converted.unknown[0]}' has no place in a checkpoint of {target}, which "
@@ -200,7 +216,7 @@ def _as_clause(text: str) -> str:
     return text if re.match(r'holds|lacks|has ', text) else f'cannot be converted, because {text}'
 
 
-def _check(state: dict[str, Tensor], shapes: Shapes, arch: Architecture, dropped: dict[str, str] | None) -> None:
+def _check(state: dict[str, Tensor], shapes: Shapes, arch: AnyArchitecture, dropped: dict[str, str] | None) -> None:
     """See that there is every weight and no other, each with its shape and a type that it can have.
 
     ``dropped`` takes those that are too many; without it they are refused.

@@ -41,7 +41,7 @@ class BackboneSizes:
     """The sizes of a backbone.
 
     Attributes:
-        kind: ``resnet``, ``swin`` or ``other``, of which nothing more is known.
+        kind: ``resnet``, ``swin``, ``vit`` or ``other``, of which nothing more is known.
         channels: Channels of the features, fine to coarse.
         depths: Blocks of the stages.
         width: Channels after the stem.
@@ -125,7 +125,7 @@ class Architecture:
         return f'{self.backbone}, {queries}, {self.num_classes} classes'
 
 
-class _Names:
+class Names:
     """What the names and shapes of a state dict say."""
 
     def __init__(self, state: Mapping[str, Tensor]) -> None:
@@ -155,7 +155,7 @@ def infer_backbone(state: Mapping[str, Tensor], prefix: str = 'backbone.') -> Ba
         CheckpointError: If a weight that tells them is absent or has an impossible shape; the message is the end of a
             sentence that begins with the file.
     """
-    names = _Names(state)
+    names = Names(state)
     if any(name.startswith(f'{prefix}stages.0.blocks.0.attn.w_msa.') for name in state):
         stages = range(names.count(f'{prefix}stages.'))
         table = 'blocks.0.attn.w_msa.relative_position_bias_table'
@@ -189,7 +189,7 @@ def infer(state: Mapping[str, Tensor]) -> Architecture:
     Raises:
         CheckpointError: As :func:`infer_backbone`.
     """
-    names = _Names(state)
+    names = Names(state)
     backbone = infer_backbone(state)
     mask_dims, pyramid_dims = names.shape('pixel_decoder.mask_proj.weight', 4)[:2]
     known_classes, has_queries = 'head.class_embed.weight' not in state, 'head.classifier.weight' not in state
@@ -301,10 +301,8 @@ def expected_shapes(arch: Architecture) -> Shapes:
                 **sizes,
             )
         pixel_decoder = _pixel_decoder(arch, sizes)
-    parts = dict(backbone=backbone_shapes(arch.backbone), pixel_decoder=_shapes(pixel_decoder), head=_shapes(head))
-    return MappingProxyType(
-        {f'{part}.{name}': shape for part, shapes in parts.items() for name, shape in shapes.items()}
-    )
+    backbone = {f'backbone.{name}': shape for name, shape in backbone_shapes(arch.backbone).items()}
+    return MappingProxyType(backbone | shapes_of(dict(pixel_decoder=pixel_decoder, head=head)))
 
 
 def _pixel_decoder(arch: Architecture, sizes: dict[str, Any]) -> nn.Module:
@@ -328,6 +326,11 @@ def _pixel_decoder(arch: Architecture, sizes: dict[str, Any]) -> nn.Module:
     return pixel_decoder.TransformerFPNPixelDecoder(
         num_layers=arch.encoder_layers, num_heads=1, ffn_dims=arch.encoder_ffn, **sizes
     )
+
+
+def shapes_of(parts: Mapping[str, nn.Module]) -> dict[str, tuple[int, ...]]:
+    """Names, with those of the parts, and shapes of the weights of some parts of a model."""
+    return {f'{part}.{name}': shape for part, module in parts.items() for name, shape in _shapes(module).items()}
 
 
 def _shapes(module: nn.Module) -> Shapes:

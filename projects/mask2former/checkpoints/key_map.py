@@ -2,7 +2,7 @@
 
 A table is a list of rules ``(ours, theirs)`` or ``(ours, theirs, change)``. Names are templates: ``{field}`` stands for
 one part of a dotted name and is the same on both sides; ``{rest*}`` stands for any number of parts. A side that is a
-list of three templates is one tensor on the other side: their concatenation in the first dimension.
+list of templates is one tensor on the other side: their concatenation in the first dimension.
 """
 
 import re

@@ -1,50 +1,76 @@
-"""Names of EoMT in transformers: with the blocks of DINOv2 and of DINOv3.
+"""Names of EoMT in transformers and in tue-mps/eomt, with the blocks of DINOv2 and of DINOv3.
 
 A model there has one list of blocks. Ours are the backbone's and, the last ones, the head's: a table is of a number of
-blocks in each.
+blocks in each, and made from the names and shapes of a state dict of any format.
 """
 
-from .key_map import Change, KeyMap, Rule
+import re
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from mask2former.errors import CheckpointError
+
+from .key_map import KeyMap, Rule
+from .keys_vit import DINOV2_ROWS, DINOV3_ROWS, GATED_DINOV2_ROWS, HF_POSITIONS, POSITIONS, TIMM_GATED_ROWS, TIMM_ROWS
+
+MAX_BLOCKS = 1000
+PROBABILITIES = ('head.mask_probability', 'attn_mask_probs', 'network.attn_mask_probs')
 
 
-def _square(positions):
-    """Positions (n, C) of a square grid to (1, C, side, side)."""
-    side = round(len(positions) ** 0.5)
-    return positions.T.unflatten(1, (side, side))[None]
+class Layout(NamedTuple):
+    """How the blocks of a model lie and what they are.
+
+    Attributes:
+        backbone: Blocks without queries.
+        head: Blocks with queries.
+        rotated: Whether positions are rotated (DINOv3) and not learned (DINOv2).
+        gated: Whether the feed-forward networks are gated.
+    """
+
+    backbone: int
+    head: int
+    rotated: bool
+    gated: bool
 
 
-POSITIONS = Change(_square, lambda positions: positions[0].flatten(1).T)
+def layout_of(state: Mapping[str, Tensor]) -> Layout:
+    """What the names and shapes of a state dict say, in any format.
+
+    Raises:
+        CheckpointError: If they do not say it; the message is the end of a sentence that begins with the file.
+    """
+    last: dict[str, int] = {}  # of each list of blocks
+    for name in state:
+        if match := re.match(r'(.*\b(?:layers|blocks))\.(\d{1,9})\.', name):
+            last[match[1]] = max(last.get(match[1], 0), int(match[2]))
+    blocks = sum(last.values()) + len(last)
+    head = next((state[name] for name in PROBABILITIES if name in state), None)
+    if head is None or head.ndim != 1 or not 0 < len(head) <= blocks <= MAX_BLOCKS:
+        raise CheckpointError("lacks the probability of its masks for each block with queries ('attn_mask_probs')")
+    names = '\n'.join(state)
+    gated = bool(re.search(r'\.(gate|gate_proj|weights_in)\.', names))
+    if first := next((name for name in state if name.endswith('.0.mlp.fc1.weight')), None):  # timm's holds both halves
+        second = state.get(first.replace('fc1', 'fc2'))
+        gated = second is not None and second.ndim == 2 and len(state[first]) == 2 * second.shape[1]
+    return Layout(
+        blocks - len(head), len(head), rotated=not re.search(r'positions|pos_embed|position_emb', names), gated=gated
+    )
 
 
-def _blocks(backbone: int, head: int, rows: list[tuple[str, str]]) -> list[Rule]:
-    places = [f'backbone.blocks.{i}.' for i in range(backbone)] + [f'head.blocks.{i}.' for i in range(head)]
-    return [(ours + row, f'layers.{i}.{theirs}') for i, ours in enumerate(places) for row, theirs in rows]
+def _blocks(layout: Layout, theirs: str, rows: list[tuple]) -> list[Rule]:
+    places = [f'backbone.blocks.{i}.' for i in range(layout.backbone)]
+    places += [f'head.blocks.{i}.' for i in range(layout.head)]
+    return [
+        ([ours + name for name in row[0]] if isinstance(row[0], list) else ours + row[0], f'{theirs}{i}.{row[1]}')
+        for i, ours in enumerate(places)
+        for row in rows
+    ]
 
 
-_SHARED = [
-    ('norm{n}.{p}', 'norm{n}.{p}'),
-    ('scale1', 'layer_scale1.lambda1'),
-    ('scale2', 'layer_scale2.lambda1'),
-    *((f'attn.{x}_proj.{{p}}', f'attention.{x}_proj.{{p}}') for x in 'qkv'),
-]
-_DINOV2 = [
-    *_SHARED,
-    ('attn.out_proj.{p}', 'attention.out_proj.{p}'),
-    ('ffn.linear1.{p}', 'mlp.fc1.{p}'),
-    ('ffn.linear2.{p}', 'mlp.fc2.{p}'),
-]
-_DINOV2_GATED = [
-    *_DINOV2[:-2],
-    ('ffn.gate.{p}', 'mlp.gate_proj.{p}'),
-    ('ffn.linear1.{p}', 'mlp.up_proj.{p}'),
-    ('ffn.linear2.{p}', 'mlp.down_proj.{p}'),
-]
-_DINOV3 = [
-    *_SHARED,
-    ('attn.out_proj.{p}', 'attention.o_proj.{p}'),
-    ('ffn.linear1.{p}', 'mlp.up_proj.{p}'),
-    ('ffn.linear2.{p}', 'mlp.down_proj.{p}'),
-]
+EMPTY_WEIGHT = 'weights of the classes in the loss, which the config says'
 _HEAD: list[Rule] = [
     ('head.query_feat.weight', 'query.weight'),
     ('head.norm.{p}', 'layernorm.{p}'),
@@ -53,36 +79,74 @@ _HEAD: list[Rule] = [
     ('head.upscale.{i}.norm.{p}', 'upscale_block.block.{i}.layernorm2d.{p}'),
     ('head.upscale.{i}.{conv}.{p}', 'upscale_block.block.{i}.{conv}.{p}'),
     ('head.mask_probability', 'attn_mask_probs'),
-]
-_TOKENS: list[Rule] = [
     ('backbone.cls_token', 'embeddings.cls_token'),
     ('backbone.registers', 'embeddings.register_tokens'),
 ]
-IGNORED = {'criterion.empty_weight': 'weights of the classes in the loss, which the config says'}
 
 
-def dinov2(backbone: int, head: int, gated: bool = False) -> KeyMap:
-    """The table of ``EomtForUniversalSegmentation`` with so many blocks in our backbone and in our head."""
+def transformers(state: Mapping[str, Tensor]) -> KeyMap:
+    """The table of ``EomtForUniversalSegmentation`` or ``EomtDinov3ForUniversalSegmentation`` for this model."""
+    layout = layout_of(state)
+    if layout.rotated:
+        rows, projection, positions = DINOV3_ROWS, '', []
+    else:
+        rows, projection = (GATED_DINOV2_ROWS if layout.gated else DINOV2_ROWS), 'projection.'
+        positions = [('backbone.positions', 'embeddings.position_embeddings.weight', HF_POSITIONS)]
+    patches = ('backbone.patch_embed.{p}', f'embeddings.patch_embeddings.{projection}{{p}}')
     return KeyMap(
-        [
-            ('backbone.patch_embed.{p}', 'embeddings.patch_embeddings.projection.{p}'),
-            ('backbone.positions', 'embeddings.position_embeddings.weight', POSITIONS),
-            *_TOKENS,
-            *_blocks(backbone, head, _DINOV2_GATED if gated else _DINOV2),
-            *_HEAD,
-        ],
-        IGNORED,
+        [patches, *positions, *_blocks(layout, 'layers.', rows), *_HEAD], {'criterion.empty_weight': EMPTY_WEIGHT}
     )
 
 
-def dinov3(backbone: int, head: int) -> KeyMap:
-    """The table of ``EomtDinov3ForUniversalSegmentation``."""
-    return KeyMap(
-        [
-            ('backbone.patch_embed.{p}', 'embeddings.patch_embeddings.{p}'),
-            *_TOKENS,
-            *_blocks(backbone, head, _DINOV3),
-            *_HEAD,
-        ],
-        IGNORED,
-    )
+_ENCODER = 'network.encoder.backbone.'
+_REFERENCE_HEAD: list[Rule] = [
+    ('head.query_feat.weight', 'network.q.weight'),
+    ('head.norm.{p}', _ENCODER + 'norm.{p}'),
+    ('head.class_embed.{p}', 'network.class_head.{p}'),
+    ('head.mask_embed.{i}.{p}', 'network.mask_head.{i}.{p}'),
+    ('head.upscale.{rest*}', 'network.upscale.{rest*}'),
+    ('head.mask_probability', 'network.attn_mask_probs'),
+]
+_REFERENCE_DINOV2: list[Rule] = [
+    ('backbone.patch_embed.{p}', _ENCODER + 'patch_embed.proj.{p}'),
+    ('backbone.cls_token', _ENCODER + 'cls_token'),
+    ('backbone.registers', _ENCODER + 'reg_token'),
+    ('backbone.positions', _ENCODER + 'pos_embed', POSITIONS),
+]
+_REFERENCE_DINOV3: list[Rule] = [
+    ('backbone.patch_embed.{p}', _ENCODER + 'patch_embed.patch_embeddings.{p}'),
+    ('backbone.cls_token', _ENCODER + 'patch_embed.cls_token'),
+    ('backbone.registers', _ENCODER + 'patch_embed.register_tokens'),
+]
+_REFERENCE_IGNORED = {
+    'criterion.empty_weight': EMPTY_WEIGHT,
+    'network.encoder.pixel_{kind}': 'what images are normalised with, which the config says',
+    _ENCODER + 'rope_embeddings.{rest*}': 'angles, which are computed',
+    'metrics.{rest*}': 'no weights: the sums of a metric',
+}
+
+
+def reference(state: Mapping[str, Tensor]) -> KeyMap:
+    """The table of tue-mps/eomt: the names of timm's DINOv2 or of transformers' DINOv3 in its encoder.
+
+    Raises:
+        CheckpointError: If the weights are differences from DINOv3's, as that project publishes them.
+    """
+    deviation = state.get('network.encoder.pixel_std')
+    if deviation is not None and not deviation.any():
+        raise CheckpointError(
+            "holds differences from DINOv3's weights, which that project publishes in their place: add DINOv3's first "
+            '(docs/checkpoints.md)'
+        )
+    layout = layout_of(state)
+    if layout.rotated:
+        rows, rules = DINOV3_ROWS, _REFERENCE_DINOV3
+    else:
+        rows, rules = (TIMM_GATED_ROWS if layout.gated else TIMM_ROWS), _REFERENCE_DINOV2
+    return KeyMap([*rules, *_blocks(layout, _ENCODER + 'blocks.', rows), *_REFERENCE_HEAD], _REFERENCE_IGNORED)
+
+
+def reference_makes(arch: object, meta: Mapping) -> dict[str, Tensor]:
+    """What tue-mps/eomt has besides: mean and standard deviation of RGB images between 0 and 1."""
+    values = dict(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
+    return {f'network.encoder.pixel_{kind}': torch.tensor(value).view(1, 3, 1, 1) for kind, value in values.items()}

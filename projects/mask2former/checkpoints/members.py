@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable
 
 MEMBERS = (
-    *('mask2former', 'mask2former-fpn', 'mask2former-encoder', 'maskformer', 'maskformer-encoder'),
+    *('mask2former', 'mask2former-fpn', 'mask2former-encoder', 'maskformer', 'maskformer-encoder', 'eomt'),
     'ablation',  # with some of Mask2Former's changes against MaskFormer
     *('per-pixel', 'per-pixel-plus'),  # MaskFormer's baselines
 )
@@ -27,6 +27,8 @@ def name_member(pixel_decoder: str, changes: set[bool]) -> str:
 def member_of(names: Iterable[str]) -> str:
     """The member that has the weights with these names, in any format."""
     text = '\n'.join(names)
+    if re.search(r'(^|\.)(mask_probability|attn_mask_probs|upscale\.0\.conv1\.weight)$', text, re.M):
+        return 'eomt'
     if not re.search(r'(class_embed|class_predictor|cls_embed)\.', text):
         return 'per-pixel-plus' if 'query_embed.' in text else 'per-pixel'
     changes = {

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from .infer import Architecture
+from .infer_eomt import EncoderOnlyArchitecture
 
 
 @dataclass
@@ -20,7 +21,7 @@ class Report:
     """
 
     source: str
-    architecture: Architecture
+    architecture: Architecture | EncoderOnlyArchitecture
     read: int
     written: int
     dropped: dict[str, str] = field(default_factory=dict)

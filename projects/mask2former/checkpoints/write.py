@@ -13,8 +13,9 @@ from torch import Tensor
 from mask2former.errors import CheckpointError, MissingPackageError
 from mask2former.formats.files import write_atomically, write_text
 
-from .convert import NO_OBJECT_WEIGHT, Checkpoint, Report, to_format
+from .convert import NO_OBJECT_WEIGHT, AnyArchitecture, Checkpoint, Report, to_format
 from .infer import Architecture
+from .infer_eomt import EncoderOnlyArchitecture
 from .read import META
 
 KEPT_META = ('dataset_meta', 'no_object_weight', 'class_weights', 'license')
@@ -96,8 +97,8 @@ def _own_storages(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return OrderedDict((name, value.contiguous().clone()) for name, value in state.items())
 
 
-def transformers_config(arch: Architecture, meta: Mapping) -> dict:
-    """The ``config.json`` of ``Mask2FormerForUniversalSegmentation`` or ``MaskFormerForInstanceSegmentation``.
+def transformers_config(arch: AnyArchitecture, meta: Mapping) -> dict:
+    """The ``config.json`` of transformers' Mask2Former, MaskFormer or EoMT.
 
     Args:
         arch: What the weights tell.
@@ -106,6 +107,8 @@ def transformers_config(arch: Architecture, meta: Mapping) -> dict:
     Raises:
         CheckpointError: If transformers has no such model.
     """
+    if isinstance(arch, EncoderOnlyArchitecture):
+        return _eomt_config(arch, _labels(arch, meta))
     sizes, maskformer = arch.backbone, arch.member == 'maskformer'
     if sizes.kind == 'other' or not (maskformer or (arch.num_levels == 3 and arch.num_heads)):
         raise CheckpointError(
@@ -132,16 +135,44 @@ def transformers_config(arch: Architecture, meta: Mapping) -> dict:
             layer_type='bottleneck' if sizes.bottleneck else 'basic',
             downsample_in_bottleneck=False,
         )
+    backbone['out_features'] = features
+    labels = _labels(arch, meta)
+    return _maskformer_config(arch, backbone, labels) if maskformer else _mask2former_config(arch, backbone, labels)
+
+
+def _labels(arch: AnyArchitecture, meta: Mapping) -> dict:
     classes = (meta.get('dataset_meta') or {}).get('classes') or ()
     if len(classes) != arch.num_classes:
         classes = [f'LABEL_{i}' for i in range(arch.num_classes)]
-    labels = dict(
+    return dict(
         no_object_weight=meta.get('no_object_weight', NO_OBJECT_WEIGHT),
         id2label={str(i): name for i, name in enumerate(classes)},
         label2id={name: i for i, name in enumerate(classes)},
     )
-    backbone['out_features'] = features
-    return _maskformer_config(arch, backbone, labels) if maskformer else _mask2former_config(arch, backbone, labels)
+
+
+def _eomt_config(arch: EncoderOnlyArchitecture, labels: dict) -> dict:
+    rotated, gated = arch.layout.rotated, arch.layout.gated
+    if rotated:
+        own = dict(intermediate_size=arch.ffn_dims, use_gated_mlp=gated, key_bias=arch.key_bias)
+    else:
+        own = dict(mlp_ratio=4 if gated else arch.ffn_dims // arch.embed_dims, use_swiglu_ffn=gated)
+    sizes = {} if arch.grid_size is None else dict(image_size=arch.grid_size[0] * arch.patch_size)
+    return dict(
+        architectures=[f'Eomt{"Dinov3" if rotated else ""}ForUniversalSegmentation'],
+        model_type='eomt_dinov3' if rotated else 'eomt',
+        hidden_size=arch.embed_dims,
+        num_hidden_layers=arch.layout.backbone + arch.layout.head,
+        num_attention_heads=arch.num_heads,
+        num_blocks=arch.layout.head,
+        patch_size=arch.patch_size,
+        num_register_tokens=arch.num_registers,
+        num_upscale_blocks=arch.num_upscales,
+        num_queries=arch.num_queries,
+        **sizes,
+        **own,
+        **labels,
+    )
 
 
 def _mask2former_config(arch: Architecture, backbone: dict, labels: dict) -> dict:

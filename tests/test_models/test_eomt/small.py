@@ -48,11 +48,9 @@ def build_small(kind: str, side: int = SIDE) -> torch.nn.Module:
     return model.double().eval()
 
 
-def key_map(kind: str):
+def key_map(ours: torch.nn.Module):
     """The table of names of both."""
-    if kind == 'dinov3':
-        return keys_eomt.dinov3(BACKBONE, BLOCKS)
-    return keys_eomt.dinov2(BACKBONE, BLOCKS, gated=kind.endswith('gated'))
+    return keys_eomt.transformers(ours.state_dict())
 
 
 def build_transformers(kind: str, ours: torch.nn.Module, side: int = SIDE) -> torch.nn.Module:
@@ -81,7 +79,7 @@ def build_transformers(kind: str, ours: torch.nn.Module, side: int = SIDE) -> to
         peer.rope_embeddings.inv_freq = 100.0 ** -torch.arange(0, 1, 4 * HEADS / C, dtype=torch.float64)
     else:
         peer = EomtForUniversalSegmentation(EomtConfig(use_swiglu_ffn=kind.endswith('gated'), **sizes))
-    result = peer.load_state_dict(key_map(kind).to_theirs(ours.state_dict()), strict=False)
+    result = peer.load_state_dict(key_map(ours).to_theirs(ours.state_dict()), strict=False)
     assert not result.unexpected_keys and set(result.missing_keys) <= {'criterion.empty_weight'}, result
     for (
         layer

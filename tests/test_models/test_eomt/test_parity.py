@@ -106,7 +106,7 @@ def test_losses_and_gradients(kind, probabilities, monkeypatch):
     torch.testing.assert_close(output.mask_logits(), other.masks_queries_logits, rtol=1e-9, atol=1e-8)
     torch.testing.assert_close(total, other.loss.squeeze(), rtol=1e-9, atol=1e-9)
     other_gradients = {name: p.grad for name, p in theirs.named_parameters()}
-    mapped = key_map(kind).to_theirs(gradients)
+    mapped = key_map(ours).to_theirs(gradients)
     assert len(mapped) == len(list(ours.parameters()))
     for name, gradient in mapped.items():
         reference = other_gradients[name]
