@@ -8,9 +8,12 @@ from .optim_constructor import SegOptimWrapperConstructor
 from .optim_wrapper import SegOptimWrapper
 from .runner import SegRunner
 from .terminal_hook import TerminalHook
+from .two_stage_schedule import TwoStageWarmupPolyLR
 from .visualization_hook import SegVisualizationHook
+from .vit_optim_constructor import EncoderOnlyOptimWrapperConstructor
 
 __all__ = [
+    'EncoderOnlyOptimWrapperConstructor',
     'LimitsHook',
     'MaskAnnealingHook',
     'SegCheckpointHook',
@@ -20,4 +23,5 @@ __all__ = [
     'SegRunner',
     'SegVisualizationHook',
     'TerminalHook',
+    'TwoStageWarmupPolyLR',
 ]
