@@ -76,7 +76,7 @@ def test_it_goes_on_from_its_state():
     second = TwoStageWarmupPolyLR(other, warmup=2, vit_warmup=3, end=10)
     second.load_state_dict(first.state_dict())
     first.step(), second.step()
-    assert [g['lr'] for g in wrapper.optimizer.param_groups] == [g['lr'] for g in other.param_groups]
+    assert [g['lr'] for g in wrapper.optimizer.param_groups] == [g['lr'] for g in other.optimizer.param_groups]
 
 
 def test_errors():

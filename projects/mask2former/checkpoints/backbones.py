@@ -24,6 +24,7 @@ from .keys_detectron2 import name_deep_stem
 from .keys_lite0 import CLASSIFIER
 from .keys_lite0 import PACKAGE as LITE0_PACKAGE
 from .keys_lite0 import TIMM as LITE0_TIMM
+from .keys_vit import is_vit, read_vit
 from .read import WEIGHTS, RawCheckpoint, read_raw
 from .report import BackboneReport
 from .zoo import HUB
@@ -96,11 +97,13 @@ def read_backbone(address: str | Path) -> tuple[dict[str, Tensor], BackboneRepor
             f'backbone of {whole.report.architecture}', len(state), dict.fromkeys(rest, 'not of the backbone')
         )
     named = rename(name_deep_stem(raw.state), [(r'^module\.', ''), (r'^backbone\.', '')])
+    if is_vit(named):
+        return _read_vit(named, str(address))
     kind = next((key for key in KINDS if key in named), None)
     if kind is None:
         raise CheckpointError(
             f"'{address}' is no backbone that is known here (its first weight is "
-            f"'{next(iter(named))}'): give a ResNet, a Swin or an EfficientNet-Lite0."
+            f"'{next(iter(named))}'): give a ResNet, a Swin, a DINOv2, a DINOv3 or an EfficientNet-Lite0."
         )
     title, keys = KINDS[kind]
     if 'layers.3.downsample.reduction.weight' in named:  # timm puts it before the stage, not after
@@ -117,6 +120,17 @@ def read_backbone(address: str | Path) -> tuple[dict[str, Tensor], BackboneRepor
         ) from error
     report.loaded = len(converted.state)
     return converted.state, report
+
+
+def _read_vit(named: Mapping[str, Tensor], address: str) -> tuple[dict[str, Tensor], BackboneReport]:
+    """A plain vision transformer's weights; whether they are all there is seen where they are loaded."""
+    try:
+        title, converted = read_vit(named)
+        if converted.unknown:
+            raise CheckpointError(f"holds '{converted.unknown[0]}', which DINOv2 and DINOv3 have not")
+    except ValueError as error:
+        raise CheckpointError(f"'{address}' {error}: it is damaged, incomplete or of another backbone.") from error
+    return converted.state, BackboneReport(title, len(converted.state), converted.dropped)
 
 
 def load_backbone(module: nn.Module, address: str | Path) -> BackboneReport:

@@ -38,18 +38,20 @@ class EncoderOnlyOptimWrapperConstructor:
         """Build.
 
         Raises:
-            ConfigError: If the backbone or the head has no blocks.
+            ConfigError: If the head has no blocks.
         """
         model = unwrap_model(model)
-        if not all(hasattr(getattr(model, part, None), 'blocks') for part in ('backbone', 'head')):
+        backbone_blocks, head_blocks = (
+            len(getattr(getattr(model, part, None), 'blocks', ())) for part in ('backbone', 'head')
+        )
+        if not head_blocks:
             raise ConfigError(
                 'EncoderOnlyOptimWrapperConstructor is for a PlainViT with an EncoderOnlyHead: '
                 "set optim_wrapper.constructor to 'SegOptimWrapperConstructor'."
             )
         cfg = dict(self.optim_wrapper_cfg)
         optimizer = dict(cfg.pop('optimizer'))
-        backbone_blocks = len(model.backbone.blocks)
-        blocks = backbone_blocks + len(model.head.blocks)
+        blocks = backbone_blocks + head_blocks
         groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
         for name, parameter in model.named_parameters():
             if not parameter.requires_grad:

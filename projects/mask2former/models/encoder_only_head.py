@@ -13,6 +13,7 @@ from mask2former.registry import MODELS
 
 from .head import HeadOutput
 from .layers import run
+from .pretrained_vit import load_vit, wants_weights
 from .vit_layers import ViTBlock, init_blocks
 
 
@@ -98,9 +99,18 @@ class EncoderOnlyHead(BaseModule):
         self.register_buffer('mask_probability', torch.ones(num_blocks))
 
     def init_weights(self) -> None:
-        """As a vision transformer's blocks; what is not named here keeps PyTorch's initialisation."""
+        """As a vision transformer's blocks; what is not named here keeps PyTorch's initialisation.
+
+        If ``init_cfg`` names the weights of a whole vision transformer, its last blocks and its norm are taken.
+
+        Raises:
+            CheckpointError: If these do not fit.
+        """
         init_blocks(self.blocks)
-        super().init_weights()
+        if wants_weights(self) and not self.is_init:  # type: ignore[has-type]  # mmengine's property has no type
+            load_vit(self, last=True)
+        else:
+            super().init_weights()
 
     def forward(self, patches: Tensor, memory: list[Tensor]) -> HeadOutput:
         """Run the last blocks and predict, in training before each of them, too.

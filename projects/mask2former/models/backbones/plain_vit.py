@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from mask2former.errors import ConfigError
 from mask2former.models.layers import run
+from mask2former.models.pretrained_vit import load_vit, wants_weights
 from mask2former.models.vit_layers import ViTBlock, init_blocks
 from mask2former.ops.precision import full_dtype
 from mask2former.registry import MODELS
@@ -77,13 +78,20 @@ class PlainViT(BaseModule):
         )
 
     def init_weights(self) -> None:
-        """Normal weights of deviation 0.02, unless ``init_cfg`` names weights."""
+        """Normal weights of deviation 0.02, unless ``init_cfg`` names those of a whole vision transformer.
+
+        Raises:
+            CheckpointError: If these do not fit.
+        """
         init_blocks(self.blocks)
         for name, parameter in self.named_parameters(recurse=False):
             if name != 'registers':
                 nn.init.trunc_normal_(parameter, std=0.02)
         nn.init.trunc_normal_(self.patch_embed.weight, std=0.02)
-        super().init_weights()
+        if wants_weights(self) and not self.is_init:  # type: ignore[has-type]  # mmengine's property has no type
+            load_vit(self, last=False)
+        else:
+            super().init_weights()
 
     def forward(self, inputs: Tensor) -> tuple[Tensor, ...]:
         """Run the blocks.
