@@ -6,6 +6,7 @@ from .efficientnet_lite import EfficientNetLite
 from .frozen_bn_resnet import FrozenBNResNet
 from .hf import HFBackbone
 from .plain_vit import PlainViT
+from .simple_feature_pyramid import SimpleFeaturePyramid
 from .timm import TimmBackbone
 
-__all__ = ['EfficientNetLite', 'FrozenBNResNet', 'HFBackbone', 'PlainViT', 'TimmBackbone']
+__all__ = ['EfficientNetLite', 'FrozenBNResNet', 'HFBackbone', 'PlainViT', 'SimpleFeaturePyramid', 'TimmBackbone']
