@@ -68,9 +68,12 @@ def make_page(root: Path) -> str:
         if '_base_' not in path.parts
     ]
     ablations = [path for path in others if '/ablations/' in path]
-    small = [path for path in others if path not in listed and path not in ablations]
+    unlisted = [path for path in others if path not in listed and path not in ablations]
+    small = [path for path in unlisted if '_efficientnet' in path or '_vit-ti' in path]
+    backbones = [path for path in unlisted if path not in small]
     for title, text, paths in (
         ('Small models', 'For CPUs and small data; their results are in the [README](../README.md).', small),
+        ('Other backbones', 'Not trained yet; [backbones.md](backbones.md) has any other.', backbones),
         ('Ablations', "Rows of the paper's tables 4, 5, X and XI; each config says its figures.", ablations),
     ):
         parts.append(f'\n## {title}\n\n{text}\n\n')

@@ -1,8 +1,7 @@
 # Mask2Former (arXiv 2112.01527) with a ResNet-50. The number of classes follows from the data set.
 model = dict(
     type='Mask2Former',
-    data_preprocessor=dict(
-        type='SegDataPreprocessor', mean=(123.675, 116.28, 103.53), std=(58.395, 57.12, 57.375), bgr_to_rgb=True),
+    data_preprocessor=dict(type='SegDataPreprocessor'),  # mean and std of ImageNet, or what a backbone's weights say
     backbone=dict(
         type='FrozenBNResNet',
         depth=50,

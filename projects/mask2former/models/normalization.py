@@ -63,7 +63,7 @@ def check_normalization(data_preprocessor: nn.Module, backbone: nn.Module) -> No
         ConfigError: If the number of bands, mean, deviation or the order of colours is another.
     """
     mean, std = (getattr(data_preprocessor, name, None) for name in ('mean', 'std'))
-    if mean is None or std is None:  # a preprocessor that does not normalise
+    if mean is None or std is None or mean.is_meta:  # it does not normalise, or it is built without memory
         return
     mean, std = mean.flatten().tolist(), std.flatten().tolist()
     channels = image_channels(backbone)

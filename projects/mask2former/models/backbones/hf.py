@@ -150,11 +150,12 @@ def _config(described: Mapping, title: str) -> Any:
             f'HFBackbone {title} is a model of transformers, which is not installed: pip install transformers.'
         ) from None
     described = described.to_dict() if isinstance(described, ConfigDict) else dict(described)
+    described = {key: list(value) if isinstance(value, tuple) else value for key, value in described.items()}
     model_type = described.pop('model_type', None)
     try:
         known = AutoConfig.for_model(model_type).to_dict() | {'out_indices': None, 'out_features': None}
         config = AutoConfig.for_model(model_type, **described)
-    except (TypeError, ValueError) as error:
+    except Exception as error:  # a wrong type has a class of its own, in huggingface_hub
         raise ConfigError(f'HFBackbone {title} has the model_type {model_type!r}: {short(error)}.') from error
     if model_type not in PLAIN and not hasattr(config, 'stage_names'):
         raise ConfigError(
