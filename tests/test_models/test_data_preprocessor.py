@@ -112,3 +112,17 @@ def test_map_without_segments():
     image = torch.zeros(3, 20, 30, dtype=torch.uint8)
     [sample] = SegDataPreprocessor()(dict(inputs=[image], data_samples=[sample]), training=True)['data_samples']
     assert sample.gt_segments.masks.shape == (0, 32, 32) and sample.gt_segments.masks.dtype == torch.bool
+
+
+@pytest.mark.parametrize('dtype', [torch.uint8, torch.uint16])
+def test_bands_keep_their_order_and_each_has_its_normalisation(dtype):
+    mean, std = [1.0, 2.0, 3.0, 4.0, 5.0], [1.0, 2.0, 4.0, 8.0, 16.0]
+    preprocessor = SegDataPreprocessor(mean=mean, std=std)
+    top = torch.iinfo(dtype).max
+    values = np.random.default_rng(0).integers(0, top, (5, 40, 64))
+    image = torch.from_numpy(values.astype(np.uint16)).to(dtype)
+    batch = preprocessor(dict(inputs=[image]))['inputs']
+    expected = (values - np.array(mean)[:, None, None]) / np.array(std)[:, None, None]
+    assert batch.shape == (1, 5, 64, 64)
+    np.testing.assert_allclose(batch[0, :, :40], expected, rtol=1e-6, atol=1e-6)
+    assert not batch[0, :, 40:].any()

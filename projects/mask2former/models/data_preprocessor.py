@@ -19,9 +19,9 @@ class SegDataPreprocessor(BaseDataPreprocessor):
     Masks are formed here, on the model's device: until then targets are one compact map an image.
 
     Args:
-        mean: Mean of R, G and B.
-        std: Standard deviation of R, G and B.
-        bgr_to_rgb: Whether images come as BGR.
+        mean: Mean of R, G and B, or of each band.
+        std: Standard deviation of the same.
+        bgr_to_rgb: Whether images of three bands come as BGR; others keep their order.
         size_divisor: Height and width of a batch are multiples of it.
     """
 
@@ -42,11 +42,11 @@ class SegDataPreprocessor(BaseDataPreprocessor):
         """Make a batch.
 
         Args:
-            data: ``inputs``, a list of B images (3, H, W) uint8, and ``data_samples``, a list or None.
+            data: ``inputs``, a list of B images (bands, H, W) uint8 or uint16, and ``data_samples``, a list or None.
             training: Whether the batch is for training.
 
         Returns:
-            dict: ``inputs`` (B, 3, H, W) float32 and ``data_samples`` with ``batch_input_shape``. In place of
+            dict: ``inputs`` (B, bands, H, W) float32 and ``data_samples`` with ``batch_input_shape``. In place of
             ``gt_seg_map.id_map`` (n, h, w) and ``gt_segments.ids`` (N,), a sample has ``gt_segments.masks`` bool:
             (N, H, W) in training, else (N, h, w).
         """
@@ -56,11 +56,11 @@ class SegDataPreprocessor(BaseDataPreprocessor):
         H, W = (
             math.ceil(max(image.shape[i] for image in images) / self.size_divisor) * self.size_divisor for i in (-2, -1)
         )
-        batch = images[0].new_zeros((len(images), 3, H, W), dtype=self.mean.dtype)
+        batch = images[0].new_zeros((len(images), len(self.mean), H, W), dtype=self.mean.dtype)
         for image, slot in zip(images, batch):
             h, w = image.shape[-2:]
             slot = slot[:, :h, :w]
-            slot.copy_(image.flip(0) if self.bgr_to_rgb else image)
+            slot.copy_(image.flip(0) if self.bgr_to_rgb and len(image) == 3 else image)
             slot.sub_(self.mean).div_(self.std)  # in place: without it, three more images of float32
         for sample in samples or []:
             sample.set_metainfo(dict(batch_input_shape=(H, W)))
