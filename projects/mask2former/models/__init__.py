@@ -10,6 +10,7 @@ from .head import HeadOutput, MaskedAttentionHead
 from .mask2former import Mask2Former
 from .per_pixel import PerPixelHead
 from .tta import SegTTAModel
+from .video import VideoMask2Former
 
 __all__ = [
     'EncoderOnlyHead',
@@ -19,4 +20,5 @@ __all__ = [
     'PerPixelHead',
     'SegDataPreprocessor',
     'SegTTAModel',
+    'VideoMask2Former',
 ]

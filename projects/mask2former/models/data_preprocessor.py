@@ -75,12 +75,16 @@ class SegDataPreprocessor(BaseDataPreprocessor):
 
 def form_masks(sample: DetDataSample) -> None:
     """Replace ``gt_seg_map`` and the ``ids`` of ``gt_segments`` by ``masks`` (N, H, W) bool."""
-    layers, ids = sample.gt_seg_map.id_map, sample.gt_segments.ids  # (n, H, W) and (N,)
+    sample.gt_segments.masks = id_masks(sample.gt_seg_map.id_map, sample.gt_segments.ids)
+    del sample.gt_segments.ids, sample.gt_seg_map
+
+
+def id_masks(layers: Tensor, ids: Tensor) -> Tensor:
+    """Where one of the layers (n, H, W) has each of the ids (N,): (N, H, W) bool."""
     masks = _equal(layers[0], ids)
     for layer in layers[1:]:
         masks |= _equal(layer, ids)
-    sample.gt_segments.masks = masks
-    del sample.gt_segments.ids, sample.gt_seg_map
+    return masks
 
 
 def _equal(layer: Tensor, ids: Tensor) -> Tensor:

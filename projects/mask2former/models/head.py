@@ -22,7 +22,7 @@ class HeadOutput(NamedTuple):
     Attributes:
         class_logits: (D, B, Q, K + 1), no-object is index K.
         mask_embed: (D, B, Q, C).
-        mask_features: (B, C, h, w).
+        mask_features: (B, C, h, w); of clips (B, T, C, h, w), whose frames share the mask embeddings.
     """
 
     class_logits: Tensor
@@ -34,9 +34,11 @@ class HeadOutput(NamedTuple):
         return HeadOutput(*full_precision(*self))
 
     def mask_logits(self, layer: int = -1) -> Tensor:
-        """All masks of one decoder output, (B, Q, h, w)."""
-        features = self.mask_features.flatten(2).transpose(1, 2)  # (B, h*w, C)
-        return products(self.mask_embed[layer], features).unflatten(-1, self.mask_features.shape[-2:])
+        """All masks of one decoder output, (B, Q, h, w); of clips (B, Q, T, h, w)."""
+        features = self.mask_features
+        shape = (*features.shape[1:-3], *features.shape[-2:])  # (h, w) or (T, h, w)
+        rows = features.flatten(-2).transpose(-1, -2).flatten(1, -2)  # (B, h*w, C) or (B, T*h*w, C)
+        return products(self.mask_embed[layer], rows).unflatten(-1, shape)
 
 
 def known_classes(query: Tensor) -> Tensor:
@@ -167,7 +169,7 @@ class MaskedAttentionHead(BaseModule):
 
         query_pos = self.query_embed.weight  # (Q, C)
         content = torch.zeros_like(query_pos) if self.query_feat is None else self.query_feat.weight
-        query = content.expand(len(mask_features), -1, -1)  # (B, Q, C)
+        query = content.expand(len(levels[0].tokens), -1, -1)  # (B, Q, C)
         predictions = [] if self.query_feat is None else [self.predict(query)]
         for i, layer in enumerate(self.layers):
             tokens, positions, level_features = levels[i % len(levels)]

@@ -37,17 +37,18 @@ def sine_position(h: int, w: int, channels: int, device: torch.device, dtype: to
         Tensor: (C, h, w).
     """
     half = channels // 2
+    y = sine_encoding(h, half, device, dtype).T[:, :, None].expand(half, h, w)
+    x = sine_encoding(w, half, device, dtype).T[:, None, :].expand(half, h, w)
+    return torch.cat((y, x))
+
+
+def sine_encoding(size: int, channels: int, device: torch.device, dtype: torch.dtype) -> Tensor:
+    """Sines and cosines (size, channels) of the positions 1 to ``size``, normalised to ``size``."""
     exact = full_dtype(dtype)  # half precision is too coarse for positions
-    frequency = 10000 ** (2 * (torch.arange(half, device=device, dtype=exact) // 2) / half)
-
-    def encode(size: int) -> Tensor:
-        position = torch.arange(1, size + 1, device=device, dtype=exact)
-        angle = (position / (size + 1e-6) * 2 * math.pi)[:, None] / frequency  # (size, C/2)
-        return torch.stack((angle[:, 0::2].sin(), angle[:, 1::2].cos()), dim=2).flatten(1)
-
-    y = encode(h).T[:, :, None].expand(half, h, w)
-    x = encode(w).T[:, None, :].expand(half, h, w)
-    return torch.cat((y, x)).to(dtype)
+    frequency = 10000 ** (2 * (torch.arange(channels, device=device, dtype=exact) // 2) / channels)
+    position = torch.arange(1, size + 1, device=device, dtype=exact)
+    angle = (position / (size + 1e-6) * 2 * math.pi)[:, None] / frequency  # (size, channels)
+    return torch.stack((angle[:, 0::2].sin(), angle[:, 1::2].cos()), dim=2).flatten(1).to(dtype)
 
 
 class Attention(nn.Module):

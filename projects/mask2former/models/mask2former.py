@@ -128,8 +128,13 @@ class Mask2Former(BaseModel):
         """Losses of a batch."""
         output = self.extract(inputs)
         for sample in data_samples:  # the matcher names the image where predictions are not finite
-            sample.gt_segments.set_metainfo(dict(img_id=sample.get('img_id', sample.get('img_path', '?'))))
+            sample.gt_segments.set_metainfo(dict(img_id=self.name_of(sample)))
         return self.criterion(output, [sample.gt_segments for sample in data_samples])
+
+    @staticmethod
+    def name_of(sample: DetDataSample) -> str | int:
+        """What messages call an image."""
+        return sample.get('img_id', sample.get('img_path', '?'))
 
     @torch.no_grad()
     def predict(self, inputs: Tensor, data_samples: list[DetDataSample]) -> list[DetDataSample]:

@@ -34,13 +34,8 @@ class InstanceTopK:
             isthing: Of every class, whether it is a thing; others are no instances.
             sample: Where the result goes.
         """
-        scores = class_logits.softmax(-1)[:, :-1]  # (Q, K)
-        K = scores.shape[1]
-        scores, pairs = scores.flatten().topk(min(self.max_per_image, scores.numel()))
-        labels, queries = pairs % K, pairs // K
         # The final score is at most the class score, so what is below the threshold now stays below it.
-        wanted = torch.tensor(isthing, dtype=torch.bool, device=labels.device)[labels] & (scores >= self.score_thr)
-        scores, labels, queries = scores[wanted], labels[wanted], queries[wanted]
+        scores, labels, queries = best_pairs(class_logits, self.max_per_image, isthing, self.score_thr)
 
         # Several classes may share a query: its mask is formed once.
         unique, inverse = queries.unique(return_inverse=True)
@@ -63,3 +58,25 @@ class InstanceTopK:
             bboxes=boxes.to(scores.device)[inverse],
             masks=[dict(rles[i]) for i in inverse.tolist()],
         )
+
+
+def best_pairs(
+    class_logits: Tensor, most: int, isthing: Sequence[bool], score_thr: float
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The ``most`` pairs of query and class of the highest class scores, without stuff and low scores.
+
+    Args:
+        class_logits: (Q, K + 1).
+        most: Pairs taken before others are left out.
+        isthing: Of every class, whether it is a thing.
+        score_thr: Pairs of a lower score are left out.
+
+    Returns:
+        tuple: Scores, labels and queries, (n,) each, the best first.
+    """
+    scores = class_logits.softmax(-1)[:, :-1]  # (Q, K)
+    K = scores.shape[1]
+    scores, pairs = scores.flatten().topk(min(most, scores.numel()))
+    labels, queries = pairs % K, pairs // K
+    wanted = torch.tensor(isthing, dtype=torch.bool, device=labels.device)[labels] & (scores >= score_thr)
+    return scores[wanted], labels[wanted], queries[wanted]

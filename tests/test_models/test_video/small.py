@@ -1,0 +1,84 @@
+"""Clips, a video model, and mmdet's with the same weights."""
+
+from pathlib import Path
+
+import mmdet
+import torch
+from mmdet.structures import DetDataSample
+from mmdet.utils import register_all_modules
+from mmengine.config import Config
+from mmengine.registry import DefaultScope
+from mmengine.structures import InstanceData
+
+from benchmarks.peers import load_weights, peer_weights
+from mask2former.registry import MODELS
+from tests.test_models.peers import build_ours
+from tests.tiny import tiny_config
+
+MMDET_CONFIG = Path(mmdet.__file__).parent / '.mim/configs/mask2former_vis/mask2former_r50_8xb2-8e_youtubevis2019.py'
+
+
+def video_config(time_position: bool = True, **head) -> dict:
+    """Config of a tiny model of clips."""
+    config = tiny_config()
+    config.update(type='VideoMask2Former', data_preprocessor=dict(type='ClipDataPreprocessor'))
+    config['head'].update(type='ClipHead', time_position=time_position, **head)
+    config['criterion'].update(type='ClipCriterion', matcher=dict(type='ClipMatcher'))
+    config['postprocessors'] = dict(tracks=dict(type='TrackTopK'))
+    config['metainfo'] = dict(classes=('a', 'b', 'c', 'd'), isthing=(True, True, True, True))
+    return config
+
+
+def build_video(seed: int = 0, **options) -> torch.nn.Module:
+    torch.manual_seed(seed)
+    model = MODELS.build(video_config(**options))
+    model.init_weights()
+    return model
+
+
+def make_clip(num_tracks: int, num_frames: int, size: tuple[int, int] = (64, 96), seed: int = 0) -> DetDataSample:
+    """A data sample whose tracks are boxes that move; the first is absent from the first frame."""
+    generator = torch.Generator().manual_seed(seed)
+    masks = torch.zeros(num_tracks, num_frames, *size, dtype=torch.bool)
+    for n in range(num_tracks):
+        y, x = (int(torch.randint(side // 2, (), generator=generator)) for side in size)
+        for t in range(num_frames):
+            masks[n, t, y + t : y + t + 20, x + 2 * t : x + 2 * t + 25] = n > 0 or t > 0 or num_frames == 1
+    labels = torch.randint(4, (num_tracks,), generator=generator)
+    sample = DetDataSample(metainfo=dict(video_id=seed, img_shape=size, ori_shape=size))
+    sample.gt_segments = InstanceData(labels=labels, masks=masks)
+    return sample
+
+
+def build_mmdet() -> tuple[torch.nn.Module, torch.nn.Module]:
+    """Our model with a ResNet-50 and COCO's classes, and mmdet's with its weights."""
+    image = build_ours('r50')
+    cfg = Config.fromfile(MMDET_CONFIG).model
+    cfg.backbone.init_cfg = None
+    cfg.track_head.update(num_classes=133)
+    cfg.track_head.loss_cls.class_weight = [1.0] * 133 + [0.1]
+    register_all_modules(init_default_scope=False)
+    with DefaultScope.overwrite_default_scope('mmdet'):
+        peer = MODELS.build(dict(cfg, type='mmdet.Mask2FormerVideo'))
+    weights = {
+        name.replace('panoptic_head.', 'track_head.'): x for name, x in peer_weights('mmdet', image.state_dict()).items()
+    }
+    load_weights('mmdet', peer, weights)
+    return image, peer.eval()
+
+
+def as_video(image: torch.nn.Module) -> torch.nn.Module:
+    """A model of clips with the parts and weights of a model of images."""
+    head = dict(type='ClipHead', num_queries=100, num_layers=9, num_heads=8, ffn_dims=2048)
+    clip_head = MODELS.build(dict(head, num_classes=133, embed_dims=256, mask_dims=256, num_levels=3))
+    clip_head.load_state_dict(image.head.state_dict(), strict=True)
+
+    def extract(inputs):
+        from mask2former.models.video import VideoMask2Former
+
+        model = torch.nn.Module()
+        model.backbone, model.pixel_decoder, model.head = image.backbone, image.pixel_decoder, clip_head.eval()
+        model.frames_at_once = 3
+        return VideoMask2Former.extract(model, inputs)
+
+    return extract
