@@ -59,8 +59,11 @@ def test_losses_and_gradients_are_those_of_mmdet(counts, T, monkeypatch):
         [InstanceData(labels=x.labels, masks=x.masks) for x in targets],
         [dict() for _ in counts],
     )
-    # Its cross-entropy of masks is T times the reference's, which divides by tracks and points alone.
-    scaled = {name: loss / T if name.endswith('loss_mask') else loss for name, loss in theirs.items()}
+    # Its cross-entropy of masks is T times the reference's, which divides by tracks and points alone; and it counts one
+    # track where a clip has none.
+    more = sum(max(n, 1) for n in counts) / sum(counts)
+    factors = dict(cls=1, mask=more / T, dice=more)
+    scaled = {name: loss.sum() * factors[name.rpartition('_')[-1]] for name, loss in theirs.items()}
     for mine, name in (('loss_class', 'loss_cls'), ('loss_mask', 'loss_mask'), ('loss_dice', 'loss_dice')):
         torch.testing.assert_close(ours[mine], scaled[name], rtol=1e-6, atol=1e-9)
     aux = sum(loss for name, loss in scaled.items() if name.startswith('d'))

@@ -1,0 +1,28 @@
+# Drawn videos of moving shapes (tools/dataset_converters/make_moving_shapes.py), at their own size.
+_base_ = '../tasks/video_instance.py'
+dataset_type = 'YouTubeVISFormat'
+data_root = 'data/moving_shapes/'
+
+flip = dict(type='TransformClip', transforms=[dict(type='RandomFlip', prob=0.5)])
+train_pipeline = [*_base_.train_load, flip, *_base_.train_pack]
+test_pipeline = [*_base_.test_load, *_base_.test_pack]
+
+train_dataloader = dict(
+    batch_size=4,
+    num_workers=1,
+    dataset=dict(
+        type=dataset_type,
+        data_root=data_root,
+        ann_file='train.json',
+        data_prefix=dict(img='train/JPEGImages/'),
+        filter_cfg=dict(filter_empty_gt=True),
+        pipeline=train_pipeline))
+val_dataloader = dict(
+    num_workers=1,
+    dataset=dict(
+        type=dataset_type,
+        data_root=data_root,
+        ann_file='val.json',
+        data_prefix=dict(img='val/JPEGImages/'),
+        pipeline=test_pipeline))
+test_dataloader = val_dataloader
