@@ -61,7 +61,8 @@ def build_mmdet() -> tuple[torch.nn.Module, torch.nn.Module]:
     with DefaultScope.overwrite_default_scope('mmdet'):
         peer = MODELS.build(dict(cfg, type='mmdet.Mask2FormerVideo'))
     weights = {
-        name.replace('panoptic_head.', 'track_head.'): x for name, x in peer_weights('mmdet', image.state_dict()).items()
+        name.replace('panoptic_head.', 'track_head.'): x
+        for name, x in peer_weights('mmdet', image.state_dict()).items()
     }
     load_weights('mmdet', peer, weights)
     return image, peer.eval()

@@ -28,7 +28,9 @@ def same_points(monkeypatch):
 def make_output(B, T, seed=0):
     generator = torch.Generator().manual_seed(seed)
     shapes = ((D, B, Q, K + 1), (D, B, Q, C), (B, T, C, h, w))
-    return HeadOutput(*(torch.randn(*shape, generator=generator, dtype=torch.float64).requires_grad_() for shape in shapes))
+    return HeadOutput(
+        *(torch.randn(*shape, generator=generator, dtype=torch.float64).requires_grad_() for shape in shapes)
+    )
 
 
 def make_criterion(kind=ClipCriterion):
