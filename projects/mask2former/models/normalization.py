@@ -65,16 +65,16 @@ def check_normalization(data_preprocessor: nn.Module, backbone: nn.Module) -> No
     mean, std = (getattr(data_preprocessor, name, None) for name in ('mean', 'std'))
     if mean is None or std is None or mean.is_meta:  # it does not normalise, or it is built without memory
         return
+    mean, std = mean.flatten().tolist(), std.flatten().tolist()
     channels = image_channels(backbone)
-    if not mean.numel() == std.numel() == channels:
+    if not len(mean) == len(std) == channels:
         raise ConfigError(
             f'The backbone takes images of {channels} bands, but mean and std of model.data_preprocessor have '
-            f'{mean.numel()} and {std.numel()} entries: give one for each band, and in_channels to the backbone.'
+            f'{len(mean)} and {len(std)} entries: give one for each band, and in_channels to the backbone.'
         )
     normalization: Normalization | None = getattr(backbone, 'normalization', None)
-    if normalization is None or channels != len(normalization.mean) or mean.is_meta:  # which has no numbers
+    if normalization is None or channels != len(normalization.mean):
         return
-    mean, std = mean.flatten().tolist(), std.flatten().tolist()
     if not normalization.agrees(mean, std):
         raise ConfigError(
             f'model.data_preprocessor has mean={_rounded(mean)} and std={_rounded(std)}, but {normalization.source} '
