@@ -1,6 +1,7 @@
 """What drives training and testing: the runner, the loop, the optimizer wrapper, hooks."""
 
 from .checkpoint_hook import SegCheckpointHook
+from .curve_hook import CurveHook
 from .limits_hook import LimitsHook
 from .loops import SegIterTrainLoop
 from .mask_annealing_hook import MaskAnnealingHook
@@ -13,6 +14,7 @@ from .visualization_hook import SegVisualizationHook
 from .vit_optim_constructor import EncoderOnlyOptimWrapperConstructor
 
 __all__ = [
+    'CurveHook',
     'EncoderOnlyOptimWrapperConstructor',
     'LimitsHook',
     'MaskAnnealingHook',
