@@ -47,7 +47,7 @@ MASK2FORMERS, MASKFORMERS = (
     [model for model in ZOO if model['In Collection'] == name] for name in ('Mask2Former', 'MaskFormer')
 )
 # Backbones with which nothing is published.
-UNLISTED = re.compile('_(efficientnet|vit-ti|convnext|dinov2|dinov3-convnext)')
+UNLISTED = re.compile('_(efficientnet|vit-ti|convnext|dinov2|dinov3)')
 SIDE = 64
 
 
@@ -307,6 +307,10 @@ def shrink(cfg, folder):
     cfg.randomness = dict(seed=0)
     cfg.default_hooks.checkpoint = None  # half a gigabyte
     shrink_backbone(cfg.model.backbone)
+    if cfg.model.backbone.type == 'PlainViT':
+        cfg.model.backbone.update(embed_dims=64, num_layers=1, num_heads=2, ffn_dims=64)
+        cfg.model.head.update(num_heads=2, ffn_dims=64, init_cfg=None)
+        cfg.model.data_preprocessor.size_divisor = 32
     if cfg.model.criterion.type == 'PointSampledCriterion':
         cfg.model.criterion.num_points = 64
     for part in (cfg.model.pixel_decoder, cfg.model.head):
@@ -363,7 +367,9 @@ class StopAfterOne(Hook):
 
 # The larger Swins and ResNet-101 are the parts of the smaller ones in other sizes, which are reduced here anyway;
 # MaskFormer's are trained on the data sets of Mask2Former's; and ablations are built below.
-LARGER = re.compile('r101|swin-[sbl]|^maskformer_r50_(?!64xb1)|^per-pixel.*-(full|stuff10k)-')
+LARGER = re.compile(
+    'r101|swin-[sbl]|^eomt_dinov(3-l|.-[bg])|^eomt_dinov2-l_.*(1280|ade20k-panoptic|512)|^maskformer_r50_(?!64xb1)|^per-pixel.*-(full|stuff10k)-'
+)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Write docs/model_zoo.md from model-index.yml and the metafiles: ``python tools/misc/model_zoo.py``."""
 
+import re
 from pathlib import Path
 
 import yaml
@@ -27,6 +28,9 @@ bash tools/dist_train.sh CONFIG 8
 ```
 """
 
+EOMT = """Configs of [tue-mps/eomt](https://github.com/tue-mps/eomt/tree/master/model_zoo), with its published figures; its
+checkpoints and those of transformers are read, but for its files of DINOv3, which hold differences from DINOv3's weights."""
+
 
 def read_models(root: Path) -> list[dict]:
     """The models of all metafiles that ``model-index.yml`` imports, in order."""
@@ -36,6 +40,12 @@ def read_models(root: Path) -> list[dict]:
         for metafile in index['Import']
         for model in yaml.safe_load((root / metafile).read_text(encoding='utf-8'))['Models']
     ]
+
+
+def figure_of(config: Path) -> str:
+    """The published figure in a config's header, such as ``: PQ 56.0``."""
+    header = config.read_text(encoding='utf-8').split('_base_')[0]
+    return f': {match[1]}' if (match := re.search(r'Expected: (\w+ [\d.]*\d)', header)) else ''
 
 
 def make_page(root: Path) -> str:
@@ -70,14 +80,16 @@ def make_page(root: Path) -> str:
     ablations = [path for path in others if '/ablations/' in path]
     unlisted = [path for path in others if path not in listed and path not in ablations]
     small = [path for path in unlisted if '_efficientnet' in path or '_vit-ti' in path]
-    backbones = [path for path in unlisted if path not in small]
+    eomt = [path for path in unlisted if '/eomt_dinov' in path]
+    backbones = [path for path in unlisted if path not in small and path not in eomt]
     for title, text, paths in (
         ('Small models', 'For CPUs and small data; their results are in the [README](../README.md).', small),
+        ('EoMT', EOMT, eomt),
         ('Other backbones', 'Not trained yet; [backbones.md](backbones.md) has any other.', backbones),
         ('Ablations', "Rows of the paper's tables 4, 5, X and XI; each config says its figures.", ablations),
     ):
         parts.append(f'\n## {title}\n\n{text}\n\n')
-        parts += [f'- [{Path(path).stem}](../{path})\n' for path in paths]
+        parts += [f'- [{Path(path).stem}](../{path}){figure_of(root / path) if paths is eomt else ""}\n' for path in paths]
     return ''.join(parts)
 
 

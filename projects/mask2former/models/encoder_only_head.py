@@ -37,6 +37,7 @@ class EncoderOnlyHead(BaseModule):
         gated: See :class:`ViTBlock`, as ``key_bias`` and ``layer_scale``.
         key_bias: Whether keys have a bias.
         layer_scale: What the scales of the branches start at.
+        norm_eps: Epsilon of the norms: 1e-6 in DINOv2, 1e-5 in DINOv3.
         drop_path_rate: Share of the images for which a branch is left out in training.
         num_upscales: How often the patches are doubled in size before they are mask features: twice from stride 16 to
             stride 4 (14 to 3.5).
@@ -63,6 +64,7 @@ class EncoderOnlyHead(BaseModule):
         gated: bool = False,
         key_bias: bool = True,
         layer_scale: float = 1.0,
+        norm_eps: float = 1e-6,
         drop_path_rate: float = 0.0,
         num_upscales: int = 2,
         masked_attention: bool = True,
@@ -81,12 +83,10 @@ class EncoderOnlyHead(BaseModule):
         self.with_cp = with_cp
         self.query_feat = nn.Embedding(num_queries, embed_dims)
         self.blocks = nn.ModuleList(
-            ViTBlock(
-                embed_dims, num_heads, ffn_dims, gated, key_bias, layer_scale=layer_scale, drop_path=drop_path_rate
-            )
+            ViTBlock(embed_dims, num_heads, ffn_dims, gated, key_bias, layer_scale, norm_eps, drop_path=drop_path_rate)
             for _ in range(num_blocks)
         )
-        self.norm = nn.LayerNorm(embed_dims, eps=1e-6)
+        self.norm = nn.LayerNorm(embed_dims, eps=norm_eps)
         self.class_embed = Linear(embed_dims, num_classes + 1)
         self.mask_embed = nn.Sequential(
             Linear(embed_dims, embed_dims),

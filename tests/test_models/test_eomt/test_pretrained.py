@@ -24,9 +24,7 @@ def build_peer(kind):
     sizes = dict(hidden_size=C, num_hidden_layers=N, num_attention_heads=HEADS, num_register_tokens=4)
     torch.manual_seed(0)
     if kind == 'dinov3':
-        peer = DINOv3ViTModel(
-            DINOv3ViTConfig(intermediate_size=4 * C, pos_embed_rescale=None, layer_norm_eps=1e-6, **sizes)
-        )
+        peer = DINOv3ViTModel(DINOv3ViTConfig(intermediate_size=4 * C, pos_embed_rescale=None, **sizes))
     else:
         gated = kind.endswith('gated')
         config = Dinov2WithRegistersConfig(image_size=SIDE, patch_size=16, use_swiglu_ffn=gated, **sizes)
@@ -35,10 +33,10 @@ def build_peer(kind):
     return peer.eval()
 
 
-def options(kind, **others):
+def options(kind):
     gated = kind == 'dinov2-gated'
     block = dict(ffn_dims=176 if gated else 4 * C, gated=gated, key_bias=kind != 'dinov3', num_heads=HEADS)
-    return dict(block, **others)
+    return dict(block, norm_eps=1e-5 if kind == 'dinov3' else 1e-6)
 
 
 def build_backbone(kind, path, layers=N, side=SIDE, patch=16):

@@ -35,6 +35,7 @@ class PlainViT(BaseModule):
         gated: See :class:`ViTBlock`, as ``key_bias`` and ``layer_scale``.
         key_bias: Whether keys have a bias.
         layer_scale: What the scales of the branches start at.
+        norm_eps: Epsilon of the norms: 1e-6 in DINOv2, 1e-5 in DINOv3.
         drop_path_rate: Share of the images for which a branch is left out in training.
         position_rescale: Rotated positions are scaled in training by a random factor between its reciprocal and itself,
             one for each batch (2 in DINOv3); None for none.
@@ -54,6 +55,7 @@ class PlainViT(BaseModule):
         gated: bool = False,
         key_bias: bool = True,
         layer_scale: float = 1.0,
+        norm_eps: float = 1e-6,
         drop_path_rate: float = 0.0,
         position_rescale: float | None = None,
         with_cp: bool = False,
@@ -71,9 +73,7 @@ class PlainViT(BaseModule):
         self.registers = nn.Parameter(torch.zeros(1, num_registers, embed_dims))
         self.positions = None if grid_size is None else nn.Parameter(torch.zeros(1, embed_dims, *grid_size))
         self.blocks = nn.ModuleList(
-            ViTBlock(
-                embed_dims, num_heads, ffn_dims, gated, key_bias, layer_scale=layer_scale, drop_path=drop_path_rate
-            )
+            ViTBlock(embed_dims, num_heads, ffn_dims, gated, key_bias, layer_scale, norm_eps, drop_path=drop_path_rate)
             for _ in range(num_layers)
         )
 

@@ -1,0 +1,9 @@
+# Cityscapes at a shorter side of 1024 pixels, tested in windows of 1024 x 1024, as EoMT is.
+_base_ = 'cityscapes_semantic.py'
+train_pipeline = [
+    *_base_.train_load,
+    dict(type='SSDColorAugmentation'),
+    dict(type='RandomFlip', prob=0.5),
+    dict(type='LargeScaleJitter', crop_size=(1024, 1024), ratio_range=(0.5, 2.0)), *_base_.train_pack]
+
+train_dataloader = dict(dataset=dict(pipeline=train_pipeline))

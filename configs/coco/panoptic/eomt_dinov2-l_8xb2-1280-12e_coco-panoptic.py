@@ -1,0 +1,12 @@
+# bash tools/dist_train.sh configs/coco/panoptic/eomt_dinov2-l_8xb2-1280-12e_coco-panoptic.py 8
+# Expected: PQ 58.3. Published for tue-mps/eomt, not yet trained with this implementation.
+_base_ = [
+    '../../_base_/models/eomt_dinov2-l.py',
+    '../../_base_/datasets/coco_panoptic_square-1280.py',
+    '../../_base_/schedules/eomt_dinov2.py',
+    '../../_base_/default_runtime.py',
+]
+model = dict(backbone=dict(grid_size=(80, 80)), data_preprocessor=dict(size_divisor=1280))
+train_cfg = dict(max_iters=88692, val_interval=14782)
+param_scheduler = dict(end=88692)
+custom_hooks = [dict(type='MaskAnnealingHook', starts=[14782, 29564, 44346, 59128], ends=[29564, 44346, 59128, 73910])]
