@@ -28,8 +28,9 @@ bash tools/dist_train.sh CONFIG 8
 ```
 """
 
-EOMT = """Configs of [tue-mps/eomt](https://github.com/tue-mps/eomt/tree/master/model_zoo), with its published figures; its
-checkpoints and those of transformers are read, but for its files of DINOv3, which hold differences from DINOv3's weights."""
+EOMT = """Configs of [tue-mps/eomt](https://github.com/tue-mps/eomt/tree/master/model_zoo), with its published figures.
+Its checkpoints and those of transformers are read, but for its files of DINOv3, which hold differences from DINOv3's
+weights."""
 
 
 def read_models(root: Path) -> list[dict]:
@@ -89,7 +90,9 @@ def make_page(root: Path) -> str:
         ('Ablations', "Rows of the paper's tables 4, 5, X and XI; each config says its figures.", ablations),
     ):
         parts.append(f'\n## {title}\n\n{text}\n\n')
-        parts += [f'- [{Path(path).stem}](../{path}){figure_of(root / path) if paths is eomt else ""}\n' for path in paths]
+        parts += [
+            f'- [{Path(path).stem}](../{path}){figure_of(root / path) if paths is eomt else ""}\n' for path in paths
+        ]
     return ''.join(parts)
 
 

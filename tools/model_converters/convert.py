@@ -1,5 +1,5 @@
 """Convert a checkpoint between formats:
-python tools/model_converters/convert.py SRC DST --to {mask2former,transformers,detectron2,mmdet} [--config C]"""
+python tools/model_converters/convert.py SRC DST --to {mask2former,transformers,detectron2,mmdet,eomt} [--config C]"""
 
 import argparse
 from pathlib import Path
@@ -20,7 +20,8 @@ from mask2former.registry import MODELS
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description='Convert a checkpoint. The format of the source is recognised: detectron2 (.pkl, .pth), mmdet and '
-        'mmseg (.pth), transformers (.safetensors, .bin, a folder with config.json), mask2former (.pth, .safetensors).'
+        'mmseg (.pth), transformers (.safetensors, .bin, a folder with config.json), tue-mps/eomt (.bin), mask2former '
+        '(.pth, .safetensors).'
     )
     parser.add_argument('source', metavar='SRC', help='file or folder, address, or name of a published model')
     parser.add_argument(

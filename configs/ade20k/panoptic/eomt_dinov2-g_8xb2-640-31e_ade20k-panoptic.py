@@ -1,5 +1,6 @@
 # bash tools/dist_train.sh configs/ade20k/panoptic/eomt_dinov2-g_8xb2-640-31e_ade20k-panoptic.py 8
-# Expected: PQ 51.3 after a training on COCO panoptic (load_from). Published for tue-mps/eomt, not yet trained with this implementation.
+# Expected: PQ 51.3 after a training on COCO panoptic (load_from).
+# Published for tue-mps/eomt, not yet trained with this implementation.
 _base_ = [
     '../../_base_/models/eomt_dinov2-g.py',
     '../../_base_/datasets/ade20k_panoptic_square-640.py',
@@ -9,4 +10,6 @@ _base_ = [
 model = dict(data_preprocessor=dict(size_divisor=640))
 train_cfg = dict(max_iters=39153, val_interval=2526)
 param_scheduler = dict(end=39153)
-custom_hooks = [dict(type='MaskAnnealingHook', starts=[6520, 11410, 16300, 21190, 26080], ends=[13040, 17930, 22820, 27710, 32600])]
+custom_hooks = [
+    dict(type='MaskAnnealingHook', starts=[6520, 11410, 16300, 21190, 26080],
+         ends=[13040, 17930, 22820, 27710, 32600])]

@@ -1,5 +1,6 @@
 # bash tools/dist_train.sh configs/ade20k/panoptic/eomt_dinov2-l_8xb2-1280-31e_ade20k-panoptic.py 8
-# Expected: PQ 51.7 after a training on COCO panoptic (load_from). Published for tue-mps/eomt, not yet trained with this implementation.
+# Expected: PQ 51.7 after a training on COCO panoptic (load_from).
+# Published for tue-mps/eomt, not yet trained with this implementation.
 _base_ = [
     '../../_base_/models/eomt_dinov2-l.py',
     '../../_base_/datasets/ade20k_panoptic_square-1280.py',

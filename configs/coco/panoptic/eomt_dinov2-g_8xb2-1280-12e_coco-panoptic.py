@@ -9,4 +9,6 @@ _base_ = [
 model = dict(backbone=dict(grid_size=(80, 80)), data_preprocessor=dict(size_divisor=1280))
 train_cfg = dict(max_iters=88692, val_interval=14782)
 param_scheduler = dict(end=88692)
-custom_hooks = [dict(type='MaskAnnealingHook', starts=[14782, 25869, 36955, 48042, 59128], ends=[29564, 40651, 51737, 62824, 73910])]
+custom_hooks = [
+    dict(type='MaskAnnealingHook', starts=[14782, 25869, 36955, 48042, 59128],
+         ends=[29564, 40651, 51737, 62824, 73910])]
