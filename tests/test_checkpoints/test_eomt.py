@@ -1,13 +1,16 @@
 """EoMT's checkpoints: transformers', tue-mps/eomt's and ours."""
 
 import random
+from pathlib import Path
 
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.registry import DefaultScope
 
 from mask2former.apis import init_model
 from mask2former.checkpoints.convert import convert_raw, read_checkpoint, to_format
+from mask2former.checkpoints.infer import without_memory
 from mask2former.checkpoints.infer_eomt import expected_eomt_shapes, infer_eomt
 from mask2former.checkpoints.read import RawCheckpoint
 from mask2former.checkpoints.write import write_checkpoint
@@ -20,6 +23,7 @@ from .small import random_state
 
 KINDS = small.KINDS
 SIDE = 64
+ROOT = Path(__file__).parents[2]
 
 
 def config(kind):
@@ -127,6 +131,7 @@ def reference_shapes(rotated, blocks, width, ffn, head_blocks, queries, classes,
 
 SIZES = dict(
     small=dict(blocks=12, width=384, ffn=1536, head_blocks=3),
+    base=dict(blocks=12, width=768, ffn=3072, head_blocks=3),
     large=dict(blocks=24, width=1024, ffn=4096, head_blocks=4),
     giant=dict(blocks=40, width=1536, ffn=4096, head_blocks=5, gated=True),
 )
@@ -152,11 +157,27 @@ def test_the_reference_s_files_there_and_back(size, rotated, name):
     assert_same(to_format(again, 'eomt')[0], written)
 
 
-def test_the_reference_s_vit_g_is_read():
-    shapes = reference_shapes(False, queries=200, classes=133, side=640, **SIZES['giant'])
+@pytest.mark.parametrize(
+    ('config', 'size', 'classes', 'queries', 'side'),
+    [
+        ('coco/panoptic/eomt_dinov2-s_8xb2-640-24e_coco-panoptic', 'small', 133, 200, 640),
+        ('coco/panoptic/eomt_dinov2-b_8xb2-640-24e_coco-panoptic', 'base', 133, 200, 640),
+        ('coco/panoptic/eomt_dinov2-g_8xb2-1280-12e_coco-panoptic', 'giant', 133, 200, 1280),
+        ('coco/panoptic/eomt_dinov3-l_8xb2-640-12e_coco-panoptic', 'large', 133, 200, 640),
+        ('cityscapes/semantic/eomt_dinov2-l_8xb2-1024-107e_cityscapes-semantic', 'large', 19, 100, 1024),
+    ],
+)
+def test_the_reference_s_files_fill_the_models_of_the_configs(config, size, classes, queries, side):
+    """Names and shapes at full size."""
+    shapes = reference_shapes('dinov3' in config, queries=queries, classes=classes, side=side, **SIZES[size])
     ours = read({name: torch.ones(()).expand(shape) for name, shape in shapes.items()})
-    assert str(ours.report.architecture) == 'EoMT of a ViT-g, learned positions, 200 queries, 133 classes'
-    assert ours.state['head.blocks.4.ffn.gate.weight'].shape == (4096, 1536)
+    cfg = Config.fromfile(ROOT / 'configs' / f'{config}.py').model
+    with DefaultScope.overwrite_default_scope('mask2former'), without_memory():
+        model = MODELS.build(dict(cfg, metainfo=dict(classes=('x',) * classes, isthing=(True,) * classes)))
+    assert {name: value.shape for name, value in ours.state.items()} == {
+        name: value.shape for name, value in model.state_dict().items()
+    }
+    assert cfg.head.num_heads == cfg.backbone.num_heads == ours.report.architecture.num_heads
 
 
 def test_halves_of_a_gated_network_are_the_reference_s():
