@@ -101,7 +101,10 @@ def faults_of(*options: str, config: Path = SHAPES) -> list[str]:
         ('optim_wrapper.optimizer.weightdecay=0', "AdamW has no argument 'weightdecay'; did you mean 'weight_decay'"),
         ('optim_wrapper.clip_grad.max_nrm=1', "clip_grad.max_nrm: clip_grad has no 'max_nrm'; did you mean 'max_norm'"),
         ('optim_wrapper.amp_dtyp=bfloat16', "SegOptimWrapper has no argument 'amp_dtyp'; did you mean 'amp_dtype'?"),
-        ('optim_wrapper.paramwise_cfg.lr=1', "paramwise_cfg: paramwise_cfg knows only backbone_lr_mult, not ['lr']."),
+        (
+            'optim_wrapper.paramwise_cfg.lr=1',
+            "paramwise_cfg: paramwise_cfg knows only backbone_lr_mult and layer_decay, not ['lr'].",
+        ),
         ('optim_wrapper.constructor=Seg', "optim_wrapper.constructor: there is no 'Seg'; it has"),
         ('param_scheduler.0.start_facter=1', "LinearLR has no argument 'start_facter'; did you mean 'start_factor'"),
         (

@@ -92,7 +92,7 @@ def test_peers_of_a_maskformer(config, peers):
 
 def test_a_maskformer_that_a_peer_has_not():
     common = scene_of('maskformer_r50_64xb1-554k_coco-panoptic.py')
-    weights = ['head.query_embed.weight', 'pixel_decoder.encoder.0.self_norm.weight']
+    weights = ['head.query_embed.weight', 'head.class_embed.weight', 'pixel_decoder.encoder.0.self_norm.weight']
     with pytest.raises(UserError, match="^transformers has no 'maskformer-encoder' to compare with.$"):
         common.weights_of('transformers', dict.fromkeys(weights))
 

@@ -129,5 +129,5 @@ def trackeval_metrics() -> ModuleType:
             return importlib.import_module('trackeval.metrics')
     except ModuleNotFoundError as error:
         raise MissingPackageError(
-            f'TrackHOTA needs the package trackeval ({error}): pip install --no-deps trackeval'
+            f'TrackHOTA needs the package trackeval ({error}): pip install --no-deps trackeval tabulate'
         ) from None
