@@ -27,7 +27,7 @@ def main() -> None:
     args = parser.parse_args()
     if args.out is not None and not args.out.endswith(('.pkl', '.pickle')):
         parser.error(f"--out must name a .pkl file, not '{args.out}'")
-    locate(args.checkpoint)  # before anything is built
+    address = locate(args.checkpoint)  # before anything is built
     cfg = load_run_config(args)
     cfg.load_from = args.checkpoint
     if args.show_dir is not None:
@@ -43,7 +43,7 @@ def main() -> None:
         plain, augmented = (Path(runner.work_dir) / f'test_metrics{suffix}.json' for suffix in ('', '_tta'))
         path, other = (augmented, plain) if args.tta else (plain, augmented)
         write_text(path, json.dumps({key: float(value) for key, value in metrics.items()}, indent=2) + '\n')
-        tested = note_test(path, checkpoint=identify(args.checkpoint), images=len(runner.test_dataloader.dataset))
+        tested = note_test(path, checkpoint=identify(address), images=len(runner.test_dataloader.dataset))
         if other.is_file() and tested.get(other.name) == tested[path.name]:
             results = {'plain': json.loads(plain.read_text()), '--tta': json.loads(augmented.read_text())}
             written = datetime.fromtimestamp(other.stat().st_mtime)
@@ -53,9 +53,8 @@ def main() -> None:
         print(f'Metrics are in {path}' + (f', pictures in {args.show_dir}' if args.show_dir else '') + '.')
 
 
-def identify(checkpoint: str) -> str:
+def identify(address: str) -> str:
     """Where a checkpoint is and, of a local one, when it was written: a file of the same name may be another."""
-    address = locate(checkpoint)
     if '://' in address:
         return address
     written = datetime.fromtimestamp(Path(address).stat().st_mtime)

@@ -3,31 +3,20 @@
 import argparse
 
 from mask2former.apis.cli import run_tool
+from mask2former.data_tools.arguments import add_drawing_arguments, parse_drawing
 from mask2former.data_tools.shapes import generate_moving_shapes
 
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('out_dir', help='the folder to write')
+    size_help = 'side, or height and width, of the frames; a third of the videos have them swapped'
+    add_drawing_arguments(parser, [96, 160], 'videos', size_help)
     parser.add_argument('--num-train', type=int, default=200, help='training videos')
     parser.add_argument('--num-val', type=int, default=40, help='validation videos')
     parser.add_argument(
-        '--size',
-        type=int,
-        nargs='+',
-        default=[96, 160],
-        metavar='PIXELS',
-        help='side, or height and width, of the frames; a third of the videos have them swapped',
-    )
-    parser.add_argument(
         '--frames', type=int, nargs=2, default=[4, 40], metavar='N', help='least and largest number of frames'
     )
-    parser.add_argument('--seed', type=int, default=0, help='other seeds give other videos')
-    parser.add_argument('--num-workers', type=int, default=2, help='threads that draw')
-    args = parser.parse_args()
-    if len(args.size) > 2:
-        parser.error(f'--size takes one or two numbers, but got {len(args.size)}.')
-    return args
+    return parse_drawing(parser)
 
 
 def main() -> None:
@@ -36,7 +25,7 @@ def main() -> None:
         args.out_dir,
         num_train=args.num_train,
         num_val=args.num_val,
-        size=(args.size[0], args.size[-1]),
+        size=args.size,
         frames=tuple(args.frames),
         seed=args.seed,
         num_workers=args.num_workers,

@@ -1,11 +1,11 @@
 """What lies beside the weights of a model of the Hugging Face hub: its config and how it takes images."""
 
-import json
 from pathlib import Path
 
 from mask2former.errors import CheckpointError, MissingPackageError
 
 from .fetch import first_process_first
+from .read import read_json_object
 from .zoo import HUB
 
 
@@ -32,13 +32,7 @@ def read_description(address: str, file: str) -> dict | None:
         path = (folder if folder.is_dir() else folder.parent) / file
     if path is None or not path.is_file():
         return None
-    try:
-        content = json.loads(path.read_text(encoding='utf-8'))
-    except ValueError as error:
-        raise CheckpointError(f"'{path}' is no JSON file or is damaged: download or save it again.") from error
-    if not isinstance(content, dict):
-        raise CheckpointError(f"'{path}' should hold a JSON object, but holds a {type(content).__name__}.")
-    return content
+    return read_json_object(path)
 
 
 def _from_hub(name: str, file: str) -> Path | None:

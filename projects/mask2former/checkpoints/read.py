@@ -56,7 +56,7 @@ def read_raw(path: str | Path) -> RawCheckpoint:
         return _read_folder(path)
     content = read_content(path)
     if path.suffix in ('.bin', '.safetensors') and (path.parent / 'config.json').is_file():
-        content = dict(content, config=_read_json(path.parent / 'config.json'))
+        content = dict(content, config=read_json_object(path.parent / 'config.json'))
     return _split(content, path)
 
 
@@ -160,13 +160,13 @@ def _read_safetensors(path: Path) -> dict:
 
 def _read_folder(path: Path) -> RawCheckpoint:
     """A folder as transformers saves it: ``config.json`` and the weights in one file or in several."""
-    config = _read_json(path / 'config.json') if (path / 'config.json').is_file() else {}
+    config = read_json_object(path / 'config.json') if (path / 'config.json').is_file() else {}
     for name in ('model.safetensors', 'pytorch_model.bin'):
         index = path / f'{name}.index.json'
         if (path / name).is_file():
             return _split(dict(read_content(path / name), config=config), path / name)
         if index.is_file():
-            parts = sorted(set(_read_json(index).get('weight_map', {}).values()))
+            parts = sorted(set(read_json_object(index).get('weight_map', {}).values()))
             if not all(isinstance(part, str) and Path(part).name == part for part in parts):
                 raise CheckpointError(f"'{index}' names files outside of its folder: take it from whom you trust.")
             content = {name: value for part in parts for name, value in read_content(path / part).items()}
@@ -177,7 +177,12 @@ def _read_folder(path: Path) -> RawCheckpoint:
     )
 
 
-def _read_json(path: Path) -> dict:
+def read_json_object(path: Path) -> dict:
+    """Read a JSON file beside a checkpoint.
+
+    Raises:
+        CheckpointError: If it holds anything else than an object.
+    """
     try:
         content = json.loads(path.read_text(encoding='utf-8'))
     except ValueError as error:

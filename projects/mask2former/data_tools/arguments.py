@@ -55,6 +55,23 @@ def add_split_arguments(parser: argparse.ArgumentParser, what: str) -> None:
     )
 
 
+def add_drawing_arguments(parser: argparse.ArgumentParser, size: Sequence[int], what: str, size_help: str) -> None:
+    """Add the folder to write and what drawing ``what``, 'images' or 'videos', needs; ``size`` is the default one."""
+    parser.add_argument('out_dir', help='the folder to write')
+    parser.add_argument('--size', type=int, nargs='+', default=list(size), metavar='PIXELS', help=size_help)
+    parser.add_argument('--seed', type=int, default=0, help=f'other seeds give other {what}')
+    parser.add_argument('--num-workers', type=int, default=2, help='threads that draw')
+
+
+def parse_drawing(parser: argparse.ArgumentParser) -> argparse.Namespace:
+    """Parse, and make ``size`` a height and a width."""
+    args = parser.parse_args()
+    if len(args.size) > 2:
+        parser.error(f'--size takes one or two numbers, but got {len(args.size)}.')
+    args.size = (args.size[0], args.size[-1])
+    return args
+
+
 def positive(text: str) -> int:
     value = int(text)
     if value < 1:

@@ -12,6 +12,7 @@ from mask2former.errors import DataError, UserError
 from mask2former.formats.files import read_json
 from mask2former.registry import DATASETS
 
+from .categories import check_names, known_names, labels_by_id
 from .metainfo import check_keys, resolve_metainfo
 from .segment_table import SegmentTable, TableBuilder
 
@@ -79,8 +80,7 @@ class CocoFormat(BaseDataset):
             **options,
         )
         self._metainfo = resolve_metainfo(metainfo, self.METAINFO, self.ann_file, self.form)
-        own = {} if 'category_ids' in (metainfo or {}) else self.METAINFO
-        self._own_names = dict(zip(own.get('category_ids', ()), own.get('classes', ())))
+        self._known_names = known_names(metainfo, self.METAINFO)
         if not lazy_init:
             self.full_init()
 
@@ -104,8 +104,7 @@ class CocoFormat(BaseDataset):
         entry: Any = categories
         try:
             self.check_categories(categories)
-            label_of = {category['id']: None for category in categories}  # None: metainfo leaves it out
-            label_of |= {id_: label for label, id_ in enumerate(self._metainfo['category_ids'])}
+            label_of = labels_by_id(categories, self._metainfo['category_ids'])
             for entry in content['images']:
                 self._add_image(items, entry)
             for entry in content.get('annotations', []):
@@ -150,13 +149,7 @@ class CocoFormat(BaseDataset):
         Raises:
             DataError: If one has another name there.
         """
-        for category in categories if self._own_names else ():
-            if self._own_names.get(category['id']) != category['name'].strip():
-                raise DataError(
-                    f"Category {category['id']} of '{self.ann_file}' is '{category['name']}', but "
-                    f'{type(self).__name__} has {self._own_names.get(category["id"], "none")!r} there; use '
-                    f"type='Coco{self.form.title()}Format', which takes the file's own."
-                )
+        check_names(categories, self._known_names, self.ann_file, type(self).__name__, f'Coco{self.form.title()}Format')
 
     def _add_segments(self, item: dict, annotation: dict, label_of: Mapping[Any, int | None]) -> None:
         """Add the panoptic annotation of an image to its item."""

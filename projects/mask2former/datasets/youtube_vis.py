@@ -10,6 +10,7 @@ from mask2former.errors import DataError
 from mask2former.formats.video_json import read_video_json
 from mask2former.registry import DATASETS
 
+from .categories import check_names, known_names, labels_by_id
 from .metainfo import check_keys, resolve_metainfo
 
 
@@ -67,8 +68,7 @@ class YouTubeVISFormat(BaseDataset):
             **options,
         )
         self._metainfo = resolve_metainfo(metainfo, self.METAINFO, self.ann_file, self.form)
-        own = {} if 'category_ids' in (metainfo or {}) else self.METAINFO
-        self._own_names = dict(zip(own.get('category_ids', ()), own.get('classes', ())))
+        self._known_names = known_names(metainfo, self.METAINFO)
         if not lazy_init:
             self.full_init()
 
@@ -85,8 +85,7 @@ class YouTubeVISFormat(BaseDataset):
                 'none; train on the split that has them, or set test_mode=True.'
             )
         self.check_categories(content['categories'])
-        label_of = {category['id']: None for category in content['categories']}  # None: metainfo leaves it out
-        label_of |= {id_: label for label, id_ in enumerate(self._metainfo['category_ids'])}
+        label_of = labels_by_id(content['categories'], self._metainfo['category_ids'])
         items = {
             video['id']: dict(
                 video_id=video['id'],
@@ -120,13 +119,7 @@ class YouTubeVISFormat(BaseDataset):
         Raises:
             DataError: If one has another name there.
         """
-        for category in categories if self._own_names else ():
-            if self._own_names.get(category['id']) != category['name'].strip():
-                raise DataError(
-                    f"Category {category['id']} of '{self.ann_file}' is '{category['name']}', but "
-                    f'{type(self).__name__} has {self._own_names.get(category["id"], "none")!r} there; use '
-                    "type='YouTubeVISFormat', which takes the file's own."
-                )
+        check_names(categories, self._known_names, self.ann_file, type(self).__name__, 'YouTubeVISFormat')
 
     def filter_data(self) -> list[dict]:
         """Leave out the videos without a track to learn from, where ``filter_empty_gt`` asks for it, and those without

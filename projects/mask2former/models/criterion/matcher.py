@@ -99,11 +99,19 @@ class HungarianMatcher:
 
     def sample(self, mask_features: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
         """Mask features (P, C) of (C, h, w), and masks (N, P) of (N, H, W), at P random points or at all h*w pixels."""
-        if self.num_points is None:
+        return self.sample_at(self.draw_points(mask_features), mask_features, masks)
+
+    def draw_points(self, like: Tensor) -> Tensor | None:
+        """Random points (P, 2); None for all pixels."""
+        return None if self.num_points is None else point_sampling.random_points(1, self.num_points, like)[0]
+
+    @staticmethod
+    def sample_at(points: Tensor | None, mask_features: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
+        """The same as :meth:`sample` at given points."""
+        if points is None:
             size = mask_features.shape[-2:]
             nearest = F.interpolate(masks[:, None].to(torch.uint8), size=size, mode='nearest')  # (N, 1, h, w)
             return mask_features.flatten(1).T, nearest.flatten(1).to(mask_features.dtype)
-        points = point_sampling.random_points(1, self.num_points, mask_features)[0]  # (P, 2)
         return point_sampling.sample_features(mask_features, points), point_sampling.sample_masks(masks, points)
 
     def _handle_nonfinite(self, output: HeadOutput, targets: list[InstanceData]) -> None:

@@ -1,10 +1,9 @@
 """One assignment of queries to tracks for a whole clip."""
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from mask2former.models.criterion import HungarianMatcher, point_sampling
+from mask2former.models.criterion import HungarianMatcher
 from mask2former.registry import TASK_UTILS
 
 
@@ -18,12 +17,7 @@ class ClipMatcher(HungarianMatcher):
 
     def sample(self, mask_features: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
         """Mask features (T*P, C) of (T, C, h, w), and masks (N, T*P) of (N, T, H, W), frame after frame."""
-        if self.num_points is None:
-            size = mask_features.shape[-2:]
-            nearest = F.interpolate(masks.to(torch.uint8), size=size, mode='nearest')  # (N, T, h, w)
-            rows = mask_features.flatten(2).transpose(1, 2).flatten(0, 1)  # (T*h*w, C)
-            return rows, nearest.flatten(1).to(mask_features.dtype)
-        points = point_sampling.random_points(1, self.num_points, mask_features)[0]  # (P, 2)
-        features = [point_sampling.sample_features(frame, points) for frame in mask_features]  # (P, C) each
-        targets = [point_sampling.sample_masks(frame, points) for frame in masks.unbind(1)]  # (N, P) each
+        points = self.draw_points(mask_features)
+        frames = [self.sample_at(points, *frame) for frame in zip(mask_features, masks.unbind(1))]
+        features, targets = zip(*frames)  # T times (P, C) and (N, P)
         return torch.cat(features), torch.cat(targets, 1)
