@@ -47,6 +47,11 @@ def test_no_config_swaps_colour_channels():
     assert len(crops) == 6 and crops <= configs_with(r"dict\(type='SSDColorAugmentation'\)")
 
 
+def test_no_config_rasterises_after_the_augmentation():
+    """It is the reference's way for COCO's instances, and slower; docs/correctness.md says what is done instead."""
+    assert not configs_with('RasterizeInstances')
+
+
 def test_emptied_segments_are_kept_where_the_reference_keeps_them():
     kept = set()
     for path in (ROOT / 'configs').rglob('*.py'):
