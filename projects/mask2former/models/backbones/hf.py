@@ -124,11 +124,14 @@ class HFBackbone(LibraryBackbone):
                 **options,
             )
         loaded = model.state_dict()
-        deeper = more_blocks(info['unexpected_keys'], loaded)
+        deeper = more_blocks(sorted(info['unexpected_keys']), loaded)
         if deeper is not None:
             raise self._misfit(f"'{deeper}' has no place in it")
-        for name, theirs, ours in info['mismatched_keys']:
-            raise self._misfit(f"'{name}' has the shape {tuple(theirs)} instead of {tuple(ours)}")
+        wrong = {name: shapes for name, *shapes in info['mismatched_keys']}  # of a set, whose order says nothing
+        for name in loaded:
+            if name in wrong:
+                theirs, ours = wrong[name]
+                raise self._misfit(f"'{name}' has the shape {tuple(theirs)} instead of {tuple(ours)}")
         return {name: value for name, value in loaded.items() if name not in info['missing_keys']}
 
 
