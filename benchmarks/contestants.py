@@ -16,6 +16,7 @@ from mask2former.errors import ConfigError
 from mask2former.models import Mask2Former
 from mask2former.registry import MODELS, OPTIM_WRAPPER_CONSTRUCTORS
 
+from .clips import is_video, mmdet_video_calls
 from .peers import build_peer, freeze_norms
 
 VOID = 255
@@ -90,8 +91,11 @@ def peer_contestant(
 ) -> Contestant:
     """A peer with AdamW and clipping as its users have them."""
     model = build_peer(name, cfg, metainfo['isthing'], num_queries).to(images.device)
-    make = _mmdet_calls if name == 'mmdet' else _transformers_calls
-    compute_loss, predict, logits = make(model, images, samples, metainfo['isthing'], outputs)
+    if is_video(cfg):
+        compute_loss, predict, logits = mmdet_video_calls(model, images, samples)
+    else:
+        make = _mmdet_calls if name == 'mmdet' else _transformers_calls
+        compute_loss, predict, logits = make(model, images, samples, metainfo['isthing'], outputs)
     freeze_norms(model)
     parameters = [p for p in model.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(parameters, lr=1e-4, weight_decay=0.05)

@@ -17,6 +17,8 @@ from mask2former.checkpoints.members import member_of
 from mask2former.errors import ConfigError
 from mask2former.registry import MODELS
 
+from .clips import build_mmdet_video, is_video
+
 PEERS = ('mmdet', 'transformers')
 MMDET_CONFIGS = Path(mmdet.__file__).parent / '.mim/configs/mask2former'
 MMDET_MASKFORMER = MMDET_CONFIGS.parent / 'maskformer/maskformer_r50_ms-16xb1-75e_coco.py'
@@ -67,6 +69,10 @@ def build_peer(name: str, cfg: Config, isthing: list[bool], num_queries: int) ->
     """
     if name not in PEERS:
         raise ConfigError(f"There is no peer '{name}' to compare with: use {' or '.join(PEERS)}.")
+    if is_video(cfg):
+        if name != 'mmdet':
+            raise ConfigError(f'{name} has no model of videos: compare with mmdet.')
+        return build_mmdet_video(cfg, len(isthing), num_queries).eval()
     if cfg.backbone.type not in ('FrozenBNResNet', 'SwinTransformer'):
         raise ConfigError(f"The peers have no backbone '{cfg.backbone.type}': compare a config with a ResNet or Swin.")
     build = _build_mmdet if name == 'mmdet' else _build_transformers

@@ -8,8 +8,10 @@ from mask2former.apis.cli import change_config
 from mask2former.apis.config_check import check_config
 from mask2former.datasets.metainfo import dataset_metainfo
 from mask2former.engine.allocator import keep_freed_memory
+from mask2former.errors import ConfigError
 from mask2former.models import Mask2Former
 
+from .clips import is_video, make_clips, video_weights
 from .contestants import Contestant, build_model, our_contestant, peer_contestant
 from .peers import freeze_norms, load_weights, peer_weights
 from .synthetic import make_batch, make_confident, randomise
@@ -52,6 +54,11 @@ class Scene:
         self.cfg = Config.fromfile(spec['config'])
         change_config(self.cfg, spec['cfg_options'])
         check_config(self.cfg, spec['cfg_options'], complete=False)
+        video = is_video(self.cfg.model)
+        self.outputs = spec['outputs'] or (['tracks'] if video else ['panoptic', 'instance'])
+        self.num_frames = spec['frames'] or (2 if spec['mode'] == 'train' else 30)
+        if video and spec['channels_last']:
+            raise ConfigError('Clips cannot have their channels last: leave out --channels-last.')
         try:
             self.metainfo = dataset_metainfo(self.cfg.test_dataloader.dataset)
         except FileNotFoundError:  # a benchmark needs no data: classes by number do
@@ -59,8 +66,11 @@ class Scene:
 
     def batch(self) -> tuple[Tensor, list]:
         """The images and targets, the same in every process."""
-        counts = [self.spec['segments']] * self.spec['batch_size']
-        images, samples = make_batch(counts, *batch_shapes(self.spec), len(self.metainfo['classes']))
+        counts, sizes = [self.spec['segments']] * self.spec['batch_size'], batch_shapes(self.spec)
+        if is_video(self.cfg.model):
+            images, samples = make_clips(counts, self.num_frames, *sizes, len(self.metainfo['classes']))
+        else:
+            images, samples = make_batch(counts, *sizes, len(self.metainfo['classes']))
         images = images.to(self.device)
         if self.spec['channels_last']:
             images = images.to(memory_format=torch.channels_last)
@@ -69,7 +79,7 @@ class Scene:
     def common_weights(self) -> tuple[dict[str, Tensor], list[Tensor]]:
         """The weights that everybody takes, under our names, and the logits that everybody must reach with them."""
         torch.manual_seed(0)
-        model = build_model(self.cfg.model, self.metainfo, self.spec['queries'], self.spec['outputs'])
+        model = build_model(self.cfg.model, self.metainfo, self.spec['queries'], self.outputs)
         model.init_weights()
         randomise(model)
         images, _ = self.batch()
@@ -91,14 +101,14 @@ class Scene:
         if name == OURS:
             if spec['mode'] == 'train':
                 keep_freed_memory()  # as a training does
-            model = build_model(self.cfg.model, self.metainfo, spec['queries'], spec['outputs'])
+            model = build_model(self.cfg.model, self.metainfo, spec['queries'], self.outputs)
             model.load_state_dict(weights)
             model.to(self.device)
             contestant = our_contestant(model, self.cfg, images, samples, spec['amp'])
         else:
             queries = spec['queries'] or self.cfg.model.head.num_queries
             contestant = peer_contestant(
-                name, self.cfg.model, self.metainfo, queries, images, samples, spec['outputs'], spec['amp']
+                name, self.cfg.model, self.metainfo, queries, images, samples, self.outputs, spec['amp']
             )
             load_weights(name, contestant.model, weights)
         contestant.model.train(spec['mode'] == 'train')
@@ -112,7 +122,10 @@ class Scene:
 
     def weights_of(self, name: str, weights: dict[str, Tensor]) -> dict[str, Tensor]:
         """The common weights under the names of a contestant."""
-        return weights if name == OURS else peer_weights(name, weights)
+        if name == OURS:
+            return weights
+        weights = peer_weights(name, weights)
+        return video_weights(weights) if is_video(self.cfg.model) else weights
 
 
 def compiled_parts(model: nn.Module) -> list[nn.Module]:

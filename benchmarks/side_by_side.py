@@ -43,12 +43,12 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument('--batch-size', type=positive, default=1)
     parser.add_argument('--segments', type=int, default=12, help='segments of an image; default: 12')
+    parser.add_argument('--frames', type=positive, help='frames of a clip; default: 2 to train, 30 to predict')
     parser.add_argument('--queries', type=int, help="number of queries; default: the config's")
     parser.add_argument(
         '--outputs',
         nargs='+',
-        default=['panoptic', 'instance'],
-        help='what is predicted: some of panoptic instance semantic; default: panoptic instance',
+        help='what is predicted: some of panoptic instance semantic; default: panoptic instance, of videos: tracks',
     )
     parser.add_argument('--peers', nargs='*', default=[], choices=['mmdet', 'transformers'])
     parser.add_argument('--repeats', type=positive, default=5, help='steps that count; default: 5')

@@ -46,23 +46,22 @@ def test_results_of_ours_and_the_peers(tmp_path):
     assert process.stderr.count('the same logits') == 3 and 'transformers' in process.stdout
 
 
-def scene_of(config, *peers):
-    return scene.Scene(
-        dict(
-            config=str(ROOT / 'configs/coco/panoptic' / config),
-            cfg_options={},
-            peers=peers,
-            mode='train',
-            size=(64, 96),
-            ori_size=None,
-            batch_size=1,
-            segments=3,
-            queries=7,
-            outputs=['panoptic'],
-            device='cpu',
-            **dict.fromkeys(['threads', 'amp', 'compile', 'channels_last']),
-        )
+def scene_of(config, *peers, **options):
+    spec = dict(
+        config=str(ROOT / 'configs/coco/panoptic' / config),
+        cfg_options={},
+        peers=peers,
+        mode='train',
+        size=(64, 96),
+        ori_size=None,
+        batch_size=1,
+        segments=3,
+        queries=7,
+        outputs=['panoptic'],
+        device='cpu',
+        **dict.fromkeys(['frames', 'threads', 'amp', 'compile', 'channels_last']),
     )
+    return scene.Scene(dict(spec, **options))
 
 
 @pytest.mark.parametrize(
@@ -197,3 +196,29 @@ def test_a_confident_model_is_sure_of_as_many_queries_as_asked():
 def test_shapes_of_a_batch():
     assert scene.batch_shapes(dict(size=[800, 1333], ori_size=None)) == ((800, 1344), (800, 1333), (800, 1333))
     assert scene.batch_shapes(dict(size=[64, 64], ori_size=[100, 90])) == ((64, 64), (64, 64), (100, 90))
+
+
+def test_the_peer_of_videos(tmp_path):
+    """It computes the same logits of clips, and can be trained and asked."""
+    config = tmp_path / 'video.py'
+    models = ROOT / 'configs/_base_/models'
+    config.write_text(
+        f'_base_ = [{str(CONFIG)!r}, {str(models / "video_parts.py")!r}]\nmodel = dict(**_base_.video_parts)\n'
+    )
+    common = scene_of(config, 'mmdet', batch_size=2, outputs=None)
+    weights, expected = common.common_weights()
+    assert expected[1].shape[:3] == (2, 7, 2) and expected[1].std() > 0
+    for name in [scene.OURS, 'mmdet']:
+        contestant = common.contestant(name, common.weights_of(name, weights))
+        trained = next(p for p in contestant.model.parameters() if p.requires_grad)
+        before = trained.detach().clone()
+        for _ in range(2):
+            contestant.train_step()
+        assert not torch.equal(trained, before)
+        contestant = common.contestant(name, common.weights_of(name, weights))
+        contestant.model.eval()
+        with torch.no_grad():
+            assert scene.agrees(scene.logit_errors(contestant.logits(), expected)), name
+        assert len(contestant.predict()) == 2
+    with pytest.raises(UserError, match='^transformers has no model of videos: compare with mmdet.$'):
+        common.contestant('transformers', {})
