@@ -28,19 +28,18 @@ def is_video(cfg: Config) -> bool:
     return cfg.type == 'VideoMask2Former'
 
 
-def make_clips(counts: list[int], num_frames: int, *sizes: Any, seed: int = 0) -> tuple[Tensor, list[DetDataSample]]:
+def make_clips(counts: list[int], num_frames: int, *sizes: Any) -> tuple[Tensor, list[DetDataSample]]:
     """Clips and targets as the data preprocessor gives them.
 
     Args:
         counts: B numbers of tracks, each seen in every frame.
         num_frames: T.
         sizes: Those of :func:`make_batch`, and the number of classes.
-        seed: Of the random numbers.
 
     Returns:
         tuple: Clips (B, T, 3, H, W) and B data samples, whose ``gt_segments.masks`` are (N, T, H, W).
     """
-    frames, samples = make_batch([count for count in counts for _ in range(num_frames)], *sizes, seed=seed)
+    frames, samples = make_batch([count for count in counts for _ in range(num_frames)], *sizes)
     clips = []
     for b in range(len(counts)):
         first, *_ = own = samples[b * num_frames : (b + 1) * num_frames]
