@@ -64,17 +64,14 @@ def init_model(
     return model.to(device).eval()
 
 
-def build_test_pipeline(config: Config) -> tuple[BaseTransform, list[BaseTransform]]:
+def build_test_transforms(config: Config) -> list[BaseTransform]:
     """The transforms of the config's test data set without those that read annotations.
 
     Such are the loading transforms of this package, mmcv and mmdet, and any whose class says
     ``reads_annotations = True``; those within a ``TestTimeAug`` are left out, too.
 
-    Returns:
-        tuple[BaseTransform, list[BaseTransform]]: The one that reads the image, and those after it.
-
     Raises:
-        ConfigError: If the config has no test pipeline or it reads no image.
+        ConfigError: If the config has no test pipeline.
     """
     try:
         pipeline = get_test_pipeline_cfg(config)
@@ -90,6 +87,19 @@ def build_test_pipeline(config: Config) -> tuple[BaseTransform, list[BaseTransfo
         if isinstance(transform, TestTimeAug):
             for view in transform.subroutines:
                 view.transforms = _without_annotations(view.transforms)
+    return kept
+
+
+def build_test_pipeline(config: Config) -> tuple[BaseTransform, list[BaseTransform]]:
+    """The transforms of :func:`build_test_transforms` for images.
+
+    Returns:
+        tuple[BaseTransform, list[BaseTransform]]: The one that reads the image, and those after it.
+
+    Raises:
+        ConfigError: If the config has no test pipeline or it reads no image.
+    """
+    kept = build_test_transforms(config)
     if not kept or not isinstance(kept[0], LoadImageFromFile):
         raise ConfigError(
             "The config's test pipeline must begin with dict(type='LoadImage'), but begins with "

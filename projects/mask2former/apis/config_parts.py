@@ -16,6 +16,7 @@ from mask2former.engine.optim_constructor import SegOptimWrapperConstructor
 from mask2former.engine.runner import MMENGINE_HOOKS
 from mask2former.errors import ConfigError, near_names
 from mask2former.models.sliding_window import SlidingWindow
+from mask2former.models.video import QueryTracker
 
 from .registered import REGISTRIES, find, names_in
 from .signatures import ANYTHING, Arguments, arguments_of
@@ -49,7 +50,9 @@ INSIDE = dict(
 )
 # Settings of a part that are the arguments of something else, the first few of which the part gives.
 HANDED_ON: dict[str, tuple[Callable, tuple[str, ...]]] = dict(
-    clip_grad=(torch.nn.utils.clip_grad_norm_, ('parameters',)), sliding_window=(SlidingWindow, ())
+    clip_grad=(torch.nn.utils.clip_grad_norm_, ('parameters',)),
+    sliding_window=(SlidingWindow, ()),
+    tracking=(QueryTracker, ()),
 )
 # Keys that are taken out of the config of a layer, or of its initialisation, before it is built.
 OF_LAYERS = dict(norm_cfg=('requires_grad',), init_cfg=('layer', 'override'))

@@ -143,7 +143,8 @@ class EncoderOnlyHead(BaseModule):
 
         outputs = predictions if self.training else predictions[-1:]
         class_logits, mask_embed, mask_features = zip(*outputs)
-        return HeadOutput(torch.stack(class_logits), side_by_side(mask_embed), torch.cat(mask_features, dim=1))
+        queries = None if self.training else self.norm(tokens[:, : self.query_feat.num_embeddings])  # (B, Q, C)
+        return HeadOutput(torch.stack(class_logits), side_by_side(mask_embed), torch.cat(mask_features, dim=1), queries)
 
     def probabilities(self) -> list[float]:
         """Of each block, how likely it is that a query is masked."""

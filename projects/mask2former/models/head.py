@@ -23,15 +23,20 @@ class HeadOutput(NamedTuple):
         class_logits: (D, B, Q, K + 1), no-object is index K.
         mask_embed: (D, B, Q, C).
         mask_features: (B, C, h, w); of clips (B, T, C, h, w), whose frames share the mask embeddings.
+        queries: (B, Q, C), the last layer's, normalised, by which a query is known again in the next frames; None in
+            training, and where every query stands for a class.
     """
 
     class_logits: Tensor
     mask_embed: Tensor
     mask_features: Tensor
+    queries: Tensor | None = None
 
     def full_precision(self) -> 'HeadOutput':
         """The same in float32; float64 is left as it is."""
-        return HeadOutput(*full_precision(*self))
+        class_logits, mask_embed, features = full_precision(self.class_logits, self.mask_embed, self.mask_features)
+        queries = None if self.queries is None else self.queries.to(class_logits.dtype)
+        return HeadOutput(class_logits, mask_embed, features, queries)
 
     def mask_logits(self, layer: int = -1) -> Tensor:
         """All masks of one decoder output, (B, Q, h, w); of clips (B, Q, T, h, w)."""
@@ -183,7 +188,8 @@ class MaskedAttentionHead(BaseModule):
 
         outputs = predictions if self.query_loss else predictions[-len(self.layers) :]
         class_logits, mask_embed = (torch.stack(x) for x in zip(*outputs))  # (D, B, Q, K + 1), (D, B, Q, C)
-        return HeadOutput(class_logits, mask_embed, mask_features)
+        queries = None if self.training or self.class_embed is None else self.norm(query)  # (B, Q, C)
+        return HeadOutput(class_logits, mask_embed, mask_features, queries)
 
     def make_level(self, index: int, x: Tensor, mask_features: Tensor) -> Level:
         """What there is to attend to in a level's map (B, C, h_l, w_l)."""

@@ -39,7 +39,7 @@ def make_criterion(kind=ClipCriterion):
 
 
 def gradients(losses, output):
-    return torch.autograd.grad(sum(losses), output, allow_unused=True)
+    return torch.autograd.grad(sum(losses), output[:3], allow_unused=True)
 
 
 @pytest.mark.filterwarnings('ignore')

@@ -38,10 +38,31 @@ class PanopticFusion:
             isthing: Of every class, whether it is a thing. Segments of one stuff class are merged.
             sample: Where the result goes.
         """
+        [id_map], segments = self.fuse(class_logits, [masks], isthing)
+        segments_info = [{key: segment[key] for key in ('id', 'label', 'isthing', 'score')} for segment in segments]
+        sample.pred_panoptic_seg = PixelData(id_map=id_map[None], metainfo=dict(segments_info=segments_info))
+
+    def fuse(
+        self, class_logits: Tensor, frames: Sequence[Masks], isthing: Sequence[bool]
+    ) -> tuple[list[Tensor], list[dict]]:
+        """Segments of several frames whose queries are the same; an image is one.
+
+        Areas are those of all frames together: a segment is dropped from all of them or from none.
+
+        Args:
+            class_logits: (Q, K + 1).
+            frames: Masks of each of the T frames.
+            isthing: Of every class, whether it is a thing.
+
+        Returns:
+            tuple: T maps (H, W) int32, 0 is void, and ``dict(id, label, isthing, score, query)`` of each segment, with
+            the first of its queries.
+        """
         scores, labels = class_logits.softmax(-1).max(-1)  # (Q,)
         kept = ((labels != len(isthing)) & (scores > self.score_thr)).nonzero().flatten()  # (n,)
         labels, scores = labels[kept], scores[kept]
-        assignment, areas = self.assign_pixels(scores, kept, masks)
+        assignments, of_frames = zip(*(self.assign_pixels(scores, kept, masks) for masks in frames))
+        areas = Areas(*(sum(values[1:], values[0]) for values in zip(*of_frames)))
         painted = areas.visible if self.inside_mask else areas.assigned
         valid = (areas.mask > 0) & (painted > 0) & (areas.assigned >= self.overlap_thr * areas.mask)
         things = torch.tensor(isthing, dtype=torch.bool, device=labels.device)[labels]
@@ -49,13 +70,16 @@ class PanopticFusion:
 
         outside_ids = torch.zeros_like(segment_ids) if self.inside_mask else segment_ids
         ids = torch.stack((outside_ids, segment_ids), dim=1).flatten()  # (2n,)
-        id_map = ids.index_select(0, assignment.flatten()).view(masks.ori_shape) if len(kept) else assignment
-        segments = torch.stack((segment_ids.to(scores), labels.to(scores), scores), dim=1)[is_first].tolist()
-        segments_info = [
-            dict(id=int(number), label=int(label), isthing=isthing[int(label)], score=score)
-            for number, label, score in segments
+        id_maps = [
+            ids.index_select(0, assignment.flatten()).view(assignment.shape) if len(kept) else assignment
+            for assignment in assignments
         ]
-        sample.pred_panoptic_seg = PixelData(id_map=id_map[None], metainfo=dict(segments_info=segments_info))
+        columns = (segment_ids.to(scores), labels.to(scores), scores, kept.to(scores))
+        segments = [
+            dict(id=int(number), label=int(label), isthing=isthing[int(label)], score=score, query=int(query))
+            for number, label, score, query in torch.stack(columns, dim=1)[is_first].tolist()
+        ]
+        return id_maps, segments
 
     @staticmethod
     def assign_pixels(scores: Tensor, kept: Tensor, masks: Masks) -> tuple[Tensor, 'Areas']:

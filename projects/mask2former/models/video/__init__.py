@@ -4,7 +4,27 @@ from .clip_criterion import ClipCriterion
 from .clip_data_preprocessor import ClipDataPreprocessor
 from .clip_head import ClipHead
 from .clip_matcher import ClipMatcher
+from .clip_panoptic_fusion import ClipPanopticFusion
+from .clip_semantic_inference import ClipSemanticInference
+from .frame_results import FrameResult, FrameResults
+from .query_tracker import Clip, QueryTracker
+from .track_frames import PreparedFrame, track_frames
 from .track_top_k import TrackTopK
 from .video_mask2former import VideoMask2Former
 
-__all__ = ['ClipCriterion', 'ClipDataPreprocessor', 'ClipHead', 'ClipMatcher', 'TrackTopK', 'VideoMask2Former']
+__all__ = [
+    'Clip',
+    'ClipCriterion',
+    'ClipDataPreprocessor',
+    'ClipHead',
+    'ClipMatcher',
+    'ClipPanopticFusion',
+    'ClipSemanticInference',
+    'FrameResult',
+    'FrameResults',
+    'PreparedFrame',
+    'QueryTracker',
+    'TrackTopK',
+    'VideoMask2Former',
+    'track_frames',
+]

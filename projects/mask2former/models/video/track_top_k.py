@@ -1,7 +1,8 @@
 """Tracks of a clip: the best pairs of query and class, as in the reference."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
+import torch
 from mmdet.structures import DetDataSample
 from torch import Tensor
 
@@ -9,6 +10,8 @@ from mask2former.models.masks import Masks
 from mask2former.models.masks.strip_rle import StripEncoder
 from mask2former.models.postprocess.instance import best_pairs
 from mask2former.registry import TASK_UTILS
+
+from .query_tracker import Clip
 
 
 @TASK_UTILS.register_module()
@@ -24,24 +27,26 @@ class TrackTopK:
         self.max_per_video = max_per_video
         self.score_thr = score_thr
 
-    def __call__(
-        self, class_logits: Tensor, frames: Sequence[Masks], isthing: Sequence[bool], sample: DetDataSample
-    ) -> None:
+    def __call__(self, clips: Iterable[Clip], isthing: Sequence[bool], sample: DetDataSample) -> None:
         """Set ``sample.pred_tracks``.
 
         Args:
-            class_logits: (Q, K + 1).
-            frames: Masks of each of the T frames.
+            clips: The clips of a video, one after the other. The last one says the classes of the tracks. Of a video in
+                several clips the masks of all queries are encoded, for it is not known yet which are the best.
             isthing: Of every class, whether it is a thing; others are no tracks.
             sample: Where the result goes: a list of ``dict(score, label, segmentations)``, of each track T run-length
                 encodings, None where it has no pixel.
         """
-        scores, labels, queries = best_pairs(class_logits, self.max_per_video, isthing, self.score_thr)
-        unique, inverse = queries.unique(return_inverse=True)  # several classes may share a query
-        encoded = [encode_masks(masks, unique) for masks in frames]  # T times n
+        encoded: list[list[dict | None]] = []  # T times n
+        for clip in clips:
+            scores, labels, queries = best_pairs(clip.class_logits, self.max_per_video, isthing, self.score_thr)
+            formed = torch.arange(len(clip.class_logits), device=queries.device)
+            if clip.whole:  # several classes may share a query
+                formed, queries = queries.unique(return_inverse=True)
+            encoded += [encode_masks(masks, formed) for masks in clip.masks]
         sample.pred_tracks = [
-            dict(score=score, label=label, segmentations=[frame[i] for frame in encoded])
-            for score, label, i in zip(scores.tolist(), labels.tolist(), inverse.tolist())
+            dict(score=score, label=label, segmentations=[frame[query] for frame in encoded])
+            for score, label, query in zip(scores.tolist(), labels.tolist(), queries.tolist())
         ]
 
 

@@ -1,0 +1,56 @@
+"""From a frame to what a model takes, as the config's test pipeline makes it of images or of clips."""
+
+from typing import Any
+
+import numpy as np
+from mmengine.config import Config
+
+from mask2former.datasets.transforms import LoadFrames
+from mask2former.errors import ConfigError, DataError
+from mask2former.models.mask2former import geometry_of
+from mask2former.models.video import PreparedFrame
+
+from .build import build_test_pipeline, build_test_transforms
+
+
+class FramePipeline:
+    """The transforms of a config's test data set, for frames in memory.
+
+    Args:
+        config: A config of images, or one of videos, whose pipeline has ``LoadFrames``.
+
+    Raises:
+        ConfigError: If the config has no test pipeline, or it reads neither images nor frames.
+    """
+
+    def __init__(self, config: Config) -> None:
+        transforms = build_test_transforms(config)
+        reader = next((i for i, transform in enumerate(transforms) if isinstance(transform, LoadFrames)), None)
+        self.of_clips = reader is not None
+        self.transforms = build_test_pipeline(config)[1] if reader is None else transforms[reader + 1 :]
+
+    def __call__(self, frame: np.ndarray) -> PreparedFrame:
+        """Prepare a frame (H, W, 3) uint8 BGR.
+
+        Raises:
+            DataError: If it is something else.
+            ConfigError: If a transform refuses it.
+        """
+        if not isinstance(frame, np.ndarray) or frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3:
+            raise DataError(
+                'A frame must be an array (H, W, 3) uint8 in the order BGR, but it is '
+                f'{getattr(frame, "dtype", type(frame).__name__)} of shape {getattr(frame, "shape", "?")}; '
+                'cv2.cvtColor converts grey and RGB.'
+            )
+        results: Any = dict(img=frame, img_path='', img_shape=frame.shape[:2], ori_shape=frame.shape[:2])
+        if self.of_clips:
+            results = dict(clip=[results], video_id=0, frames=[''], frame_ids=[0])
+        for transform in self.transforms:
+            results = transform(results)
+            if results is None:
+                raise ConfigError(
+                    f"The test pipeline's {type(transform).__name__} refused a frame by returning None; "
+                    'a test pipeline must keep every frame.'
+                )
+        inputs = results['inputs'][0] if self.of_clips else results['inputs']  # (3, H', W')
+        return PreparedFrame(frame, inputs, geometry_of(results['data_samples']))
