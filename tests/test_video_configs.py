@@ -35,6 +35,7 @@ def test_one_iteration_and_validation(path, videos, tmp_path):
     for dataloader in (cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader):
         dataloader.update(num_workers=0, persistent_workers=False)
         dataloader.dataset.data_root = str(videos)
+    cfg.default_hooks.visualization.update(draw=True, out_dir=str(tmp_path / 'strips'))
     assert find_faults(cfg) == []
     with DefaultScope.overwrite_default_scope('mask2former'):
         runner = SegRunner.from_cfg(cfg)
@@ -43,3 +44,4 @@ def test_one_iteration_and_validation(path, videos, tmp_path):
     losses = [json.loads(line) for line in open(f'{runner.log_dir}/vis_data/scalars.json')][0]
     assert {'loss_class', 'loss_mask', 'loss_dice', 'loss_aux'} <= losses.keys() and math.isfinite(losses['loss'])
     assert {'track_mAP', 'track_mAP_50', 'track_AR_10'} <= metrics.keys()
+    assert sorted(path.name for path in (tmp_path / 'strips').iterdir()) == ['0000.jpg', '0001.jpg']

@@ -8,7 +8,8 @@ from mmdet.structures import DetDataSample
 from mmengine.structures import PixelData
 from mmengine.visualization import Visualizer
 
-import mask2former.engine.visualization_hook  # noqa: F401
+from mask2former.engine.visualization_hook import spread
+from mask2former.formats.rle import encode_mask
 from mask2former.registry import HOOKS
 from mask2former.visualization import SegLocalVisualizer
 
@@ -101,3 +102,25 @@ def test_a_visualizer_that_draws_nothing_is_refused():
 def test_bad_interval_is_refused():
     with pytest.raises(ValueError, match='interval'):
         make_hook(interval=0)
+
+
+def test_a_video_is_a_film_strip(tmp_path):
+    mask = np.zeros((40, 60), bool)
+    mask[10:30, 10:30] = True
+    samples = []
+    for folder in ('x/1', 'x/2', 'y/1'):
+        paths = [sample.img_path for sample in make_outputs(tmp_path / folder, [f'{i}.png' for i in range(9)])]
+        sample = DetDataSample(metainfo=dict(img_paths=paths, ori_shape=(40, 60), video_id=folder))
+        sample.pred_tracks = [dict(label=0, score=0.9, segmentations=[encode_mask(mask)] * 9)]
+        sample.gt_tracks = [dict(label=0, iscrowd=0, segmentations=[None] * 9)]
+        samples.append(sample)
+    hook = make_hook(draw=True, out_dir=str(tmp_path / 'out'))
+    hook.after_test_iter(make_runner(), 0, outputs=samples)
+    assert names(tmp_path / 'out') == ['1.jpg', '1_2.jpg', '2.jpg']
+    height, width = cv2.imread(str(tmp_path / 'out' / '2.jpg')).shape[:2]
+    assert 6 * 320 <= width < 6 * 340 and 2 * 213 < height < 2 * 250
+
+
+def test_frames_are_spread_over_the_video():
+    assert spread(1) == [0] and spread(3) == [0, 1, 2] and spread(6) == list(range(6))
+    assert spread(36) == [0, 7, 14, 21, 28, 35]

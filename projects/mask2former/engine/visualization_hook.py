@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import mmcv
+import numpy as np
 from mmdet.structures import DetDataSample
 from mmengine.fileio import get
 from mmengine.hooks import Hook
@@ -14,10 +15,14 @@ from mmengine.visualization import Visualizer
 from mask2former.errors import ConfigError
 from mask2former.registry import HOOKS
 
+STRIP_FRAMES = 6
+
 
 @HOOKS.register_module()
 class SegVisualizationHook(Hook):
     """Draw samples with ``runner.visualizer``, which must be one that draws samples, such as `SegLocalVisualizer`.
+
+    Of a video a film strip is drawn: a few frames of it, spread evenly, with the truth above the prediction.
 
     Validation draws every ``interval``-th image, testing every image, until ``max_images``. Where several processes
     test together, only the first one draws: its share of the images.
@@ -28,8 +33,9 @@ class SegVisualizationHook(Hook):
         score_thr: Instances with lower scores are not drawn.
         show: Whether to open a window for each picture.
         wait_time: How long a window stays, in seconds; 0 waits for a key.
-        out_dir: Folder of the pictures, ``<image stem>.jpg`` each; an image whose stem was met before in this run over
-            the data is ``<image stem>_2.jpg`` and so on. Without it, pictures go to the visualizer's backends.
+        out_dir: Folder of the pictures, ``<image stem>.jpg`` each, of a video ``<folder of its frames>.jpg``; one whose
+            stem was met before in this run over the data is ``<stem>_2.jpg`` and so on. Without it, pictures go to the
+            visualizer's backends.
         draw_gt: Whether to draw ground truth beside the predictions.
         max_images: At most so many images in one run over the data; None means all.
         backend_args: How to read image files, as MMEngine's file clients have it.
@@ -113,23 +119,40 @@ class SegVisualizationHook(Hook):
             if not due or (self.max_images is not None and self._num_drawn >= self.max_images):
                 continue
             self._num_drawn += 1
-            content = get(sample.img_path, backend_args=self.backend_args)
-            runner.visualizer.add_datasample(
-                name if step is None else f'{name}_{self._num_drawn}',
-                mmcv.imfrombytes(content, channel_order='rgb'),
-                sample,
-                draw_gt=self.draw_gt,
+            target = dict(
+                name=name if step is None else f'{name}_{self._num_drawn}',
                 show=self.show,
                 wait_time=self.wait_time,
-                out_file=self._out_file(sample.img_path),
-                pred_score_thr=self.score_thr,
                 step=self._num_drawn if step is None else step,
             )
+            if 'img_paths' in sample:
+                frames = {place: self._read(sample.img_paths[place]) for place in spread(len(sample.img_paths))}
+                strip = runner.visualizer.draw_video(frames, sample, self.draw_gt, score_thr=self.score_thr)
+                path = Path(sample.img_paths[0])
+                runner.visualizer.add_drawing(
+                    drawn=strip, out_file=self._out_file(path.parent.name or path.stem), **target
+                )
+                continue
+            runner.visualizer.add_datasample(
+                image=self._read(sample.img_path),
+                data_sample=sample,
+                draw_gt=self.draw_gt,
+                out_file=self._out_file(Path(sample.img_path).stem),
+                pred_score_thr=self.score_thr,
+                **target,
+            )
 
-    def _out_file(self, img_path: str) -> str | None:
+    def _read(self, path: str) -> np.ndarray:
+        return mmcv.imfrombytes(get(path, backend_args=self.backend_args), channel_order='rgb')
+
+    def _out_file(self, stem: str) -> str | None:
         if self.out_dir is None:
             return None
-        stem = Path(img_path).stem
         self._stems[stem] += 1
         count = self._stems[stem]
         return str(self.out_dir / (f'{stem}.jpg' if count == 1 else f'{stem}_{count}.jpg'))
+
+
+def spread(length: int, most: int = STRIP_FRAMES) -> list[int]:
+    """Places of at most ``most`` of the frames of a video, evenly from the first to the last."""
+    return sorted({round(place) for place in np.linspace(0, length - 1, min(length, most))})

@@ -107,6 +107,10 @@ class FrameSource(ABC):
     def read(self) -> Iterator[tuple[float, Decode]]:
         """Give the time of each frame, and what decodes it or raises a DataError."""
 
+    def frame_name(self, place: int) -> str:
+        """A file name for a frame, for annotations."""
+        return f'{Path(self.name).stem}/{place:06}.jpg'
+
     def close(self) -> None:  # noqa: B027  # images need none
         """Let go of the file or the device."""
 
@@ -155,6 +159,11 @@ class ImageFrames(FrameSource):
         for index, image in enumerate(self.images):
             decode = partial(_as_is, image) if isinstance(image, np.ndarray) else partial(read_frame, image)
             yield index / self.fps, decode
+
+    def frame_name(self, place: int) -> str:
+        """See :class:`FrameSource`."""
+        image = self.images[place]
+        return super().frame_name(place) if isinstance(image, np.ndarray) else Path(image).name
 
 
 class FileFrames(FrameSource):

@@ -129,12 +129,25 @@ def tile_panels(panels: Sequence[np.ndarray], gap: int) -> np.ndarray:
     Returns:
         np.ndarray: The joined picture, uint8.
     """
-    height, width = panels[0].shape[:2]
     columns = len(panels) if len(panels) <= 3 else (len(panels) + 1) // 2
-    rows = -(-len(panels) // columns)
-    size = (rows * (height + gap) - gap, columns * (width + gap) - gap, 3)
+    return tile_grid([panels[first : first + columns] for first in range(0, len(panels), columns)], gap)
+
+
+def tile_grid(rows: Sequence[Sequence[np.ndarray]], gap: int) -> np.ndarray:
+    """Put rows of panels of one size below each other; the first row has most.
+
+    Args:
+        rows: (H, W, 3) uint8 each.
+        gap: Pixels between panels.
+
+    Returns:
+        np.ndarray: The joined picture, uint8.
+    """
+    height, width = rows[0][0].shape[:2]
+    size = (len(rows) * (height + gap) - gap, len(rows[0]) * (width + gap) - gap, 3)
     joined = np.full(size, BACKGROUND, np.uint8)
-    for index, panel in enumerate(panels):
-        top, left = index // columns * (height + gap), index % columns * (width + gap)
-        joined[top : top + height, left : left + width] = panel
+    for y, row in enumerate(rows):
+        for x, panel in enumerate(row):
+            top, left = y * (height + gap), x * (width + gap)
+            joined[top : top + height, left : left + width] = panel
     return joined

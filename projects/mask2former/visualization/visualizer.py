@@ -1,5 +1,7 @@
 """Draws an image with its ground truth and its predictions side by side."""
 
+from collections.abc import Mapping
+
 import mmcv
 import numpy as np
 from mmdet.structures import DetDataSample
@@ -10,6 +12,7 @@ from PIL.ImageFont import FreeTypeFont
 
 from mask2former.errors import ConfigError
 from mask2former.formats.rle import decode_mask
+from mask2former.models.video import FrameResult
 from mask2former.registry import VISUALIZERS
 
 from .class_table import ClassTable
@@ -21,10 +24,14 @@ from .draw import (
     outline_segments,
     resize_image,
     resize_map,
+    tile_grid,
     tile_panels,
 )
 from .labels import add_caption, draw_labels, load_font, place_labels
 from .segment_map import SegmentMap, from_clip, from_instances, from_panoptic, from_semantic
+from .track_map import from_frame_segments, from_labels, from_tracks, panels_of_video
+
+STRIP_SIDES = 320, 480  # shortest and longest longest side of a frame in a film strip, in pixels
 
 
 @VISUALIZERS.register_module()
@@ -97,6 +104,19 @@ class SegLocalVisualizer(Visualizer):
             ConfigError: If the image is no uint8 image or a field has another size than it.
         """
         drawn = self.draw_datasample(image, data_sample, draw_gt, draw_pred, pred_score_thr)
+        self.add_drawing(name, drawn, show, wait_time, out_file, step)
+
+    @master_only
+    def add_drawing(
+        self,
+        name: str,
+        drawn: np.ndarray,
+        show: bool = False,
+        wait_time: float = 0,
+        out_file: str | None = None,
+        step: int = 0,
+    ) -> None:
+        """Show a picture (height, width, 3) uint8 RGB, and write it; arguments as of :meth:`add_datasample`."""
         if show:
             self.show(drawn, win_name=name, wait_time=wait_time)
         if out_file is not None:
@@ -153,6 +173,60 @@ class SegLocalVisualizer(Visualizer):
         titles = [f'Frame {place}' for place in sample.frame_ids]
         drawings = [add_caption(drawing, title, font) for drawing, title in zip(drawings, titles)]
         return tile_panels(drawings, gap=max(4, max(size) // 128))
+
+    def draw_video(
+        self,
+        frames: Mapping[int, np.ndarray],
+        sample: DetDataSample,
+        draw_gt: bool = True,
+        draw_pred: bool = True,
+        score_thr: float = 0.3,
+    ) -> np.ndarray:
+        """Draw a whole video that was tested as a film strip: a column for each frame, truth above, prediction below.
+
+        Args:
+            frames: Place in the sample and image (H, W, 3) uint8 RGB of each frame that is to be drawn.
+            sample: Has ``gt_tracks``, ``pred_tracks``, ``gt_panoptic_video``, ``pred_panoptic_video``, as far as they
+                are to be drawn.
+            draw_gt: Whether to draw the truth.
+            draw_pred: Whether to draw predictions.
+            score_thr: Predicted tracks of a lower score are left out.
+
+        Returns:
+            np.ndarray: (height, width, 3) uint8 RGB.
+        """
+        table = ClassTable(self.dataset_meta)
+        columns = []
+        for place, image in frames.items():
+            size = drawing_size(image.shape[:2], STRIP_SIDES)
+            font = load_font(max(12, round(max(size) / 40)), self.font_file)
+            base = resize_image(as_rgb(image), size)
+            panels = panels_of_video(sample, place, table, draw_gt, draw_pred, score_thr)
+            drawn = [(f'Frame {place}', base)] if not panels else []
+            drawn += [(f'{title}, frame {place}', self._draw_panel(base, panel, font)) for title, panel in panels]
+            columns.append([add_caption(drawing, title, font) for title, drawing in drawn])
+        return tile_grid([*zip(*columns, strict=True)], gap=max(4, max(size) // 128))
+
+    def draw_frame(self, frame: np.ndarray, result: FrameResult) -> np.ndarray:
+        """Draw the result of a frame on it: tracks in the colours of their ids, with class, id and score.
+
+        Args:
+            frame: (H, W, 3) uint8 RGB.
+            result: Of it.
+
+        Returns:
+            np.ndarray: (height, width, 3) uint8 RGB, larger or smaller than the frame as ``panel_sides`` says.
+        """
+        table = ClassTable(self.dataset_meta)
+        if result.id_map is not None:
+            panel = from_frame_segments(result.id_map, result.segments_info, table)
+        elif result.sem_seg is not None:
+            panel = from_labels(result.sem_seg, table)
+        else:
+            panel = from_tracks(result.tracks, table, frame.shape[:2])
+        size = drawing_size(frame.shape[:2], self.panel_sides)
+        font = load_font(max(12, round(max(size) / 50)), self.font_file)
+        return self._draw_panel(resize_image(frame, size), panel, font)
 
     def _collect(
         self, sample: DetDataSample | None, shape: tuple[int, int], draw_gt: bool, draw_pred: bool, score_thr: float

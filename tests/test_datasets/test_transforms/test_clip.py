@@ -278,6 +278,9 @@ def test_the_pipeline_on_moving_shapes(tmp_path):
         sample = val[i]['data_samples']
         assert len(sample.frame_ids) == sample.video_length and 'gt_segments' not in sample
         assert max(sample.img_shape) == 24 and max(sample.ori_shape) == 48
+        tracks = [t for t in truth if t['video_id'] == sample.video_id]
+        assert [t['segmentations'] for t in sample.gt_tracks] == [t['segmentations'] for t in tracks]
+        assert [t['iscrowd'] for t in sample.gt_tracks] == [t['iscrowd'] for t in tracks]
 
 
 def test_images_as_videos(tmp_path):

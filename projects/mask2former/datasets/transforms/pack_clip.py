@@ -22,6 +22,9 @@ class PackClipInputs(BaseTransform):
     ``gt_seg_map`` (``PixelData(id_map (T * n, H, W))`` uint8 or int16, n layers of the first frame, then those of the
     next): the mask of a track in a frame is where one of the frame's layers has its id.
 
+    Where they were not, but the data set has them, it has ``gt_tracks``, for pictures: of each track ``dict(label,
+    iscrowd, segmentations)`` with T segmentations as the file writes them, None where the object is not seen.
+
     Its metainfo has ``video_id``, ``video_length``, ``frame_ids (T,)``, ``img_paths (T,)``, ``ori_shape`` and
     ``img_shape``.
 
@@ -66,6 +69,15 @@ class PackClipInputs(BaseTransform):
                 ids=torch.from_numpy((kept + 1).astype(layers.dtype)),
             )
             sample.gt_seg_map = PixelData(id_map=torch.from_numpy(layers))
+        elif 'instances' in results:  # of a test
+            sample.gt_tracks = [
+                dict(
+                    label=track['label'],
+                    iscrowd=track['iscrowd'],
+                    segmentations=[track['segmentations'][place] for place in results['frame_ids']],
+                )
+                for track in results['instances']
+            ]
         shape = tuple(int(side) for side in clip[0]['ori_shape'][:2])
         sample.set_metainfo(
             dict(

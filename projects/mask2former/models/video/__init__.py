@@ -6,13 +6,14 @@ from .clip_head import ClipHead
 from .clip_matcher import ClipMatcher
 from .clip_panoptic_fusion import ClipPanopticFusion
 from .clip_semantic_inference import ClipSemanticInference
-from .frame_results import FrameResult, FrameResults
+from .frame_results import TASKS, FrameResult, FrameResults
 from .query_tracker import Clip, QueryTracker
 from .track_frames import PreparedFrame, track_frames
 from .track_top_k import TrackTopK
 from .video_mask2former import VideoMask2Former
 
 __all__ = [
+    'TASKS',
     'Clip',
     'ClipCriterion',
     'ClipDataPreprocessor',

@@ -37,6 +37,7 @@ class FrameResult:
         segments_info: Of a panoptic result ``dict(id, label, isthing, score)`` of each segment of the frame. A thing
             has the same id in all frames, and so has each stuff class.
         sem_seg: Of a semantic result (H, W) int64 labels.
+        time: Seconds from the beginning of the video, where that is known.
     """
 
     index: int
@@ -45,6 +46,7 @@ class FrameResult:
     id_map: Tensor | None = None
     segments_info: Sequence[dict] = ()
     sem_seg: Tensor | None = None
+    time: float = 0.0
 
 
 class FrameResults:

@@ -1,0 +1,121 @@
+"""Track in a video: python demo/video_demo.py INPUT CONFIG CHECKPOINT --out out.mp4 [--json F] [--tracking T] ..."""
+
+import argparse
+from contextlib import closing
+from pathlib import Path
+
+from mask2former.apis import TrackJson, VideoInferencer
+from mask2former.apis.cli import run_tool
+from mask2former.apis.frame_tracker import TRACKING
+from mask2former.errors import UserError
+from mask2former.formats.video_frames import FileFrames, FrameSource, open_frames
+from mask2former.formats.video_writer import FrameWriter, open_writer
+from mask2former.models.video import TASKS
+from mask2former.progress import ProgressBar
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description='Find and track the objects of a video with a model of videos or of images. The video that is '
+        'written can be played at any time, also after Ctrl-C.'
+    )
+    parser.add_argument(
+        'video',
+        help="video file, folder of frames, pattern ('frames/*.png'), address (rtsp://, http://), camera's number",
+    )
+    parser.add_argument('config', help='config file, or name of a published model')
+    parser.add_argument('checkpoint', help='checkpoint of any format, address, or name of a published model')
+    parser.add_argument('--out', metavar='V', help='write the frames with what was found: a file .mp4, or a folder')
+    parser.add_argument('--json', metavar='F', help='write the tracks as COCO-video JSON')
+    parser.add_argument('--device', help="such as 'cpu' or 'cuda:1'; default: the GPU if there is one")
+    parser.add_argument(
+        '--tracking',
+        choices=list(TRACKING),
+        default='online',
+        help='see frame by frame, in windows of a few frames, or all frames together (default: %(default)s)',
+    )
+    parser.add_argument('--task', choices=list(TASKS), help='what to find; default: the first that the model can')
+    parser.add_argument(
+        '--score-thr',
+        type=float,
+        default=0.3,
+        help='instances with lower scores are left out (default: %(default)s); of panoptic segments the config decides',
+    )
+    parser.add_argument('--every', type=int, default=1, metavar='N', help='take one frame of N (default: all)')
+    parser.add_argument('--max-side', type=int, metavar='P', help='reduce larger frames to this longest side')
+    parser.add_argument('--fps', type=float, help='frames a second of a folder or pattern (default: 25)')
+    args = parser.parse_args()
+    if args.out is None and args.json is None:
+        parser.error('nothing would be written: give --out, --json or both')
+    return args
+
+
+def check_output(video: str, out: str | None) -> None:
+    """Refuse to write over the input."""
+    inside = Path(video).parent if any(sign in video for sign in '*?[') else Path(video)
+    if out is not None and Path(out).resolve() == inside.resolve():
+        raise UserError(f"--out '{out}' is the input: choose another name.")
+
+
+def open_output(out: str | None, source: FrameSource) -> FrameWriter | None:
+    """What takes the frames, with the sound of a file."""
+    if out is None:
+        return None
+    sound = source.path if isinstance(source, FileFrames) and '://' not in source.path else None
+    return open_writer(out, source.fps / source.every, sound)
+
+
+def track(inferencer: VideoInferencer, source: FrameSource, writer: FrameWriter | None, tracks: TrackJson) -> None:
+    """Go through the video."""
+    total = None if source.length is None else -(-source.length // source.every)
+    with closing(inferencer(source)) as results, ProgressBar(total=total, unit=' frames') as bar:
+        for result in results:
+            if writer is not None:
+                writer.write(inferencer.draw(result), result.time)
+            tracks.add(result)
+            bar.update()
+
+
+def report(source: FrameSource, writer: FrameWriter | None, tracks: TrackJson, args: argparse.Namespace) -> None:
+    """Say what was done, and what was wrong."""
+    if not tracks.images:
+        return
+    for note in source.notes:
+        print(f'Note: {note}')
+    if source.broken:
+        print(f'{source.broken} frames could not be read and are left out.')
+    found = len({annotation['instance_id'] for annotation in tracks.annotations})
+    print(f'{found} tracks in {len(tracks.images)} frames.')
+    if writer is not None:
+        print(f'The video is in {args.out} ({writer.what}).')
+        for note in writer.notes:
+            print(f'Note: {note}')
+    if args.json is not None:
+        tracks.write(args.json)
+        print(f'The tracks are in {args.json}.')
+
+
+def main() -> None:
+    args = parse_args()
+    check_output(args.video, args.out)
+    source = open_frames(args.video, every=args.every, max_side=args.max_side, fps=args.fps)
+    writer = open_output(args.out, source)
+    inferencer = VideoInferencer(
+        args.config,
+        args.checkpoint,
+        device=args.device,
+        tracking=args.tracking,
+        task=args.task,
+        score_thr=args.score_thr,
+    )
+    tracks = TrackJson(inferencer.dataset_meta, source)
+    try:
+        track(inferencer, source, writer, tracks)
+    finally:  # an error or Ctrl-C leaves what was done before
+        if writer is not None:
+            writer.close()
+        report(source, writer, tracks, args)
+
+
+if __name__ == '__main__':
+    run_tool(main)
