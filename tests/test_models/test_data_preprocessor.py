@@ -10,6 +10,7 @@ from mmdet.structures import DetDataSample
 from mmdet.structures.mask import BitmapMasks
 from mmengine.structures import InstanceData, PixelData
 
+from mask2former.errors import ConfigError
 from mask2former.models import SegDataPreprocessor
 
 MEAN, STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
@@ -33,6 +34,20 @@ def make_data(sizes):
         )
         samples.append(sample)
     return images, samples, peers
+
+
+def test_padding_may_have_a_colour():
+    """As if the images had been padded with it before."""
+    images, _, _ = make_data(SIZES['uneven'])
+    colour = (10, 20, 30)
+    padded = [torch.tensor(colour, dtype=torch.uint8)[:, None, None].repeat(1, 64, 96) for _ in images]
+    for image, slot in zip(images, padded):
+        slot[:, : image.shape[1], : image.shape[2]] = image
+    options = dict(mean=MEAN, std=STD, bgr_to_rgb=False)
+    found = SegDataPreprocessor(**options, pad_val=colour)(dict(inputs=images))['inputs']
+    assert torch.equal(found, SegDataPreprocessor(**options)(dict(inputs=padded))['inputs'])
+    with pytest.raises(ConfigError, match=r'pad_val \(0, 0\) must have 3 values'):
+        SegDataPreprocessor(**options, pad_val=(0, 0))
 
 
 @pytest.mark.parametrize('training', [True, False])

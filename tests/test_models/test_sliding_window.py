@@ -48,6 +48,17 @@ def test_windows_lie_as_those_of_mmseg(size, expected):
     assert window.windows(96, 1) == [(0, 32), (32, 64), (64, 96)]
 
 
+def test_windows_without_a_stride_are_few_and_spread_evenly():
+    window = SlidingWindow((64, 32))
+    assert window.windows(50, 0) == [(0, 50)] and window.windows(64, 0) == [(0, 64)]
+    assert window.windows(65, 0) == [(0, 64), (1, 65)] and window.windows(128, 0) == [(0, 64), (64, 128)]
+    assert window.windows(150, 0) == [(0, 64), (43, 107), (86, 150)]
+    for size in range(1, 300):
+        windows = window.windows(size, 1)
+        assert windows[0][0] == 0 and windows[-1][1] == size and len(windows) == -(-size // 32)
+        assert all(after[0] <= before[1] for before, after in zip(windows, windows[1:]))
+
+
 @pytest.mark.parametrize('size', [(96, 160), (77, 133)])
 @torch.no_grad()
 def test_scores_are_averaged_where_windows_overlap(size):

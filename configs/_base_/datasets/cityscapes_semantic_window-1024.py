@@ -4,6 +4,7 @@ train_pipeline = [
     *_base_.train_load,
     dict(type='SSDColorAugmentation'),
     dict(type='RandomFlip', prob=0.5),
-    dict(type='LargeScaleJitter', crop_size=(1024, 1024), ratio_range=(0.5, 2.0)), *_base_.train_pack]
+    dict(type='LargeScaleJitter', crop_size=(1024, 1024), ratio_range=(0.5, 2.0), pad_val=(0, 0, 0)),
+    *_base_.train_pack]
 
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))

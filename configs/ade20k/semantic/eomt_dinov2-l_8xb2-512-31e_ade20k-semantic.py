@@ -9,8 +9,8 @@ _base_ = [
 model = dict(
     backbone=dict(grid_size=(32, 32)),
     head=dict(num_queries=100),
-    postprocessors=dict(panoptic=None, instance=None),
-    sliding_window=dict(crop_size=(512, 512), stride=(512, 512)))
+    postprocessors=dict(panoptic=None, instance=None, semantic=dict(resize='scores')),
+    sliding_window=dict(crop_size=(512, 512)))
 train_cfg = dict(max_iters=39153, val_interval=2526)
 param_scheduler = dict(end=39153)
 custom_hooks = [dict(type='MaskAnnealingHook', starts=[6520, 13040, 19560, 26080], ends=[13040, 19560, 26080, 32600])]

@@ -8,8 +8,8 @@ _base_ = [
 ]
 model = dict(
     head=dict(num_queries=100),
-    postprocessors=dict(panoptic=None, instance=None),
-    sliding_window=dict(crop_size=(512, 512), stride=(512, 512)))
+    postprocessors=dict(panoptic=None, instance=None, semantic=dict(resize='scores')),
+    sliding_window=dict(crop_size=(512, 512)))
 train_cfg = dict(max_iters=20208, val_interval=20208)
 optim_wrapper = dict(paramwise_cfg=dict(layer_decay=1.0))
 param_scheduler = dict(end=20208)

@@ -9,8 +9,8 @@ _base_ = [
 model = dict(
     backbone=dict(grid_size=(64, 64)),
     head=dict(num_queries=100),
-    postprocessors=dict(panoptic=None, instance=None),
-    sliding_window=dict(crop_size=(1024, 1024), stride=(1024, 1024)))
+    postprocessors=dict(panoptic=None, instance=None, semantic=dict(resize='scores')),
+    sliding_window=dict(crop_size=(1024, 1024)))
 train_cfg = dict(max_iters=19795, val_interval=19795)
 param_scheduler = dict(end=19795)
 custom_hooks = [dict(type='MaskAnnealingHook', starts=[3317, 6634, 9951, 13268], ends=[6634, 9951, 13268, 16585])]

@@ -9,6 +9,7 @@ from mmdet.structures import DetDataSample
 from mmengine.model import BaseDataPreprocessor
 from torch import Tensor
 
+from mask2former.errors import ConfigError
 from mask2former.registry import MODELS
 
 
@@ -23,6 +24,10 @@ class SegDataPreprocessor(BaseDataPreprocessor):
         std: Standard deviation of the same.
         bgr_to_rgb: Whether images of three bands come as BGR; others keep their order.
         size_divisor: Height and width of a batch are multiples of it.
+        pad_val: Colour of the padding, of R, G and B or of each band, before it is normalised; the mean by default.
+
+    Raises:
+        ConfigError: If ``pad_val`` is not as long as ``mean``.
     """
 
     def __init__(
@@ -31,10 +36,17 @@ class SegDataPreprocessor(BaseDataPreprocessor):
         std: Sequence[float] = (58.395, 57.12, 57.375),
         bgr_to_rgb: bool = True,
         size_divisor: int = 32,
+        pad_val: Sequence[float] | None = None,
     ) -> None:
         super().__init__()
         self.register_buffer('mean', torch.tensor(mean, dtype=torch.float32).view(-1, 1, 1), persistent=False)
         self.register_buffer('std', torch.tensor(std, dtype=torch.float32).view(-1, 1, 1), persistent=False)
+        if pad_val is not None and len(pad_val) != len(mean):
+            raise ConfigError(
+                f'SegDataPreprocessor: pad_val {tuple(pad_val)} must have {len(mean)} values, as mean has.'
+            )
+        padding = torch.tensor(mean if pad_val is None else pad_val, dtype=torch.float32).view(-1, 1, 1)
+        self.register_buffer('padding', (padding - self.mean) / self.std, persistent=False)
         self.bgr_to_rgb = bgr_to_rgb
         self.size_divisor = size_divisor
 
@@ -56,7 +68,8 @@ class SegDataPreprocessor(BaseDataPreprocessor):
         H, W = (
             math.ceil(max(image.shape[i] for image in images) / self.size_divisor) * self.size_divisor for i in (-2, -1)
         )
-        batch = images[0].new_zeros((len(images), len(self.mean), H, W), dtype=self.mean.dtype)
+        batch = images[0].new_empty((len(images), len(self.mean), H, W), dtype=self.mean.dtype)
+        batch.copy_(self.padding)
         for image, slot in zip(images, batch):
             h, w = image.shape[-2:]
             slot = slot[:, :h, :w]

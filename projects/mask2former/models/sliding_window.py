@@ -20,27 +20,33 @@ class SlidingWindow:
 
     Args:
         crop_size: Height and width of a window, in pixels of the image as the model gets it.
-        stride: Steps down and across from a window to the next.
+        stride: Steps down and across from a window to the next. None for as few windows as cover the image, spread
+            evenly, as EoMT has them.
     """
 
-    def __init__(self, crop_size: tuple[int, int], stride: tuple[int, int]) -> None:
-        for name, values in (('crop_size', crop_size), ('stride', stride)):
+    def __init__(self, crop_size: tuple[int, int], stride: tuple[int, int] | None = None) -> None:
+        for name, values in (('crop_size', crop_size), ('stride', stride or crop_size)):
             if len(values) != 2 or any(value != int(value) or value < 1 for value in values):
                 raise ConfigError(
                     f'sliding_window: {name} must be two whole numbers from 1 on, (height, width), but is {values}.'
                 )
-        if any(step > size for step, size in zip(stride, crop_size)):
+        if stride is not None and any(step > size for step, size in zip(stride, crop_size)):
             raise ConfigError(
                 f'sliding_window: stride {tuple(stride)} is larger than crop_size {tuple(crop_size)}, '
                 'which leaves gaps between the windows; choose a smaller one.'
             )
         self.crop_size = tuple(int(size) for size in crop_size)
-        self.stride = tuple(int(step) for step in stride)
+        self.stride = None if stride is None else tuple(int(step) for step in stride)
 
     def windows(self, size: int, axis: int) -> list[tuple[int, int]]:
         """First and one after the last pixel of each window along an axis of an image."""
-        crop, stride = min(self.crop_size[axis], size), self.stride[axis]
-        starts = [min(i * stride, size - crop) for i in range(math.ceil((size - crop) / stride) + 1)]
+        crop = min(self.crop_size[axis], size)
+        if self.stride is None:
+            last = math.ceil(size / crop) - 1
+            starts = [i * (size - crop) // max(last, 1) for i in range(last + 1)]
+        else:
+            stride = self.stride[axis]
+            starts = [min(i * stride, size - crop) for i in range(math.ceil((size - crop) / stride) + 1)]
         return [(start, start + crop) for start in starts]
 
     def views(

@@ -39,9 +39,15 @@ def test_pillow_backend_equals_pillow_bit_for_bit(size, cfg):
         'ade20k_panoptic',
         'ade20k_semantic',
         'ade20k_semantic_640',
+        'ade20k_semantic_window-512',
         'cityscapes_instance',
         'cityscapes_panoptic',
         'cityscapes_semantic',
+        *(
+            f'{name}_square-{side}'
+            for name in ('ade20k_panoptic', 'coco_panoptic', 'coco_instance')
+            for side in (640, 1280)
+        ),
         'mapillary_panoptic',
         'mapillary_semantic',
     ],

@@ -48,6 +48,31 @@ def build_small(kind: str, side: int = SIDE) -> torch.nn.Module:
     return model.double().eval()
 
 
+@torch.no_grad()
+def make_confident(ours: torch.nn.Module, images: torch.Tensor) -> torch.nn.Module:
+    """Change what the head predicts with so that each query is sure of a class, and its mask unlike the others'.
+
+    Random weights are sure of nothing, and their queries have nearly the same masks.
+    """
+    head, seen = ours.head, {}
+    hooks = [
+        head.class_embed.register_forward_pre_hook(lambda module, args: seen.update(queries=args[0])),
+        head.mask_embed.register_forward_hook(lambda module, args, out: seen.update(embed=out)),
+    ]
+    ours(images)
+    for hook in hooks:
+        hook.remove()
+    logits = torch.zeros(Q, len(CLASSES) + 1, dtype=images.dtype)
+    logits[range(Q), (0, 1, 3, 3, 4, len(CLASSES), 2)] = 4 + 0.3 * torch.arange(Q, dtype=images.dtype)
+    head.class_embed.weight.copy_((torch.linalg.pinv(seen['queries'][0]) @ logits).T)
+    head.class_embed.bias.zero_()
+    last = head.mask_embed[-1]
+    last.bias -= seen['embed'][0].mean(0)
+    last.weight *= 8
+    last.bias *= 8
+    return ours
+
+
 def key_map(ours: torch.nn.Module):
     """The table of names of both."""
     return keys_eomt.transformers(ours.state_dict())
