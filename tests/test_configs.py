@@ -46,8 +46,11 @@ HUB_CLASSES = {
 MASK2FORMERS, MASKFORMERS = (
     [model for model in ZOO if model['In Collection'] == name] for name in ('Mask2Former', 'MaskFormer')
 )
+EOMTS = [model for model in ZOO if model['In Collection'] == 'EoMT']
 # Backbones with which nothing is published.
-UNLISTED = re.compile('_(efficientnet|vit-ti|convnext|dinov2|dinov3)')
+UNLISTED = re.compile('_(efficientnet|vit-ti|convnext)|^mask2former_dinov')
+# Millions of parameters of timm's vision transformers.
+VIT_SIZES = {'ViT-S': 22.1, 'ViT-B': 86.6, 'ViT-L': 304.4, 'ViT-g': 1136.5}
 SIDE = 64
 
 
@@ -103,16 +106,19 @@ def test_zoo_says_what_the_config_says(model):
     path = ROOT / model['Config']
     header = path.read_text(encoding='utf-8').split('_base_')[0]
     figures = model['Results'][0]['Metrics']
-    assert ': ' + ', '.join(f'{metric} {value}' for metric, value in figures.items()) + '.' in header
-    assert 'published for the reference implementation' in header
+    eomt = model in EOMTS
+    found = re.search(r'^# Expected.*?: (.*?\d)(?: after|[.]$|[.] )', header, re.M)
+    assert found[1] == ', '.join(f'{metric} {value}' for metric, value in figures.items())
+    assert ('Published for tue-mps/eomt' if eomt else 'published for the reference implementation') in header
     cfg = Config.fromfile(path)
     nodes = re.search(r'NNODES=(\d+)', header)
     gpus = 8 * int(nodes[1]) if nodes else 8
     batch = model['Metadata']['Batch size']
     assert cfg.train_dataloader.batch_size * gpus == cfg.auto_scale_lr.base_batch_size == batch
-    assert model['Name'] == path.stem and model['Weights'].startswith('https://dl.fbaipublicfiles.com/maskformer/')
+    source = 'https://huggingface.co/tue-mps/' if eomt else 'https://dl.fbaipublicfiles.com/maskformer/'
+    assert model['Name'] == path.stem and model['Weights'].startswith(source)
     task = path.parent.name
-    assert re.search(rf'/{task}[/-]', model['Weights']) and task in model['Results'][0]['Task'].lower()
+    assert re.search(rf'[/_]{task}[/_-]', model['Weights']) and task in model['Results'][0]['Task'].lower()
     schedules = cfg.param_scheduler if isinstance(cfg.param_scheduler, list) else [cfg.param_scheduler]
     assert schedules[-1].end == cfg.train_cfg.max_iters
 
@@ -134,6 +140,33 @@ def test_maskformer_has_the_published_settings(model):
         assert fusion.score_thr == (0.8 if 'coco' in model['Name'] else 0.7) and not fusion.inside_mask
     else:
         assert cfg.model.postprocessors.semantic.resize == 'scores'
+
+
+@pytest.mark.parametrize('model', EOMTS, ids=lambda model: model['Name'])
+def test_eomt_s_entry_is_that_of_its_config_and_of_the_hub(model):
+    """What the name of the weights says: data set, task, size of the backbone and of the images, DINOv3."""
+    cfg = Config.fromfile(ROOT / model['Config'])
+    dataset, task, size, side, dino = re.fullmatch(
+        r'https://huggingface.co/tue-mps/([a-z0-9]+)_([a-z]+)_eomt_([a-z]+)_(\d+)(?:_2x)?(_dinov3)?/resolve/main/'
+        r'pytorch_model.bin',
+        model['Weights'],
+    ).groups()
+    alias, hub = model['Alias']
+    version, dataset = (3 if dino else 2), dataset.replace('ade20k', 'ade').replace('ade', 'ade20k')
+    assert alias == f'eomt-dinov{version}-{size[0]}-{side}-{dataset}-{task}'
+    assert model['Name'].startswith(f'eomt_dinov{version}-{size[0]}_8xb2-{side}-')
+    assert model['Name'].endswith(f'_{dataset}-{task}')
+    for name in (alias, hub):
+        assert resolve(name, ROOT).config == ROOT / model['Config']
+    assert hub in model['Weights'] and resolve(hub, ROOT).weights == model['Weights']
+    letter = size[0] if size == 'giant' else size[0].upper()
+    assert model['Metadata']['Backbone'] == f'ViT-{letter} (DINOv{version})'
+    assert f'{side} × {side}' in model['Metadata']['Training']
+    assert (int(side) == cfg.model.data_preprocessor.get('size_divisor')) == (task != 'semantic')
+    assert ('grid_size' in cfg.model.backbone) == (version == 2)
+    if version == 2:
+        assert tuple(cfg.model.backbone.grid_size) == (int(side) // 16, int(side) // 16)
+    assert ('Weights are' in model['Metadata']) == (version == 3)  # differences
 
 
 @pytest.mark.parametrize('model', [x for x in MASK2FORMERS if '_swin-' in x['Name']], ids=lambda m: m['Name'])
@@ -173,6 +206,10 @@ def test_big_model_builds(model):
         built = MODELS.build(dict(cfg.model, metainfo=metainfo))
     assert built.head.num_classes == len(metainfo['classes'])
     size = sum(parameter.numel() for parameter in built.backbone.parameters()) / 1e6
+    if model in EOMTS:  # patches of 16 pixels in place of 14 and positions for larger images make them a little larger
+        size += sum(parameter.numel() for parameter in built.head.blocks.parameters()) / 1e6
+        assert size == pytest.approx(VIT_SIZES[model['Metadata']['Backbone'].split()[0]], rel=0.03)
+        return
     name = re.match(r'[a-z2-]+_(r\d+c?|swin-\w)', model['Name'])[1]
     assert size == pytest.approx(BACKBONE_SIZES[name], abs=0.2)
 

@@ -57,7 +57,26 @@ def test_licences(root):
 
 
 def test_every_published_model_has_the_reference_s_licence():
-    assert {resolve(name).license for name, entry in model_zoo().items() if entry.get('Weights')} == {'CC BY-NC 4.0'}
+    licences = {}
+    for name, entry in model_zoo().items():
+        licences.setdefault(entry['Metadata']['Published by'], set()).add(resolve(name).license)
+        assert resolve(name).weights and license_of(resolve(name).weights, {}) == resolve(name).license
+    facebook = {f'facebookresearch/{name}': {'CC BY-NC 4.0'} for name in ('Mask2Former', 'MaskFormer')}
+    assert {name: found for name, found in licences.items() if name != 'tue-mps/eomt'} == facebook
+    assert len(licences['tue-mps/eomt']) == 2 and all(
+        text.startswith('not stated') for text in licences['tue-mps/eomt']
+    )
+
+
+def test_names_of_eomt():
+    hub = 'tue-mps/coco_panoptic_eomt_large_640'
+    for name in (hub, 'eomt-dinov2-l-640-coco-panoptic', 'eomt_dinov2-l_8xb2-640-12e_coco-panoptic'):
+        assert locate(name) == f'https://huggingface.co/{hub}/resolve/main/pytorch_model.bin'
+        assert find_config(name).stem == 'eomt_dinov2-l_8xb2-640-12e_coco-panoptic'
+        assert license_of(name, {}).startswith('not stated')
+    assert license_of(f'hf://{hub}', {}) == license_of(hub, {})
+    # Files of many projects have this name.
+    assert license_of('downloads/pytorch_model.bin', {}) is None
 
 
 def test_hub_name_with_an_alias_in_the_zoo(root):

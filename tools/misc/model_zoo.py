@@ -1,6 +1,5 @@
 """Write docs/model_zoo.md from model-index.yml and the metafiles: ``python tools/misc/model_zoo.py``."""
 
-import re
 from pathlib import Path
 
 import yaml
@@ -12,7 +11,8 @@ HEADER = """# Model zoo
 
 Figures and weights are **those of the reference implementations**
 ([Mask2Former](https://github.com/facebookresearch/Mask2Former/blob/main/MODEL_ZOO.md),
-[MaskFormer](https://github.com/facebookresearch/MaskFormer/blob/main/MODEL_ZOO.md)); none of these models was trained
+[MaskFormer](https://github.com/facebookresearch/MaskFormer/blob/main/MODEL_ZOO.md),
+[EoMT](https://github.com/tue-mps/eomt/tree/master/model_zoo)); none of these models was trained
 with this one. The licence beside a link is that of the weights, also once they are
 converted ([checkpoints.md](checkpoints.md#licences)). The configs have the reference's schedule, crop, learning rate
 and test size. "ms+flip" is with test-time augmentation. ADE20K's published PQ counts the pixels of stuff that lie under
@@ -28,9 +28,7 @@ bash tools/dist_train.sh CONFIG 8
 ```
 """
 
-EOMT = """Configs of [tue-mps/eomt](https://github.com/tue-mps/eomt/tree/master/model_zoo), with its published figures.
-Its checkpoints and those of transformers are read, but for its files of DINOv3, which hold differences from DINOv3's
-weights."""
+NOTES = ('License of weights', 'Weights are')
 
 
 def read_models(root: Path) -> list[dict]:
@@ -43,12 +41,6 @@ def read_models(root: Path) -> list[dict]:
     ]
 
 
-def figure_of(config: Path) -> str:
-    """The published figure in a config's header, such as ``: PQ 56.0``."""
-    header = config.read_text(encoding='utf-8').split('_base_')[0]
-    return f': {match[1]}' if (match := re.search(r'Expected: (\w+ [\d.]*\d)', header)) else ''
-
-
 def make_page(root: Path) -> str:
     """The text of docs/model_zoo.md: a table for each data set and task, then the configs that no metafile has."""
     models = read_models(root)
@@ -57,7 +49,8 @@ def make_page(root: Path) -> str:
         result = model['Results'][0]
         tables.setdefault((model['In Collection'], result['Dataset'], result['Task']), []).append(model)
     parts = [HEADER]
-    for (collection, dataset, task), rows in sorted(tables.items(), key=lambda item: item[0][0] != 'Mask2Former'):
+    collections = list(dict.fromkeys(collection for collection, _, _ in tables))
+    for (collection, dataset, task), rows in sorted(tables.items(), key=lambda item: collections.index(item[0][0])):
         metrics = list(rows[0]['Results'][0]['Metrics'])
         parts += [
             f'\n## {"" if collection == "Mask2Former" else collection + " on "}{dataset}, {task.lower()}\n\n',
@@ -69,7 +62,7 @@ def make_page(root: Path) -> str:
             parts.append(
                 f'| [{model["Metadata"]["Backbone"]}](../{model["Config"]}) | {model["Metadata"]["Training"]} | '
                 f'{" | ".join(str(figures[metric]) for metric in metrics)} | [reference]({model["Weights"]}), '
-                f'{model["Metadata"]["License of weights"]} | '
+                f'{"; ".join(model["Metadata"][key] for key in NOTES if key in model["Metadata"])} | '
                 f'`{model["Alias"][0]}` |\n'
             )
     listed = {model['Config'] for model in models}
@@ -81,18 +74,14 @@ def make_page(root: Path) -> str:
     ablations = [path for path in others if '/ablations/' in path]
     unlisted = [path for path in others if path not in listed and path not in ablations]
     small = [path for path in unlisted if '_efficientnet' in path or '_vit-ti' in path]
-    eomt = [path for path in unlisted if '/eomt_dinov' in path]
-    backbones = [path for path in unlisted if path not in small and path not in eomt]
+    backbones = [path for path in unlisted if path not in small]
     for title, text, paths in (
         ('Small models', 'For CPUs and small data; their results are in the [README](../README.md).', small),
-        ('EoMT', EOMT, eomt),
         ('Other backbones', 'Not trained yet; [backbones.md](backbones.md) has any other.', backbones),
         ('Ablations', "Rows of the paper's tables 4, 5, X and XI; each config says its figures.", ablations),
     ):
         parts.append(f'\n## {title}\n\n{text}\n\n')
-        parts += [
-            f'- [{Path(path).stem}](../{path}){figure_of(root / path) if paths is eomt else ""}\n' for path in paths
-        ]
+        parts += [f'- [{Path(path).stem}](../{path})\n' for path in paths]
     return ''.join(parts)
 
 

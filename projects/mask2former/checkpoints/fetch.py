@@ -12,10 +12,9 @@ from mmengine.dist import barrier, get_local_rank
 
 from mask2former.errors import CheckpointError, MissingFileError, MissingPackageError
 
-from .zoo import HUB, resolve, suggest_model
+from .zoo import HUB, HUB_FILES, resolve, suggest_model
 
 T = TypeVar('T')
-HUB_FILES = ('model.safetensors', 'pytorch_model.bin')
 _HUB_NAME = re.compile(r'[\w-][\w.-]*/[\w-][\w.-]*')
 _SUFFIXES = ('.pth', '.pkl', '.pt', '.bin', '.safetensors', '.tar', '.py')
 

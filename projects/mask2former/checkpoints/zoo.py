@@ -12,6 +12,7 @@ from mask2former.errors import CheckpointError, MissingFileError
 
 PACKAGE = Path(__file__).resolve().parents[1]
 HUB = 'hf://'
+HUB_FILES = ('model.safetensors', 'pytorch_model.bin')  # names of many different files
 # ``facebook/mask2former-<backbone>-<data set>-<task>`` and ``facebook/maskformer-swin-<size>-<data set>`` on the hub
 # were converted from the checkpoints of facebookresearch/Mask2Former and MaskFormer. Here they are in the terms of the
 # configs' names. The weights tell with what a Swin-B was trained first, names do not always.
@@ -127,7 +128,10 @@ def license_of(source: str, meta: Mapping, root: Path | None = None) -> str | No
         return REFERENCE_LICENSE
     for name, entry in model_zoo(root).items():
         weights = entry.get('Weights')
-        if weights and (source == name or Path(source).name == Path(weights).name):
+        if not weights:
+            continue
+        same_file = Path(source).name == Path(weights).name and Path(source).name not in HUB_FILES
+        if same_file or source.removeprefix(HUB) == name or source == weights:
             return _license(entry)
     return None
 
