@@ -44,7 +44,7 @@ class Contestant:
 def build_model(cfg: Config, metainfo: dict, num_queries: int | None, outputs: Sequence[str]) -> Mask2Former:
     """Our model with random weights; of the postprocessors it has those named in ``outputs``."""
     cfg = cfg.copy()
-    cfg.backbone.init_cfg = None
+    cfg.backbone.init_cfg = cfg.head.init_cfg = None
     if num_queries is not None:
         cfg.head.num_queries = num_queries
     unknown = set(outputs) - set(cfg.postprocessors)
@@ -90,7 +90,7 @@ def peer_contestant(
     amp: str | None,
 ) -> Contestant:
     """A peer with AdamW and clipping as its users have them."""
-    model = build_peer(name, cfg, metainfo['isthing'], num_queries).to(images.device)
+    model = build_peer(name, cfg, metainfo['isthing'], num_queries, tuple(images.shape[-2:])).to(images.device)
     if is_video(cfg):
         compute_loss, predict, logits = mmdet_video_calls(model, images, samples)
     else:
@@ -164,25 +164,34 @@ def _transformers_calls(
     model: Any, images: Tensor, samples: list[DetDataSample], isthing: Sequence[bool], outputs: Sequence[str]
 ) -> tuple[Callable, ...]:
     from transformers import (
+        EomtImageProcessorPil,
         Mask2FormerImageProcessorPil,
         MaskFormerForInstanceSegmentation,
         MaskFormerImageProcessorPil,
     )
 
     maskformer = isinstance(model, MaskFormerForInstanceSegmentation)
-    processor = MaskFormerImageProcessorPil() if maskformer else Mask2FormerImageProcessorPil()
+    stuff = [label for label, thing in enumerate(isthing) if not thing]
+    processor: Any
+    merged: dict[str, Any]
+    if model.config.model_type.startswith('eomt'):
+        side = images.shape[-1]
+        processor = EomtImageProcessorPil(size=dict(shortest_edge=side, longest_edge=side))
+        merged = dict(stuff_classes=stuff)
+    else:
+        processor = MaskFormerImageProcessorPil() if maskformer else Mask2FormerImageProcessorPil()
+        merged = dict(label_ids_to_fuse=set(stuff))
     # transformers 5.23 keeps what its loss of the other decoder outputs is made of only when asked at the call.
     extra = dict(output_hidden_states=True) if maskformer else {}
     masks = [sample.gt_segments.masks.float() for sample in samples]
     labels = [sample.gt_segments.labels for sample in samples]
     sizes = [sample.ori_shape for sample in samples]
-    fused = {label for label, thing in enumerate(isthing) if not thing}
 
     def predict() -> dict[str, list]:
         out = model(pixel_values=images, **extra)
         calls = dict(
             panoptic=lambda: processor.post_process_panoptic_segmentation(
-                out, threshold=0.8, label_ids_to_fuse=fused, target_sizes=sizes
+                out, threshold=0.8, target_sizes=sizes, **merged
             ),
             instance=lambda: processor.post_process_instance_segmentation(out, threshold=0.0, target_sizes=sizes),
             semantic=lambda: processor.post_process_semantic_segmentation(out, target_sizes=sizes),

@@ -1,4 +1,4 @@
-"""Peers: Mask2Former and MaskFormer as mmdet and transformers have them, built to take the weights of our models."""
+"""Peers: our models as mmdet and transformers have them, built to take the weights of ours."""
 
 import re
 from pathlib import Path
@@ -18,6 +18,7 @@ from mask2former.errors import ConfigError
 from mask2former.registry import MODELS
 
 from .clips import build_mmdet_video, is_video
+from .eomt_peer import build_eomt
 
 PEERS = ('mmdet', 'transformers')
 MMDET_CONFIGS = Path(mmdet.__file__).parent / '.mim/configs/mask2former'
@@ -55,7 +56,9 @@ def load_weights(name: str, peer: nn.Module, weights: dict[str, Tensor]) -> None
         raise ConfigError(f"transformers' model lacks weights {missing} and does not know {unexpected}.")
 
 
-def build_peer(name: str, cfg: Config, isthing: list[bool], num_queries: int) -> nn.Module:
+def build_peer(
+    name: str, cfg: Config, isthing: list[bool], num_queries: int, size: tuple[int, int] = (640, 640)
+) -> nn.Module:
     """A peer of the architecture of our model config, in evaluation mode.
 
     Args:
@@ -63,6 +66,7 @@ def build_peer(name: str, cfg: Config, isthing: list[bool], num_queries: int) ->
         cfg: ``model`` of our config.
         isthing: Of every class, whether it is a thing.
         num_queries: Q.
+        size: Height and width of the images, which an EoMT is built for.
 
     Raises:
         ConfigError: If there is no such peer, or it has no such backbone.
@@ -73,6 +77,8 @@ def build_peer(name: str, cfg: Config, isthing: list[bool], num_queries: int) ->
         if name != 'mmdet':
             raise ConfigError(f'{name} has no model of videos: compare with mmdet.')
         return build_mmdet_video(cfg, len(isthing), num_queries).eval()
+    if cfg.backbone.type == 'PlainViT' and name == 'transformers':
+        return build_eomt(cfg, len(isthing), num_queries, size).eval()
     if cfg.backbone.type not in ('FrozenBNResNet', 'SwinTransformer'):
         raise ConfigError(f"The peers have no backbone '{cfg.backbone.type}': compare a config with a ResNet or Swin.")
     build = _build_mmdet if name == 'mmdet' else _build_transformers

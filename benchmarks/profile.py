@@ -79,7 +79,7 @@ def profile_training(
     clock.lap('head backward')
     torch.autograd.backward([mask_features, *memory], [x.grad for x in leaves_2])
     clock.lap('pixel decoder backward')
-    torch.autograd.backward(features, [x.grad for x in leaves_1])
+    torch.autograd.backward(*zip(*[(x, leaf.grad) for x, leaf in zip(features, leaves_1) if x.requires_grad]))
     clock.lap('backbone backward')
     update()
     clock.lap('optimizer')

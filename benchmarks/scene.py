@@ -63,6 +63,9 @@ class Scene:
             self.metainfo = dataset_metainfo(self.cfg.test_dataloader.dataset)
         except FileNotFoundError:  # a benchmark needs no data: classes by number do
             self.metainfo = dict(classes=[str(i) for i in range(133)], isthing=[i < 80 for i in range(133)])
+        vit = self.cfg.model.backbone
+        if vit.get('grid_size') is not None:  # learned positions of the size of the images, as peers have them
+            vit.grid_size = tuple(side // vit.get('patch_size', 16) for side in batch_shapes(spec)[0])
 
     def batch(self) -> tuple[Tensor, list]:
         """The images and targets, the same in every process."""
@@ -82,6 +85,8 @@ class Scene:
         model = build_model(self.cfg.model, self.metainfo, self.spec['queries'], self.outputs)
         model.init_weights()
         randomise(model)
+        if hasattr(model.head, 'mask_probability'):  # as at the beginning of a training, and after it
+            model.head.mask_probability.fill_(float(self.spec['mode'] == 'train'))
         images, _ = self.batch()
         model.eval().to(self.device)
         if self.spec['mode'] == 'predict':

@@ -1,4 +1,4 @@
-"""Time training steps or predictions, side by side with mmdet's and transformers' Mask2Former.
+"""Time training steps or predictions, side by side with those of mmdet and transformers.
 
     python tools/analysis_tools/benchmark.py CONFIG --mode train --size 512 --batch-size 1 --peers mmdet transformers
 

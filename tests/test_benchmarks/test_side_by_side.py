@@ -73,7 +73,25 @@ def scene_of(config, *peers, **options):
 )
 def test_peers_of_a_maskformer(config, peers):
     """They compute the same logits and results, and can be trained."""
-    common = scene_of(config, *peers)
+    compare(scene_of(config, *peers), peers)
+
+
+@pytest.mark.parametrize('mode', ['train', 'predict'])
+@pytest.mark.parametrize('config', ['eomt_vit-ti_overfit16_coco-panoptic', 'eomt_dinov2-s_8xb2-640-24e_coco-panoptic'])
+def test_peers_of_an_eomt(config, mode):
+    common = scene_of(f'{config}.py', 'transformers', size=(64, 64), mode=mode)
+    masked = compare(common, ['transformers'])['head.mask_probability']
+    assert masked.tolist() == [float(mode == 'train')] * 3
+
+
+def test_an_eomt_of_images_that_are_no_squares():
+    common = scene_of('eomt_vit-ti_overfit16_coco-panoptic.py', 'transformers')
+    with pytest.raises(UserError, match="^transformers' EoMT is for square images: give --size one number"):
+        common.contestant('transformers', {})
+
+
+def compare(common, peers):
+    """Compare ours and the peers, and return our weights."""
     weights, expected = common.common_weights()
     assert len(expected[0][0]) == 7 and expected[1].std() > 0
     for name in [scene.OURS, *peers]:
@@ -87,6 +105,7 @@ def test_peers_of_a_maskformer(config, peers):
         with torch.no_grad():
             assert scene.agrees(scene.logit_errors(contestant.logits(), expected)), name
         contestant.predict()
+    return weights
 
 
 def test_a_maskformer_that_a_peer_has_not():
