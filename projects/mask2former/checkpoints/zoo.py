@@ -11,6 +11,7 @@ import yaml
 from mask2former.errors import CheckpointError, MissingFileError
 
 PACKAGE = Path(__file__).resolve().parents[1]
+LOADER = getattr(yaml, 'CSafeLoader', yaml.SafeLoader)  # PyYAML may lack libyaml, which is ten times as fast
 HUB = 'hf://'
 HUB_FILES = ('model.safetensors', 'pytorch_model.bin')  # names of many different files
 # ``facebook/mask2former-<backbone>-<data set>-<task>`` and ``facebook/maskformer-swin-<size>-<data set>`` on the hub
@@ -178,7 +179,7 @@ def suggest_model(name: str, root: Path | None) -> str:
 
 def _read_yaml(path: Path) -> dict:
     try:
-        content = yaml.safe_load(path.read_text(encoding='utf-8'))
+        content = yaml.load(path.read_text(encoding='utf-8'), Loader=LOADER)
     except FileNotFoundError as error:
         raise CheckpointError(f"'{path}' is missing, which says where the weights of the models are.") from error
     except yaml.YAMLError as error:

@@ -115,8 +115,7 @@ class EncoderOnlyHead(BaseModule):
     def forward(self, patches: Tensor, memory: list[Tensor]) -> HeadOutput:
         """Run the last blocks and predict, in training before each of them, too.
 
-        Every prediction has mask features of its own. ``HeadOutput`` has one map, so they lie in it side by side, and a
-        mask embedding is zero where another's are.
+        Every prediction has mask features of its own, which lie side by side.
 
         Args:
             patches: (B, C, h, w).
@@ -144,7 +143,7 @@ class EncoderOnlyHead(BaseModule):
         outputs = predictions if self.training else predictions[-1:]
         class_logits, mask_embed, mask_features = zip(*outputs)
         queries = None if self.training else self.norm(tokens[:, : self.query_feat.num_embeddings])  # (B, Q, C)
-        return HeadOutput(torch.stack(class_logits), side_by_side(mask_embed), torch.cat(mask_features, dim=1), queries)
+        return HeadOutput(torch.stack(class_logits), torch.stack(mask_embed), torch.cat(mask_features, dim=1), queries)
 
     def probabilities(self) -> list[float]:
         """Of each block, how likely it is that a query is masked."""
@@ -199,15 +198,9 @@ class Upscale(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, h, w, C) to (B, 2h, 2w, C)."""
-        weight = self.conv1.weight.permute(2, 3, 1, 0)  # (2, 2, C, C_in)
+        weight, bias = self.conv1.weight.permute(2, 3, 1, 0), self.conv1.bias  # (2, 2, C, C_in), (C,)
         # Its windows do not overlap: it is a linear map from each pixel to four.
-        fine = linear(x, weight.flatten(0, 2)).unflatten(-1, weight.shape[:3])  # (B, h, w, 2, 2, C)
-        fine = fine.transpose(2, 3).flatten(3, 4).flatten(1, 2) + self.conv1.bias  # (B, 2h, 2w, C)
+        fine = linear(x, weight.flatten(0, 2), bias.repeat(4)).unflatten(-1, weight.shape[:3])  # (B, h, w, 2, 2, C)
+        fine = fine.transpose(2, 3).flatten(3, 4).flatten(1, 2)  # (B, 2h, 2w, C)
         out = self.conv2(F.gelu(fine).permute(0, 3, 1, 2))  # (B, C, 2h, 2w)
         return self.norm(out.permute(0, 2, 3, 1))
-
-
-def side_by_side(embeds: tuple[Tensor, ...]) -> Tensor:
-    """D embeddings (B, Q, C) to (D, B, Q, D * C), each at its own place and zero elsewhere."""
-    D = len(embeds)
-    return torch.stack([F.pad(x, (i * x.shape[-1], (D - 1 - i) * x.shape[-1])) for i, x in enumerate(embeds)])

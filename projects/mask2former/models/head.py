@@ -22,7 +22,8 @@ class HeadOutput(NamedTuple):
     Attributes:
         class_logits: (D, B, Q, K + 1), no-object is index K.
         mask_embed: (D, B, Q, C).
-        mask_features: (B, C, h, w); of clips (B, T, C, h, w), whose frames share the mask embeddings.
+        mask_features: (B, C, h, w); of clips (B, T, C, h, w), whose frames share the mask embeddings. Where each output
+            has its own, they lie side by side, (B, D*C, h, w).
         queries: (B, Q, C), the last layer's, normalised, by which a query is known again in the next frames; None in
             training, and where every query stands for a class.
     """
@@ -40,10 +41,25 @@ class HeadOutput(NamedTuple):
 
     def mask_logits(self, layer: int = -1) -> Tensor:
         """All masks of one decoder output, (B, Q, h, w); of clips (B, Q, T, h, w)."""
-        features = self.mask_features
+        groups = self.mask_features.split(self.mask_embed.shape[-1], dim=-3)
+        features = groups[layer] if len(groups) > 1 else groups[0]
         shape = (*features.shape[1:-3], *features.shape[-2:])  # (h, w) or (T, h, w)
         rows = features.flatten(-2).transpose(-1, -2).flatten(1, -2)  # (B, h*w, C) or (B, T*h*w, C)
         return products(self.mask_embed[layer], rows).unflatten(-1, shape)
+
+
+def with_own_features(embed: Tensor, features: Tensor) -> list[tuple[Tensor, Tensor]]:
+    """Mask embeddings and the features that they are multiplied with.
+
+    Args:
+        embed: (D, n, C).
+        features: (P, C), which the D outputs share, or (P, D*C), those of each output side by side.
+
+    Returns:
+        list: One pair of (D*n, C) and (P, C), or D pairs of (n, C) and (P, C).
+    """
+    parts = features.split(embed.shape[-1], dim=-1)
+    return list(zip(embed if len(parts) > 1 else embed.flatten(0, 1)[None], parts))
 
 
 def known_classes(query: Tensor) -> Tensor:

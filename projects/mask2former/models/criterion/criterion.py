@@ -7,7 +7,7 @@ from mmengine.model import BaseModule
 from mmengine.structures import InstanceData
 from torch import Tensor
 
-from mask2former.models.head import HeadOutput
+from mask2former.models.head import HeadOutput, with_own_features
 from mask2former.ops.linear import linear
 from mask2former.registry import TASK_UTILS
 
@@ -114,6 +114,9 @@ class SetCriterion(BaseModule):
 def matched_logits(output: HeadOutput, b: int, queries: Tensor) -> tuple[Tensor, Tensor]:
     """The masks of an image's matched ``queries`` (D, n): of which decoder output (D*n,), and logits (D*n, h, w)."""
     layer = torch.arange(len(queries), device=queries.device).repeat_interleave(queries.shape[1])  # (D*n,)
-    embed = output.mask_embed[layer, b, queries.flatten()]  # (D*n, C)
+    embed = output.mask_embed[layer, b, queries.flatten()].view(*queries.shape, -1)  # (D, n, C)
     features = output.mask_features[b]  # (C, h, w)
-    return layer, linear(embed, features.flatten(1).T).unflatten(-1, features.shape[1:])
+    masks = [
+        linear(*pair) for pair in with_own_features(embed, features.flatten(1).T)
+    ]  # (D*n, h*w), or D times (n, h*w)
+    return layer, (masks[0] if len(masks) == 1 else torch.cat(masks)).unflatten(-1, features.shape[1:])

@@ -11,7 +11,7 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from mask2former.errors import ConfigError, NonFiniteError
-from mask2former.models.head import HeadOutput
+from mask2former.models.head import HeadOutput, with_own_features
 from mask2former.ops.linear import linear
 from mask2former.registry import TASK_UTILS
 
@@ -89,12 +89,13 @@ class HungarianMatcher:
         class_cost = -output.class_logits[:, b].flatten(0, 1).softmax(-1)[:, target.labels]  # (D*Q, N)
         mask_costs = []
         # Few queries at a time, so that their logits at all points stay small.
-        for embed in output.mask_embed[:, b].flatten(0, 1).split(max(1, MAX_LOGITS // len(features))):
-            mask_logits = linear(embed, features)  # (n, P)
-            mask_costs.append(
-                self.mask_cost * self.pairwise_mask_cost(mask_logits, mask_targets)
-                + self.dice_cost * pairwise_dice_cost(mask_logits, mask_targets)
-            )
+        for embed, own_features in with_own_features(output.mask_embed[:, b], features):
+            for some in embed.split(max(1, MAX_LOGITS // len(features))):
+                mask_logits = linear(some, own_features)  # (n, P)
+                mask_costs.append(
+                    self.mask_cost * self.pairwise_mask_cost(mask_logits, mask_targets)
+                    + self.dice_cost * pairwise_dice_cost(mask_logits, mask_targets)
+                )
         return (self.class_cost * class_cost + torch.cat(mask_costs)).view(D, Q, -1)
 
     def sample(self, mask_features: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
