@@ -113,10 +113,10 @@ class SetCriterion(BaseModule):
 
 def matched_logits(output: HeadOutput, b: int, queries: Tensor) -> tuple[Tensor, Tensor]:
     """The masks of an image's matched ``queries`` (D, n): of which decoder output (D*n,), and logits (D*n, h, w)."""
-    layer = torch.arange(len(queries), device=queries.device).repeat_interleave(queries.shape[1])  # (D*n,)
-    embed = output.mask_embed[layer, b, queries.flatten()].view(*queries.shape, -1)  # (D, n, C)
+    layer = torch.arange(len(queries), device=queries.device)[:, None].expand_as(queries)  # (D, n)
+    embed = output.mask_embed[layer, b, queries]  # (D, n, C)
     features = output.mask_features[b]  # (C, h, w)
     masks = [
         linear(*pair) for pair in with_own_features(embed, features.flatten(1).T)
     ]  # (D*n, h*w), or D times (n, h*w)
-    return layer, (masks[0] if len(masks) == 1 else torch.cat(masks)).unflatten(-1, features.shape[1:])
+    return layer.flatten(), (masks[0] if len(masks) == 1 else torch.cat(masks)).unflatten(-1, features.shape[1:])
