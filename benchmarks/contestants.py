@@ -90,7 +90,9 @@ def peer_contestant(
     amp: str | None,
 ) -> Contestant:
     """A peer with AdamW and clipping as its users have them."""
-    model = build_peer(name, cfg, metainfo['isthing'], num_queries, tuple(images.shape[-2:])).to(images.device)
+    model = build_peer(name, cfg, metainfo['isthing'], num_queries, (images.shape[-2], images.shape[-1])).to(
+        images.device
+    )
     if is_video(cfg):
         compute_loss, predict, logits = mmdet_video_calls(model, images, samples)
     else:

@@ -79,7 +79,8 @@ def profile_training(
     clock.lap('head backward')
     torch.autograd.backward([mask_features, *memory], [x.grad for x in leaves_2])
     clock.lap('pixel decoder backward')
-    torch.autograd.backward(*zip(*[(x, leaf.grad) for x, leaf in zip(features, leaves_1) if x.requires_grad]))
+    learned = [(x, leaf.grad) for x, leaf in zip(features, leaves_1) if x.requires_grad]
+    torch.autograd.backward([x for x, _ in learned], [grad for _, grad in learned])
     clock.lap('backbone backward')
     update()
     clock.lap('optimizer')

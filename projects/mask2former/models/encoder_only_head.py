@@ -199,6 +199,7 @@ class Upscale(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, h, w, C) to (B, 2h, 2w, C)."""
         weight, bias = self.conv1.weight.permute(2, 3, 1, 0), self.conv1.bias  # (2, 2, C, C_in), (C,)
+        assert bias is not None  # a transposed convolution may have none
         # Its windows do not overlap: it is a linear map from each pixel to four.
         fine = linear(x, weight.flatten(0, 2), bias.repeat(4)).unflatten(-1, weight.shape[:3])  # (B, h, w, 2, 2, C)
         fine = fine.transpose(2, 3).flatten(3, 4).flatten(1, 2)  # (B, 2h, 2w, C)

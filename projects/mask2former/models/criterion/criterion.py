@@ -116,7 +116,5 @@ def matched_logits(output: HeadOutput, b: int, queries: Tensor) -> tuple[Tensor,
     layer = torch.arange(len(queries), device=queries.device)[:, None].expand_as(queries)  # (D, n)
     embed = output.mask_embed[layer, b, queries]  # (D, n, C)
     features = output.mask_features[b]  # (C, h, w)
-    masks = [
-        linear(*pair) for pair in with_own_features(embed, features.flatten(1).T)
-    ]  # (D*n, h*w), or D times (n, h*w)
+    masks = [linear(*pair) for pair in with_own_features(embed, features.flatten(1).T)]  # of all outputs, or of each
     return layer.flatten(), (masks[0] if len(masks) == 1 else torch.cat(masks)).unflatten(-1, features.shape[1:])
