@@ -3,5 +3,6 @@ _base_ = 'eomt_parts.py'
 init_cfg = dict(type='Pretrained', checkpoint='hf://facebook/dinov3-vitb16-pretrain-lvd1689m')
 block = dict(num_heads=12, ffn_dims=3072, key_bias=False, norm_eps=1e-5)
 model = dict(
+    data_preprocessor=dict(pad_val=(0, 0, 0)),  # black, as in the reference
     backbone=dict(embed_dims=768, num_layers=9, position_rescale=2.0, init_cfg=init_cfg, **block),
     head=dict(num_blocks=3, init_cfg=init_cfg, **block))

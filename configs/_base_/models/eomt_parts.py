@@ -1,9 +1,8 @@
-# EoMT (arXiv 2503.19108): what it has in any size. The number of classes follows from the data set. Padding is black.
+# EoMT (arXiv 2503.19108): what it has in any size. The number of classes follows from the data set.
 model = dict(
     type='Mask2Former',
     data_preprocessor=dict(
-        type='SegDataPreprocessor', mean=(123.675, 116.28, 103.53), std=(58.395, 57.12, 57.375), bgr_to_rgb=True,
-        pad_val=(0, 0, 0)),
+        type='SegDataPreprocessor', mean=(123.675, 116.28, 103.53), std=(58.395, 57.12, 57.375), bgr_to_rgb=True),
     backbone=dict(type='PlainViT', patch_size=16, num_registers=4),
     pixel_decoder=dict(type='PatchTokens'),
     head=dict(type='EncoderOnlyHead', num_queries=200, num_upscales=2),
