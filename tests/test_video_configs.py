@@ -10,6 +10,7 @@ from mmengine.registry import DefaultScope
 from mask2former.apis.config_check import find_faults
 from mask2former.data_tools.shapes import generate_moving_shapes
 from mask2former.engine import SegRunner
+from mask2former.engine.run_summary import images_per_batch
 from tests.tiny import ROOT
 
 LEAVES = sorted(path for path in (ROOT / 'configs').rglob('video-*.py') if '_base_' not in path.parts)
@@ -32,6 +33,7 @@ def test_one_iteration_and_validation(path, videos, tmp_path):
     cfg.model.pixel_decoder.num_layers = cfg.model.head.num_layers = 1
     cfg.model.criterion.num_points = 64
     cfg.train_cfg.update(max_iters=1, val_interval=1)
+    cfg.default_hooks.logger.interval = 1
     for dataloader in (cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader):
         dataloader.update(num_workers=0, persistent_workers=False)
         dataloader.dataset.data_root = str(videos)
@@ -45,3 +47,13 @@ def test_one_iteration_and_validation(path, videos, tmp_path):
     assert {'loss_class', 'loss_mask', 'loss_dice', 'loss_aux'} <= losses.keys() and math.isfinite(losses['loss'])
     assert {'track_mAP', 'track_mAP_50', 'track_AR_10'} <= metrics.keys()
     assert sorted(path.name for path in (tmp_path / 'strips').iterdir()) == ['0000.jpg', '0001.jpg']
+
+
+def test_the_batch_of_clips_is_told(videos, tmp_path):
+    """A batch sampler of the config's own leaves the dataloader without a batch size."""
+    cfg = Config.fromfile(ROOT / 'configs/shapes/video-mask2former_efficientnet-lite0_moving-shapes.py')
+    cfg.train_dataloader.update(num_workers=0, persistent_workers=False)
+    cfg.train_dataloader.dataset.data_root = str(videos)
+    with DefaultScope.overwrite_default_scope('mask2former'):
+        loader = SegRunner.build_dataloader(cfg.train_dataloader)
+    assert loader.batch_size is None and images_per_batch(loader) == 2

@@ -1,15 +1,18 @@
-# Drawn videos of moving shapes (tools/dataset_converters/make_moving_shapes.py), at their own size.
+# Drawn videos of moving shapes (tools/dataset_converters/make_moving_shapes.py), at twice their size: most things are
+# smaller than 16 pixels, and masks have a quarter of the input's resolution. Upright videos make batches of their own.
 _base_ = '../tasks/video_instance.py'
 dataset_type = 'YouTubeVISFormat'
 data_root = 'data/moving_shapes/'
 
-flip = dict(type='TransformClip', transforms=[dict(type='RandomFlip', prob=0.5)])
-train_pipeline = [*_base_.train_load, flip, *_base_.train_pack]
-test_pipeline = [*_base_.test_load, *_base_.test_pack]
+resize = dict(type='Resize', scale=(320, 192), keep_ratio=True)
+augment = dict(type='TransformClip', transforms=[resize, dict(type='RandomFlip', prob=0.5)])
+train_pipeline = [*_base_.train_load, augment, *_base_.train_pack]
+test_pipeline = [*_base_.test_load, dict(type='TransformClip', transforms=[resize]), *_base_.test_pack]
 
 train_dataloader = dict(
-    batch_size=4,
+    batch_size=2,
     num_workers=1,
+    batch_sampler=dict(type='AspectRatioBatchSampler'),
     dataset=dict(
         type=dataset_type,
         data_root=data_root,

@@ -11,6 +11,8 @@ from mmengine.runner import Runner
 from mmengine.runner.utils import set_random_seed
 from torch.utils.data import Sampler
 
+from .run_summary import images_per_batch
+
 
 def get_random_state() -> dict:
     """The state of Python's, numpy's and torch's generators in this process, and of the current GPU's."""
@@ -85,5 +87,5 @@ def _train_sampler(runner: Runner) -> Sampler:
 
 def _images_per_iteration(runner: Runner) -> int | None:
     """The images of an iteration, of all processes together; None where the dataloader does not say."""
-    size = runner.train_dataloader.batch_size
+    size = images_per_batch(runner.train_dataloader)
     return size and size * runner.world_size

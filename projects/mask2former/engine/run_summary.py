@@ -21,7 +21,7 @@ def run_summary(runner: Runner) -> str:
     rows['device'] = _device(runner)
     rows['batch'] = _batch(runner, loader)
     if training and not testing:
-        images = runner.max_iters * (loader.batch_size or 1) * runner.world_size
+        images = runner.max_iters * (images_per_batch(loader) or 1) * runner.world_size
         rows['iterations'] = f'{runner.max_iters}, or {images / max(1, len(loader.dataset)):.3g} epochs'
     elif runner._load_from:
         rows['checkpoint'] = shown_path(runner._load_from)
@@ -67,8 +67,14 @@ def _device(runner: Runner) -> str:
     return name if runner.world_size == 1 else f'{runner.world_size} processes, each on: {name}'
 
 
+def images_per_batch(loader: DataLoader) -> int | None:
+    """The images of a batch in one process; None where neither dataloader nor batch sampler says it."""
+    # A dataloader with a batch sampler of its own has no batch size.
+    return loader.batch_size or getattr(loader.batch_sampler, 'batch_size', None)
+
+
 def _batch(runner: Runner, loader: DataLoader) -> str:
-    size = loader.batch_size or 1
+    size = images_per_batch(loader) or 1
     if runner.world_size == 1:
         return _count(size, 'image', 'images')
     return f'{size * runner.world_size} images, {size} in each of {runner.world_size} processes'
