@@ -6,6 +6,7 @@ import math
 import pytest
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
+from mmengine.runner import Runner
 
 from mask2former.apis.config_check import find_faults
 from mask2former.data_tools.shapes import generate_moving_shapes
@@ -55,5 +56,5 @@ def test_the_batch_of_clips_is_told(videos, tmp_path):
     cfg.train_dataloader.update(num_workers=0, persistent_workers=False)
     cfg.train_dataloader.dataset.data_root = str(videos)
     with DefaultScope.overwrite_default_scope('mask2former'):
-        loader = SegRunner.build_dataloader(cfg.train_dataloader)
+        loader = Runner.build_dataloader(cfg.train_dataloader)
     assert loader.batch_size is None and images_per_batch(loader) == 2
