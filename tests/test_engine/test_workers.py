@@ -28,3 +28,17 @@ def test_a_training_has_no_more_and_torch_does_not_warn(run, tmp_path):
         )
     assert runner.train_dataloader.num_workers == cores
     assert f'{cores} workers load the images, not {cores + 1}' in next(tmp_path.rglob('*.log')).read_text()
+
+
+def test_no_workers_need_no_other_key(run, tmp_path):
+    """The configs keep their workers; of 0 workers torch refuses to keep any."""
+    runner = train(
+        run.config,
+        work_dir=str(tmp_path),
+        train_cfg__max_iters=1,
+        train_dataloader__num_workers=0,
+        train_dataloader__persistent_workers=True,
+        train_dataloader__prefetch_factor=2,
+    )
+    assert runner.train_dataloader.num_workers == 0
+    assert not runner.train_dataloader.persistent_workers

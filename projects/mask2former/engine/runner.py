@@ -110,6 +110,8 @@ class SegRunner(Runner):
         """Build a dataloader and see that its classes are the model's; it has no more workers than there are cores."""
         if isinstance(dataloader, dict) and isinstance(workers := dataloader.get('num_workers'), int):
             dataloader = dict(dataloader, num_workers=bounded_workers(workers))
+            if workers == 0:  # what only workers have: torch refuses it without them
+                dataloader = {k: v for k, v in dataloader.items() if k not in ('persistent_workers', 'prefetch_factor')}
         loader = Runner.build_dataloader(dataloader, *args, **kwargs)
         # Starting to iterate draws a number. Not from the generator of the training: whether there was a validation
         # must not change what comes after it.

@@ -79,7 +79,9 @@ class CityscapesInstanceAP(BaseMetric):
             )
         for sample in data_samples:
             instances = require_field(
-                sample, 'pred_instances', "add the instance postprocessor to the model's postprocessors"
+                sample,
+                'pred_instances',
+                'add the instance postprocessor to model.postprocessors, or leave this metric out',
             )
             truth = read_instance_ids(instance_ids_path(sample['img_path'], self.gt_dir))  # (H, W)
             detections = []

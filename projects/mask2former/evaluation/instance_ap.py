@@ -218,7 +218,7 @@ class InstanceAP(BaseMetric):
     def _detections(self, sample: dict, category_of: dict[int, int], size: tuple[int, int]) -> list[dict]:
         """The predicted instances of one image ``size`` = (H, W) in COCO's format."""
         instances = require_field(
-            sample, 'pred_instances', "add the instance postprocessor to the model's postprocessors"
+            sample, 'pred_instances', 'add the instance postprocessor to model.postprocessors, or leave this metric out'
         )
         labels, scores = instances['labels'].tolist(), instances['scores'].tolist()
         kept = [index for index, label in enumerate(labels) if label in category_of]

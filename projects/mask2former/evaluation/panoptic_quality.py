@@ -55,7 +55,9 @@ class PanopticQuality(BaseMetric):
                 sample, 'gt_panoptic_seg', "add dict(type='LoadPanopticGroundTruth') to the test pipeline"
             )
             prediction = require_field(
-                sample, 'pred_panoptic_seg', "add the panoptic postprocessor to the model's postprocessors"
+                sample,
+                'pred_panoptic_seg',
+                'add the panoptic postprocessor to model.postprocessors, or leave this metric out',
             )
             gt_map, pred_map = plane(truth, 'id_map', sample), plane(prediction, 'id_map', sample)  # (H, W) each
             check_same_size(pred_map.shape, gt_map.shape, sample)

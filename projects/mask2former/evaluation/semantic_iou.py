@@ -65,7 +65,9 @@ class SemanticIoU(BaseMetric):
         num_classes = len(require_meta(self.dataset_meta, 'classes'))
         for sample in data_samples:
             prediction = require_field(
-                sample, 'pred_sem_seg', "add the semantic postprocessor to the model's postprocessors"
+                sample,
+                'pred_sem_seg',
+                'add the semantic postprocessor to model.postprocessors, or leave this metric out',
             )
             pred = plane(prediction, 'sem_seg', sample)  # (H, W)
             truth, counted = semantic_truth(sample)  # (H, W) each

@@ -61,7 +61,9 @@ class SemanticPanopticQuality(BaseMetric):
         is_thing = require_meta(self.dataset_meta, 'isthing')
         for sample in data_samples:
             prediction = require_field(
-                sample, 'pred_sem_seg', "add the semantic postprocessor to the model's postprocessors"
+                sample,
+                'pred_sem_seg',
+                'add the semantic postprocessor to model.postprocessors, or leave this metric out',
             )
             pred = plane(prediction, 'sem_seg', sample)  # (H, W)
             if self.segments == 'classes':

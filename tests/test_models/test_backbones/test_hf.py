@@ -197,7 +197,7 @@ def test_frozen_stages():
     [
         (dict(config=dict(model_type='convnext'), pretrained=True), "needs name='owner/name'"),
         (dict(), "needs name='owner/name'"),
-        (dict(config=dict(model_type='convnex'), pretrained=False), "model_type 'convnex'"),
+        (dict(config=dict(model_type='convnex'), pretrained=False), "model_type 'convnex'.*did you mean 'convnext'"),
         (dict(config=dict(model_type='convnext', depth=[1]), pretrained=False), "'depth' is no setting.*'depths'"),
         (dict(config=dict(model_type='convnext', depths='3'), pretrained=False), "'convnext': .*depths"),
         (dict(config=dict(model_type='bert'), pretrained=False), "no backbone of the type 'bert'"),

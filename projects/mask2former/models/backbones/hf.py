@@ -147,7 +147,7 @@ def _describe(address: str) -> dict:
 def _config(described: Mapping, title: str) -> Any:
     """transformers' config; what a person wrote in it is held against the names that it knows."""
     try:
-        from transformers import AutoConfig
+        from transformers import CONFIG_MAPPING, AutoConfig
     except ModuleNotFoundError:
         raise MissingPackageError(
             f'HFBackbone {title} is a model of transformers, which is not installed: pip install transformers.'
@@ -155,6 +155,9 @@ def _config(described: Mapping, title: str) -> Any:
     described = described.to_dict() if isinstance(described, ConfigDict) else dict(described)
     described = {key: list(value) if isinstance(value, tuple) else value for key, value in described.items()}
     model_type = described.pop('model_type', None)
+    if model_type not in CONFIG_MAPPING:
+        near = near_names(str(model_type), CONFIG_MAPPING)
+        raise ConfigError(f'HFBackbone {title} has the model_type {model_type!r}, unknown to transformers: {near}')
     try:
         known = AutoConfig.for_model(model_type).to_dict() | {'out_indices': None, 'out_features': None}
         config = AutoConfig.for_model(model_type, **described)

@@ -68,7 +68,12 @@ class MSDeformAttnPixelDecoder(BaseModule):
         if len(in_channels) != len(strides):
             raise ConfigError(f'in_channels {tuple(in_channels)} and strides {tuple(strides)} must be of one length')
         if not 1 <= num_levels <= len(in_channels):
-            raise ConfigError(f'num_levels is {num_levels}, but the backbone gives {len(in_channels)} features')
+            plain = (
+                ': a plain ViT wants a SimpleFeaturePyramid around it (docs/backbones.md)'
+                if len(in_channels) == 1
+                else ''
+            )
+            raise ConfigError(f'num_levels is {num_levels}, but the backbone gives {len(in_channels)} features{plain}')
         self.with_cp = with_cp
         self.full_precision = full_precision
         self.num_levels = num_levels
