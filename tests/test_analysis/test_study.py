@@ -8,6 +8,7 @@ from mmengine.config import Config
 from mask2former.analysis.study import read_study
 from mask2former.errors import ConfigError, MissingFileError
 from tests.tiny import ROOT
+from tests.tools import load_tool
 
 STUDIES = sorted((ROOT / 'configs' / 'studies').glob('*.json'))
 
@@ -97,3 +98,13 @@ def test_a_misspelt_option_is_refused(tmp_path):
         study.make_config(study.runs()[1], tmp_path)
     with pytest.raises(MissingFileError, match='no study'):
         read_study(tmp_path / 'absent.json')
+
+
+def test_a_misspelt_option_of_a_later_run_is_told_before_the_first_is_trained(tmp_path, monkeypatch):
+    path = write(tmp_path)
+    path.write_text(path.read_text().replace('masked_attention', 'masked_atention'))
+    tool, trained = load_tool('analysis_tools/ablate'), []
+    monkeypatch.setattr(tool, 'train', lambda *run: trained.append(run))
+    with pytest.raises(ConfigError, match='masked_attention'):
+        tool.train_study(read_study(path), tmp_path / 'runs', None)
+    assert not trained

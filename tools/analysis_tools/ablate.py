@@ -50,6 +50,8 @@ def train_study(study: Study, work_dir: Path, variants: list[str] | None) -> Pat
     """Train what is not finished, and write the results after each run; returns their path."""
     path = work_dir / 'results.json'
     runs = study.runs(variants)
+    for run in runs:  # a misspelt option of the last is told before the first is trained
+        study.make_config(run, work_dir / run.folder)
     for number, run in enumerate(runs, 1):
         print(f'Run {number} of {len(runs)}: {run.variant.name}, seed {run.seed}', flush=True)
         train(study, run, work_dir / run.folder)
