@@ -83,10 +83,9 @@ def fill_segments(
     """
     table = np.zeros((len(colors) + 1, 3), np.uint8)
     table[1:] = np.asarray(colors, np.uint8).reshape(-1, 3)
-    drawn = cv2.addWeighted(image, 1 - alpha, table[id_map], alpha, 0)
+    drawn = cv2.addWeighted(image, 1 - alpha, np.take(table, id_map, axis=0), alpha, 0)
     if not dim_void:
-        void = id_map == 0
-        drawn[void] = image[void]
+        cv2.copyTo(image, (id_map == 0).astype(np.uint8), drawn)
     return drawn
 
 
