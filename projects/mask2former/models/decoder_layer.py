@@ -1,9 +1,11 @@
 """A layer of the transformer decoder (paper section 3.2.2; Carion et al., DETR, for the other order)."""
 
+from collections.abc import Iterable
+
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .layers import FFN, Attention
+from .layers import FFN, Attention, MemoryPart
 
 
 class DecoderLayer(nn.Module):
@@ -31,14 +33,19 @@ class DecoderLayer(nn.Module):
         self.ffn = FFN(embed_dims, ffn_dims, dropout)
 
     def forward(
-        self, query: Tensor, query_pos: Tensor, memory: Tensor, memory_pos: Tensor, mask: Tensor | None
+        self,
+        query: Tensor,
+        query_pos: Tensor,
+        memory: Tensor | Iterable[MemoryPart],
+        memory_pos: Tensor | None = None,
+        mask: Tensor | None = None,
     ) -> Tensor:
         """Update the queries.
 
         Args:
             query: (B, Q, C).
             query_pos: (Q, C).
-            memory: (B, S, C), one level.
+            memory: (B, S, C), one level; or its parts, which have positions and masks of their own.
             memory_pos: (S, C).
             mask: (B, 1, Q, S) bool, True where a query may look; None for everywhere.
 
@@ -54,10 +61,19 @@ class DecoderLayer(nn.Module):
         return self.ffn(query)
 
     def attend_to_memory(
-        self, query: Tensor, query_pos: Tensor, memory: Tensor, memory_pos: Tensor, mask: Tensor | None
+        self,
+        query: Tensor,
+        query_pos: Tensor,
+        memory: Tensor | Iterable[MemoryPart],
+        memory_pos: Tensor | None,
+        mask: Tensor | None,
     ) -> Tensor:
         """Cross-attention: (B, Q, C) to (B, Q, C)."""
-        attended = self.cross_attn(query + query_pos, memory + memory_pos, memory, mask)
+        if isinstance(memory, Tensor):
+            assert memory_pos is not None
+            attended = self.cross_attn(query + query_pos, memory + memory_pos, memory, mask)
+        else:
+            attended = self.cross_attn.over_parts(query + query_pos, memory)
         return self.cross_norm(query + F.dropout(attended, self.dropout, self.training))
 
     def attend_to_queries(self, query: Tensor, query_pos: Tensor) -> Tensor:

@@ -1,5 +1,6 @@
 """The transformer decoder, with masked attention or as MaskFormer's (paper sections 3.2.2 and 3.2.3)."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -87,6 +88,15 @@ def concatenate(levels: list[Level]) -> Level:
     tokens, positions, mask_features = zip(*levels)
     masked = mask_features[0] is not None
     return Level(torch.cat(tokens, 1), torch.cat(positions), torch.cat(mask_features, 1) if masked else None)
+
+
+def resize(mask_features: Tensor, size: Sequence[int]) -> Tensor:
+    """The mask features (B, C, h, w) at the size (h_l, w_l) of a level, (B, S, C), for attention masks.
+
+    Resizing is linear, so it commutes with the product that makes a mask: features are resized, not masks.
+    """
+    resized = F.interpolate(mask_features.detach(), size=tuple(size), mode='bilinear', align_corners=False)
+    return resized.flatten(2).transpose(1, 2)
 
 
 @MODELS.register_module()
@@ -188,18 +198,12 @@ class MaskedAttentionHead(BaseModule):
         if self.level_schedule == 'concat':
             levels = [concatenate(levels)]
 
-        query_pos = self.query_embed.weight  # (Q, C)
-        content = torch.zeros_like(query_pos) if self.query_feat is None else self.query_feat.weight
-        query = content.expand(len(levels[0].tokens), -1, -1)  # (B, Q, C)
+        content = torch.zeros_like(self.query_embed.weight) if self.query_feat is None else self.query_feat.weight
+        query = content.expand(len(mask_features), -1, -1)  # (B, Q, C)
         predictions = [] if self.query_feat is None else [self.predict(query)]
         for i, layer in enumerate(self.layers):
-            tokens, positions, level_features = levels[i % len(levels)]
-            mask = None
-            if level_features is not None and predictions:
-                mask = self.attention_mask(predictions[-1][1], level_features)  # (B, 1, Q, S)
-            query = run(
-                layer, query, query_pos, tokens, positions, mask, recompute=self.with_cp, random=self.dropout > 0
-            )
+            mask_embed = predictions[-1][1] if predictions else None  # (B, Q, C)
+            query = self.update(layer, query, levels[i % len(levels)], mask_embed)
             predictions.append(self.predict(query))
 
         outputs = predictions if self.query_loss else predictions[-len(self.layers) :]
@@ -209,16 +213,26 @@ class MaskedAttentionHead(BaseModule):
 
     def make_level(self, index: int, x: Tensor, mask_features: Tensor) -> Level:
         """What there is to attend to in a level's map (B, C, h_l, w_l)."""
+        tokens, positions = self.make_tokens(index, x)
+        return Level(tokens, positions, resize(mask_features, x.shape[-2:]) if self.masked_attention else None)
+
+    def make_tokens(self, index: int, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Tokens (B, S, C) and positions (S, C) of a level's map (B, C, h_l, w_l)."""
         h, w = x.shape[-2:]
         tokens = x.flatten(2).transpose(1, 2)  # (B, S, C)
         if self.level_embed is not None:
             tokens = tokens + self.level_embed.weight[index]
         positions = sine_position(h, w, x.shape[1], x.device, self.query_embed.weight.dtype).flatten(1).T  # (S, C)
-        if not self.masked_attention:
-            return Level(tokens, positions, None)
-        # Resizing is linear, so it commutes with the product that makes a mask: features are resized, not masks.
-        resized = F.interpolate(mask_features.detach(), size=(h, w), mode='bilinear', align_corners=False)
-        return Level(tokens, positions, resized.flatten(2).transpose(1, 2))
+        return tokens, positions
+
+    def update(self, layer: nn.Module, query: Tensor, level: Level, mask_embed: Tensor | None) -> Tensor:
+        """The queries (B, Q, C) after a layer, of which ``mask_embed`` (B, Q, C) was predicted, if anything was."""
+        tokens, positions, level_features = level
+        mask = None
+        if level_features is not None and mask_embed is not None:
+            mask = self.attention_mask(mask_embed, level_features)  # (B, 1, Q, S)
+        query_pos = self.query_embed.weight  # (Q, C)
+        return run(layer, query, query_pos, tokens, positions, mask, recompute=self.with_cp, random=self.dropout > 0)
 
     def predict(self, query: Tensor) -> tuple[Tensor, Tensor]:
         """Class logits (B, Q, K + 1) and mask embeddings (B, Q, C) of the queries (B, Q, C)."""

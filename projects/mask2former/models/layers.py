@@ -1,7 +1,8 @@
 """The small layers that the pixel decoder and the head share."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -51,6 +52,20 @@ def sine_encoding(size: int, channels: int, device: torch.device, dtype: torch.d
     return torch.stack((angle[:, 0::2].sin(), angle[:, 1::2].cos()), dim=2).flatten(1).to(dtype)
 
 
+class MemoryPart(NamedTuple):
+    """A part of what is attended to.
+
+    Attributes:
+        tokens: (B, s, C).
+        positions: (s, C).
+        mask: (B, 1, Q, s) bool, True where a query may look; None for everywhere.
+    """
+
+    tokens: Tensor
+    positions: Tensor
+    mask: Tensor | None
+
+
 class Attention(nn.Module):
     """Multi-head attention with a boolean mask that all heads share; no weights are returned.
 
@@ -90,12 +105,39 @@ class Attention(nn.Module):
             Tensor: (B, Q, C).
         """
         q, k, v = (
-            proj(x).unflatten(-1, (self.num_heads, -1)).transpose(1, 2)  # (B, heads, Q or S, C/heads)
+            self._split(proj(x))  # (B, heads, Q or S, C/heads)
             for proj, x in ((self.q_proj, query), (self.k_proj, key), (self.v_proj, value))
         )
         dropout = self.dropout if self.training else 0.0
         out = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, dropout_p=dropout)
         return self.out_proj(out.transpose(1, 2).flatten(2))
+
+    def over_parts(self, query: Tensor, parts: Iterable[MemoryPart]) -> Tensor:
+        """Attend from queries (B, Q, C) to a memory that comes part by part, for which there is never a weight of all.
+
+        The softmax over all parts is that of what was seen so far, corrected when a larger logit comes (Milakov and
+        Gimelshein, arXiv 1805.02867). For inference: without dropout.
+        """
+        q = self._split(self.q_proj(query)) * (query.shape[-1] // self.num_heads) ** -0.5  # (B, heads, Q, C/heads)
+        largest = q.new_full((*q.shape[:3], 1), -math.inf)  # (B, heads, Q, 1)
+        total, out = torch.zeros_like(largest), torch.zeros_like(q)
+        for tokens, positions, mask in parts:
+            k, v = self._split(self.k_proj(tokens + positions)), self._split(self.v_proj(tokens))
+            logits = q @ k.transpose(2, 3)  # (B, heads, Q, s)
+            if mask is not None:
+                logits.masked_fill_(~mask, -math.inf)
+            larger = torch.maximum(largest, logits.amax(-1, keepdim=True))
+            base = larger.clamp(min=torch.finfo(larger.dtype).min)  # where a query saw nothing yet
+            shrink = (largest - base).exp()
+            weights = logits.sub_(base).exp_()
+            total = total * shrink + weights.sum(-1, keepdim=True)
+            out = out * shrink + weights @ v
+            largest = larger
+        return self.out_proj((out / total).transpose(1, 2).flatten(2))
+
+    def _split(self, x: Tensor) -> Tensor:
+        """(B, n, C) to (B, heads, n, C/heads)."""
+        return x.unflatten(-1, (self.num_heads, -1)).transpose(1, 2)
 
 
 class FFN(nn.Module):

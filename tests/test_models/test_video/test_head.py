@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from mask2former.models import MaskedAttentionHead
+from mask2former.models.layers import Attention, MemoryPart
 from mask2former.models.video import ClipHead
 
 from .small import as_video, build_mmdet
@@ -68,6 +69,28 @@ def test_frames_in_another_order_give_the_masks_in_that_order_without_the_time_o
         masks = clip(features, memory).mask_logits()[:, :, order]
         permuted = clip(features[:, order], [x[:, order] for x in memory]).mask_logits()
         assert torch.allclose(masks, permuted, rtol=0, atol=1e-9) != time_position
+
+
+@pytest.mark.parametrize('masked', [True, False])
+@pytest.mark.parametrize('frames_at_once', [1, 2, 4])
+def test_looking_at_few_frames_at_a_time_is_the_same(frames_at_once, masked):
+    features, memory = make_maps(2, 5)
+    torch.manual_seed(0)
+    clip = ClipHead(ffn_dims=24, masked_attention=masked, **SIZES).double().eval()
+    with torch.no_grad():
+        once, in_parts = clip(features, memory), clip(features, memory, frames_at_once)
+    for one, other in zip(once, in_parts):
+        torch.testing.assert_close(one, other, rtol=0, atol=1e-11)
+
+
+def test_queries_that_see_nothing_in_the_first_frames():
+    attention = Attention(8, 2).double()
+    query, tokens = torch.randn(1, 3, 8).double(), torch.randn(1, 6, 8).double()
+    positions, mask = torch.randn(6, 8).double(), torch.rand(1, 1, 3, 6) < 0.5
+    mask[..., :2], mask[..., 5] = False, True
+    parts = [MemoryPart(tokens[:, s], positions[s], mask[..., s]) for s in (slice(0, 2), slice(2, 3), slice(3, 6))]
+    once = attention(query, tokens + positions, tokens, mask)
+    torch.testing.assert_close(attention.over_parts(query, parts), once, rtol=0, atol=1e-12)
 
 
 def test_queries_look_inside_their_masks_in_each_frame_and_everywhere_if_all_are_empty():

@@ -32,7 +32,7 @@ class LazyMasks:
 
     Attributes:
         mask_embed: (Q, C).
-        mask_features: (C, h, w).
+        mask_features: (C, h, w), of the type of ``mask_embed`` or of half precision to save memory.
         batch_shape: Size of the padded input (H, W).
         img_shape: Size of the image within it.
         ori_shape: Original size of the image, and size of the masks that are formed.
@@ -73,7 +73,8 @@ class LazyMasks:
     def low_resolution(self, queries: Tensor, axis: int) -> 'LowResolutionMasks':
         """The masks of ``queries`` (n,), to form strips of rows (axis 0) or columns (axis 1) of."""
         h, w = self.mask_features.shape[1:]
-        logits = linear(self.mask_embed[queries], self.mask_features.flatten(1).T)  # (n, C), (h*w, C) -> (n, h*w)
+        features = self.mask_features.to(self.mask_embed.dtype).flatten(1).T  # (h*w, C)
+        logits = linear(self.mask_embed[queries], features)  # (n, h*w)
         logits = logits.view(-1, h, w).permute(axis + 1, 0, 2 - axis).contiguous()  # (h, n, w) or (w, n, h)
         return LowResolutionMasks(logits, self._resize(axis), self._resize(1 - axis))
 
@@ -93,7 +94,7 @@ class LazyMasks:
         if num_masks == 0:
             return
         max_bytes = self.max_bytes or (MAX_BYTES_CPU if self.mask_features.device.type == 'cpu' else MAX_BYTES)
-        row_bytes = num_masks * self.ori_shape[1 - axis] * self.mask_features.element_size()
+        row_bytes = num_masks * self.ori_shape[1 - axis] * self.mask_embed.element_size()
         step = max(1, max_bytes // row_bytes)
         extent = self.extent(axis) if extent is None else extent
         for start in range(extent.start, extent.stop, step):
@@ -105,7 +106,7 @@ class LazyMasks:
             self.batch_shape[axis],
             self.img_shape[axis],
             self.ori_shape[axis],
-            like=self.mask_features,
+            like=self.mask_embed,
             flip=self.flips[axis],
             window=self.window and self.window[axis],
         )

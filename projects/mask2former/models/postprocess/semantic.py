@@ -133,7 +133,7 @@ def resized_class_scores(class_logits: Tensor, masks: LazyMasks) -> Callable[[sl
             end - start,
             masks.img_shape[axis],
             masks.ori_shape[axis],
-            like=masks.mask_features,
+            like=masks.mask_embed,
             flip=masks.flips[axis],
             window=(start, end),
         )

@@ -141,7 +141,7 @@ def match_queries(
 
 def _inside(masks: LazyMasks) -> Tensor:
     """Where a frame's masks are positive, at the size of the mask features: (Q, pixels) of zeros and ones."""
-    logits = linear(masks.mask_embed, masks.mask_features.flatten(1).T)
+    logits = linear(masks.mask_embed, masks.mask_features.to(masks.mask_embed.dtype).flatten(1).T)
     h, w = (
         -(-side * small // padded)
         for side, small, padded in zip(masks.img_shape, masks.mask_features.shape[1:], masks.batch_shape)

@@ -76,8 +76,7 @@ def track_frames(
 def predict_clips(model: Mask2Former, frames: Sequence[Tensor], geometry: Geometry) -> list[Clip]:
     """What a model says of T frames (3, H, W) uint8: of one clip, or of one for each frame if it is one of images."""
     if isinstance(model, VideoMask2Former):
-        batch = model.data_preprocessor(dict(inputs=[torch.stack(list(frames))]))
-        return [model.predict_clip(batch['inputs'][0], geometry)]
+        return [model.predict_clip(torch.stack(list(frames)), geometry)]
     inputs = model.data_preprocessor(dict(inputs=list(frames)))['inputs']  # (T, 3, H, W)
     output = model.extract(inputs).full_precision()
     shape = (inputs.shape[2], inputs.shape[3])

@@ -1,6 +1,6 @@
 """Mask2Former for videos: the model that wires the parts."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import torch
 from mmdet.structures import DetDataSample
@@ -10,6 +10,7 @@ from mask2former.errors import ConfigError
 from mask2former.models.head import HeadOutput
 from mask2former.models.mask2former import Mask2Former, geometry_of
 from mask2former.models.masks import Geometry, LazyMasks
+from mask2former.ops.precision import full_precision
 from mask2former.registry import MODELS
 
 from .query_tracker import Clip, QueryTracker
@@ -24,27 +25,62 @@ class VideoMask2Former(Mask2Former):
     Args:
         tracking: ``num_frames``, ``overlap`` and ``memory`` of the clips in which videos are tested, see
             :class:`QueryTracker`. By default a video is tested in one clip.
-        frames_at_once: Frames that backbone and pixel decoder take at a time when testing: fewer need less memory, and
-            give the same result.
+        frames_at_once: Frames that backbone and pixel decoder take, and queries look at, at a time when testing: fewer
+            need less memory, and give the same result up to rounding.
+        half_features: Whether the mask features of a video are kept in half precision when testing, in half the memory;
+            edges of masks differ a little then.
         args: Those of :class:`Mask2Former`, by name, too; images are tested whole (no ``sliding_window``).
     """
 
-    def __init__(self, *args, tracking: dict | None = None, frames_at_once: int = 8, **kwargs) -> None:
+    def __init__(
+        self, *args, tracking: dict | None = None, frames_at_once: int = 8, half_features: bool = False, **kwargs
+    ) -> None:
         super().__init__(*args, **kwargs)
         self.tracker = QueryTracker(**(tracking or {}))
         if self.sliding_window is not None:
             raise ConfigError('VideoMask2Former has no sliding_window: leave it out.')
         self.frames_at_once = frames_at_once
+        self.half_features = half_features
 
     def extract(self, inputs: Tensor) -> HeadOutput:
         """Backbone and pixel decoder of all frames, then the head, of clips (B, T, 3, H, W)."""
-        clips = inputs.shape[:2]
         frames = inputs.flatten(0, 1)  # (B*T, 3, H, W)
         few = len(frames) if torch.is_grad_enabled() else self.frames_at_once
-        parts = [self.pixel_decoder(self.backbone(some)) for some in frames.split(few)]
-        mask_features = torch.cat([features for features, _ in parts])  # (B*T, C, h, w)
-        memory = [torch.cat(level) for level in zip(*(levels for _, levels in parts))]  # L times (B*T, C, h_l, w_l)
-        return self.head(mask_features.unflatten(0, clips), [level.unflatten(0, clips) for level in memory])
+        mask_features, memory = self.encode(
+            frames.split(few), len(frames)
+        )  # (B*T, C, h, w), L times (B*T, C, h_l, w_l)
+        clips = inputs.shape[:2]
+        return self.head(mask_features.unflatten(0, clips), [level.unflatten(0, clips) for level in memory], few)
+
+    def encode(
+        self, parts: Iterable[Tensor], num_frames: int, dtype: torch.dtype | None = None
+    ) -> tuple[Tensor, list[Tensor]]:
+        """Backbone and pixel decoder, part by part.
+
+        Args:
+            parts: Frames (t, 3, H, W), normalised; taken when they are due.
+            num_frames: F, of all parts together.
+            dtype: What to keep the mask features in; None for what they are.
+
+        Returns:
+            tuple: Mask features (F, C, h, w), and L maps (F, C, h_l, w_l).
+        """
+        kept: list[Tensor] = []
+        start = 0
+        for part in parts:
+            mask_features, memory = self.pixel_decoder(self.backbone(part))
+            if len(part) == num_frames and dtype is None:
+                return mask_features, memory
+            if not kept:  # filled part by part: to concatenate them would need twice the memory
+                dtypes = (dtype or mask_features.dtype, *(level.dtype for level in memory))
+                kept = [
+                    x.new_empty((num_frames, *x.shape[1:]), dtype=kind)
+                    for x, kind in zip((mask_features, *memory), dtypes)
+                ]
+            for whole, x in zip(kept, (mask_features, *memory)):
+                whole[start : start + len(part)] = x
+            start += len(part)
+        return kept[0], kept[1:]
 
     @staticmethod
     def name_of(sample: DetDataSample) -> str | int:
@@ -53,10 +89,24 @@ class VideoMask2Former(Mask2Former):
 
     @torch.no_grad()
     def predict(self, inputs: Tensor, data_samples: list[DetDataSample]) -> list[DetDataSample]:
-        """Results of a batch, set on the data samples at the videos' original size."""
+        """Results of a batch, set on the data samples at the videos' original size.
+
+        Args:
+            inputs: (B, T, 3, H, W), normalised and padded; or as many videos (T, 3, H, W), as the data loader gives
+                them, which are prepared a few frames at a time.
+            data_samples: B.
+        """
         for frames, sample in zip(inputs, data_samples):
             self.postprocess_video(self.clips(frames, geometry_of(sample)), sample)
         return data_samples
+
+    def test_step(self, data: dict) -> list[DetDataSample]:
+        """Results of a batch ``dict(inputs, data_samples)`` as the data loader gives it."""
+        return self.predict(data['inputs'], data['data_samples'])
+
+    def val_step(self, data: dict) -> list[DetDataSample]:
+        """As :meth:`test_step`."""
+        return self.test_step(data)
 
     def postprocess_video(self, clips: Iterator[Clip], sample: DetDataSample) -> None:
         """Set a video's results on its data sample. Of one postprocessor, the clips do not exist together."""
@@ -67,7 +117,7 @@ class VideoMask2Former(Mask2Former):
 
     def clips(self, frames: Tensor, geometry: Geometry) -> Iterator[Clip]:
         """The clips of a video (T, 3, H, W), linked; the model runs on a clip when it is asked for."""
-        device = frames.device.type
+        device = next(self.parameters()).device.type
         enabled, dtype = torch.is_autocast_enabled(device), torch.get_autocast_dtype(device)
 
         def predict(part: list[Tensor]) -> Clip:
@@ -78,8 +128,15 @@ class VideoMask2Former(Mask2Former):
         return self.tracker.link(predict(part) for part in self.tracker.cut(frames))
 
     def predict_clip(self, frames: Tensor, geometry: Geometry) -> Clip:
-        """The last decoder output for a clip (T, 3, H, W)."""
-        output = self.extract(frames[None]).full_precision()
-        embed, shape = output.mask_embed[-1, 0], (frames.shape[-2], frames.shape[-1])
-        masks = [LazyMasks(embed, features, shape, **geometry) for features in output.mask_features[0]]
-        return Clip(output.class_logits[-1, 0], None if output.queries is None else output.queries[0], masks)
+        """The last decoder output for a clip (T, 3, H, W), normalised, or as the data loader gives it."""
+        parts: Iterable[Tensor] = frames.split(self.frames_at_once)
+        if not frames.is_floating_point():
+            parts = (self.data_preprocessor(dict(inputs=[part]))['inputs'][0] for part in parts)
+        mask_features, memory = self.encode(parts, len(frames), torch.half if self.half_features else None)
+        output = self.head(mask_features[None], [level[None] for level in memory], self.frames_at_once)
+        class_logits, embed = full_precision(output.class_logits[-1, 0], output.mask_embed[-1, 0])
+        mask_features = mask_features if self.half_features else mask_features.to(embed.dtype)
+        divisor = self.data_preprocessor.size_divisor
+        H, W = (-(-side // divisor) * divisor for side in frames.shape[-2:])
+        masks = [LazyMasks(embed, features, (H, W), **geometry) for features in mask_features]
+        return Clip(class_logits, None if output.queries is None else output.queries[0].to(embed.dtype), masks)
