@@ -1,5 +1,6 @@
 """Write docs/model_zoo.md from model-index.yml and the metafiles: ``python tools/misc/model_zoo.py``."""
 
+import re
 from pathlib import Path
 
 import yaml
@@ -16,7 +17,8 @@ Figures and weights are **those of the reference implementations**
 with this one. The licence beside a link is that of the weights, also once they are
 converted ([checkpoints.md](checkpoints.md#licences)). The configs have the reference's schedule, crop, learning rate
 and test size. "ms+flip" is with test-time augmentation. ADE20K's published PQ counts the pixels of stuff that lie under
-things, too; ours, for the same results, is as high or higher ([correctness.md](correctness.md)).
+things, too; ours, for the same results, is as high or higher ([correctness.md](correctness.md)). Figures of
+YouTube-VIS are those of its validation split by the test server ([video.md](video.md)).
 
 A name, or the alias in its last column, stands for the config and for the weights wherever a tool asks for one, and
 weights are converted when they are read ([checkpoints.md](checkpoints.md)). So does the name of a model on the Hugging
@@ -28,6 +30,7 @@ bash tools/dist_train.sh CONFIG 8
 ```
 """
 
+OVIS = """The figures are those that DVIS (arXiv 2306.03413) reports for Mask2Former of videos, without weights of it."""
 NOTES = ('License of weights', 'Weights are')
 
 
@@ -39,6 +42,12 @@ def read_models(root: Path) -> list[dict]:
         for metafile in index['Import']
         for model in yaml.safe_load((root / metafile).read_text(encoding='utf-8'))['Models']
     ]
+
+
+def figure_of(config: Path) -> str:
+    """The reported figure in a config's header, such as ``: AP 17.3``."""
+    header = config.read_text(encoding='utf-8').split('_base_')[0]
+    return f': {match[1]}' if (match := re.search(r'Expected[^:]*: (\w+ [\d.]*\d)', header)) else ''
 
 
 def make_page(root: Path) -> str:
@@ -74,14 +83,18 @@ def make_page(root: Path) -> str:
     ablations = [path for path in others if '/ablations/' in path]
     unlisted = [path for path in others if path not in listed and path not in ablations]
     small = [path for path in unlisted if '_efficientnet' in path or '_vit-ti' in path]
-    backbones = [path for path in unlisted if path not in small]
+    ovis = [path for path in unlisted if '/ovis/' in path]
+    backbones = [path for path in unlisted if path not in [*small, *ovis]]
     for title, text, paths in (
+        ('VideoMask2Former on OVIS, video instance segmentation', OVIS, ovis),
         ('Small models', 'For CPUs and small data; their results are in the [README](../README.md).', small),
         ('Other backbones', 'Not trained yet; [backbones.md](backbones.md) has any other.', backbones),
         ('Ablations', "Rows of the paper's tables 4, 5, X and XI; each config says its figures.", ablations),
     ):
         parts.append(f'\n## {title}\n\n{text}\n\n')
-        parts += [f'- [{Path(path).stem}](../{path})\n' for path in paths]
+        parts += [
+            f'- [{Path(path).stem}](../{path}){figure_of(root / path) if paths is ovis else ""}\n' for path in paths
+        ]
     return ''.join(parts)
 
 
