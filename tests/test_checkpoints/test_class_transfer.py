@@ -1,9 +1,16 @@
 """A checkpoint of other classes: everything but the classifier, and its rows of equal names by option."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
+from torch import nn
 
 from mask2former.checkpoints.class_transfer import transfer_classes
+from mask2former.checkpoints.fit import check_fit
+from mask2former.datasets.metainfo import known_metainfo
+from mask2former.engine.other_classes_hook import OtherClassesHook
+from mask2former.errors import CheckpointError
 
 THEIRS, OURS = ('cat', 'dog', 'sky'), ('sky', 'bird', 'cat', 'fish')
 
@@ -59,3 +66,58 @@ def test_other_spellings_are_the_same_classes():
 def test_rows_need_names():
     with pytest.raises(ValueError, match='does not say the names'):
         transfer_classes(classifier(4, 100), classifier(5, 0), None, OURS, copy_equal=True)
+
+
+# Of each data set of videos the classes that COCO has, too, in COCO's words.
+COCO_S = {
+    'youtube_vis_2019': 'person skateboard dog cat cow train horse bear giraffe surfboard airplane truck zebra '
+    'elephant snowboard boat mouse',
+    'youtube_vis_2021': 'airplane bear bird boat car cat cow dog elephant giraffe horse mouse person skateboard '
+    'snowboard surfboard train truck zebra',
+    'ovis': 'person bird cat dog horse sheep cow elephant bear zebra giraffe bicycle motorcycle airplane boat',
+}
+
+
+@pytest.mark.parametrize('dataset', COCO_S)
+@pytest.mark.parametrize('address', ['r50-coco-instance', 'checkpoint://somewhere/model_final_3c8ec9.pkl', 'mine.pth'])
+@pytest.mark.parametrize('copy_equal', [True, False])
+def test_from_coco_to_videos(dataset, address, copy_equal):
+    """The reference's files do not say their classes; those of the model zoo are known all the same."""
+    coco, ours = known_metainfo('coco_instance')['classes'], known_metainfo(dataset)['classes']
+    state, model = classifier(81, 100), nn.Module()
+    own = classifier(len(ours) + 1, 0)
+    model.state_dict = lambda: own
+    model.classes = ours
+    log = []
+    runner = SimpleNamespace(model=model, _load_from=address, logger=SimpleNamespace(warning=log.append))
+    hook = OtherClassesHook(copy_equal)
+    if copy_equal and address == 'mine.pth':
+        with pytest.raises(CheckpointError, match="'mine.pth' does not say the names of its classes"):
+            hook.after_load_checkpoint(runner, dict(state_dict=state))
+        return
+    hook.after_load_checkpoint(runner, dict(state_dict=state))
+    names = [name.lower().replace('_', ' ') for name in ours]
+    equal = COCO_S[dataset].split() + ['tennis racket'] * ('youtube' in dataset)
+    assert set(equal) <= set(names)
+    rows = [100 + coco.index(name) if copy_equal and name in equal else i for i, name in enumerate(names)]
+    assert state['head.class_embed.bias'].tolist() == [*rows, 180 if copy_equal else len(ours)]
+    assert state['head.class_embed.weight'][:, 1].tolist() == state['head.class_embed.bias'].tolist()
+    [text] = log
+    assert f'80 classes -> {len(ours)}' in text and ('no, from scratch' in text)
+
+
+def test_another_number_of_queries_is_one_sentence():
+    class Head(nn.Module):
+        def __init__(self, queries):
+            super().__init__()
+            self.head = nn.Module()
+            self.head.query_embed, self.head.query_feat = nn.Embedding(queries, 4), nn.Embedding(queries, 4)
+            self.head.norm = nn.LayerNorm(4)
+
+    sentence = 'it has 100 queries, the model 200 (head.num_queries)'
+    assert check_fit(Head(200), Head(100).state_dict(), 'a.pkl', partly=True) == sentence
+    with pytest.raises(CheckpointError, match="'a.pkl' does not fit the model: it has 100 queries, the model 200"):
+        check_fit(Head(200), Head(100).state_dict(), 'a.pkl')
+    state = Head(100).state_dict()
+    del state['head.norm.weight']
+    assert "3 of the model's 4 weights" in check_fit(Head(200), state, 'a.pkl', partly=True)

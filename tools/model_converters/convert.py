@@ -14,6 +14,7 @@ from mask2former.checkpoints.write import write_checkpoint
 from mask2former.checkpoints.zoo import note_license
 from mask2former.datasets import config_metainfo
 from mask2former.errors import CheckpointError, MissingFileError
+from mask2former.models import VideoMask2Former
 from mask2former.registry import MODELS
 
 
@@ -31,7 +32,8 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--config',
         metavar='C',
-        help='config that the weights must fit; the names of the classes are taken from its data set',
+        help='config that the weights must fit; the names of the classes are taken from its data set, and mmdet names '
+        'the weights of a model of videos in its own way',
     )
     parser.add_argument(
         '--ignore-unknown', action='store_true', help='leave out weights that no Mask2Former has, instead of refusing'
@@ -40,7 +42,7 @@ def parse_args() -> argparse.Namespace:
 
 
 def apply_config(checkpoint: Checkpoint, config: Config, source: str) -> None:
-    """See that the weights fit the config's model, and take the classes of its data set.
+    """See that the weights fit the config's model, and take the classes of its data set and whether it is of videos.
 
     Raises:
         CheckpointError: If they do not fit.
@@ -54,6 +56,7 @@ def apply_config(checkpoint: Checkpoint, config: Config, source: str) -> None:
             f'{checkpoint.report.architecture.num_heads}; give the config that it was trained with.'
         )
     checkpoint.meta['dataset_meta'] = metainfo
+    checkpoint.meta['of_videos'] = isinstance(model, VideoMask2Former)
 
 
 def main() -> None:
@@ -68,6 +71,8 @@ def main() -> None:
             raise MissingFileError(f"There is no config '{args.config}': see configs/ for those that there are.")
         apply_config(checkpoint, Config.fromfile(args.config), str(source))
     print(write_checkpoint(checkpoint, args.target, args.to))
+    if args.to == 'transformers' and checkpoint.meta.get('of_videos'):
+        print('transformers has no Mask2Former of videos: to it these are the weights of the model of images.')
     print(license)
     print(f'Written to {args.target}.')
 

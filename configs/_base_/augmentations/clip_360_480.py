@@ -1,5 +1,5 @@
-# Frames of a clip at a shorter side of 360 or 480 and a longer one of 1333 at most, all alike, flipped or not; tests have
-# one of these sizes.
+# Frames of a clip at a shorter side of 360 or 480 and a longer one of 1333 at most, all alike, flipped or not. Tests
+# have one of these sizes.
 clip_360_480 = dict(
     type='TransformClip',
     transforms=[

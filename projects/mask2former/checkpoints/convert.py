@@ -16,7 +16,7 @@ from .infer_eomt import EncoderOnlyArchitecture, expected_eomt_shapes, infer_eom
 from .key_map import KeyMap, Substitution, rename
 from .keys_detectron2 import DETECTRON2, OLD_NAMES, name_deep_stem
 from .keys_detectron2 import TO_DISK as DETECTRON2_TO_DISK
-from .keys_mmdet import MMDET, OTHER_NAMES
+from .keys_mmdet import MMDET, OF_VIDEOS, OTHER_NAMES
 from .keys_transformers import ENCODER, TO_DISK, TRANSFORMERS
 from .members import MEMBERS, member_of
 from .read import RawCheckpoint, read_raw
@@ -36,6 +36,7 @@ class Format(NamedTuple):
             and shapes of a model, ours or theirs.
         renames: Names of other ages of the format, as the tables know them.
         writes: The tables' names, as they are written, of Mask2Former and of MaskFormer.
+        of_videos: Those names where the model is one of videos.
         makes: ``(architecture, meta) -> tensors`` that the format has besides.
     """
 
@@ -43,6 +44,7 @@ class Format(NamedTuple):
     keys: Mapping[str, KeyMap | Callable[[Mapping[str, Tensor]], KeyMap]]
     renames: list[Substitution]
     writes: tuple[list[Substitution], list[Substitution]] = ([], [])
+    of_videos: list[Substitution] = []
     makes: Callable[[AnyArchitecture, Mapping], dict[str, Tensor]] = lambda arch, meta: {}
 
     def table(self, member: str, state: Mapping[str, Tensor]) -> KeyMap:
@@ -88,9 +90,10 @@ FORMATS = {
         makes=_empty_weight,
     ),
     'mmdet': Format(
-        r'(module\.)?(panoptic|decode)_head\.query_embed\.weight',
+        r'(module\.)?(panoptic|decode|track)_head\.query_embed\.weight',
         dict(keys_maskformer.MMDET, mask2former=MMDET),
         OTHER_NAMES,
+        of_videos=OF_VIDEOS,
     ),
     'eomt': Format(
         r'network\.(_orig_mod\.)?(class_head|q|attn_mask_probs)\b.*',
@@ -107,7 +110,8 @@ class Checkpoint(NamedTuple):
     Attributes:
         state: All weights of the model.
         meta: mmengine's ``meta``: ``dataset_meta`` where the file says its classes, ``no_object_weight``, and
-            ``class_weights`` where the loss weighs classes unequally, and the weights' ``license`` where it is known.
+            ``class_weights`` where the loss weighs classes unequally, and the weights' ``license`` where it is known;
+            ``of_videos``, true where they are known to be those of a model of videos, for which mmdet has other names.
         report: What became of every weight of the file.
     """
 
@@ -200,6 +204,8 @@ def to_format(checkpoint: Checkpoint, target: str) -> tuple[dict[str, Tensor], R
         )
     made = format.makes(source.architecture, checkpoint.meta)
     state = rename(converted.state | made, format.writes[member.startswith('maskformer')])
+    if checkpoint.meta.get('of_videos'):
+        state = rename(state, format.of_videos)
     added = source.made | dict.fromkeys(made, f'{target} has it, and it follows from the architecture')
     added = {name: reason for name, reason in added.items() if name not in converted.dropped}
     return state, Report(
@@ -249,6 +255,8 @@ def _meta(raw: RawCheckpoint, named: Mapping[str, Tensor], report: Report) -> di
         names = [labels.get(str(i), labels.get(i)) for i in range(len(labels))]
         if all(isinstance(name, str) and not re.fullmatch(r'LABEL_\d+', name) for name in names):
             meta['dataset_meta'] = dict(classes=tuple(names))
+    if any(re.match(r'(module\.)?track_head\.', name) for name in raw.state):
+        meta['of_videos'] = True
     weight = named.get(EMPTY_WEIGHT)
     if weight is not None and tuple(weight.shape) == (report.architecture.num_classes + 1,):
         meta['no_object_weight'] = weight[-1].item()

@@ -7,6 +7,7 @@ from torch import nn
 from mask2former.errors import CheckpointError
 
 CLASS_LAYER = 'head.class_embed.weight'  # (K + 1, C)
+QUERIES = ('head.query_embed.weight', 'head.query_feat.weight')  # (Q, C)
 
 
 def check_fit(model: nn.Module, checkpoint: Mapping, filename: str, *, partly: bool = False) -> str | None:
@@ -38,8 +39,11 @@ def check_fit(model: nn.Module, checkpoint: Mapping, filename: str, *, partly: b
     if not wrong:
         return None
     classes = [shapes[CLASS_LAYER][0] - 1 for shapes in (given, wanted) if CLASS_LAYER in shapes]
+    queries = [shapes[QUERIES[0]][0] for shapes in (given, wanted) if QUERIES[0] in shapes]
     if len(set(classes)) == 2:
         problem = f'it has {classes[0]} classes, the model {classes[1]}'
+    elif len(set(queries)) == 2 and set(wrong) <= set(QUERIES):
+        problem = f'it has {queries[0]} queries, the model {queries[1]} (head.num_queries)'
     else:
         first = wrong[0]
         shape = f'has the shape {given[first]} instead of {wanted[first]}' if first in given else 'is absent'

@@ -1,4 +1,4 @@
-"""Names in mmdet's Mask2Former (``mmdet.Mask2Former``, with ResNet or Swin)."""
+"""Names in mmdet's Mask2Former of images and of videos (``Mask2Former``, ``Mask2FormerVideo``, with ResNet or Swin)."""
 
 from .key_map import KeyMap, Rule, Substitution
 
@@ -7,18 +7,21 @@ def _qkv(ours: str, theirs: str) -> Rule:
     return [f'{ours}.{x}_proj.{{p}}' for x in 'qkv'], f'{theirs}.in_proj_{{p}}'
 
 
-# Names of mmseg's semantic models, and of mmdet 2: attentions and feed-forward networks in lists.
+# Names of mmseg's semantic models and mmdet's of videos, and of mmdet 2: attentions and feed-forward networks in lists.
 _LAYER = r'^(panoptic_head\.transformer_decoder\.layers\.\d+\.)'
 _ENCODER_LAYER = r'^(panoptic_head\.pixel_decoder\.encoder\.layers\.\d+\.)'
 OTHER_NAMES: list[Substitution] = [
     (r'^module\.', ''),
-    (r'^decode_head\.', 'panoptic_head.'),
+    (r'^(decode|track)_head\.', 'panoptic_head.'),
     (_LAYER + r'attentions\.0\.', r'\1cross_attn.'),
     (_LAYER + r'attentions\.1\.', r'\1self_attn.'),
     (_LAYER + r'ffns\.0\.', r'\1ffn.'),
     (_ENCODER_LAYER + r'attentions\.0\.', r'\1self_attn.'),
     (_ENCODER_LAYER + r'ffns\.0\.', r'\1ffn.'),
 ]
+
+# What a model of videos has is the same under another name.
+OF_VIDEOS: list[Substitution] = [(r'^panoptic_head\.', 'track_head.')]
 
 # What MaskFormer has, too.
 SHARED: list[Rule] = [

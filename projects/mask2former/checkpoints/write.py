@@ -18,7 +18,7 @@ from .infer import Architecture
 from .infer_eomt import EncoderOnlyArchitecture
 from .read import META
 
-KEPT_META = ('dataset_meta', 'no_object_weight', 'class_weights', 'license')
+KEPT_META = ('dataset_meta', 'no_object_weight', 'class_weights', 'license', 'of_videos')
 AUTHOR = 'mask2former, tools/model_converters/convert.py'
 
 

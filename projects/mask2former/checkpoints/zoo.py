@@ -127,13 +127,24 @@ def license_of(source: str, meta: Mapping, root: Path | None = None) -> str | No
     hub = source.removeprefix(HUB)
     if hub_name(hub) or hub.startswith(HUB_MASKFORMER):
         return REFERENCE_LICENSE
+    entry = _published_as(source, root)
+    return None if entry is None else _license(entry)
+
+
+def config_of_weights(source: str, root: Path | None = None) -> Path | None:
+    """The config of a model of the model zoo whose name, address of weights or name of their file this is."""
+    entry = _published_as(source, root)
+    return None if entry is None else (root or package_root()) / entry['Config']
+
+
+def _published_as(source: str, root: Path | None) -> dict | None:
     for name, entry in model_zoo(root).items():
         weights = entry.get('Weights')
         if not weights:
             continue
         same_file = Path(source).name == Path(weights).name and Path(source).name not in HUB_FILES
         if same_file or source.removeprefix(HUB) == name or source == weights:
-            return _license(entry)
+            return entry
     return None
 
 
