@@ -36,16 +36,16 @@ class Format(NamedTuple):
             and shapes of a model, ours or theirs.
         renames: Names of other ages of the format, as the tables know them.
         writes: The tables' names, as they are written, of Mask2Former and of MaskFormer.
-        of_videos: Those names where the model is one of videos.
         makes: ``(architecture, meta) -> tensors`` that the format has besides.
+        of_videos: What becomes of the written names where the model is one of videos.
     """
 
     known_by: str
     keys: Mapping[str, KeyMap | Callable[[Mapping[str, Tensor]], KeyMap]]
     renames: list[Substitution]
     writes: tuple[list[Substitution], list[Substitution]] = ([], [])
-    of_videos: list[Substitution] = []
     makes: Callable[[AnyArchitecture, Mapping], dict[str, Tensor]] = lambda arch, meta: {}
+    of_videos: list[Substitution] = []
 
     def table(self, member: str, state: Mapping[str, Tensor]) -> KeyMap:
         """The table of names for the weights of a member."""
