@@ -30,7 +30,7 @@ bash tools/dist_train.sh CONFIG 8
 ```
 """
 
-OVIS = """The figures are those that DVIS (arXiv 2306.03413) reports for Mask2Former of videos, without weights of it."""
+OVIS = 'Figures as DVIS (arXiv 2306.03413) reports them for Mask2Former of videos; weights of it are not known.'
 NOTES = ('License of weights', 'Weights are')
 
 
