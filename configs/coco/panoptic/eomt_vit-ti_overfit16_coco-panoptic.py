@@ -1,6 +1,6 @@
 # python tools/train.py configs/coco/panoptic/eomt_vit-ti_overfit16_coco-panoptic.py
-# Expected on the 16 images it was trained on: PQ 92.6, mask AP 87.7 (one run, 39 minutes of one
-# thread of an AMD EPYC beside other jobs; the weights begin at random. Mask2Former, whose backbone is pretrained: PQ 92.7).
+# Expected on the 16 images it was trained on: PQ 92.6, mask AP 87.7 (one run, 39 minutes of one thread of an
+# AMD EPYC beside other jobs; the weights begin at random. Mask2Former, whose backbone is pretrained: PQ 92.7).
 _base_ = [
     '../../_base_/models/eomt_vit-ti.py',
     '../../_base_/datasets/coco_panoptic_overfit_256.py',
