@@ -54,16 +54,25 @@ class SegDataPreprocessor(BaseDataPreprocessor):
         """Make a batch.
 
         Args:
-            data: ``inputs``, a list of B images (bands, H, W) uint8 or uint16, and ``data_samples``, a list or None.
+            data: ``inputs``, a list of B images (bands, H, W) of integers or float32, and ``data_samples``, a list or
+                None.
             training: Whether the batch is for training.
 
         Returns:
             dict: ``inputs`` (B, bands, H, W) float32 and ``data_samples`` with ``batch_input_shape``. In place of
             ``gt_seg_map.id_map`` (n, h, w) and ``gt_segments.ids`` (N,), a sample has ``gt_segments.masks`` bool:
             (N, H, W) in training, else (N, h, w).
+
+        Raises:
+            ConfigError: If an image has another number of bands than ``mean``.
         """
         data = self.cast_data(data)
         images: list[Tensor] = data['inputs']
+        for bands in {len(image) for image in images} - {len(self.mean)}:
+            raise ConfigError(
+                f'An image has {bands} bands, but model.data_preprocessor normalises {len(self.mean)}: give mean and '
+                f'std of {bands} entries, and in_channels={bands} to the backbone, or set bands of LoadImage.'
+            )
         samples = data.get('data_samples')
         H, W = (
             math.ceil(max(image.shape[i] for image in images) / self.size_divisor) * self.size_divisor for i in (-2, -1)

@@ -8,6 +8,7 @@ from .instance_segments import LoadInstanceGroundTruth, LoadInstanceSegments
 from .large_scale_jitter import LargeScaleJitter
 from .pack import PackSegInputs
 from .pack_clip import PackClipInputs
+from .pad import Pad
 from .panoptic_segments import LoadPanopticGroundTruth, LoadPanopticSegments
 from .rasterize_instances import RasterizeInstances
 from .resize import Resize
@@ -39,6 +40,7 @@ __all__ = [
     'LoadTrackSegments',
     'PackClipInputs',
     'PackSegInputs',
+    'Pad',
     'RasterizeInstances',
     'Resize',
     'SSDColorAugmentation',

@@ -21,15 +21,16 @@ class LoadFrames(BaseTransform):
 
     Needs ``frames`` and ``frame_ids``.
     Sets ``clip``, a list of one dict for each frame with what image transforms need: ``img`` ``(H, W, 3)`` uint8 BGR,
-    ``img_path``, ``img_shape`` and ``ori_shape``.
+    ``img_path``, ``img_shape`` and ``ori_shape``; with ``bands`` as :class:`LoadImage` sets it.
 
     Args:
         color_type: As of :class:`~mask2former.datasets.transforms.LoadImage`.
         backend_args: As of :class:`~mask2former.datasets.transforms.LoadImage`.
+        bands: As of :class:`~mask2former.datasets.transforms.LoadImage`.
     """
 
-    def __init__(self, color_type: str = 'color', backend_args: dict | None = None) -> None:
-        self.load = LoadImage(color_type=color_type, backend_args=backend_args)
+    def __init__(self, color_type: str = 'color', backend_args: dict | None = None, bands: int | None = None) -> None:
+        self.load = LoadImage(color_type=color_type, backend_args=backend_args, bands=bands)
 
     def transform(self, results: dict) -> dict:
         """Read the frames.

@@ -20,7 +20,7 @@ class SSDColorAugmentation(BaseTransform):
     to 255. Unlike mmdet's ``PhotoMetricDistortion``, channels are never swapped, and the hue turns by up to 36 degrees
     each way instead of 18.
 
-    Needs and sets ``img`` ``(H, W, 3)`` uint8 BGR.
+    Needs and sets ``img`` ``(H, W, 3)`` uint8 BGR; others have no hue.
 
     Args:
         brightness_delta: The most that is added to or taken from each channel.
@@ -52,8 +52,18 @@ class SSDColorAugmentation(BaseTransform):
         self.hue_delta = hue_delta
 
     def transform(self, results: dict) -> dict:
-        """Change the colours of one image."""
-        results['img'] = distort(results['img'], **self._draw())
+        """Change the colours of one image.
+
+        Raises:
+            ConfigError: If it is no uint8 image of three bands.
+        """
+        image = results['img']
+        if image.dtype != np.uint8 or image.shape[2:] != (3,):
+            raise ConfigError(
+                'SSDColorAugmentation changes the colours of uint8 images of three bands, but this one is '
+                f'{image.dtype} of the shape {image.shape}: leave it out of the pipeline.'
+            )
+        results['img'] = distort(image, **self._draw())
         return results
 
     @cache_randomness

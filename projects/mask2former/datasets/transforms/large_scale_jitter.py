@@ -12,6 +12,8 @@ from PIL import Image
 from mask2former.errors import ConfigError
 from mask2former.registry import TRANSFORMS
 
+from .band_groups import in_groups, pad
+
 # How far, in source pixels, the grid of a resized part may lie off that of the whole image.
 _TOLERANCE = 1 / 128
 
@@ -25,7 +27,8 @@ class LargeScaleJitter(BaseTransform):
     values by a unit, at the hardest edges by five. ``gt_seg_map`` takes the nearest neighbour of pixel centres, so
     masks do not shift against the image.
 
-    Needs ``img`` ``(H, W, C)`` and, if there is one, ``gt_seg_map`` ``(H, W)`` or ``(H, W, n)`` of the same size.
+    Needs ``img`` ``(H, W, N)`` of any number of bands and, if there is one, ``gt_seg_map`` ``(H, W)`` or ``(H, W, n)``
+    of the same size.
     Sets both at ``crop_size``, and ``img_shape``, ``scale``, ``scale_factor`` (x, y), ``keep_ratio``, and
     ``homography_matrix`` (3, 3), how points move.
 
@@ -36,7 +39,7 @@ class LargeScaleJitter(BaseTransform):
         scale: ``(long, short)`` side within which an image fits at ratio 1; None for ``crop_size``.
         ratio_range: Least and largest ratio, drawn uniformly.
         pad_val: Colour beyond the image, in its channel order, as ImageNet's mean, which is near zero after
-            normalisation; the map is padded with 0, void.
+            normalisation; or a number. The map is padded with 0, void.
         backend: 'cv2', or 'pillow', which filters what it makes smaller as the reference's does, and takes longer.
 
     Raises:
@@ -48,18 +51,18 @@ class LargeScaleJitter(BaseTransform):
         crop_size: Sequence[int],
         scale: Sequence[int] | None = None,
         ratio_range: Sequence[float] = (0.1, 2.0),
-        pad_val: Sequence[int] = (104, 116, 124),
+        pad_val: Sequence[float] | float = (104, 116, 124),
         backend: str = 'cv2',
     ) -> None:
         low, high = ratio_range
         if not 0 < low <= high:
             raise ConfigError(f'LargeScaleJitter: ratio_range is {ratio_range}; give (least, largest), both over 0.')
-        if backend not in RESIZE_CROP:
+        if backend not in ('cv2', 'pillow'):
             raise ConfigError(f"LargeScaleJitter: backend is '{backend}'; give 'cv2' or 'pillow'.")
         self.crop_size = tuple(crop_size)
         self.scale = tuple(scale or crop_size)
         self.ratio_range = (low, high)
-        self.pad_val = tuple(pad_val)
+        self.pad_val = tuple(pad_val) if isinstance(pad_val, Sequence) else pad_val
         self.backend = backend
 
     @cache_randomness
@@ -85,11 +88,7 @@ class LargeScaleJitter(BaseTransform):
             for source, size, start, side in zip((height, width), sizes, starts, crop)
         )
 
-        image = RESIZE_CROP[self.backend](image, rows, columns)
-        below, beside = crop[0] - rows.length, crop[1] - columns.length
-        if below or beside:
-            image = cv2.copyMakeBorder(image, 0, below, 0, beside, cv2.BORDER_CONSTANT, value=self.pad_val)
-        results['img'] = image
+        results['img'] = pad(self._resize_crop(image, rows, columns), crop, self.pad_val, 'pad_val of LargeScaleJitter')
         if seg_map is not None:
             padded = np.zeros((*crop, *seg_map.shape[2:]), dtype=seg_map.dtype)
             padded[: rows.length, : columns.length] = take_nearest(seg_map, rows.nearest(), columns.nearest())
@@ -100,6 +99,17 @@ class LargeScaleJitter(BaseTransform):
         before = results.get('homography_matrix')
         results['homography_matrix'] = matrix if before is None else matrix @ before
         return results
+
+    def _resize_crop(self, image: np.ndarray, rows: 'Span', columns: 'Span') -> np.ndarray:
+        """The crop ``(rows.length, columns.length, N)`` of the resized image."""
+        if self.backend == 'cv2':
+            return in_groups(image, lambda group: resize_crop(group, rows, columns))
+        if image.dtype != np.uint8:
+            raise ConfigError(
+                f"LargeScaleJitter: Pillow resizes uint8 images, not {image.dtype} ones: set backend='cv2'."
+            )
+        most = 3 if image.shape[2:] == (3,) else 1  # to Pillow the last of two or four bands is alpha
+        return in_groups(image, lambda group: resize_crop_pillow(_without_axis(group), rows, columns), most)
 
     def __repr__(self) -> str:
         return (
@@ -167,7 +177,9 @@ def resize_crop_pillow(image: np.ndarray, rows: Span, columns: Span) -> np.ndarr
     return np.asarray(whole)[rows.start : rows.start + rows.length, columns.start : columns.start + columns.length]
 
 
-RESIZE_CROP = dict(cv2=resize_crop, pillow=resize_crop_pillow)
+def _without_axis(image: np.ndarray) -> np.ndarray:
+    """An image ``(H, W, 1)`` as ``(H, W)``, and others as they are."""
+    return image[..., 0] if image.shape[2:] == (1,) else image
 
 
 def take_nearest(seg_map: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:

@@ -12,10 +12,15 @@ from mmengine.structures import InstanceData, PixelData
 from mask2former.errors import ConfigError
 from mask2former.registry import TRANSFORMS
 
+from .band_groups import MOST_CHANNELS
+
 
 @TRANSFORMS.register_module()
 class PackSegInputs(BaseTransform):
-    """Pack ``results`` into ``dict(inputs (3, H, W) uint8, data_samples DetDataSample)``.
+    """Pack ``results`` into ``dict(inputs (N, H, W), data_samples DetDataSample)``.
+
+    The inputs are uint8, three bands as B, G, R; with ``LoadImage(bands=N)`` they are of the type that they were read
+    as.
 
     Where ``gt_seg_map`` was loaded, the data sample has ``gt_segments`` (``labels (N,)`` int64, ``ids (N,)``) and
     ``gt_seg_map`` (``PixelData(id_map (n, H, W))`` uint8 or int16): a segment's mask is where a layer of the map has
@@ -43,6 +48,7 @@ class PackSegInputs(BaseTransform):
             'scale_factor',
             'flip',
             'flip_direction',
+            'bands',
         ),
         min_area: int = 1,
     ) -> None:
@@ -54,7 +60,7 @@ class PackSegInputs(BaseTransform):
     def transform(self, results: dict) -> dict:
         """Pack one image."""
         image = results['img']
-        planes = image_planes(image)
+        planes = image_planes(image, keep_dtype='bands' in results)
 
         sample = DetDataSample()
         if 'gt_seg_map' in results:
@@ -76,11 +82,17 @@ class PackSegInputs(BaseTransform):
         return dict(inputs=torch.from_numpy(planes), data_samples=sample)
 
 
-def image_planes(image: np.ndarray) -> np.ndarray:
-    """The planes ``(3, H, W)`` uint8 of an image ``(H, W, 3)``; colour transforms give float."""
-    if image.dtype != np.uint8:
+def image_planes(image: np.ndarray, keep_dtype: bool = False) -> np.ndarray:
+    """The planes ``(N, H, W)`` of an image ``(H, W, N)`` or ``(H, W)``.
+
+    They are uint8, as colour transforms of ordinary images give float, unless ``keep_dtype``.
+    """
+    if image.dtype != np.uint8 and not keep_dtype:
         image = np.clip(np.rint(image), 0, 255).astype(np.uint8)
-    planes = np.empty((image.shape[2], *image.shape[:2]), dtype=np.uint8)
+    bands = image.shape[2] if image.ndim == 3 else 1
+    if bands > MOST_CHANNELS:
+        return np.ascontiguousarray(np.moveaxis(image, 2, 0))
+    planes = np.empty((bands, *image.shape[:2]), dtype=image.dtype)
     cv2.split(image, list(planes))  # many times as fast as a transposed copy
     return planes
 

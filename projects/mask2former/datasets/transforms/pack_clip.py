@@ -16,7 +16,9 @@ from .pack import image_planes, pack_seg_map
 
 @TRANSFORMS.register_module()
 class PackClipInputs(BaseTransform):
-    """Pack a clip into ``dict(inputs (T, 3, H, W) uint8, data_samples DetDataSample)``.
+    """Pack a clip into ``dict(inputs (T, N, H, W), data_samples DetDataSample)``.
+
+    The inputs are as those of :class:`PackSegInputs`, frame by frame.
 
     Where the tracks were loaded, the data sample has ``gt_segments`` (``labels (N,)`` int64, ``ids (N,)``) and
     ``gt_seg_map`` (``PixelData(id_map (T * n, H, W))`` uint8 or int16, n layers of the first frame, then those of the
@@ -60,7 +62,8 @@ class PackClipInputs(BaseTransform):
                 f'The frames of video {results["video_id"]!r} have the sizes {sorted(shape[:2] for shape in shapes)} '
                 'after the transforms; those of a clip need one: let TransformClip be shared, or end it with one size.'
             )
-        inputs = torch.stack([torch.from_numpy(image_planes(frame['img'])) for frame in clip])  # (T, 3, H, W)
+        planes = [image_planes(frame['img'], keep_dtype='bands' in frame) for frame in clip]  # (N, H, W) each
+        inputs = torch.stack([torch.from_numpy(plane) for plane in planes])  # (T, N, H, W)
         sample = DetDataSample()
         if 'gt_seg_map' in clip[0]:
             layers, kept = self._pack_tracks(clip)

@@ -1,9 +1,13 @@
 """Resizing whose nearest neighbour is that of pixel centres."""
 
 import cv2
+import numpy as np
 from mmdet.datasets.transforms import Resize as MMDetResize
 
+from mask2former.errors import ConfigError
 from mask2former.registry import TRANSFORMS
+
+from .band_groups import MOST_CHANNELS, in_groups
 
 
 @TRANSFORMS.register_module()
@@ -11,8 +15,33 @@ class Resize(MMDetResize):
     """mmdet's ``Resize``, but ``gt_seg_map`` stays in register with the image.
 
     The nearest neighbour of ``cv2.INTER_NEAREST`` is that of pixel corners: masks move right and down by up to half a
-    pixel against the image, which is resized by pixel centres. The arguments are mmdet's.
+    pixel against the image, which is resized by pixel centres. Images may have any number of bands. The arguments are
+    mmdet's.
     """
+
+    def _resize_img(self, results: dict) -> None:
+        """Resize ``img`` (h, w, N) of the type uint8, uint16, int16 or float32.
+
+        Raises:
+            ConfigError: If Pillow is to resize others than uint8 images.
+        """
+        image = results['img']
+        if image.shape[2:] == (3,) and image.dtype == np.uint8:
+            super()._resize_img(results)
+            return
+        if self.backend == 'pillow' and image.dtype != np.uint8:
+            raise ConfigError(f"Resize: Pillow resizes uint8 images, not {image.dtype} ones: set backend='cv2'.")
+
+        def resize(group: np.ndarray) -> np.ndarray:
+            part = dict(results, img=group[..., 0] if group.shape[2:] == (1,) else group)
+            super(Resize, self)._resize_img(part)
+            changed.update(part)
+            return part['img']
+
+        changed: dict = {}
+        most = 1 if self.backend == 'pillow' else 4 if self.interpolation == 'area' else MOST_CHANNELS
+        whole = in_groups(image, resize, most)
+        results.update(changed, img=whole)
 
     def _resize_seg(self, results: dict) -> None:
         """Resize ``gt_seg_map`` (h, w) or (h, w, n) to the size of the image."""
