@@ -29,6 +29,14 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--tta', action='store_true', help='test-time augmentation: tta_pipeline of the config, else flips, and scales'
     )
+    parser.add_argument(
+        '--bands',
+        type=int,
+        nargs='+',
+        metavar='N',
+        help='of images of many bands, the three that pictures show as red, green and blue, or one, from 0 (default: '
+        'visualizer.bands of the config, or the first)',
+    )
     parser.add_argument('--no-png', action='store_true', help='write no maps of segments')
     return parser.parse_args()
 
@@ -63,8 +71,10 @@ def main() -> None:
     args = parse_args()
     if Path(args.out_dir).is_file():
         raise SystemExit(f"Error: --out-dir '{args.out_dir}' is a file; give a folder.")
-    images = list_images(args.image) if Path(args.image).is_dir() else [args.image]
-    inferencer = SegInferencer(args.config, args.checkpoint, device=args.device, score_thr=args.score_thr, tta=args.tta)
+    inferencer = SegInferencer(
+        args.config, args.checkpoint, device=args.device, score_thr=args.score_thr, tta=args.tta, bands=args.bands
+    )
+    images = list_images(args.image, inferencer.suffixes) if Path(args.image).is_dir() else [args.image]
     out_dir = Path(args.out_dir)
     out_dir.mkdir(parents=True, exist_ok=True)
     failed = 0

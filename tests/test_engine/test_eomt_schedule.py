@@ -91,3 +91,5 @@ def test_errors():
         EncoderOnlyOptimWrapperConstructor(OPTIMIZER)(build_tiny())
     with pytest.raises(ConfigError, match='knows only layer_decay and decay_head'):
         EncoderOnlyOptimWrapperConstructor(OPTIMIZER, dict(layer_dekay=1))
+    with pytest.raises(ConfigError, match=r'layer_decay must lie in \(0, 1\], but is 1.2'):
+        EncoderOnlyOptimWrapperConstructor(OPTIMIZER, dict(layer_decay=1.2))

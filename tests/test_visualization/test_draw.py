@@ -2,36 +2,7 @@ import numpy as np
 import pytest
 
 from mask2former.visualization.class_table import ClassTable, generated_color, instance_color
-from mask2former.visualization.draw import (
-    as_rgb,
-    drawing_size,
-    fill_segments,
-    outline_segments,
-    resize_map,
-    tile_panels,
-)
-
-
-@pytest.mark.parametrize('shape', [(4, 5), (4, 5, 1), (4, 5, 3)])
-def test_as_rgb_gives_three_channels(shape):
-    image = np.arange(np.prod(shape), dtype=np.uint8).reshape(shape)
-    drawn = as_rgb(image)
-    assert drawn.shape == (4, 5, 3)
-    assert (drawn == image.reshape(4, 5, -1)).all()
-
-
-@pytest.mark.parametrize(
-    'image',
-    [
-        np.zeros((4, 5, 3), np.float32),
-        np.zeros((4, 5, 4), np.uint8),
-        np.zeros((3,), np.uint8),
-        np.zeros((0, 5, 3), np.uint8),
-    ],
-)
-def test_other_images_are_refused(image):
-    with pytest.raises(ValueError, match='uint8'):
-        as_rgb(image)
+from mask2former.visualization.draw import drawing_size, fill_segments, outline_segments, resize_map, tile_panels
 
 
 @pytest.mark.parametrize(

@@ -2,13 +2,13 @@
 
 from pathlib import Path
 
-import numpy as np
 from mmengine.registry import init_default_scope
 from mmengine.runner import set_random_seed
 
 from mask2former.apis.cli import config_parser, load_config, run_tool
 from mask2former.data_tools.arguments import positive
 from mask2former.errors import DataError
+from mask2former.formats.bands import in_file_order
 from mask2former.formats.images import write_image
 from mask2former.models.data_preprocessor import form_masks
 from mask2former.registry import DATASETS, VISUALIZERS
@@ -22,6 +22,14 @@ def main() -> None:
     parser.add_argument('--repeat', type=positive, default=1, help='pictures of each image, each augmented differently')
     parser.add_argument('--out-dir', metavar='D', default='browse', help='folder of the pictures')
     parser.add_argument('--seed', type=int, default=0, help='seed of the augmentation')
+    parser.add_argument(
+        '--bands',
+        type=int,
+        nargs='+',
+        metavar='N',
+        help='of images of many bands, the three that are red, green and blue, or one, from 0; by default '
+        'visualizer.bands of the config, or the first',
+    )
     args = parser.parse_args()
     cfg = load_config(args)
     init_default_scope(cfg.get('default_scope', 'mask2former'))
@@ -31,7 +39,10 @@ def main() -> None:
     dataset = DATASETS.build(loader.dataset)
     if not 0 <= args.start < len(dataset):
         raise DataError(f'--start is {args.start}, but the {args.split} set has {len(dataset)} images.')
-    visualizer = VISUALIZERS.build(dict(type='SegLocalVisualizer', name='browse_dataset', vis_backends=None))
+    bands = args.bands or cfg.get('visualizer', {}).get('bands')
+    visualizer = VISUALIZERS.build(
+        dict(type='SegLocalVisualizer', name='browse_dataset', vis_backends=None, bands=bands)
+    )
     visualizer.dataset_meta = dataset.metainfo
     set_random_seed(args.seed)
     count = 0
@@ -42,14 +53,14 @@ def main() -> None:
             turn_name = f'_{turn}' if args.repeat > 1 else ''
             count += 1
             if packed['inputs'].ndim == 4:  # a clip
-                frames = packed['inputs'].numpy()[:, ::-1].transpose(0, 2, 3, 1)  # (T, 3, H, W) BGR -> (T, H, W, 3) RGB
-                strip = visualizer.draw_clip(np.ascontiguousarray(frames), sample)
+                frames = in_file_order(packed['inputs'].numpy().transpose(0, 2, 3, 1))  # (T, N, H, W) -> (T, H, W, N)
+                strip = visualizer.draw_clip(frames, sample)
                 path = Path(args.out_dir) / f'{index:06d}_{Path(sample.img_paths[0]).parent.name}{turn_name}.jpg'
                 write_image(path, strip[..., ::-1])
                 continue
             if 'gt_seg_map' in sample:
                 form_masks(sample)
-            image = packed['inputs'].numpy()[::-1].transpose(1, 2, 0).copy()  # (3, H, W) BGR -> (H, W, 3) RGB
+            image = in_file_order(packed['inputs'].numpy().transpose(1, 2, 0))  # (N, H, W) -> (H, W, N)
             # That of a test has the original size: it is drawn only where the image was not resized.
             if 'gt_panoptic_seg' in sample and sample.gt_panoptic_seg.shape != image.shape[:2]:
                 del sample.gt_panoptic_seg

@@ -14,6 +14,7 @@ from mmengine.runner import Runner
 
 from mask2former.errors import ConfigError, near_names
 
+from .band_check import band_faults
 from .config_parts import PartsCheck
 from .signatures import arguments_of
 
@@ -60,7 +61,8 @@ def find_faults(cfg: Config, changed: Collection[str] = (), complete: bool = Tru
     with DefaultScope.overwrite_default_scope(cfg.get('default_scope', 'mask2former')):
         check = PartsCheck(complete)
         check.run(cfg)
-    return [*_unknown_settings(cfg, {key.split('.')[0] for key in changed}), *check.faults]
+    unknown = _unknown_settings(cfg, {key.split('.')[0] for key in changed})
+    return [*unknown, *check.faults, *band_faults(cfg, complete)]
 
 
 def _unknown_settings(cfg: Config, changed: Collection[str]) -> Iterator[str]:

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 
-import cv2
 import numpy as np
 import torch
 from mmdet.structures import DetDataSample
@@ -15,6 +14,7 @@ from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 
 from mask2former.errors import ConfigError, MissingFileError
+from mask2former.formats.bands import KEPT, in_file_order
 from mask2former.registry import MODELS
 from mask2former.visualization import SegLocalVisualizer
 
@@ -38,9 +38,12 @@ class SegInferencer:
             their batch, which changes results a little; with 1 each image's result is its own.
         tta: Test-time augmentation, as ``tools/test.py --tta`` does it: each image in several views, flipped and
             resized, which the config says or which follow from its test pipeline (``mask2former.apis.tta.use_tta``).
+        bands: Which three bands of images of N bands pictures show, or which one; by default what the config's
+            visualizer says, see :func:`~mask2former.visualization.bands.as_rgb`.
 
     Attributes:
         dataset_meta (dict): ``classes``, ``isthing``, ``palette`` and ``category_ids`` of the model.
+        suffixes (tuple): What names of images end with, in small letters.
 
     Raises:
         ConfigError: If an option is wrong, or if the config has no test pipeline; also what :func:`init_model` raises.
@@ -55,6 +58,7 @@ class SegInferencer:
         score_thr: float = 0.3,
         batch_size: int = 1,
         tta: bool = False,
+        bands: Sequence[int] | None = None,
     ) -> None:
         if not 0 <= score_thr <= 1:
             raise ConfigError(f'score_thr must lie in 0 .. 1, but is {score_thr}.')
@@ -71,7 +75,8 @@ class SegInferencer:
             with scope_of(cfg):
                 self.model = MODELS.build(dict(cfg.model, module=self.model))
         self.load, self.transforms = build_test_pipeline(cfg)
-        self.visualizer = SegLocalVisualizer()
+        self.suffixes = (*IMG_EXTENSIONS, '.npy') if getattr(self.load, 'bands', None) else tuple(IMG_EXTENSIONS)
+        self.visualizer = SegLocalVisualizer(bands=bands or cfg.get('visualizer', {}).get('bands'))
         self.visualizer.dataset_meta = self.dataset_meta
 
     def __call__(self, inputs: ImageInput | Sequence[ImageInput]) -> list[DetDataSample] | Iterator[DetDataSample]:
@@ -79,7 +84,8 @@ class SegInferencer:
 
         Args:
             inputs: An image file, an array (H, W, 3) uint8 in OpenCV's order (BGR), several of these in a list, or a
-                folder of images.
+                folder of images. With ``LoadImage(bands=N)`` in the config an array is (H, W, N), of the type of the
+                training images and with the bands in that order; three are BGR.
 
         Returns:
             list[DetDataSample] | Iterator[DetDataSample]: One for each image, in order and on the CPU, at the image's
@@ -92,7 +98,11 @@ class SegInferencer:
             ConfigError: If a file or an array is no such image, or if a folder has none.
         """
         if isinstance(inputs, (str, os.PathLike)):
-            return self.stream(list_images(inputs)) if os.path.isdir(inputs) else list(self.stream([inputs]))
+            return (
+                self.stream(list_images(inputs, self.suffixes))
+                if os.path.isdir(inputs)
+                else list(self.stream([inputs]))
+            )
         return list(self.stream([inputs] if isinstance(inputs, np.ndarray) else inputs))
 
     def stream(self, images: Iterable[ImageInput]) -> Iterator[DetDataSample]:
@@ -104,7 +114,7 @@ class SegInferencer:
             yield from (sample.cpu() for sample in samples)
 
     def read_image(self, image: ImageInput) -> np.ndarray:
-        """Read an image (H, W, 3) uint8 BGR as the model's pipeline does; an array is given back as it is."""
+        """Read an image (H, W, 3) uint8 BGR, or (H, W, N), as the model's pipeline does; an array is given back."""
         return self._read(image)['img']
 
     def prepare(self, image: ImageInput) -> dict:
@@ -128,6 +138,14 @@ class SegInferencer:
             if '://' not in path and not os.path.isfile(path):
                 raise MissingFileError(f"There is no image '{path}'.")
             return self.load(dict(img_path=path))
+        bands = getattr(self.load, 'bands', None)
+        if bands is not None:
+            if image.ndim != 3 or image.shape[2] != bands or not image.size or image.dtype.name not in KEPT:
+                raise ConfigError(
+                    f'An image must be an array (H, W, {bands}) of {", ".join(KEPT)}, but it is {image.dtype} of shape '
+                    f'{image.shape}; convert it first.'
+                )
+            return dict(img=image, img_shape=image.shape[:2], ori_shape=image.shape[:2], bands=bands)
         if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
             raise ConfigError(
                 f'An image must be an array (H, W, 3) uint8 in the order BGR, but it is {image.dtype} of '
@@ -137,16 +155,21 @@ class SegInferencer:
 
     def visualize(self, image: ImageInput, sample: DetDataSample) -> np.ndarray:
         """Draw an image and, beside it, each kind of result: a picture (height, width, 3) uint8 in the order RGB."""
-        image = cv2.cvtColor(self.read_image(image), cv2.COLOR_BGR2RGB)
-        return self.visualizer.draw_datasample(image, sample, draw_gt=False, pred_score_thr=self.score_thr)
+        return self.visualizer.draw_datasample(
+            in_file_order(self.read_image(image)), sample, draw_gt=False, pred_score_thr=self.score_thr
+        )
 
     def to_json(self, sample: DetDataSample) -> dict:
         """A result as plain values for ``json.dump``; see :func:`mask2former.apis.sample_to_json`."""
         return sample_to_json(sample, self.dataset_meta['classes'], score_thr=self.score_thr)
 
 
-def list_images(folder: str | os.PathLike) -> list[str]:
+def list_images(folder: str | os.PathLike, suffixes: Sequence[str] = IMG_EXTENSIONS) -> list[str]:
     """Paths of the images in a folder (not in folders within it), in the order of their names.
+
+    Args:
+        folder: The folder.
+        suffixes: What names of images end with, in small letters; of an inferencer its ``suffixes``.
 
     Raises:
         MissingFileError: If there is no such folder.
@@ -155,7 +178,7 @@ def list_images(folder: str | os.PathLike) -> list[str]:
     folder = Path(folder)
     if not folder.is_dir():
         raise MissingFileError(f"There is no folder '{folder}'.")
-    paths = [str(path) for path in folder.iterdir() if path.suffix.lower() in IMG_EXTENSIONS and not path.is_dir()]
+    paths = [str(path) for path in folder.iterdir() if path.suffix.lower() in suffixes and not path.is_dir()]
     if not paths:
-        raise ConfigError(f"The folder '{folder}' has no image ({', '.join(IMG_EXTENSIONS)}) directly in it.")
+        raise ConfigError(f"The folder '{folder}' has no image ({', '.join(suffixes)}) directly in it.")
     return sorted(paths)

@@ -13,6 +13,16 @@ NO_DECAY_MODULES = (nn.modules.batchnorm._NormBase, nn.GroupNorm, nn.LayerNorm, 
 NO_DECAY_NAMES = ('relative_position_bias_table', 'absolute_pos_embed')
 
 
+def check_layer_decay(layer_decay: float) -> None:
+    """See that the learning rate falls from the last layer to the first.
+
+    Raises:
+        ConfigError: If the factor is not in (0, 1].
+    """
+    if not 0 < layer_decay <= 1:
+        raise ConfigError(f'layer_decay must lie in (0, 1], but is {layer_decay}')
+
+
 @OPTIM_WRAPPER_CONSTRUCTORS.register_module()
 class SegOptimWrapperConstructor:
     """Builds the optimizer wrapper of a model.
@@ -34,8 +44,7 @@ class SegOptimWrapperConstructor:
         self.layer_decay = paramwise_cfg.pop('layer_decay', 1.0)
         if paramwise_cfg:
             raise ConfigError(f'paramwise_cfg knows only backbone_lr_mult and layer_decay, not {sorted(paramwise_cfg)}')
-        if not 0 < self.layer_decay <= 1:
-            raise ConfigError(f'layer_decay must lie in (0, 1], but is {self.layer_decay}')
+        check_layer_decay(self.layer_decay)
         self.optim_wrapper_cfg = dict(optim_wrapper_cfg)
 
     def __call__(self, model: nn.Module) -> OptimWrapper:

@@ -13,6 +13,7 @@ from mmengine.runner import Runner
 from mmengine.visualization import Visualizer
 
 from mask2former.errors import ConfigError
+from mask2former.formats.bands import decode_bands
 from mask2former.registry import HOOKS
 
 STRIP_FRAMES = 6
@@ -119,6 +120,7 @@ class SegVisualizationHook(Hook):
             if not due or (self.max_images is not None and self._num_drawn >= self.max_images):
                 continue
             self._num_drawn += 1
+            bands = sample.get('bands')
             target = dict(
                 name=name if step is None else f'{name}_{self._num_drawn}',
                 show=self.show,
@@ -126,7 +128,8 @@ class SegVisualizationHook(Hook):
                 step=self._num_drawn if step is None else step,
             )
             if 'img_paths' in sample:
-                frames = {place: self._read(sample.img_paths[place]) for place in spread(len(sample.img_paths))}
+                places = spread(len(sample.img_paths))
+                frames = {place: self._read(sample.img_paths[place], bands) for place in places}
                 strip = runner.visualizer.draw_video(frames, sample, self.draw_gt, score_thr=self.score_thr)
                 path = Path(sample.img_paths[0])
                 runner.visualizer.add_drawing(
@@ -134,7 +137,7 @@ class SegVisualizationHook(Hook):
                 )
                 continue
             runner.visualizer.add_datasample(
-                image=self._read(sample.img_path),
+                image=self._read(sample.img_path, bands),
                 data_sample=sample,
                 draw_gt=self.draw_gt,
                 out_file=self._out_file(Path(sample.img_path).stem),
@@ -142,8 +145,12 @@ class SegVisualizationHook(Hook):
                 **target,
             )
 
-    def _read(self, path: str) -> np.ndarray:
-        return mmcv.imfrombytes(get(path, backend_args=self.backend_args), channel_order='rgb')
+    def _read(self, path: str, bands: int | None) -> np.ndarray:
+        """The image (H, W, 3) uint8 RGB; with ``LoadImage(bands=N)`` (H, W, N) as the file has it."""
+        content = get(path, backend_args=self.backend_args)
+        if bands is not None:
+            return decode_bands(content, path, bands)
+        return mmcv.imfrombytes(content, channel_order='rgb')
 
     def _out_file(self, stem: str) -> str | None:
         if self.out_dir is None:

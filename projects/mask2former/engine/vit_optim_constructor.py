@@ -8,6 +8,7 @@ from torch import nn
 from mask2former.errors import ConfigError
 from mask2former.registry import OPTIM_WRAPPER_CONSTRUCTORS, OPTIM_WRAPPERS, OPTIMIZERS
 
+from .optim_constructor import check_layer_decay
 from .unwrap import unwrap_model
 
 
@@ -24,6 +25,9 @@ class EncoderOnlyOptimWrapperConstructor:
         optim_wrapper_cfg: Config of the optimizer wrapper, with ``optimizer``.
         paramwise_cfg: ``layer_decay`` (1 without it), and ``decay_head`` (True), whether the blocks with queries have a
             lower learning rate, too: with DINOv3, the reference leaves them the optimizer's.
+
+    Raises:
+        ConfigError: If ``paramwise_cfg`` has other settings, or if ``layer_decay`` is not in (0, 1].
     """
 
     def __init__(self, optim_wrapper_cfg: dict, paramwise_cfg: dict | None = None) -> None:
@@ -32,6 +36,7 @@ class EncoderOnlyOptimWrapperConstructor:
         self.decay_head = paramwise_cfg.pop('decay_head', True)
         if paramwise_cfg:
             raise ConfigError(f'paramwise_cfg knows only layer_decay and decay_head, not {sorted(paramwise_cfg)}')
+        check_layer_decay(self.layer_decay)
         self.optim_wrapper_cfg = dict(optim_wrapper_cfg)
 
     def __call__(self, model: nn.Module) -> OptimWrapper:

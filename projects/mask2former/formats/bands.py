@@ -113,8 +113,8 @@ def read_header(path: str | Path, bands: int) -> Header:
 
 
 def in_file_order(image: np.ndarray) -> np.ndarray:
-    """The bands ``(H, W, N)`` of a pipeline's image as the file has them: the pipeline has three as B, G, R."""
-    return np.ascontiguousarray(image[..., ::-1]) if image.shape[2:] == (3,) else image
+    """The bands ``(..., N)`` of a pipeline's image as the file has them: the pipeline has three as B, G, R."""
+    return np.ascontiguousarray(image[..., ::-1] if image.shape[-1] == 3 else image)
 
 
 def _decode(content: bytes, path: str | Path) -> tuple[np.ndarray, str | None]:

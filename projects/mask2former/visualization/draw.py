@@ -5,33 +5,9 @@ from collections.abc import Iterable, Sequence
 import cv2
 import numpy as np
 
-from mask2former.errors import ConfigError
-
 from .class_table import RGB
 
 BACKGROUND = (32, 32, 36)
-
-
-def as_rgb(image: np.ndarray) -> np.ndarray:
-    """Check an image and give it three channels.
-
-    Args:
-        image: (H, W), (H, W, 1) or (H, W, 3) uint8.
-
-    Returns:
-        np.ndarray: (H, W, 3) uint8.
-
-    Raises:
-        ConfigError: If it is no such image.
-    """
-    if image.dtype != np.uint8 or image.ndim not in (2, 3) or image.shape[2:] not in ((), (1,), (3,)) or not image.size:
-        raise ConfigError(
-            f'An image to draw on must be uint8 of shape (H, W) or (H, W, 3), but it is {image.dtype} of shape '
-            f'{image.shape}; convert it first.'
-        )
-    if image.ndim == 2 or image.shape[2] == 1:
-        return cv2.cvtColor(image.reshape(image.shape[:2]), cv2.COLOR_GRAY2RGB)
-    return image
 
 
 def drawing_size(shape: tuple[int, int], sides: tuple[int, int]) -> tuple[int, int]:

@@ -1,6 +1,6 @@
 """Draws an image with its ground truth and its predictions side by side."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import mmcv
 import numpy as np
@@ -15,9 +15,9 @@ from mask2former.formats.rle import decode_mask
 from mask2former.models.video import FrameResult
 from mask2former.registry import VISUALIZERS
 
+from .bands import as_rgb, check_bands
 from .class_table import ClassTable
 from .draw import (
-    as_rgb,
     drawing_size,
     fill_segments,
     outline_masks,
@@ -49,6 +49,11 @@ class SegLocalVisualizer(Visualizer):
         panel_sides: Smallest and largest longest side of a panel in pixels. Smaller images are enlarged, so that labels
             on them can be read; larger ones are reduced.
         font_file: A TrueType font for class names in scripts that DejaVu Sans lacks, such as Chinese.
+        bands: Which three bands of images of N bands are red, green and blue, or which one is grey; see
+            :func:`~mask2former.visualization.bands.as_rgb`.
+
+    Raises:
+        ConfigError: If an argument is impossible.
     """
 
     def __init__(
@@ -60,15 +65,19 @@ class SegLocalVisualizer(Visualizer):
         alpha: float = 0.55,
         panel_sides: tuple[int, int] = (512, 1600),
         font_file: str | None = None,
+        bands: Sequence[int] | None = None,
     ) -> None:
         super().__init__(name=name, image=image, vis_backends=vis_backends, save_dir=save_dir)
         if not 0 <= alpha <= 1:
             raise ConfigError(f'alpha must lie in 0 .. 1, but is {alpha}.')
         if not 0 < panel_sides[0] <= panel_sides[1]:
             raise ConfigError(f'panel_sides must be (smallest, largest), but are {panel_sides}.')
+        if bands is not None:
+            check_bands(bands)
         self.alpha = alpha
         self.panel_sides = panel_sides
         self.font_file = font_file
+        self.bands = bands
 
     @master_only
     def add_datasample(
@@ -88,7 +97,7 @@ class SegLocalVisualizer(Visualizer):
 
         Args:
             name: Name of the picture in the backends and title of the window.
-            image: (H, W, 3) or (H, W) uint8, RGB.
+            image: (H, W, 3) or (H, W) uint8, RGB; or (H, W, N) numbers, of which ``bands`` are shown.
             data_sample: The first that it has of ``gt_panoptic_seg``, ``gt_segments``, ``gt_instances`` and
                 ``gt_sem_seg``, and its ``pred_panoptic_seg``,
                 ``pred_instances`` and ``pred_sem_seg`` are drawn, each where it exists.
@@ -101,7 +110,7 @@ class SegLocalVisualizer(Visualizer):
             step: Step number for the backends.
 
         Raises:
-            ConfigError: If the image is no uint8 image or a field has another size than it.
+            ConfigError: If the image is none, lacks the ``bands`` to be shown, or a field has another size than it.
         """
         drawn = self.draw_datasample(image, data_sample, draw_gt, draw_pred, pred_score_thr)
         self.add_drawing(name, drawn, show, wait_time, out_file, step)
@@ -139,7 +148,7 @@ class SegLocalVisualizer(Visualizer):
         Returns:
             np.ndarray: The panels side by side, (height, width, 3) uint8 RGB.
         """
-        image = as_rgb(image)
+        image = as_rgb(image, self.bands)
         panels = self._collect(data_sample, image.shape[:2], draw_gt, draw_pred, pred_score_thr)
         for title, panel in panels:
             if panel.shape != image.shape[:2]:
@@ -158,13 +167,15 @@ class SegLocalVisualizer(Visualizer):
         """Draw a clip that was packed for training as a film strip: its frames in order, each track in one colour.
 
         Args:
-            frames: ``(T, H, W, 3)`` uint8 RGB.
+            frames: ``(T, H, W, 3)`` uint8 RGB; or ``(T, H, W, N)`` numbers, of which ``bands`` are shown.
             sample: Has ``frame_ids`` and, where tracks are to be drawn, ``gt_segments`` and ``gt_seg_map``.
 
         Returns:
             np.ndarray: (height, width, 3) uint8 RGB.
         """
-        size = drawing_size(frames.shape[1:3], self.panel_sides)
+        T, H, W, _ = frames.shape
+        frames = as_rgb(frames.reshape(T * H, W, -1), self.bands).reshape(T, H, W, 3)  # stretched together
+        size = drawing_size((H, W), self.panel_sides)
         font = load_font(max(12, round(max(size) / 40)), self.font_file)
         drawings = [resize_image(frame, size) for frame in frames]
         if 'gt_seg_map' in sample:
@@ -200,7 +211,7 @@ class SegLocalVisualizer(Visualizer):
         for place, image in frames.items():
             size = drawing_size(image.shape[:2], STRIP_SIDES)
             font = load_font(max(12, round(max(size) / 40)), self.font_file)
-            base = resize_image(as_rgb(image), size)
+            base = resize_image(as_rgb(image, self.bands), size)
             panels = panels_of_video(sample, place, table, draw_gt, draw_pred, score_thr)
             drawn = [(f'Frame {place}', base)] if not panels else []
             drawn += [(f'{title}, frame {place}', self._draw_panel(base, panel, font)) for title, panel in panels]

@@ -59,6 +59,24 @@ def test_features_and_gradients_are_those_of_transformers(kind):
             torch.testing.assert_close(a.grad, b.grad, rtol=0, atol=0)
 
 
+def test_a_focal_net_gives_four_strides():
+    """What its stages give to the next ones, which transformers counts as their own features."""
+    sizes = dict(embed_dim=8, depths=[1, 1, 2, 1], hidden_sizes=[8, 16, 24, 32], image_size=64)
+    ours = HFBackbone(config=dict(sizes, model_type='focalnet'), pretrained=False).eval()
+    theirs = AutoBackbone.from_config(AutoConfig.for_model('focalnet', **sizes, out_indices=[0, 1, 2, 4])).eval()
+    theirs.load_state_dict(ours.model.state_dict())
+    features = ours(IMAGES)
+    assert [x.shape[-2:] for x in features] == [(96 // s, 160 // s) for s in (4, 8, 16, 32)]
+    for a, b in zip(features, theirs(IMAGES).feature_maps, strict=True):
+        torch.testing.assert_close(a, b, rtol=0, atol=0)
+
+
+def test_a_backbone_of_one_image_size_is_refused():
+    sizes = dict(embed_dim=8, depths=[1, 1, 2, 1], num_heads=[1, 1, 2, 2], image_size=[64, 64])
+    with pytest.raises(ConfigError, match="'hiera' does not take images of 128 x 128 .* choose a model that takes any"):
+        HFBackbone(config=dict(sizes, model_type='hiera'), pretrained=False)
+
+
 @pytest.mark.parametrize('kind', PLAIN)
 def test_last_tokens_are_those_of_transformers(kind):
     ours = build(kind).eval()

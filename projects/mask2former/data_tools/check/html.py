@@ -10,6 +10,8 @@ from mmdet.structures import DetDataSample
 from mmengine.structures import InstanceData, PixelData
 
 from mask2former.datasets.semantic_png import UNKNOWN
+from mask2former.errors import UserError
+from mask2former.formats.bands import read_bands
 from mask2former.formats.class_png import read_class_ids
 from mask2former.formats.files import write_text
 from mask2former.formats.panoptic_png import read_id_map_strictly
@@ -78,15 +80,9 @@ def _pictures_of(split: SplitReport, limit: int) -> list[tuple[str, list[tuple[b
 
 def _draw(entry: Entry, source: Source) -> np.ndarray | None:
     """Draw the image beside its annotation, RGB; None where the image cannot be read."""
-    try:
-        content = np.fromfile(entry.path, dtype=np.uint8)
-    except OSError:
-        return None
-    turn = 0 if source.settings.turns else cv2.IMREAD_IGNORE_ORIENTATION
-    image = cv2.imdecode(content, cv2.IMREAD_COLOR | turn) if content.size else None
+    image = _read(entry.path, source)
     if image is None:
         return None
-    image = np.ascontiguousarray(image[..., ::-1])
     visualizer = SegLocalVisualizer(panel_sides=(320, 640))
     visualizer.dataset_meta = dict(
         classes=(*(printable(row.get('name')) for row in source.categories.values()), 'value without a meaning'),
@@ -96,6 +92,22 @@ def _draw(entry: Entry, source: Source) -> np.ndarray | None:
         return visualizer.draw_datasample(image, _sample(entry, source, image.shape[:2]))
     except Exception:  # such an annotation is among the problems already; the picture then shows the image alone
         return visualizer.draw_datasample(image)
+
+
+def _read(path: str, source: Source) -> np.ndarray | None:
+    """The image (H, W, 3) RGB, or (H, W, N), as the pipeline loads it; None where it cannot be read."""
+    if source.settings.bands is not None:
+        try:
+            return read_bands(path, source.settings.bands)
+        except UserError:
+            return None
+    try:
+        content = np.fromfile(path, dtype=np.uint8)
+    except OSError:
+        return None
+    turn = 0 if source.settings.turns else cv2.IMREAD_IGNORE_ORIENTATION
+    image = cv2.imdecode(content, cv2.IMREAD_COLOR | turn) if content.size else None
+    return None if image is None else np.ascontiguousarray(image[..., ::-1])
 
 
 def _sample(entry: Entry, source: Source, shape: tuple[int, int]) -> DetDataSample:

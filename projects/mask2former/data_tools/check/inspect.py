@@ -11,6 +11,7 @@ from mask2former.errors import DataError
 from mask2former.formats.class_png import read_class_ids
 from mask2former.formats.images import orientation, swaps_sides
 
+from .inspect_bands import inspect_bands, shrink
 from .inspect_coco import inspect_masks, inspect_panoptic_map
 from .measure import measure_map
 from .report import ImageReport
@@ -52,6 +53,11 @@ def _open(path: str, entry: Entry, report: ImageReport, *, missing: str, corrupt
 
 
 def _inspect_image(entry: Entry, source: Source, headers_only: bool, report: ImageReport) -> None:
+    if source.settings.bands is not None:
+        picture = inspect_bands(entry, source.settings.bands, headers_only, report)
+        if picture is not None:
+            report.picture_hash = _hash_of(shrink(picture, (HASH_SIDE, HASH_SIDE + 1)))
+        return
     image = _open(entry.path, entry, report, missing='missing image', corrupt='corrupt image')
     if image is None:
         return
@@ -66,8 +72,12 @@ def _inspect_image(entry: Entry, source: Source, headers_only: bool, report: Ima
         except Exception as error:
             report.problems.add('corrupt image', entry.id, f'{entry.path}: {error}')
             return
-    gray = np.asarray(small, dtype=np.int16)  # (16, 17)
-    report.picture_hash = np.packbits(gray[:, 1:] > gray[:, :-1])  # (32,)
+    report.picture_hash = _hash_of(np.asarray(small, dtype=np.int16))
+
+
+def _hash_of(gray: np.ndarray) -> np.ndarray:
+    """The perceptual hash ``(32,)`` uint8 of a picture ``(16, 17)``: where it becomes brighter to the right."""
+    return np.packbits(gray[:, 1:] > gray[:, :-1])
 
 
 def _check_size(image: Image.Image, entry: Entry, source: Source, report: ImageReport) -> None:

@@ -31,6 +31,8 @@ KINDS = {
     'lossy map': Kind('the map is a JPEG file, which does not keep ids', error=True, drops_image=True),
     'no class ids': Kind('a class-id PNG has several channels', error=True, drops_image=True),
     'wrong size': Kind('image, map and JSON file differ in the size', error=True, drops_image=True),
+    'wrong bands': Kind('an image has another number of bands than the config says', error=True, drops_image=True),
+    'mixed types': Kind('images are of several types, such as 8 and 16 bits', error=True, by_hand=True),
     'turned by EXIF': Kind('the image is turned when it is loaded; its annotation must be, too'),
     'map without image': Kind('a class-id PNG belongs to no image'),
     'file listed twice': Kind('several entries have the same image file'),

@@ -60,13 +60,15 @@ def read_splits(cfg: Config, split: str) -> list[Source]:
     for number, (key, part) in enumerate(_parts(loader['dataset'], f'{split}_dataloader.dataset'), start=1):
         crop = next(_values(part.get('pipeline'), 'crop_size'), None)
         colors = next(_values(part.get('pipeline'), 'color_type'), 'color')
+        bands = next(_values(part.get('pipeline'), 'bands'), None)
         settings = Settings(
             split,
             number,
             key,
             num_queries=queries,
             crop_size=tuple(crop) if crop else None,
-            turns=not colors.endswith(('ignore_orientation', 'unchanged')),
+            turns=bands is None and not colors.endswith(('ignore_orientation', 'unchanged')),
+            bands=bands,
             limits=limit_settings(cfg, split, part.get('pipeline') or ()),
         )
         sources.append(_read_part(part, settings))

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -14,6 +14,9 @@ from mask2former.limits.sentences import limit_sentences
 from .kinds import Problem, Problems
 from .measure import SEGMENT
 from .source import Source, is_id
+
+if TYPE_CHECKING:
+    from .inspect_bands import Moments
 
 
 @dataclass
@@ -30,6 +33,8 @@ class ImageReport:
         unknown_values: Pixels of each value of a class-id PNG that has no meaning.
         file_hash: Of the content of the image file.
         picture_hash: ``(32,)`` uint8, a perceptual hash of 256 bits.
+        dtype: Of images of N bands the type of the values.
+        moments: Of images of N bands what mean and deviation of each follow from.
     """
 
     problems: Problems = field(default_factory=Problems)
@@ -41,6 +46,8 @@ class ImageReport:
     unknown_values: Counter = field(default_factory=Counter)
     file_hash: bytes | None = None
     picture_hash: np.ndarray | None = None
+    dtype: str | None = None
+    moments: 'Moments | None' = None
 
 
 @dataclass
@@ -126,6 +133,15 @@ class SplitReport:
     def _judge(self) -> None:
         """Report what only the whole split shows."""
         source, queries = self.source, self.source.settings.num_queries
+        types = Counter(report.dtype for report in self.image_reports.values() if report.dtype is not None)
+        usual = types.most_common(1)[0] if types else (None, 0)
+        for image_id, report in self.image_reports.items():
+            if report.dtype not in (None, usual[0]):
+                text = (
+                    f'{source.entries[image_id].path} is {report.dtype}, but {usual[1]} of {types.total()} images are '
+                    f'{usual[0]}: convert it, as one mean and deviation is for all'
+                )
+                self.problems.add('mixed types', image_id, text)
         for image_id, count in sorted(self.num_learnt.items(), key=lambda item: -item[1]):
             if queries is not None and count > queries:
                 text = (

@@ -29,6 +29,7 @@ class Settings:
         crop_size: (width, height) of the crops of the pipeline.
         turns: Whether the pipeline turns images by their EXIF tag.
         limits: What the config caps.
+        bands: Those that each image must have, None for ordinary images.
     """
 
     split: str
@@ -38,6 +39,7 @@ class Settings:
     crop_size: tuple[int, int] | None = None
     turns: bool = True
     limits: LimitSettings | None = field(default=None, compare=False)  # it has arrays
+    bands: int | None = None
 
     @property
     def name(self) -> str:

@@ -1,6 +1,8 @@
 """The statistics of a split in words."""
 
+import operator
 from collections import Counter
+from functools import reduce
 from typing import NamedTuple
 
 import numpy as np
@@ -24,6 +26,7 @@ def facts_of(split: SplitReport) -> dict[str, str]:
         if crop:
             smaller = int((sizes < np.array(crop)).any(axis=1).sum())
             facts['smaller than the crop at a side'] = f'{smaller} ({crop[0]} x {crop[1]}, before any resizing)'
+    facts.update(_facts_of_bands(split))
     if not semantic:
         facts['segments'] = f'{sum(split.segments.values())} ({split.num_crowds} crowd)'
         if split.num_left_out:
@@ -53,6 +56,18 @@ def facts_of(split: SplitReport) -> dict[str, str]:
     if split.unknown_values:
         most_common = split.unknown_values.most_common(8)
         facts['values without a meaning'] = ', '.join(f'{value} ({count} pixels)' for value, count in most_common)
+    return facts
+
+
+def _facts_of_bands(split: SplitReport) -> dict[str, str]:
+    """Type, mean and deviation of images of N bands, as ``model.data_preprocessor`` takes them."""
+    types = Counter(image.dtype for image in split.image_reports.values() if image.dtype is not None)
+    facts = {'type of the values': ', '.join(str(name) for name, _ in types.most_common())} if types else {}
+    moments = [image.moments for image in split.image_reports.values() if image.moments is not None]
+    if moments:
+        whole = reduce(operator.add, moments)
+        for name, values in (('mean', whole.mean), ('std', whole.std)):
+            facts[f'{name} of the {len(values)} bands'] = ', '.join(f'{value:.6g}' for value in values)
     return facts
 
 

@@ -40,7 +40,7 @@ class PackClipInputs(BaseTransform):
     """
 
     def __init__(
-        self, meta_keys: Sequence[str] = ('scale_factor', 'flip', 'flip_direction'), min_area: int = 1
+        self, meta_keys: Sequence[str] = ('scale_factor', 'flip', 'flip_direction', 'bands'), min_area: int = 1
     ) -> None:
         if min_area < 0:
             raise ConfigError(

@@ -21,6 +21,8 @@ from .library import LibraryBackbone, more_blocks, short
 
 # Plain transformers that transformers has no backbone class of; their last tokens are taken as they are.
 PLAIN = ('deit', 'vit', 'vit_msn')
+# Of a FocalNet's stage transformers gives what the next stage gets, at twice the stride; of the last its own features.
+INDICES = dict(focalnet=(0, 1, 2, 4))
 
 
 @MODELS.register_module()
@@ -178,6 +180,7 @@ def _set_out_indices(config: Any, out_indices: Sequence[int] | None) -> None:
     if out_indices is None:
         stages = len(getattr(config, 'depths', ()))  # a plain transformer has no such setting
         out_indices = range(len(names) - stages, len(names)) if stages else [len(names) - 1]
+        out_indices = INDICES.get(config.model_type, out_indices)
     try:
         config.out_indices = list(out_indices)
     except ValueError as error:
