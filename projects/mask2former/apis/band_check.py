@@ -38,11 +38,11 @@ def band_faults(cfg: Config, complete: bool) -> Iterator[str]:
         return
     wanted = bands_of[first]
     for path, steps in pipelines.items():
-        if any(_name(step) in READERS for step in steps) and bands_of[path] != wanted:
-            read = bands_of[path] or 3
-            yield f'{path}: it reads images of {read} bands, but {first} has bands={wanted}: set the same.'
-        if bands_of[path] is not None:
-            yield from _faults_of_steps(path, steps, bands_of[path])
+        bands = bands_of[path]
+        if any(_name(step) in READERS for step in steps) and bands != wanted:
+            yield f'{path}: it reads images of {bands or 3} bands, but {first} has bands={wanted}: set the same.'
+        if bands is not None:
+            yield from _faults_of_steps(path, steps, bands)
     model = cfg.get('model', {})
     preprocessor = model.get('data_preprocessor') or {}
     if complete and _name(preprocessor) in (*PREPROCESSORS, None):
