@@ -11,7 +11,8 @@ from mask2former.errors import DataError
 from mask2former.formats.bands import in_file_order
 from mask2former.formats.images import write_image
 from mask2former.models.data_preprocessor import form_masks
-from mask2former.registry import DATASETS, VISUALIZERS
+from mask2former.registry import DATASETS
+from mask2former.visualization import SegLocalVisualizer
 
 
 def main() -> None:
@@ -40,9 +41,7 @@ def main() -> None:
     if not 0 <= args.start < len(dataset):
         raise DataError(f'--start is {args.start}, but the {args.split} set has {len(dataset)} images.')
     bands = args.bands or cfg.get('visualizer', {}).get('bands')
-    visualizer = VISUALIZERS.build(
-        dict(type='SegLocalVisualizer', name='browse_dataset', vis_backends=None, bands=bands)
-    )
+    visualizer = SegLocalVisualizer(name='browse_dataset', bands=bands)
     visualizer.dataset_meta = dataset.metainfo
     set_random_seed(args.seed)
     count = 0
