@@ -18,34 +18,34 @@ class Moments(NamedTuple):
     """What mean and deviation follow from.
 
     Attributes:
-        count: Pixels.
+        pixels: Their number.
         mean: ``(N,)``.
         squares: ``(N,)``, the sum of the squared distances from the mean.
     """
 
-    count: int
+    pixels: int
     mean: np.ndarray
     squares: np.ndarray
 
     @classmethod
     def of(cls, image: np.ndarray) -> 'Moments':
         """Those of the bands of an image ``(H, W, N)``."""
-        pixels = image.reshape(-1, image.shape[2])
-        mean = pixels.mean(axis=0, dtype=np.float64)
-        squares = np.array([np.square(pixels[:, i] - mean[i]).sum() for i in range(len(mean))])
-        return cls(len(pixels), mean, squares)
+        values = image.reshape(-1, image.shape[2])  # (pixels, N)
+        mean = values.mean(axis=0, dtype=np.float64)
+        squares = np.array([np.square(values[:, i] - mean[i]).sum() for i in range(len(mean))])
+        return cls(len(values), mean, squares)
 
     def __add__(self, other: 'Moments') -> 'Moments':  # type: ignore[override]
         """Those of both together (Chan, Golub and LeVeque, 1979)."""
-        count = self.count + other.count
+        count = self.pixels + other.pixels
         step = other.mean - self.mean
-        squares = self.squares + other.squares + step**2 * (self.count * other.count / count)
-        return Moments(count, self.mean + step * (other.count / count), squares)
+        squares = self.squares + other.squares + step**2 * (self.pixels * other.pixels / count)
+        return Moments(count, self.mean + step * (other.pixels / count), squares)
 
     @property
     def std(self) -> np.ndarray:
         """The deviation ``(N,)`` of all pixels."""
-        return np.sqrt(self.squares / self.count)
+        return np.sqrt(self.squares / self.pixels)
 
 
 def inspect_bands(entry: Entry, bands: int, headers_only: bool, report: ImageReport) -> np.ndarray | None:
