@@ -12,10 +12,12 @@ from mask2former.ops.linear import use_onednn
 from mask2former.registry import MODELS, TASK_UTILS
 
 from .backbones.input_conv import image_channels
+from .backbones.plain_vit import PlainViT
 from .head import HeadOutput
 from .masks import Geometry, LazyMasks
 from .normalization import check_normalization, with_normalization
 from .postprocess import View, ViewMerger, merge
+from .pretrained_vit import check_parts
 from .sliding_window import SlidingWindow
 
 # Whether images flipped in this direction are flipped up and down, and left and right.
@@ -71,6 +73,7 @@ class Mask2Former(BaseModel):
         self.isthing = isthing
         self.backbone = backbone_module
         check_normalization(self.data_preprocessor, self.backbone)
+        check_patches(self.data_preprocessor, self.backbone)
         if 'in_channels' not in pixel_decoder:
             pixel_decoder = dict(pixel_decoder, **feature_layout(self.backbone))
         self.pixel_decoder = MODELS.build(pixel_decoder)
@@ -91,10 +94,12 @@ class Mask2Former(BaseModel):
         """Initialise the weights. Some backbones learn only here how images are normalised for theirs.
 
         Raises:
-            ConfigError: If the data preprocessor does something else.
+            ConfigError: If the data preprocessor does something else, or if blocks of a pretrained transformer are in
+                both parts of it or in none.
         """
         super().init_weights()
         check_normalization(self.data_preprocessor, self.backbone)
+        check_parts(self.backbone, self.head)
 
     def forward(
         self, inputs: Tensor, data_samples: list[DetDataSample] | None = None, mode: str = 'tensor'
@@ -173,6 +178,20 @@ def geometry_of(sample: DetDataSample) -> Geometry:
         ori_shape=tuple(sample.ori_shape[:2]),
         flips=FLIPS[sample.flip_direction] if sample.get('flip') else (False, False),
     )
+
+
+def check_patches(data_preprocessor: torch.nn.Module, backbone: torch.nn.Module) -> None:
+    """See that images are as large as the patches of a plain vision transformer: it would pass over what remains.
+
+    Raises:
+        ConfigError: If their sizes are multiples of something else.
+    """
+    divisor, patch = getattr(data_preprocessor, 'size_divisor', None), getattr(backbone, 'patch_size', None)
+    if isinstance(backbone, PlainViT) and divisor is not None and divisor % patch:
+        raise ConfigError(
+            f'Images are padded to multiples of {divisor} pixels, but the patches of the backbone have {patch}: set '
+            f'model.data_preprocessor.size_divisor to a multiple of {patch}.'
+        )
 
 
 @torch.no_grad()

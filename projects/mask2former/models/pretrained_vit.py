@@ -10,8 +10,9 @@ from mmengine.logging import print_log
 from mmengine.model import BaseModule, PretrainedInit
 from mmengine.model.weight_init import update_init_info
 from torch import Tensor
+from torch.nn import Module
 
-from mask2former.errors import CheckpointError
+from mask2former.errors import CheckpointError, ConfigError
 
 
 def wants_weights(module: BaseModule) -> bool:
@@ -35,7 +36,10 @@ def load_vit(module: BaseModule, *, last: bool) -> None:
     address = module.init_cfg['checkpoint']
     state, report = read_backbone(address.removeprefix('backbone://'))
     own = module.state_dict()
-    state = _renumbered(state, len(module.blocks), last=last)  # type: ignore[arg-type]
+    numbers = [int(match[1]) for name in state if (match := re.match(r'blocks\.(\d+)\.', name))]
+    blocks: int = len(module.blocks)  # type: ignore[arg-type]
+    first = max(numbers, default=-1) + 1 - blocks if last else 0
+    state = _renumbered(state, first)
     for name, fit in (('patch_embed.weight', resize_patches), ('positions', _resize_positions)):
         if name in state and name in own and state[name].ndim == 4:
             state[name] = fit(state[name], tuple(own[name].shape[-2:]))
@@ -53,12 +57,26 @@ def load_vit(module: BaseModule, *, last: bool) -> None:
     if hasattr(module, '_params_init_info'):  # there while a whole model is initialised: the log says who did it
         update_init_info(module, init_info=f'loaded from {address}')
     module.is_init = True
+    module.pretrained_blocks = range(first, first + blocks)
 
 
-def _renumbered(state: Mapping[str, Tensor], blocks: int, *, last: bool) -> dict[str, Tensor]:
-    """The weights with the first or the last so many blocks, from 0 on."""
-    numbers = [int(match[1]) for name in state if (match := re.match(r'blocks\.(\d+)\.', name))]
-    first = max(numbers, default=-1) + 1 - blocks if last else 0
+def check_parts(backbone: Module, head: Module) -> None:
+    """See that the head's pretrained blocks follow the backbone's: each was filled without a look at the other.
+
+    Raises:
+        ConfigError: If a block is in both or in none.
+    """
+    ours, theirs = (getattr(part, 'pretrained_blocks', None) for part in (backbone, head))
+    if ours is None or theirs is None or ours.stop == theirs.start:
+        return
+    raise ConfigError(
+        f'The backbone has the first {len(ours)} blocks of the pretrained transformer and the head its last '
+        f'{len(theirs)}, but it has {theirs.stop}: set model.backbone.num_layers to {theirs.start}.'
+    )
+
+
+def _renumbered(state: Mapping[str, Tensor], first: int) -> dict[str, Tensor]:
+    """The weights with the blocks counted from the ``first`` on."""
     result = {}
     for name, value in state.items():
         match = re.match(r'blocks\.(\d+)\.(.*)', name)

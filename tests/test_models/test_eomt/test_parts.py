@@ -57,3 +57,18 @@ def test_without_masked_attention_there_is_one_prediction_in_training():
 def test_another_pixel_decoder_is_refused():
     with pytest.raises(ConfigError, match='PatchTokens'):
         MODELS.build(dict(small_config('dinov3')['head'], num_classes=3, embed_dims=32, mask_dims=16))
+
+
+def test_registers_without_weights_are_not_equal():
+    """Equal ones get equal gradients, so that they would be one."""
+    model = MODELS.build(small_config('dinov2'))
+    model.init_weights()
+    assert len(model.backbone.registers[0].unique(dim=0)) == model.backbone.registers.shape[1] == 4
+
+
+def test_images_that_patches_do_not_cover_are_refused():
+    cfg = small_config('dinov3')
+    cfg['backbone'].update(patch_size=14)
+    with pytest.raises(ConfigError, match=r'of 32 pixels, .* have 14: set .*size_divisor to a multiple of 14'):
+        MODELS.build(cfg)
+    MODELS.build(dict(cfg, data_preprocessor=dict(type='SegDataPreprocessor', size_divisor=28)))

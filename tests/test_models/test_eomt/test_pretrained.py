@@ -8,10 +8,13 @@ import torch.nn.functional as F
 from safetensors.torch import load_file
 
 from benchmarks.synthetic import randomise
-from mask2former.errors import CheckpointError
+from mask2former.errors import CheckpointError, ConfigError
 from mask2former.models import EncoderOnlyHead
 from mask2former.models.backbones import PlainViT
 from mask2former.models.pretrained_vit import resize_patches
+from mask2former.registry import MODELS
+
+from .small import small_config
 
 C, HEADS, N, SIDE = 64, 2, 3, 64
 KINDS = ('dinov2', 'dinov2-gated', 'dinov3')
@@ -147,3 +150,17 @@ def test_what_does_not_fit_is_said(tmp_path):
         build_backbone('dinov3', tmp_path / 'v3', layers=4)
     with pytest.raises(CheckpointError, match='does not fit the EncoderOnlyHead'):
         build_head('dinov2', tmp_path / 'v3', 1)
+
+
+def test_blocks_in_both_parts_or_in_none_are_refused(tmp_path):
+    build_peer('dinov3').save_pretrained(tmp_path)
+    cfg, init_cfg = small_config('dinov3'), dict(type='Pretrained', checkpoint=str(tmp_path))
+    for part in ('backbone', 'head'):
+        cfg[part].update(options('dinov3'), init_cfg=init_cfg)
+    cfg['backbone']['embed_dims'] = C
+    for layers, blocks in ((2, 2), (1, 1)):
+        cfg['backbone']['num_layers'], cfg['head']['num_blocks'] = layers, blocks
+        with pytest.raises(ConfigError, match=rf'it has {N}: set model.backbone.num_layers to {N - blocks}'):
+            MODELS.build(cfg).init_weights()
+    cfg['backbone']['num_layers'] = N - 1
+    MODELS.build(cfg).init_weights()

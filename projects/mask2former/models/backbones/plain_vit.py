@@ -65,6 +65,7 @@ class PlainViT(BaseModule):
         if position_rescale is not None and grid_size is not None:
             raise ConfigError('position_rescale is for rotated positions: leave it or grid_size out')
         self.head_dims = embed_dims // num_heads
+        self.patch_size = patch_size
         self.drop_path_rate = drop_path_rate
         self.position_rescale = position_rescale
         self.with_cp = with_cp
@@ -87,6 +88,7 @@ class PlainViT(BaseModule):
         for name, parameter in self.named_parameters(recurse=False):
             if name != 'registers':
                 nn.init.trunc_normal_(parameter, std=0.02)
+        nn.init.normal_(self.registers, std=1e-6)  # DINOv2's; equal ones would stay equal for ever
         nn.init.trunc_normal_(self.patch_embed.weight, std=0.02)
         if wants_weights(self) and not self.is_init:  # type: ignore[has-type]  # mmengine's property has no type
             load_vit(self, last=False)
