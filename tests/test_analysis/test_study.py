@@ -5,7 +5,7 @@ import json
 import pytest
 from mmengine.config import Config
 
-from mask2former.analysis.study import read_study
+from mask2former.analysis.study import SETTINGS, read_study
 from mask2former.errors import ConfigError, MissingFileError
 from tests.tiny import ROOT
 from tests.tools import load_tool
@@ -108,3 +108,17 @@ def test_a_misspelt_option_of_a_later_run_is_told_before_the_first_is_trained(tm
     with pytest.raises(ConfigError, match='masked_attention'):
         tool.train_study(read_study(path), tmp_path / 'runs', None)
     assert not trained
+
+
+def test_runs_of_other_settings_are_refused(tmp_path):
+    study, work_dir = read_study(write(tmp_path)), tmp_path / 'work'
+    run = study.runs(['b'])[0]
+    folder = work_dir / run.folder
+    folder.mkdir(parents=True)
+    study.make_config(run, folder).dump(folder / SETTINGS)
+    changed = study._replace(options={'train_cfg.max_iters': 16})
+    changed.check_runs(work_dir)  # it has not begun
+    (folder / 'curve.json').write_text('[]')
+    study.check_runs(work_dir)
+    with pytest.raises(ConfigError, match=r'b/seed_0 was trained with other settings .* \(.*train_cfg'):
+        changed.check_runs(work_dir)

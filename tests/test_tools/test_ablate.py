@@ -65,6 +65,13 @@ def test_study_and_attention(monkeypatch, capfd, study, tmp_path, in_this_proces
     stamp = curve.stat().st_mtime_ns
     run(monkeypatch, 'ablate', study, '--work-dir', work_dir, '--variants', 'full')
     assert 'It is finished.' in capfd.readouterr().out and curve.stat().st_mtime_ns == stamp
+    changed = json.loads(study.read_text())
+    changed['variants']['no masked attention']['options'] = {'model.head.masked_attention': True}
+    (tmp_path / 'changed').mkdir()
+    other = tmp_path / 'changed' / 'study.json'
+    other.write_text(json.dumps(changed))
+    with pytest.raises(ConfigError, match=r'no-masked-attention/seed_0 was trained with other settings .*\(model\)'):
+        run(monkeypatch, 'ablate', other, '--work-dir', work_dir, '--variants', 'full')
     run(monkeypatch, 'ablate', work_dir / 'results.json', '--report')
     assert '| full | 1 |' in capfd.readouterr().out
 

@@ -4,8 +4,8 @@ python tools/analysis_tools/ablate.py configs/studies/shapes.json   # train what
 python tools/analysis_tools/ablate.py RESULTS.json --report         # report from results only
 
 Runs go one after another into work_dirs/studies/NAME/VARIANT/seed_N. Start the tool again after an interruption:
-finished runs are kept, an unfinished one goes on after its last checkpoint. Results are in results.json there, curves
-in results.svg; the tables are printed in Markdown.
+finished runs are kept, an unfinished one goes on after its last checkpoint; runs of other settings are refused. Results
+are in results.json there, curves in results.svg; the tables are printed in Markdown.
 """
 
 import argparse
@@ -16,7 +16,7 @@ from pathlib import Path
 
 from mask2former.analysis.curves import collect, make_report, read_curve, read_results
 from mask2former.analysis.plots import plot_curves
-from mask2former.analysis.study import Run, Study, read_study
+from mask2former.analysis.study import SETTINGS, Run, Study, read_study
 from mask2former.apis.cli import run_tool
 from mask2former.errors import MissingFileError, UserError
 from mask2former.formats.files import write_text
@@ -52,6 +52,7 @@ def train_study(study: Study, work_dir: Path, variants: list[str] | None) -> Pat
     runs = study.runs(variants)
     for run in runs:  # a misspelt option of the last is told before the first is trained
         study.make_config(run, work_dir / run.folder)
+    study.check_runs(work_dir)
     for number, run in enumerate(runs, 1):
         print(f'Run {number} of {len(runs)}: {run.variant.name}, seed {run.seed}', flush=True)
         train(study, run, work_dir / run.folder)
@@ -73,6 +74,7 @@ def train(study: Study, run: Run, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     config = folder / 'config.py'
     cfg.dump(config)
+    cfg.dump(folder / SETTINGS)
     code = subprocess.run([sys.executable, str(TRAIN), str(config), '--resume', 'auto']).returncode
     if code:
         raise UserError(f'The training in {folder} ended with an error (above): mend its cause and start this again.')

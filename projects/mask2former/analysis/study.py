@@ -10,6 +10,9 @@ from mask2former.apis.cli import change_config
 from mask2former.apis.config_check import check_config
 from mask2former.errors import ConfigError, MissingFileError
 
+# A run's config as the study makes it; the training changes its own copy, config.py, where it is resumed.
+SETTINGS = 'settings.py'
+
 
 class Variant(NamedTuple):
     """A config with changes.
@@ -88,6 +91,24 @@ class Study(NamedTuple):
         cfg.randomness = dict(seed=run.seed)
         cfg.custom_hooks = [*cfg.get('custom_hooks', ()), dict(type='CurveHook')]
         return cfg
+
+    def check_runs(self, work_dir: Path) -> None:
+        """See that what was trained before was trained with this study's settings: else a table would mix them.
+
+        Raises:
+            ConfigError: If a run that has begun has others.
+        """
+        for run in self.runs():
+            folder = work_dir / run.folder
+            settings = folder / SETTINGS
+            if settings.is_file() and any((folder / name).is_file() for name in ('last_checkpoint', 'curve.json')):
+                old, new = Config.fromfile(settings).to_dict(), self.make_config(run, folder).to_dict()
+                changed = [key for key in {**old, **new} if key != 'work_dir' and old.get(key) != new.get(key)]
+                if changed:
+                    raise ConfigError(
+                        f'{folder} was trained with other settings than the study now has ({", ".join(changed)}): '
+                        'remove it to train it again, or choose another --work-dir.'
+                    )
 
 
 def read_study(path: str | Path) -> Study:
