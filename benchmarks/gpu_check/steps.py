@@ -35,6 +35,7 @@ def make_spec(settings: Settings, model: str, mode: str, size: int, batch_size: 
         size=[size, size],
         ori_size=None,
         batch_size=batch_size,
+        frames=None,
         segments=3 if settings.small else 12,
         queries=10 if settings.small else None,
         outputs=['panoptic', 'instance'],

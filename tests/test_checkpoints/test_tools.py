@@ -102,7 +102,7 @@ def test_config_gives_the_classes_and_is_checked(model, tmp_path, monkeypatch):
     other['head'] = dict(other['head'], num_queries=9)
     config.write_text(CONFIG.format(model=other))
     message = convert(monkeypatch, source, tmp_path / 'a.pkl', '--to', 'detectron2', '--config', config)
-    assert "ours.pth' does not fit the model" in message and '(9, 32)' in message
+    assert "ours.pth' does not fit the model: it has 7 queries, the model 9 (head.num_queries)" in message
     assert not (tmp_path / 'a.pkl').exists()
 
 

@@ -64,7 +64,7 @@ def test_half_precision_losses_are_near_those_of_float32(amp_dtype, tolerance):
 
     def watch(method):
         def wrapper(self, *args):
-            seen.append((torch.is_autocast_enabled('cpu'), *(x.dtype for x in args[0])))
+            seen.append((torch.is_autocast_enabled('cpu'), *(x.dtype for x in args[0] if x is not None)))
             return method(self, *args)
 
         return wrapper
