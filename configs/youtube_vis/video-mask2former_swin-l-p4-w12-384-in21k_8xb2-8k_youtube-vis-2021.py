@@ -6,5 +6,4 @@ _base_ = [
     '../_base_/schedules/adamw_step_8k.py',
     '../_base_/no_validation_runtime.py',
 ]
-model = dict(head=dict(num_queries=200))
 load_from = 'swin-l-coco-instance'

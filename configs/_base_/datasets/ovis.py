@@ -1,23 +1,17 @@
-# OVIS, 25 things that hide each other (docs/datasets.md). Nobody but the test server has the annotations of
-# the validation split: a test writes a file for it (docs/video.md), and a training validates nothing.
-_base_ = ['../tasks/video_instance_server.py', '../augmentations/clip_360_480.py']
+# OVIS, 25 things that hide each other (docs/datasets.md), trained and tested as YouTube-VIS 2019.
+_base_ = 'youtube_vis_2019.py'
 dataset_type = 'OVIS'
 data_root = 'data/ovis/'
-
-train_pipeline = [*_base_.train_load, _base_.clip_360_480, *_base_.train_pack]
-test_pipeline = [*_base_.test_load, _base_.clip_360, *_base_.test_pack]
 
 train_dataloader = dict(
     dataset=dict(
         type=dataset_type,
         data_root=data_root,
         ann_file='annotations/annotations_train.json',
-        data_prefix=dict(img='train/'),
-        pipeline=train_pipeline))
+        data_prefix=dict(img='train/')))
 test_dataloader = dict(
     dataset=dict(
         type=dataset_type,
         data_root=data_root,
         ann_file='annotations/annotations_valid.json',
-        data_prefix=dict(img='valid/'),
-        pipeline=test_pipeline))
+        data_prefix=dict(img='valid/')))
