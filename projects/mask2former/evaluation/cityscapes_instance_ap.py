@@ -15,7 +15,7 @@ from mask2former.formats.rle import as_rle, box_of, decode_mask, encode_mask
 from mask2former.registry import METRICS
 
 from .cityscapes_names import frame_of, instance_ids_path
-from .sample_fields import check_same_size, require_field, require_meta
+from .sample_fields import check_same_size, require_meta, require_result
 from .tables import class_metrics, log_class_table
 from .truth import TrueSegment
 
@@ -78,11 +78,7 @@ class CityscapesInstanceAP(BaseMetric):
                 f"Cityscapes' instance classes, {', '.join(self.label_ids)}: fix the metainfo's classes."
             )
         for sample in data_samples:
-            instances = require_field(
-                sample,
-                'pred_instances',
-                'add the instance postprocessor to model.postprocessors, or leave this metric out',
-            )
+            instances = require_result(sample, 'instance')
             truth = read_instance_ids(instance_ids_path(sample['img_path'], self.gt_dir))  # (H, W)
             detections = []
             for label, score, mask in zip(

@@ -13,7 +13,7 @@ from mask2former.formats.rle import areas_of, as_rle, box_of, encode_mask, encod
 from mask2former.registry import METRICS
 
 from .coco_average_precision import FAST, average_precision, choose_backend, coco_from, read_coco
-from .sample_fields import check_same_size, image_name, plane, require_field, require_meta
+from .sample_fields import check_same_size, image_name, plane, require_field, require_meta, require_result
 from .tables import class_metrics, log_class_table
 from .truth import TrueSegment
 
@@ -217,9 +217,7 @@ class InstanceAP(BaseMetric):
 
     def _detections(self, sample: dict, category_of: dict[int, int], size: tuple[int, int]) -> list[dict]:
         """The predicted instances of one image ``size`` = (H, W) in COCO's format."""
-        instances = require_field(
-            sample, 'pred_instances', 'add the instance postprocessor to model.postprocessors, or leave this metric out'
-        )
+        instances = require_result(sample, 'instance')
         labels, scores = instances['labels'].tolist(), instances['scores'].tolist()
         kept = [index for index, label in enumerate(labels) if label in category_of]
         detections = [

@@ -11,7 +11,7 @@ from mask2former.errors import DataError
 from mask2former.formats.rle import encode_mask
 from mask2former.registry import METRICS
 
-from .sample_fields import check_same_size, image_name, plane, require_field, require_meta
+from .sample_fields import check_same_size, image_name, plane, require_field, require_meta, require_result
 from .segment_matching import ClassCounts, match_segments
 from .tables import class_metrics, log_class_table
 from .truth import TrueSegment
@@ -54,11 +54,7 @@ class PanopticQuality(BaseMetric):
             truth = require_field(
                 sample, 'gt_panoptic_seg', "add dict(type='LoadPanopticGroundTruth') to the test pipeline"
             )
-            prediction = require_field(
-                sample,
-                'pred_panoptic_seg',
-                'add the panoptic postprocessor to model.postprocessors, or leave this metric out',
-            )
+            prediction = require_result(sample, 'panoptic')
             gt_map, pred_map = plane(truth, 'id_map', sample), plane(prediction, 'id_map', sample)  # (H, W) each
             check_same_size(pred_map.shape, gt_map.shape, sample)
             try:

@@ -7,6 +7,8 @@ import torch
 
 from mask2former.errors import DataError
 
+RESULTS = dict(panoptic='pred_panoptic_seg', instance='pred_instances', semantic='pred_sem_seg')
+
 
 def require_field(sample: dict, field: str, remedy: str) -> dict:
     """``sample[field]``.
@@ -22,6 +24,20 @@ def require_field(sample: dict, field: str, remedy: str) -> dict:
     if sample.get(field) is None:
         raise DataError(f"The data sample of {image_name(sample)} has no '{field}': {remedy}.")
     return sample[field]
+
+
+def require_result(sample: dict, task: str) -> dict:
+    """What a postprocessor predicted of an image.
+
+    Args:
+        sample: As of :func:`require_field`.
+        task: 'panoptic', 'instance' or 'semantic', as the postprocessors of a model are called.
+
+    Raises:
+        DataError: The sample lacks it.
+    """
+    remedy = f'add the {task} postprocessor to model.postprocessors, or leave this metric out'
+    return require_field(sample, RESULTS[task], remedy)
 
 
 def require_tracks(sample: dict) -> list[dict]:

@@ -11,7 +11,7 @@ from mask2former.formats.rle import encode_mask
 from mask2former.registry import METRICS
 
 from .label_boundary import label_boundary
-from .sample_fields import check_same_size, image_name, plane, require_field, require_meta
+from .sample_fields import check_same_size, image_name, plane, require_field, require_meta, require_result
 from .tables import class_metrics, log_class_table
 from .truth import TrueSegment
 
@@ -64,11 +64,7 @@ class SemanticIoU(BaseMetric):
         """
         num_classes = len(require_meta(self.dataset_meta, 'classes'))
         for sample in data_samples:
-            prediction = require_field(
-                sample,
-                'pred_sem_seg',
-                'add the semantic postprocessor to model.postprocessors, or leave this metric out',
-            )
+            prediction = require_result(sample, 'semantic')
             pred = plane(prediction, 'sem_seg', sample)  # (H, W)
             truth, counted = semantic_truth(sample)  # (H, W) each
             check_same_size(pred.shape, truth.shape, sample)

@@ -11,7 +11,7 @@ from mask2former.errors import ConfigError, DataError
 from mask2former.registry import METRICS
 
 from .panoptic_quality import PanopticQuality
-from .sample_fields import check_same_size, image_name, plane, require_field, require_meta
+from .sample_fields import check_same_size, image_name, plane, require_field, require_meta, require_result
 from .segment_matching import match_segments
 from .semantic_iou import class_segments, semantic_truth
 from .truth import TrueSegment
@@ -60,11 +60,7 @@ class SemanticPanopticQuality(BaseMetric):
         num_classes = len(require_meta(self.dataset_meta, 'classes'))
         is_thing = require_meta(self.dataset_meta, 'isthing')
         for sample in data_samples:
-            prediction = require_field(
-                sample,
-                'pred_sem_seg',
-                'add the semantic postprocessor to model.postprocessors, or leave this metric out',
-            )
+            prediction = require_result(sample, 'semantic')
             pred = plane(prediction, 'sem_seg', sample)  # (H, W)
             if self.segments == 'classes':
                 labels, counted = semantic_truth(sample)  # (H, W) each
