@@ -14,7 +14,7 @@ from mask2former.formats.images import orientation, swaps_sides
 from .inspect_bands import inspect_bands, shrink
 from .inspect_coco import inspect_masks, inspect_panoptic_map
 from .measure import measure_map
-from .report import ImageReport
+from .report import ImageReport, size_text
 from .source import Entry, Source
 
 HASH_SIDE = 16
@@ -88,7 +88,7 @@ def _check_size(image: Image.Image, entry: Entry, source: Source, report: ImageR
     turned = f', turned by its EXIF orientation {turn}' if turn in range(2, 9) else ''
     if entry.size is not None and report.size != entry.size:
         fix = ": save it upright, or load it with color_type='color_ignore_orientation'" if turned else ''
-        text = f'{entry.path} is {_by(report.size)}{turned}, the JSON file says {_by(entry.size)}{fix}'
+        text = f'{entry.path} is {size_text(report.size)}{turned}, the JSON file says {size_text(entry.size)}{fix}'
         report.problems.add('wrong size', entry.id, text)
     elif turned:
         text = f'{entry.path} is loaded{turned}: see that its annotation is, too'
@@ -104,7 +104,8 @@ def _inspect_map_header(entry: Entry, path: str, source: Source, report: ImageRe
         expected = entry.size or report.size
         if expected is not None and image.size != expected:
             than = 'the JSON file says' if entry.size else 'its image is'
-            report.problems.add('wrong size', entry.id, f'{path} is {_by(image.size)}, {than} {_by(expected)}')
+            text = f'{path} is {size_text(image.size)}, {than} {size_text(expected)}'
+            report.problems.add('wrong size', entry.id, text)
         if image.format == 'JPEG':
             text = f'{path} is a JPEG file, which does not keep ids: make it a PNG'
             report.problems.add('lossy map', entry.id, text)
@@ -136,7 +137,3 @@ def _inspect_class_ids(entry: Entry, path: str, source: Source, report: ImageRep
     measured['category'] = np.arange(len(measured))
     report.segments = measured[measured['area'] > 0]
     report.void_share = float((seg_map == 0).mean())
-
-
-def _by(size: tuple[int, int]) -> str:
-    return f'{size[0]} x {size[1]}'

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -13,10 +13,13 @@ from mask2former.limits.sentences import limit_sentences
 
 from .kinds import Problem, Problems
 from .measure import SEGMENT
+from .moments import Moments
 from .source import Source, is_id
 
-if TYPE_CHECKING:
-    from .inspect_bands import Moments
+
+def size_text(size: tuple[int, int]) -> str:
+    """A size in words."""
+    return f'{size[0]} x {size[1]}'
 
 
 @dataclass
@@ -47,7 +50,7 @@ class ImageReport:
     file_hash: bytes | None = None
     picture_hash: np.ndarray | None = None
     dtype: str | None = None
-    moments: 'Moments | None' = None
+    moments: Moments | None = None
 
 
 @dataclass
