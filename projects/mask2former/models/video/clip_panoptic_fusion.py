@@ -36,22 +36,23 @@ class ClipPanopticFusion(PanopticFusion):
         maps: list[Tensor] = []
         segments_info: dict[int, dict] = {}
         for clip in clips:
-            id_maps, segments = self.track(clip, isthing)
+            id_maps, segments = fuse_clip(self, clip, isthing)
             maps += [id_map.cpu() for id_map in id_maps]
             for segment in segments:
                 segments_info[segment['id']] = dict(id=segment['id'], label=segment['label'])
         sample.pred_panoptic_video = dict(id_maps=maps, segments_info=list(segments_info.values()))
 
-    def track(self, clip: Clip, isthing: Sequence[bool]) -> tuple[list[Tensor], list[dict]]:
-        """What :meth:`PanopticFusion.fuse` gives for a clip, with ids that are the same in all clips of a video.
 
-        They are 1 to Q for things, by their tracks, and above for stuff, by its class.
-        """
-        id_maps, segments = self.fuse(clip.class_logits, clip.masks, isthing)
-        num_queries = len(clip.class_logits)
-        segments = [
-            dict(segment, id=1 + (segment['query'] if segment['isthing'] else num_queries + segment['label']))
-            for segment in segments
-        ]
-        ids = torch.tensor([0, *(segment['id'] for segment in segments)], dtype=torch.int32, device=id_maps[0].device)
-        return [ids[id_map.long()] for id_map in id_maps], segments
+def fuse_clip(fusion: PanopticFusion, clip: Clip, isthing: Sequence[bool]) -> tuple[list[Tensor], list[dict]]:
+    """What :meth:`PanopticFusion.fuse` gives for a clip, with ids that are the same in all clips of a video.
+
+    They are 1 to Q for things, by their tracks, and above for stuff, by its class.
+    """
+    id_maps, segments = fusion.fuse(clip.class_logits, clip.masks, isthing)
+    num_queries = len(clip.class_logits)
+    segments = [
+        dict(segment, id=1 + (segment['query'] if segment['isthing'] else num_queries + segment['label']))
+        for segment in segments
+    ]
+    ids = torch.tensor([0, *(segment['id'] for segment in segments)], dtype=torch.int32, device=id_maps[0].device)
+    return [ids[id_map.long()] for id_map in id_maps], segments

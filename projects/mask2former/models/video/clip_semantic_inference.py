@@ -1,13 +1,13 @@
 """Semantic videos: the inference of images, frame by frame."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import torch
 from mmdet.structures import DetDataSample
 from mmengine.structures import PixelData
 from torch import Tensor
 
-from mask2former.models.postprocess import SemanticInference
+from mask2former.models.postprocess import SemanticInference, View
 from mask2former.registry import TASK_UTILS
 
 from .query_tracker import Clip
@@ -31,10 +31,13 @@ class ClipSemanticInference(SemanticInference):
             isthing: Not needed here; every postprocessor is called alike.
             sample: Where the result goes.
         """
-        frames: list[Tensor] = []
-        for clip in clips:
-            for masks in clip.masks:
-                frame = DetDataSample()
-                super().__call__(clip.class_logits, masks, isthing, frame)
-                frames.append(frame.pred_sem_seg.sem_seg[0].short().cpu())
+        frames = [labels.short().cpu() for clip in clips for labels in label_frames(self, clip)]
         sample.pred_sem_seg = PixelData(sem_seg=torch.stack(frames))
+
+
+def label_frames(inference: SemanticInference, clip: Clip) -> Iterator[Tensor]:
+    """The labels (H, W) int64 of each frame of a clip."""
+    for masks in clip.masks:
+        frame = DetDataSample()
+        inference.merge_views([View(clip.class_logits, masks)], frame)
+        yield frame.pred_sem_seg.sem_seg[0]

@@ -6,14 +6,14 @@ from typing import Any
 
 import numpy as np
 import torch
-from mmdet.structures import DetDataSample
 from torch import Tensor
 
 from mask2former.errors import ConfigError
 from mask2former.models.mask2former import Mask2Former
-from mask2former.models.postprocess import InstanceTopK, PanopticFusion, SemanticInference, View
+from mask2former.models.postprocess import InstanceTopK, PanopticFusion, SemanticInference
 
-from .clip_panoptic_fusion import ClipPanopticFusion
+from .clip_panoptic_fusion import fuse_clip
+from .clip_semantic_inference import label_frames
 from .query_tracker import Clip
 from .track_top_k import TrackTopK, encode_masks
 
@@ -91,8 +91,7 @@ class FrameResults:
 
     def panoptic(self, clip: Clip) -> Iterator[dict]:
         """``id_map`` and ``segments_info`` of each frame."""
-        rules = (self.postprocessor.score_thr, self.postprocessor.overlap_thr, self.postprocessor.inside_mask)
-        id_maps, segments = ClipPanopticFusion(*rules).track(clip, self.isthing)
+        id_maps, segments = fuse_clip(self.postprocessor, clip, self.isthing)
         for id_map in id_maps:
             shown = set(id_map.unique().tolist())
             infos = [{key: segment[key] for key in KEYS} for segment in segments if segment['id'] in shown]
@@ -117,7 +116,5 @@ class FrameResults:
 
     def semantic(self, clip: Clip) -> Iterator[dict]:
         """``sem_seg`` of each frame."""
-        for masks in clip.masks:
-            sample = DetDataSample()
-            self.postprocessor.merge_views([View(clip.class_logits, masks)], sample)
-            yield dict(sem_seg=sample.pred_sem_seg.sem_seg[0].cpu())
+        for labels in label_frames(self.postprocessor, clip):
+            yield dict(sem_seg=labels.cpu())
