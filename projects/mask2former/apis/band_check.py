@@ -8,19 +8,9 @@ from mmengine.config import Config
 READERS = ('LoadImage', 'LoadFrames')
 # Transforms of colours; most work in HSV or in grey, and all of them on values of 0 .. 255.
 COLOURS = (
-    *(
-        'AutoContrast',
-        'Brightness',
-        'Color',
-        'ColorTransform',
-        'Contrast',
-        'Equalize',
-        'Invert',
-        'PhotoMetricDistortion',
-    ),
-    *('Posterize', 'RandomGrayscale', 'Sharpness', 'Solarize', 'SolarizeAdd', 'SSDColorAugmentation'),
-    'YOLOXHSVRandomAug',
-)
+    'AutoContrast Brightness Color ColorTransform Contrast Equalize Invert PhotoMetricDistortion Posterize '
+    'RandomGrayscale Sharpness Solarize SolarizeAdd SSDColorAugmentation YOLOXHSVRandomAug'
+).split()
 PREPROCESSORS = ('SegDataPreprocessor', 'ClipDataPreprocessor')
 
 
