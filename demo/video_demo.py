@@ -8,7 +8,8 @@ from mask2former.apis import TrackJson, VideoInferencer
 from mask2former.apis.cli import run_tool
 from mask2former.apis.frame_tracker import TRACKING
 from mask2former.errors import UserError
-from mask2former.formats.video_frames import FileFrames, FrameSource, open_frames
+from mask2former.formats.frame_source import FrameSource
+from mask2former.formats.video_frames import FileFrames, open_frames
 from mask2former.formats.video_writer import FrameWriter, open_writer
 from mask2former.models.video import TASKS
 from mask2former.progress import ProgressBar

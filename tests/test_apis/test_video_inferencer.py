@@ -9,9 +9,10 @@ import torch
 from mask2former.apis import FrameTracker, TrackJson, VideoInferencer
 from mask2former.datasets import YouTubeVISFormat
 from mask2former.errors import ConfigError, DataError
+from mask2former.formats.frame_source import FrameSource
 from mask2former.formats.images import write_image
 from mask2former.formats.rle import decode_mask, encode_mask
-from mask2former.formats.video_frames import FrameSource, open_frames
+from mask2former.formats.video_frames import open_frames
 from mask2former.models.video import FrameResult
 
 

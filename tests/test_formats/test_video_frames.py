@@ -14,7 +14,8 @@ from PIL import Image
 
 from mask2former.errors import ConfigError, DataError, MissingFileError, MissingPackageError
 from mask2former.formats import video_frames
-from mask2former.formats.video_frames import FrameSource, newest, open_frames
+from mask2former.formats.frame_source import FrameSource, newest
+from mask2former.formats.video_frames import open_frames
 
 from .videos import SIZE, data_place, grey, make_video, turn
 

@@ -108,6 +108,27 @@ def build_test_pipeline(config: Config) -> tuple[BaseTransform, list[BaseTransfo
     return kept[0], kept[1:]
 
 
+def run_transforms(transforms: Iterable[BaseTransform], results: dict, what: str = 'an image') -> dict:
+    """Put an image through the transforms of a test pipeline.
+
+    Args:
+        transforms: One after another.
+        results: What the first one gets.
+        what: What messages call it.
+
+    Raises:
+        ConfigError: If a transform refuses it.
+    """
+    for transform in transforms:
+        results = transform(results)
+        if results is None:
+            raise ConfigError(
+                f"The test pipeline's {type(transform).__name__} refused {what} by returning None; "
+                f'a test pipeline must keep every {what.split()[-1]}.'
+            )
+    return results
+
+
 def _without_annotations(transforms: Iterable[BaseTransform]) -> list[BaseTransform]:
     return [
         transform

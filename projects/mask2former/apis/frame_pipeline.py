@@ -6,11 +6,12 @@ import numpy as np
 from mmengine.config import Config
 
 from mask2former.datasets.transforms import LoadFrames
-from mask2former.errors import ConfigError, DataError
+from mask2former.errors import DataError
+from mask2former.formats.images import is_bgr
 from mask2former.models.mask2former import geometry_of
 from mask2former.models.video import PreparedFrame
 
-from .build import build_test_pipeline, build_test_transforms
+from .build import build_test_pipeline, build_test_transforms, run_transforms
 
 
 class FramePipeline:
@@ -36,7 +37,7 @@ class FramePipeline:
             DataError: If it is something else.
             ConfigError: If a transform refuses it.
         """
-        if not isinstance(frame, np.ndarray) or frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3:
+        if not isinstance(frame, np.ndarray) or not is_bgr(frame):
             raise DataError(
                 'A frame must be an array (H, W, 3) uint8 in the order BGR, but it is '
                 f'{getattr(frame, "dtype", type(frame).__name__)} of shape {getattr(frame, "shape", "?")}; '
@@ -45,12 +46,6 @@ class FramePipeline:
         results: Any = dict(img=frame, img_path='', img_shape=frame.shape[:2], ori_shape=frame.shape[:2])
         if self.of_clips:
             results = dict(clip=[results], video_id=0, frames=[''], frame_ids=[0])
-        for transform in self.transforms:
-            results = transform(results)
-            if results is None:
-                raise ConfigError(
-                    f"The test pipeline's {type(transform).__name__} refused a frame by returning None; "
-                    'a test pipeline must keep every frame.'
-                )
+        results = run_transforms(self.transforms, results, 'a frame')
         inputs = results['inputs'][0] if self.of_clips else results['inputs']  # (3, H', W')
         return PreparedFrame(frame, inputs, geometry_of(results['data_samples']))

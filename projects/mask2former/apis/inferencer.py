@@ -15,10 +15,11 @@ from mmengine.dataset import pseudo_collate
 
 from mask2former.errors import ConfigError, MissingFileError
 from mask2former.formats.bands import KEPT, in_file_order
+from mask2former.formats.images import is_bgr
 from mask2former.registry import MODELS
 from mask2former.visualization import SegLocalVisualizer
 
-from .build import build_test_pipeline, init_model, scope_of
+from .build import build_test_pipeline, init_model, run_transforms, scope_of
 from .results import sample_to_json
 from .tta import use_tta
 
@@ -122,15 +123,7 @@ class SegInferencer:
 
         With test-time augmentation both are lists, an entry a view.
         """
-        results = self._read(image)
-        for transform in self.transforms:
-            results = transform(results)
-            if results is None:
-                raise ConfigError(
-                    f"The test pipeline's {type(transform).__name__} refused an image by returning None; "
-                    'a test pipeline must keep every image.'
-                )
-        return results
+        return run_transforms(self.transforms, self._read(image))
 
     def _read(self, image: ImageInput) -> dict:
         if not isinstance(image, np.ndarray):
@@ -146,7 +139,7 @@ class SegInferencer:
                     f'{image.shape}; convert it first.'
                 )
             return dict(img=image, img_shape=image.shape[:2], ori_shape=image.shape[:2], bands=bands)
-        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
+        if not is_bgr(image):
             raise ConfigError(
                 f'An image must be an array (H, W, 3) uint8 in the order BGR, but it is {image.dtype} of '
                 f'shape {image.shape}; cv2.cvtColor converts grey and RGB.'

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from mask2former.formats.files import write_json
+from mask2former.formats.frame_source import FrameSource
 from mask2former.formats.rle import areas_of, box_of, encode_mask, json_rle
-from mask2former.formats.video_frames import FrameSource
 from mask2former.models.video import FrameResult
 
 

@@ -11,7 +11,8 @@ import torch
 from mmengine.config import Config
 
 from mask2former.errors import ConfigError, UserError
-from mask2former.formats.video_frames import FrameSource, VideoInput, open_frames
+from mask2former.formats.frame_source import FrameSource
+from mask2former.formats.video_frames import VideoInput, open_frames
 from mask2former.models.video import FrameResult
 from mask2former.visualization import SegLocalVisualizer
 

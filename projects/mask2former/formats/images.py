@@ -27,6 +27,11 @@ def write_image(path: str | Path, image: np.ndarray, flags: Sequence[int] = ()) 
     write_bytes(path, encoded.tobytes())
 
 
+def is_bgr(image: np.ndarray) -> bool:
+    """Whether an array may be an image ``(H, W, 3)`` uint8 in the order B, G, R."""
+    return image.dtype == np.uint8 and image.ndim == 3 and image.shape[2] == 3 and image.size > 0
+
+
 def read_pixels(path: str | Path, what: str, where: str, fix: str = 'replace it') -> np.ndarray:
     """The pixels of a label image as the file holds them: ``(H, W)`` or ``(H, W, C)``; of a palette image its indices.
 
