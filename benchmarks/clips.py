@@ -15,6 +15,8 @@ from mmengine.registry import DefaultScope
 from mmengine.structures import InstanceData
 from torch import Tensor, nn
 
+from mask2former.checkpoints.convert import FORMATS
+from mask2former.checkpoints.key_map import rename
 from mask2former.errors import ConfigError
 from mask2former.registry import MODELS
 
@@ -70,7 +72,7 @@ def build_mmdet_video(cfg: Config, num_classes: int, num_queries: int) -> nn.Mod
 
 def video_weights(image_weights: dict[str, Tensor]) -> dict[str, Tensor]:
     """mmdet's names of the weights of a model of videos, of those of a model of images."""
-    return {name.replace('panoptic_head.', 'track_head.'): x for name, x in image_weights.items()}
+    return rename(image_weights, FORMATS['mmdet'].of_videos)
 
 
 def mmdet_video_calls(model: Any, clips: Tensor, samples: list[DetDataSample]) -> tuple[Callable, ...]:

@@ -73,16 +73,20 @@ def build_small_mmdet(backbone: str) -> torch.nn.Module:
     cfg = Config.fromfile(MMDET_CONFIGS / f'mask2former_{name}_8xb2-lsj-50e_coco-panoptic.py').model
     cfg.backbone = dict(resnet=dict(type='ResNet', **_RESNET), swin=dict(type='SwinTransformer', **_SWIN))[backbone]
     head = cfg.panoptic_head
-    head.update(
-        in_channels=FEATURES,
-        feat_channels=32,
-        out_channels=32,
-        num_things_classes=3,
-        num_stuff_classes=2,
-        num_queries=7,
-    )
-    head.loss_cls.class_weight = [1.0] * 5 + [0.1]
+    head.update(num_things_classes=3, num_stuff_classes=2)
     cfg.panoptic_fusion_head.update(num_things_classes=3, num_stuff_classes=2)
+    shrink(head)
+    torch.manual_seed(1)
+    with DefaultScope.overwrite_default_scope('mmdet'):
+        model = MODELS.build(dict(cfg, type='mmdet.Mask2Former'))
+    randomise(model, 1)
+    return model.eval()
+
+
+def shrink(head: Config) -> None:
+    """Make a head of mmdet's, of images or of videos, as small as our small model's."""
+    head.update(in_channels=FEATURES, feat_channels=32, out_channels=32, num_queries=7)
+    head.loss_cls.class_weight = [1.0] * 5 + [0.1]
     encoder, decoder = head.pixel_decoder.encoder, head.transformer_decoder
     encoder.num_layers, decoder.num_layers = 1, 2
     for layers, width in ((encoder.layer_cfg, 16), (decoder.layer_cfg, 24)):
@@ -90,11 +94,6 @@ def build_small_mmdet(backbone: str) -> torch.nn.Module:
         layers.ffn_cfg.feedforward_channels = width
     decoder.layer_cfg.cross_attn_cfg.embed_dims = 32
     head.pixel_decoder.positional_encoding.num_feats = head.positional_encoding.num_feats = 16
-    torch.manual_seed(1)
-    with DefaultScope.overwrite_default_scope('mmdet'):
-        model = MODELS.build(dict(cfg, type='mmdet.Mask2Former'))
-    randomise(model, 1)
-    return model.eval()
 
 
 def build_small_transformers(backbone: str) -> torch.nn.Module:

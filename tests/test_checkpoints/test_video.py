@@ -15,7 +15,7 @@ from mask2former.checkpoints.convert import read_checkpoint
 from mask2former.checkpoints.write import write_checkpoint
 from mask2former.registry import MODELS
 
-from .small import BACKBONES, FEATURES, build_small_mmdet, small_config
+from .small import BACKBONES, build_small_mmdet, shrink, small_config
 from .test_tools import CONFIG, convert
 
 MMDET_CONFIG = Path(mmdet.__file__).parent / '.mim/configs/mask2former_vis/mask2former_r50_8xb2-8e_youtubevis2021.py'
@@ -47,16 +47,8 @@ def build_mmdet_video(backbone):
     register_all_modules(init_default_scope=False)
     cfg = Config.fromfile(MMDET_CONFIG).model
     cfg.backbone.init_cfg = None
-    head = cfg.track_head
-    head.update(in_channels=FEATURES, feat_channels=32, out_channels=32, num_classes=5, num_queries=7)
-    head.loss_cls.class_weight = [1.0] * 5 + [0.1]
-    encoder, decoder = head.pixel_decoder.encoder, head.transformer_decoder
-    encoder.num_layers, decoder.num_layers = 1, 2
-    for layers, width in ((encoder.layer_cfg, 16), (decoder.layer_cfg, 24)):
-        layers.self_attn_cfg.embed_dims = layers.ffn_cfg.embed_dims = 32
-        layers.ffn_cfg.feedforward_channels = width
-    decoder.layer_cfg.cross_attn_cfg.embed_dims = 32
-    head.pixel_decoder.positional_encoding.num_feats = head.positional_encoding.num_feats = 16
+    cfg.track_head.update(num_classes=5)
+    shrink(cfg.track_head)
     torch.manual_seed(1)
     with DefaultScope.overwrite_default_scope('mmdet'):
         peer = MODELS.build(dict(cfg, type='mmdet.Mask2FormerVideo'))

@@ -1,21 +1,15 @@
 """Clips, a video model, and mmdet's with the same weights."""
 
-from pathlib import Path
-
-import mmdet
 import torch
 from mmdet.structures import DetDataSample
-from mmdet.utils import register_all_modules
 from mmengine.config import Config
-from mmengine.registry import DefaultScope
 from mmengine.structures import InstanceData
 
+from benchmarks.clips import build_mmdet_video, video_weights
 from benchmarks.peers import load_weights, peer_weights
 from mask2former.registry import MODELS
 from tests.test_models.peers import build_ours
 from tests.tiny import tiny_config
-
-MMDET_CONFIG = Path(mmdet.__file__).parent / '.mim/configs/mask2former_vis/mask2former_r50_8xb2-8e_youtubevis2019.py'
 
 
 def video_config(time_position: bool = True, **head) -> dict:
@@ -53,18 +47,8 @@ def make_clip(num_tracks: int, num_frames: int, size: tuple[int, int] = (64, 96)
 def build_mmdet() -> tuple[torch.nn.Module, torch.nn.Module]:
     """Our model with a ResNet-50 and COCO's classes, and mmdet's with its weights."""
     image = build_ours('r50')
-    cfg = Config.fromfile(MMDET_CONFIG).model
-    cfg.backbone.init_cfg = None
-    cfg.track_head.update(num_classes=133)
-    cfg.track_head.loss_cls.class_weight = [1.0] * 133 + [0.1]
-    register_all_modules(init_default_scope=False)
-    with DefaultScope.overwrite_default_scope('mmdet'):
-        peer = MODELS.build(dict(cfg, type='mmdet.Mask2FormerVideo'))
-    weights = {
-        name.replace('panoptic_head.', 'track_head.'): x
-        for name, x in peer_weights('mmdet', image.state_dict()).items()
-    }
-    load_weights('mmdet', peer, weights)
+    peer = build_mmdet_video(Config(dict(backbone=dict(type='FrozenBNResNet', depth=50))), 133, 100)
+    load_weights('mmdet', peer, video_weights(peer_weights('mmdet', image.state_dict())))
     return image, peer.eval()
 
 
