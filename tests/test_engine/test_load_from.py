@@ -112,6 +112,42 @@ def test_a_maskformer_starts_from_the_reference_s_old_names(run, tmp_path):
     assert 'head.query_feat.weight' not in after and 'only a part' not in log
 
 
+@pytest.mark.parametrize('training', [False, True])
+def test_of_another_model_s_checkpoint_one_sentence_is_said(training, run, tmp_path, capfd):
+    """And no list of the names of all weights, as mmengine prints it."""
+    other = MODELS.build(small_config('resnet') | dict(metainfo=run_metainfo(run)))
+    torch.save(dict(state_dict=other.state_dict()), tmp_path / 'other.pth')
+    with pytest.raises(CheckpointError) as error:
+        if training:
+            start_from(
+                run, tmp_path / 'work', tmp_path / 'other.pth', model=dict(head=dict(num_queries=7)), resume=True
+            )
+        else:
+            run_test(run.config, tmp_path / 'other.pth', tmp_path / 'work')
+    assert 'does not fit the model' in str(error.value) and '\n' not in str(error.value)
+    assert_no_lists(capfd, tmp_path)
+
+
+def test_what_is_loaded_in_part_is_said_in_a_sentence(run, tmp_path, capfd):
+    state = torch.load(run.checkpoint)['state_dict']
+    absent = next(name for name in state if name.startswith('pixel_decoder') and name.endswith('weight'))
+    part = {f'module.{name}': value for name, value in state.items() if name != absent}
+    torch.save(dict(state_dict=part), tmp_path / 'part.pth')
+    log = start_from(run, tmp_path / 'part', tmp_path / 'part.pth')[2]
+    assert "part.pth' only a part is loaded: 1 of the model's" in log and f"('{absent}' is absent)" in log
+    torch.save(dict(state_dict=state | {'old.weight': torch.zeros(2)}), tmp_path / 'more.pth')
+    log = start_from(run, tmp_path / 'more', tmp_path / 'more.pth')[2]
+    assert "more.pth' has 1 weights more, such as 'old.weight', which are not loaded." in log
+    assert_no_lists(capfd, tmp_path)
+
+
+def assert_no_lists(capfd, folder):
+    texts = [*capfd.readouterr(), *(path.read_text() for path in folder.rglob('*.log'))]
+    assert len(texts) > 2
+    for text in texts:
+        assert 'state dict do not match' not in text and 'in source state_dict' not in text
+
+
 def run_metainfo(run):
     """Classes of the run's data set."""
     data = torch.load(run.checkpoint, weights_only=True)['meta']['dataset_meta']

@@ -1,6 +1,8 @@
 """Whether the weights of a checkpoint fill a model."""
 
+from collections import OrderedDict
 from collections.abc import Mapping
+from typing import Any
 
 from torch import nn
 
@@ -55,3 +57,30 @@ def check_fit(model: nn.Module, checkpoint: Mapping, filename: str, *, partly: b
             f"'{filename}' does not fit the model: {problem}; give the config that it was trained with."
         )
     return problem
+
+
+def load_fitting(
+    model: nn.Module, state: Mapping[str, Any], filename: str, *, partly: bool = False
+) -> tuple[str | None, list[str]]:
+    """Load the weights that have a place of their shape in a model.
+
+    Args:
+        model: The model, not wrapped.
+        state: A state dict.
+        filename: Where it comes from, for the message.
+        partly: Whether a part of the weights is enough.
+
+    Returns:
+        What :func:`check_fit` says of it, and the names of weights that the model does not have.
+
+    Raises:
+        CheckpointError: If the weights do not fit, or, where a part is enough, if none does; nothing is loaded then.
+    """
+    problem = check_fit(model, state, filename, partly=partly)
+    own = {name: value.shape for name, value in model.state_dict().items()}
+    given = {name: value for name, value in state.items() if hasattr(value, 'shape')}
+    fitting = OrderedDict((name, value) for name, value in given.items() if own.get(name) == value.shape)
+    if hasattr(state, '_metadata'):  # versions of modules, by which some know old weights
+        fitting._metadata = state._metadata  # type: ignore[attr-defined]
+    model.load_state_dict(fitting, strict=False)
+    return problem, [name for name in given if name not in own]

@@ -6,6 +6,7 @@ list of templates is one tensor on the other side: their concatenation in the fi
 """
 
 import re
+from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -98,11 +99,13 @@ class KeyMap:
 
 def rename(state: Mapping[str, Tensor], substitutions: Sequence[Substitution]) -> dict[str, Tensor]:
     """Names of another age of a format as the key map knows them: regular expressions, applied in order."""
-    renamed = {}
+    renamed: OrderedDict[str, Tensor] = OrderedDict()
     for name, value in state.items():
         for pattern, replacement in substitutions:
             name = re.sub(pattern, replacement, name)
         renamed[name] = value
+    if hasattr(state, '_metadata'):  # versions of modules, which torch keeps there
+        renamed._metadata = state._metadata  # type: ignore[attr-defined]
     return renamed
 
 

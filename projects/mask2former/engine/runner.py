@@ -1,7 +1,7 @@
 """The runner: mmengine's, the data set's classes reach the model, and a checkpoint must fit it."""
 
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -10,11 +10,12 @@ import torch
 from mmengine.dist import is_distributed, master_only
 from mmengine.logging import MMLogger
 from mmengine.model import MMDistributedDataParallel
-from mmengine.runner import BaseLoop, Runner, TestLoop, ValLoop
+from mmengine.runner import BaseLoop, CheckpointLoader, Runner, TestLoop, ValLoop
 from torch import nn
 from torch.utils.data import DataLoader
 
-from mask2former.checkpoints.fit import check_fit
+from mask2former.checkpoints.fit import load_fitting
+from mask2former.checkpoints.key_map import rename
 from mask2former.checkpoints.read import check_sums, explain_unreadable
 from mask2former.checkpoints.schemes import loadable
 from mask2former.datasets import config_metainfo
@@ -250,23 +251,43 @@ class SegRunner(Runner):
                 self.register_hook(OtherClassesHook(self.cfg.get('load_equal_classes', False)))
         super().load_or_resume()
 
-    def load_checkpoint(self, filename: str, *args, **kwargs) -> dict:
-        """Load weights; see :meth:`mmengine.runner.Runner.load_checkpoint`.
+    def load_checkpoint(
+        self,
+        filename: str,
+        map_location: str | Callable = 'cpu',
+        strict: bool = False,
+        revise_keys: Sequence[tuple[str, str]] = ((r'^module\.', ''),),
+    ) -> dict:
+        """Load weights; see :meth:`mmengine.runner.Runner.load_checkpoint`, which would list the names of all weights
+        that do not fit before anything can be said of them.
 
         Raises:
             CheckpointError: If the checkpoint cannot be read, or does not fit the model; only what training starts
-                from (``load_from``) may do so in part.
+                from (``load_from``) may do so in part, unless ``strict``.
         """
         with explain_unreadable(filename):
             if zipfile.is_zipfile(filename):
                 check_sums(Path(filename))
-            checkpoint = super().load_checkpoint(filename, *args, **kwargs)
+            checkpoint = CheckpointLoader.load_checkpoint(filename, map_location)
+        if not isinstance(checkpoint, dict):
+            raise CheckpointError(
+                f"'{filename}' holds no weights but a {type(checkpoint).__name__}: give a checkpoint."
+            )
         # Of old checkpoints it is a config file's text, which mmengine would run as Python when it resumes.
         (checkpoint.get('meta') or {}).pop('config', None)
+        self.call_hook('after_load_checkpoint', checkpoint=checkpoint)
         model = unwrap_model(self.model)
-        rest = check_fit(model, checkpoint, filename, partly=self._is_training and not self._resume)
+        state = rename(checkpoint.get('state_dict', checkpoint), revise_keys)
+        partly = self._is_training and not self._resume and not strict
+        rest, unknown = load_fitting(model, state, filename, partly=partly)
+        self._has_loaded = True
+        self.logger.info(f'Load checkpoint from {filename}')
         if rest is not None:
             self.logger.warning(f"Of '{filename}' only a part is loaded: {rest}. The rest starts from scratch.")
+        elif unknown:
+            self.logger.warning(
+                f"'{filename}' has {len(unknown)} weights more, such as '{unknown[0]}', which are not loaded."
+            )
         if self._resume and not {'meta', 'message_hub', 'optimizer'} <= set(checkpoint):
             raise CheckpointError(
                 f"'{filename}' holds weights but no state of a training, so it cannot be resumed: "
