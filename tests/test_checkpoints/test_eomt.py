@@ -210,7 +210,7 @@ def test_a_gated_network_of_transformers_4():
 @pytest.mark.parametrize('target', ['mask2former', 'transformers', 'eomt'])
 def test_a_model_takes_a_file_of_any_format(target, tmp_path):
     ours = build('dinov3')
-    path = tmp_path / ('folder' if target == 'transformers' else 'x.pth')
+    path = tmp_path / dict(transformers='folder', eomt='pytorch_model.bin', mask2former='x.pth')[target]
     write_checkpoint(checkpoint_of(ours, dict(dataset_meta=dict(classes=small.CLASSES))), path, target)
     model = init_model(Config(dict(model=config('dinov3'))), path, 'cpu')
     assert_same(model.state_dict(), ours.state_dict())

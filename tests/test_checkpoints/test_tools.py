@@ -108,8 +108,14 @@ def test_config_gives_the_classes_and_is_checked(model, tmp_path, monkeypatch):
 
 def test_what_the_converter_refuses(model, tmp_path, monkeypatch):
     source = tmp_path / 'ours.pth'
+    (tmp_path / 'folder.pth').mkdir()
     for target, format, sentence in (
-        ('a.txt', 'mmdet', 'is no name for a checkpoint of mmdet'),
+        ('a.txt', 'mmdet', 'is no name for a checkpoint of mmdet: end it in .pth.'),
+        ('a.bin', 'detectron2', 'is no name for a checkpoint of detectron2: end it in .pkl or .pth.'),
+        ('a.ckpt', 'eomt', 'is no name for a checkpoint of eomt: end it in .bin or .pth.'),
+        ('a.safetensors', 'eomt', 'is no name for a checkpoint of eomt: end it in .bin or .pth.'),
+        ('a.bin', 'transformers', 'is the name of a file, but transformers takes a folder: leave out .bin.'),
+        ('folder.pth', 'mmdet', 'is a folder, but mmdet takes a file'),
         ('ours.pth', 'mmdet', 'is the source itself'),
         ('config.py', 'transformers', 'is a file, but transformers takes a folder'),
     ):

@@ -18,7 +18,9 @@ with this one. The licence beside a link is that of the weights, also once they 
 converted ([checkpoints.md](checkpoints.md#licences)). The configs have the reference's schedule, crop, learning rate
 and test size. "ms+flip" is with test-time augmentation. ADE20K's published PQ counts the pixels of stuff that lie under
 things, too; ours, for the same results, is as high or higher ([correctness.md](correctness.md)). Figures of
-YouTube-VIS are those of its validation split by the test server ([video.md](video.md)).
+YouTube-VIS are those of its validation split by the test server ([video.md](video.md)). Mask2Former and EoMT were
+trained in mixed precision of float16, MaskFormer was not; here that is asked for: `--amp-dtype float16`, or `--amp` for
+bfloat16.
 
 A name, or the alias in its last column, stands for the config and for the weights wherever a tool asks for one, and
 weights are converted when they are read ([checkpoints.md](checkpoints.md)). So does the name of a model on the Hugging

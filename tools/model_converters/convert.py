@@ -7,10 +7,12 @@ from pathlib import Path
 from mmengine.config import Config
 
 from mask2former.apis.cli import run_tool
+from mask2former.checkpoints.backbones import read_backbone
 from mask2former.checkpoints.convert import FORMATS, Checkpoint, read_checkpoint
+from mask2former.checkpoints.differences import LICENSE
 from mask2former.checkpoints.fetch import find_checkpoint
 from mask2former.checkpoints.fit import check_fit
-from mask2former.checkpoints.write import write_checkpoint
+from mask2former.checkpoints.write import check_ending, write_checkpoint
 from mask2former.checkpoints.zoo import note_license
 from mask2former.datasets import config_metainfo
 from mask2former.errors import CheckpointError, MissingFileError
@@ -26,7 +28,9 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument('source', metavar='SRC', help='file or folder, address, or name of a published model')
     parser.add_argument(
-        'target', metavar='DST', help='.pth, .pkl (detectron2), .safetensors (mask2former), or a folder (transformers)'
+        'target',
+        metavar='DST',
+        help='.pth, .pkl (detectron2), .safetensors (mask2former), .bin (eomt), or a folder (transformers)',
     )
     parser.add_argument('--to', required=True, choices=sorted(FORMATS), help='format to write')
     parser.add_argument(
@@ -34,6 +38,11 @@ def parse_args() -> argparse.Namespace:
         metavar='C',
         help='config that the weights must fit; the names of the classes are taken from its data set, and mmdet names '
         'the weights of a model of videos in its own way',
+    )
+    parser.add_argument(
+        '--base',
+        metavar='DINOV3',
+        help="file, folder or address of the DINOv3 whose weights are added to the differences of tue-mps/eomt's files",
     )
     parser.add_argument(
         '--ignore-unknown', action='store_true', help='leave out weights that no Mask2Former has, instead of refusing'
@@ -61,10 +70,14 @@ def apply_config(checkpoint: Checkpoint, config: Config, source: str) -> None:
 
 def main() -> None:
     args = parse_args()
+    check_ending(args.target, args.to)
     source = find_checkpoint(args.source)
     if Path(args.target).exists() and Path(args.target).resolve() == Path(source).resolve():
         raise CheckpointError(f"'{args.target}' is the source itself: give another name.")
-    checkpoint = read_checkpoint(source, ignore_unknown=args.ignore_unknown)
+    base = None if args.base is None else read_backbone(args.base)[0]
+    checkpoint = read_checkpoint(source, ignore_unknown=args.ignore_unknown, base=base)
+    if base is not None:
+        checkpoint.meta.setdefault('license', LICENSE)
     license = note_license(checkpoint.meta, args.source)
     if args.config is not None:
         if not Path(args.config).is_file():

@@ -11,6 +11,7 @@ from torch import Tensor
 from mask2former.errors import CheckpointError
 
 from . import keys_eomt, keys_maskformer
+from .differences import add_base, are_differences
 from .infer import INDEX, Architecture, Shapes, expected_shapes, fill_computed, infer
 from .infer_eomt import EncoderOnlyArchitecture, expected_eomt_shapes, infer_eomt
 from .key_map import KeyMap, Substitution, rename
@@ -129,12 +130,15 @@ def recognise(state: Mapping[str, Tensor]) -> str | None:
     return None
 
 
-def read_checkpoint(path: str | Path, *, ignore_unknown: bool = False) -> Checkpoint:
+def read_checkpoint(
+    path: str | Path, *, ignore_unknown: bool = False, base: Mapping[str, Tensor] | None = None
+) -> Checkpoint:
     """Read a checkpoint of any format.
 
     Args:
         path: A file, or a folder of transformers.
         ignore_unknown: Whether weights that the format does not know are left out instead of being refused.
+        base: What :func:`.read_backbone` gives of the DINOv3 from whose weights the file holds differences.
 
     Returns:
         Checkpoint: Of all weights of our model; of another backbone than ResNet and Swin, of those that are there.
@@ -143,10 +147,12 @@ def read_checkpoint(path: str | Path, *, ignore_unknown: bool = False) -> Checkp
         MissingFileError: If there is none.
         CheckpointError: If it is no checkpoint of a Mask2Former, is damaged or incomplete, or could run code.
     """
-    return convert_raw(read_raw(path), str(path), ignore_unknown=ignore_unknown)
+    return convert_raw(read_raw(path), str(path), ignore_unknown=ignore_unknown, base=base)
 
 
-def convert_raw(raw: RawCheckpoint, path: str, *, ignore_unknown: bool = False) -> Checkpoint:
+def convert_raw(
+    raw: RawCheckpoint, path: str, *, ignore_unknown: bool = False, base: Mapping[str, Tensor] | None = None
+) -> Checkpoint:
     """A checkpoint with our names from one as it was read; see :func:`read_checkpoint`."""
     source = recognise(raw.state)
     if source is None:
@@ -155,6 +161,13 @@ def convert_raw(raw: RawCheckpoint, path: str, *, ignore_unknown: bool = False) 
             f"'{path}' is no checkpoint of a Mask2Former that is known here (its first weight is "
             f"'{first}'): give one of detectron2, mmdet, mmseg, transformers, tue-mps/eomt or mask2former."
         )
+    if are_differences(raw.state) and base is None:
+        raise CheckpointError(
+            f"'{path}' holds differences from DINOv3's weights, which tue-mps/eomt publishes in their place: add them "
+            'with tools/model_converters/convert.py --base (docs/checkpoints.md).'
+        )
+    if base is not None and not are_differences(raw.state):
+        raise CheckpointError(f"'{path}' holds weights, not differences from a base's: leave the base out.")
     try:
         format = FORMATS[source]
         named = rename(name_deep_stem(raw.state), format.renames)
@@ -167,6 +180,8 @@ def convert_raw(raw: RawCheckpoint, path: str, *, ignore_unknown: bool = False) 
                 f"holds {len(converted.unknown)} weights that '{member}' of the format {source} "
                 f"has not, such as '{converted.unknown[0]}'"
             )
+        if base is not None:
+            converted.state.update(add_base(converted.state, base))
         arch = infer_eomt(converted.state) if member == 'eomt' else infer(converted.state)
         if arch.backbone.kind == 'other' and source in ('detectron2', 'transformers'):
             raise CheckpointError('lacks a backbone that is known here, a ResNet or a Swin')

@@ -16,7 +16,7 @@ from .zoo import HUB, HUB_FILES, resolve, suggest_model
 
 T = TypeVar('T')
 _HUB_NAME = re.compile(r'[\w-][\w.-]*/[\w-][\w.-]*')
-_SUFFIXES = ('.pth', '.pkl', '.pt', '.bin', '.safetensors', '.tar', '.py')
+_SUFFIXES = ('.pth', '.pkl', '.pt', '.ckpt', '.bin', '.safetensors', '.tar', '.py')
 
 
 def locate(address: str, root: Path | None = None) -> str:

@@ -127,17 +127,7 @@ _REFERENCE_IGNORED = {
 
 
 def reference(state: Mapping[str, Tensor]) -> KeyMap:
-    """The table of tue-mps/eomt: the names of timm's DINOv2 or of transformers' DINOv3 in its encoder.
-
-    Raises:
-        CheckpointError: If the weights are differences from DINOv3's, as that project publishes them.
-    """
-    deviation = state.get('network.encoder.pixel_std')
-    if deviation is not None and not deviation.any():
-        raise CheckpointError(
-            "holds differences from DINOv3's weights, which that project publishes in their place: add DINOv3's first "
-            '(docs/checkpoints.md)'
-        )
+    """The table of tue-mps/eomt: the names of timm's DINOv2 or of transformers' DINOv3 in its encoder."""
     layout = layout_of(state)
     if layout.rotated:
         rows, rules = DINOV3_ROWS, _REFERENCE_DINOV3

@@ -20,6 +20,14 @@ from .read import META
 
 KEPT_META = ('dataset_meta', 'no_object_weight', 'class_weights', 'license', 'of_videos')
 AUTHOR = 'mask2former, tools/model_converters/convert.py'
+# How the names of files end that a format is written to; transformers has a folder.
+ENDINGS = {
+    'mask2former': ('.pth', '.safetensors'),
+    'detectron2': ('.pkl', '.pth'),
+    'mmdet': ('.pth',),
+    'eomt': ('.bin', '.pth'),
+    'transformers': (),
+}
 
 
 def write_checkpoint(checkpoint: Checkpoint, path: str | Path, target: str) -> Report:
@@ -27,8 +35,7 @@ def write_checkpoint(checkpoint: Checkpoint, path: str | Path, target: str) -> R
 
     Args:
         checkpoint: One with our names.
-        path: ``.pth`` or ``.safetensors`` for mask2former, ``.pth`` for mmdet, ``.pkl`` or ``.pth`` for
-            detectron2, a folder for transformers.
+        path: A file whose name ends as ``ENDINGS`` says, or a folder for transformers.
         target: A key of :data:`mask2former.checkpoints.convert.FORMATS`.
 
     Returns:
@@ -38,31 +45,42 @@ def write_checkpoint(checkpoint: Checkpoint, path: str | Path, target: str) -> R
         CheckpointError: If the format has no place for a weight or is not written to such a file.
     """
     path = Path(path)
+    check_ending(path, target)
     state, report = to_format(checkpoint, target)
     meta = {key: value for key, value in checkpoint.meta.items() if key in KEPT_META}
     license = dict(meta=dict(license=meta['license'])) if 'license' in meta else {}  # all formats keep it
     if target == 'transformers':
         config = transformers_config(report.architecture, checkpoint.meta)
-        if path.is_file():
-            raise CheckpointError(f"'{path}' is a file, but transformers takes a folder: give the name of one.")
         write_safetensors(state, path / 'model.safetensors', license.get('meta'))
         write_text(path / 'config.json', json.dumps(config, indent=2) + '\n')
-    elif target == 'detectron2' and path.suffix == '.pkl':
+    elif path.suffix == '.pkl':
         arrays = {name: value.contiguous().numpy() for name, value in state.items()}
         content = dict(model=arrays, __author__=AUTHOR, **license)
         write_atomically(path, lambda part: _write_pickle(content, part))
-    elif path.suffix == '.safetensors' and target == 'mask2former':
+    elif path.suffix == '.safetensors':
         write_safetensors(state, path, meta)
-    elif path.suffix == '.pth':
+    else:
         state = _own_storages(state)
         content = dict(model=state, **license) if target == 'detectron2' else dict(meta=meta, state_dict=state)
         write_atomically(path, lambda part: torch.save(content, part))
-    else:
-        raise CheckpointError(
-            f"'{path}' is no name for a checkpoint of {target}: end it in .pth, or for detectron2 in "
-            '.pkl, for mask2former in .safetensors.'
-        )
     return report
+
+
+def check_ending(path: str | Path, target: str) -> None:
+    """See that a format is written to a file of such a name, or to a folder.
+
+    Raises:
+        CheckpointError: If it is not.
+    """
+    path, endings = Path(path), ENDINGS[target]
+    if path.is_file() and not endings:
+        raise CheckpointError(f"'{path}' is a file, but {target} takes a folder: give the name of one.")
+    if endings and path.suffix not in endings:
+        raise CheckpointError(f"'{path}' is no name for a checkpoint of {target}: end it in {' or '.join(endings)}.")
+    if not endings and path.suffix in {ending for others in ENDINGS.values() for ending in others}:
+        raise CheckpointError(f"'{path}' is the name of a file, but {target} takes a folder: leave out {path.suffix}.")
+    if endings and path.is_dir():
+        raise CheckpointError(f"'{path}' is a folder, but {target} takes a file: give the name of one.")
 
 
 def write_safetensors(state: Mapping[str, Tensor], path: Path, meta: Mapping | None) -> None:
