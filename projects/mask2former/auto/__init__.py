@@ -1,0 +1,1 @@
+"""From a folder of annotated images to a trained model, without a config."""

@@ -1,0 +1,87 @@
+"""Where the files are that an annotation file names."""
+
+import posixpath
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from mask2former.errors import DataError
+from mask2former.formats.files import leaves_folder
+
+from .listing import Listing, folder_of, stem_of
+from .splits import WORDS, split_word
+
+SAMPLE = 64
+# Of folders with the same names, images are not in one of these.
+FOR_LABELS = re.compile('mask|label|annotation|semantic|segment|panoptic|instance|object|gt|truth|target', re.I)
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where each named file is.
+
+    Attributes:
+        of: The path below the root by the name.
+        folder: The one to which all names are relative; None where there is none.
+    """
+
+    of: dict[str, str]
+    folder: str | None
+
+
+def place(listing: Listing, ann_file: str, names: Sequence[str], split: str, labels: bool = False) -> Places:
+    """Find the files that an annotation file names: below one folder, or else by their names alone.
+
+    Args:
+        listing: All files.
+        ann_file: The annotation file, below the root.
+        names: As it writes them.
+        split: Of the annotation file; where several files have a name, that of the same split is meant.
+        labels: Whether they are panoptic PNG files, and not images.
+
+    Raises:
+        DataError: If one is not there, or there are several of them.
+    """
+    path, what = listing.path(ann_file), 'panoptic PNG files' if labels else 'images'
+    wrong = next((name for name in names if not isinstance(name, str) or not name), None)
+    if wrong is not None:
+        raise DataError(f"'{path}' has the file name {wrong!r}; write the path of a file.")
+    twice = next((name for name, times in Counter(names).items() if times > 1), None)
+    if twice is not None:
+        raise DataError(f"'{path}' names the file '{twice}' twice; leave one of them out.")
+    here = folder_of(ann_file)
+    near = [here, posixpath.join(here, 'images'), '', 'images']
+    if labels:
+        near.insert(0, posixpath.join(here, stem_of(ann_file)))
+    folders = list(dict.fromkeys([*near, *_all_folders(listing)]))
+    sample = names[:: max(len(names) // SAMPLE, 1)]
+    known = listing.known
+
+    def hits(folder: str) -> tuple[int, bool, int]:
+        found = sum(not leaves_folder(name) and posixpath.join(folder, name) in known for name in sample)
+        parts = [part.lower().rstrip('0123456789') for part in folder.split('/')]
+        of_split = max((2 * (WORDS.get(part) == split) or int(split_word(part) == split) for part in parts), default=0)
+        return found, bool(FOR_LABELS.search(folder)) == labels, of_split if split else 0
+
+    best = max(folders, key=hits)
+    of = {name: posixpath.join(best, name) for name in names if not leaves_folder(name)}
+    if len(of) == len(names) and all(name in known for name in of.values()):
+        return Places(of, best)
+    found = {name: listing.find(name, folders=(best, here), near=best) for name in names}
+    lost = [name for name, where in found.items() if where is None]
+    if lost:
+        raise DataError(
+            f"{len(lost)} of the {len(names)} {what} that '{path}' names are not below '{listing.root}', such as "
+            f"'{lost[0]}': put them there, or leave them out of the file."
+        )
+    return Places({name: where for name, where in found.items() if where is not None}, None)
+
+
+def _all_folders(listing: Listing) -> list[str]:
+    result: dict[str, None] = {}
+    for folder in listing.folders:
+        while folder:
+            result.setdefault(folder)
+            folder = posixpath.dirname(folder)
+    return sorted(result)

@@ -1,0 +1,95 @@
+"""Finds out which format the annotations of a folder, or of a file, have."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from mask2former.errors import DataError, MissingFileError
+
+from . import class_pngs, coco
+from .found import Found
+from .json_kinds import JsonFiles
+from .listing import Listing
+
+Finder = Callable[[Listing, JsonFiles], Found | None]
+# The first ones say all of themselves; folders of PNG files are told by what is in them, and only where the others are
+# silent on those files.
+FINDERS: tuple[Finder, ...] = (coco.find,)
+PNG_FINDERS: tuple[Finder, ...] = (class_pngs.find,)
+ARCHIVES = ('.zip', '.tar', '.tgz', '.gz', '.7z', '.rar')
+ANNOTATION_FOLDERS = ('annotations', 'annotation', 'anns', 'ann', 'labels', 'json')
+
+
+def recognise(path: Path) -> Found:
+    """Recognise the annotations of a data set; nothing is written.
+
+    Args:
+        path: A folder, or an annotation file: then the others are left alone.
+
+    Raises:
+        MissingFileError: If there is no such path.
+        DataError: If nothing is recognised, or several formats are, or a file is wrong; the message says what was seen.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise MissingFileError(f"'{path}' does not exist; give the folder of your images and annotations.")
+    if path.is_file():
+        return _in_file(path)
+    listing = Listing(path)
+    if not listing.files:
+        raise DataError(f"The folder '{path}' is empty; put images and annotations there, or give another one.")
+    found = _find_all(listing)
+    if len(found) > 1:
+        seen = ' and '.join(one.says.split(':')[0] for one in found)
+        raise DataError(
+            f"'{path}' has annotations in {len(found)} formats, {seen}: give the path of the file or folder of one."
+        )
+    if not found:
+        raise _nothing(listing)
+    return found[0]
+
+
+def _find_all(listing: Listing) -> list[Found]:
+    files = JsonFiles(listing)
+    found = [one for one in (find(listing, files) for find in FINDERS) if one is not None]
+    if not found:
+        for find in PNG_FINDERS:
+            one = find(listing, files)
+            if one is not None:
+                return [one]
+    files.check()  # a broken file may have been meant
+    return found
+
+
+def _in_file(path: Path) -> Found:
+    suffix = path.suffix.lower()
+    if suffix in ARCHIVES:
+        raise DataError(f"'{path}' is an archive; unpack it and give the folder.")
+    if suffix not in ('.json', '.xml', '.yaml', '.yml'):
+        raise DataError(f"'{path}' is no annotation file that is known; give a JSON, XML or YAML file, or the folder.")
+    root = path.parent
+    if root.name.lower() in ANNOTATION_FOLDERS and root.resolve().parent != root.resolve():
+        root = root.parent
+    whole = Listing(root)
+    name = path.relative_to(root).as_posix()
+    others = [other for other in whole.ending('.json', '.xml', '.yaml', '.yml') if other != name]
+    found = _find_all(whole.without(others))
+    if not found:
+        raise DataError(f"'{path}' is no annotation file that is known; give another one, or the folder.")
+    return found[0]
+
+
+def _nothing(listing: Listing) -> DataError:
+    """Say what was looked for and what was seen."""
+    looked = "COCO's JSON, PNG files of class ids"
+    images = listing.images
+    root = listing.root
+    if not images:
+        suffixes = sorted({Path(name).suffix.lower() or 'no suffix' for name in listing.files})
+        return DataError(
+            f"'{root}' has no image, but {len(listing.files)} other files ({', '.join(suffixes[:6])}); give the folder "
+            f'that holds images and annotations ({looked}).'
+        )
+    return DataError(
+        f"'{root}' has {len(images)} images, such as '{images[0]}', but no annotations that are known ({looked}); "
+        'add them, or give the folder that holds both.'
+    )
