@@ -10,7 +10,7 @@ from mask2former.data_tools.shapes import generate_moving_shapes
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     size_help = 'side, or height and width, of the frames; a third of the videos have them swapped'
-    add_drawing_arguments(parser, [96, 160], 'videos', size_help)
+    add_drawing_arguments(parser, [192, 320], 'videos', size_help)
     parser.add_argument('--num-train', type=int, default=200, help='training videos')
     parser.add_argument('--num-val', type=int, default=40, help='validation videos')
     parser.add_argument(

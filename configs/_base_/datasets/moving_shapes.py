@@ -1,13 +1,12 @@
-# Drawn videos of moving shapes (tools/dataset_converters/make_moving_shapes.py), at twice their size: most things are
-# smaller than 16 pixels, and masks have a quarter of the input's resolution. Upright videos make batches of their own.
+# Drawn videos of moving shapes (tools/dataset_converters/make_moving_shapes.py data/moving_shapes). Upright videos make
+# batches of their own.
 _base_ = '../tasks/video_instance.py'
 dataset_type = 'YouTubeVISFormat'
 data_root = 'data/moving_shapes/'
 
-resize = dict(type='Resize', scale=(320, 192), keep_ratio=True)
-augment = dict(type='TransformClip', transforms=[resize, dict(type='RandomFlip', prob=0.5)])
+augment = dict(type='TransformClip', transforms=[dict(type='RandomFlip', prob=0.5)])
 train_pipeline = [*_base_.train_load, augment, *_base_.train_pack]
-test_pipeline = [*_base_.test_load, dict(type='TransformClip', transforms=[resize]), *_base_.test_pack]
+test_pipeline = [*_base_.test_load, *_base_.test_pack]
 
 train_dataloader = dict(
     batch_size=2,

@@ -29,7 +29,7 @@ def generate_moving_shapes(
     *,
     num_train: int,
     num_val: int,
-    size: tuple[int, int] = (96, 160),
+    size: tuple[int, int] = (192, 320),
     frames: tuple[int, int] = (4, 40),
     seed: int = 0,
     num_workers: int = 1,
