@@ -13,3 +13,14 @@ compat.install()
 
 from . import registry  # noqa: E402, F401  (imports mmdet, which compat makes importable)
 from .version import __version__  # noqa: E402, F401
+
+_SHORTCUTS = ('load', 'predict', 'train')
+
+
+def __getattr__(name: str) -> object:
+    """``from mask2former import train`` and the like, which import what they need only then."""
+    if name in _SHORTCUTS:
+        from . import shortcuts
+
+        return getattr(shortcuts, name)
+    raise AttributeError(f"module 'mask2former' has no attribute '{name}'")

@@ -1,13 +1,23 @@
-"""Run a tool by its name, from any directory: ``python -m mask2former train CONFIG``; alone, it lists the tools."""
+"""Run a command or a tool by its name, from any directory: ``mask2former train DATA``; alone, it lists them."""
 
 import ast
 import difflib
+import importlib
 import re
 import runpy
 import sys
 from pathlib import Path
 
 from mask2former.checkpoints.zoo import package_root
+
+# Commands of their own, and the modules that have them. `train` is one where it is given data, else the tool.
+COMMANDS = dict(
+    train='mask2former.auto.train_command',
+    predict='mask2former.predictions.command',
+    info='mask2former.auto.info_command',
+)
+# Commands that are tools of other names.
+ALIASES = dict(val='test', doctor='check_dataset', browse='browse_dataset')
 
 
 def find_tools() -> dict[str, Path]:
@@ -39,13 +49,24 @@ def main() -> None:
     name, *arguments = sys.argv[1:] or ['--help']
     if name in ('-h', '--help'):
         print(list_tools(tools))
-    elif name not in tools:
+    elif name in COMMANDS and (name != 'train' or _is_data(arguments)):
+        sys.argv[:] = [f'mask2former {name}', *arguments]
+        run_tool = importlib.import_module('mask2former.apis.cli').run_tool
+        run_tool(importlib.import_module(COMMANDS[name]).main)
+    elif ALIASES.get(name, name) not in tools:
         near = difflib.get_close_matches(name, tools, n=1)
         hint = f" Did you mean '{near[0]}'?" if near else ''
         sys.exit(f"Error: There is no tool '{name}': `python -m mask2former` lists those that there are.{hint}")
     else:
         sys.argv[1:] = arguments
-        runpy.run_path(str(tools[name]), run_name='__main__')
+        runpy.run_path(str(tools[ALIASES.get(name, name)]), run_name='__main__')
+
+
+def _is_data(arguments: list[str]) -> bool:
+    """Whether ``train`` is asked to train on data, or how it does that, and not on a config."""
+    if arguments in (['-h'], ['--help']):
+        return True
+    return any(Path(word).exists() and not word.endswith('.py') for word in arguments[:1])
 
 
 if __name__ == '__main__':

@@ -1,0 +1,171 @@
+"""Chooses every setting of a training from what the data and the machine are like, and says why.
+
+Nothing here reads a file or runs a model. The numbers are those that this project's own small trainings came to
+(docs/your_own_data.md), not the result of a search.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from mask2former.errors import ConfigError
+
+from .survey import Survey
+
+# Configs of models by their short names, and the learning rate with which a training from ImageNet weights begins.
+MODELS: Mapping[str, tuple[str, float]] = {
+    'lite0': ('mask2former_efficientnet-lite0', 1e-3),
+    'r50': ('mask2former_r50', 1e-4),
+    'r101': ('mask2former_r101', 1e-4),
+    'swin-t': ('mask2former_swin-t', 1e-4),
+    'swin-s': ('mask2former_swin-s', 1e-4),
+    'swin-b': ('mask2former_swin-b-in21k', 1e-4),
+    'swin-l': ('mask2former_swin-l', 1e-4),
+    'convnext-t': ('mask2former_convnext-t', 1e-4),
+}
+_MASK_STRIDE = 4  # pixels of the input for one of the mask features, in each direction
+_VALIDATIONS = 5
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What a training runs on.
+
+    Attributes:
+        device: 'cpu' or 'cuda'.
+        cores: Of the processor.
+    """
+
+    device: str
+    cores: int
+
+    @property
+    def has_gpu(self) -> bool:
+        return self.device != 'cpu'
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A setting, and why it is so, in words for people."""
+
+    value: object
+    reason: str
+
+
+def choose_model(name: str | None, machine: Machine) -> Choice:
+    """A key of :data:`MODELS`.
+
+    Raises:
+        ConfigError: If there is none of this name.
+    """
+    if name is not None:
+        if name not in MODELS:
+            raise ConfigError(f"There is no model '{name}': choose one of {', '.join(MODELS)}.")
+        return Choice(name, 'as asked for')
+    if machine.has_gpu:
+        return Choice('r50', 'the usual one where there is a GPU')
+    return Choice('lite0', 'the small one: there is no GPU')
+
+
+def choose_size(survey: Survey, machine: Machine) -> Choice:
+    """The box (width, height) that images are scaled into, keeping their shape."""
+    width, height = survey.image_size
+    longest, limit = max(width, height), 1024 if machine.has_gpu else 512
+    factor, reason = 1.0, f'the size of most images, {width:g} x {height:g}'
+    if survey.small_side is not None:
+        wanted = 4 * _MASK_STRIDE / survey.small_side
+        if wanted > 1:
+            factor = min(wanted, 2.0)
+            reason = (
+                f'images of {width:g} x {height:g} are enlarged {factor:.2g} times: a tenth of the objects are smaller '
+                f'than {survey.small_side:.0f} pixels, and masks have a quarter of the resolution'
+            )
+    if longest * factor > limit:
+        reason = f'at most {limit} pixels a side {"on this machine" if not machine.has_gpu else ""}'.rstrip()
+        if survey.small_side is not None and survey.small_side * limit / longest < 2 * _MASK_STRIDE:
+            reason += '; small objects suffer from that: --size raises it'
+        factor = limit / longest
+    return Choice((round(width * factor), round(height * factor)), reason)
+
+
+def choose_crop(size: tuple[int, int], machine: Machine) -> Choice:
+    """(width, height) of the crops that a training step sees."""
+    limit = 1024 if machine.has_gpu else 320
+    crop = tuple(min(limit, 32 * math.ceil(side / 32)) for side in size)
+    whole = all(side >= other for side, other in zip(crop, size))
+    return Choice(crop, 'whole images' if whole else f'a step stays cheap with crops of at most {limit} pixels')
+
+
+def choose_queries(survey: Survey) -> Choice:
+    """How many segments the model can find in an image."""
+    count = min(300, max(50, 50 * math.ceil(1.2 * survey.most_segments / 50)))
+    reason = f'the fullest image has {survey.most_segments} segments'
+    if survey.most_segments > count:
+        reason += f'; {count} is the most that is chosen by itself'
+    return Choice(count, reason)
+
+
+def choose_lr(model: str, batch_size: int, fine_tuned: bool) -> Choice:
+    """The learning rate after the warm-up."""
+    rate = MODELS[model][1]
+    if fine_tuned:
+        return Choice(min(rate, 3e-4), 'lower, since the training begins with a trained model')
+    if rate < 1e-3 and batch_size < 16:  # the square-root rule: the reference's 1e-4 is that of 16 images
+        scaled = float(f'{rate * math.sqrt(batch_size / 16):.2g}')
+        return Choice(scaled, f"the reference's {rate:g} of 16 images, for {batch_size}")
+    return Choice(rate, 'what small models trained well with')
+
+
+@dataclass(frozen=True)
+class Costs:
+    """What was measured: seconds of a training step and of a test image, and the images of the step."""
+
+    step: float
+    image: float
+    batch_size: int
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How long is trained and how often validated.
+
+    Attributes:
+        max_iters: Iterations.
+        val_interval: Iterations from one validation to the next.
+        val_images: Images of the validations in between; the last one, of the best checkpoint, sees all.
+        reason: Why.
+    """
+
+    max_iters: int
+    val_interval: int
+    val_images: int
+    reason: str
+
+
+def choose_schedule(survey: Survey, costs: Costs, seconds: float | None, epochs: float | None) -> Schedule:
+    """Fit iterations and validations into the seconds that are left, or into epochs.
+
+    Raises:
+        ConfigError: If so little time is left that nothing can be learnt.
+    """
+    if seconds is None:
+        assert epochs is not None
+        max_iters = max(1, round(epochs * survey.num_train / costs.batch_size))
+        reason = f'{epochs:g} epochs of {survey.num_train} images, {costs.batch_size} a step'
+        # The validations in between take a tenth of the time of training.
+        val_images = max(1, min(survey.num_val, int(0.1 * max_iters * costs.step / _VALIDATIONS / costs.image)))
+    else:
+        # A twentieth of the time for each validation in between, and the last one over all images.
+        val_images = max(1, min(survey.num_val, int(0.05 * seconds / costs.image)))
+        left = 0.9 * seconds - costs.image * (_VALIDATIONS * val_images + survey.num_val)
+        max_iters = int(left / costs.step)
+        if max_iters < 20:
+            least = 60 * math.ceil((20 * costs.step + costs.image * survey.num_val) / 0.6 / 60)
+            raise ConfigError(
+                f'{seconds:.0f} seconds are left, in which nothing can be learnt: a step takes {costs.step:.2g} s, and '
+                f'testing {survey.num_val} images {costs.image * survey.num_val:.0f} s; give --time {least // 60}m or '
+                'more.'
+            )
+        passes = max_iters * costs.batch_size / survey.num_train
+        reason = f'a step of {costs.batch_size} images takes {costs.step:.2g} s here; {passes:.2g} epochs'
+    return Schedule(max_iters, max(1, math.ceil(max_iters / _VALIDATIONS)), val_images, reason)

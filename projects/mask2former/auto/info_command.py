@@ -1,0 +1,84 @@
+"""Say how a training is going, from its files: mask2former info RUN [--json]"""
+
+import argparse
+import json
+import time
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from mask2former.errors import MissingFileError
+
+from .run_files import read_curve, read_losses
+
+
+def run_info(folder: Path) -> dict[str, Any]:
+    """What the files of a training say of it.
+
+    Args:
+        folder: Of ``mask2former train``, or the work directory of ``tools/train.py``.
+
+    Returns:
+        dict: ``work_dir``; ``iteration`` and ``loss`` of the last logged step; ``max_iters`` where a config says it;
+        ``seconds_since``, how long ago something was logged; ``curve``, the validations; ``checkpoints``, the best ones
+        first; ``report``, None while there is none.
+
+    Raises:
+        MissingFileError: If there is no such training.
+    """
+    work_dir = folder / 'train' if (folder / 'train').is_dir() else folder
+    losses, logs = read_losses(work_dir), sorted(work_dir.glob('*/vis_data/scalars.json'))
+    if not logs:
+        raise MissingFileError(f"'{folder}' has no log of a training: give the folder of one.")
+    iteration, loss = losses[-1] if losses else (0, None)
+    curve = read_curve(work_dir)
+    iteration = max([iteration, *(point['iter'] for point in curve)])  # losses are logged now and then only
+    report = folder / 'report.html'
+    return dict(
+        work_dir=str(work_dir),
+        iteration=iteration,
+        max_iters=_max_iters(work_dir),
+        loss=loss,
+        seconds_since=round(time.time() - logs[-1].stat().st_mtime),
+        curve=curve,
+        checkpoints=[
+            str(path) for path in (*sorted(work_dir.glob('best_*.pth')), *sorted(work_dir.glob('iter_*.pth')))
+        ],
+        report=str(report) if report.is_file() else None,
+    )
+
+
+def _max_iters(work_dir: Path) -> int | None:
+    """The iterations of the newest run, of the config that it left."""
+    configs = sorted(work_dir.glob('*/vis_data/config.py'))
+    if not configs:
+        return None
+    from mmengine.config import Config  # takes a second, which most commands do not need
+
+    return Config.fromfile(configs[-1], import_custom_modules=False).get('train_cfg', {}).get('max_iters')
+
+
+def describe(info: dict[str, Any]) -> str:
+    """The same for people."""
+    of = f' of {info["max_iters"]}' if info['max_iters'] else ''
+    loss = '' if info['loss'] is None else f', loss {info["loss"]:.3g}'
+    lines = [
+        f'iteration   {info["iteration"]}{of}{loss}',
+        f'last logged {timedelta(seconds=info["seconds_since"])} ago',
+    ]
+    for point in info['curve']:
+        metrics = ', '.join(f'{name} {point[name]:.1f}' for name in ('PQ', 'segm_mAP', 'mIoU') if name in point)
+        lines.append(f'validation  after {point["iter"]}: {metrics}')
+    lines += [f'checkpoint  {path}' for path in info['checkpoints']]
+    lines.append(f'report      {info["report"] or "none yet"}')
+    return '\n'.join(lines)
+
+
+def main() -> None:
+    """Run the command."""
+    parser = argparse.ArgumentParser(prog='mask2former info', description='Say how a training is going.')
+    parser.add_argument('run', help='folder of a training')
+    parser.add_argument('--json', action='store_true', help='print a JSON object')
+    args = parser.parse_args()
+    info = run_info(Path(args.run))
+    print(json.dumps(info) if args.json else describe(info))

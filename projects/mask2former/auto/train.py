@@ -1,0 +1,263 @@
+"""From annotated images to a trained model: everything is chosen, each choice is said, and the config is written."""
+
+import os
+import shlex
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from mmengine.config import Config
+from mmengine.device import get_device
+from mmengine.registry import init_default_scope
+
+from mask2former.apis.cli import build_runner
+from mask2former.data_tools.check import Report, check_splits, read_splits, write_clean_copy
+from mask2former.data_tools.check.statistics import problems_by_kind
+from mask2former.errors import ConfigError, DataError
+from mask2former.progress import ProgressBar
+
+from .choices import (
+    Choice,
+    Machine,
+    Schedule,
+    choose_crop,
+    choose_lr,
+    choose_model,
+    choose_queries,
+    choose_schedule,
+    choose_size,
+)
+from .config_file import METRICS, Settings, write_config
+from .data import Prepared, prepare, recognise
+from .evaluate import Evaluation, evaluate
+from .probe import probe
+from .report import write_report
+from .survey import survey
+
+_MOST_PIXELS = 2000  # images whose pixels are checked; of larger data sets the headers are
+_GPU_BATCHES = (16, 8, 4, 2, 1)
+_CPU_BATCHES = (4, 2, 1)
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a person may ask for; None leaves it to the choices.
+
+    Attributes:
+        task: 'auto', 'panoptic', 'instance' or 'semantic'.
+        model: A key of :data:`~mask2former.auto.choices.MODELS`.
+        start: A checkpoint, or a published model, to begin with.
+        seconds: How long all of it may take.
+        epochs: How often each image is seen, instead.
+        size: Longest side that images are scaled to, in pixels.
+        device: 'cpu' or 'cuda'.
+        seed: Of the split and of the training.
+    """
+
+    task: str = 'auto'
+    model: str | None = None
+    start: str | None = None
+    seconds: float | None = None
+    epochs: float | None = None
+    size: int | None = None
+    device: str | None = None
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished training.
+
+    Attributes:
+        folder: With everything in it.
+        config: The config that was written.
+        checkpoint: The best one.
+        report: The page.
+        evaluation: The test of the best checkpoint.
+    """
+
+    folder: Path
+    config: Path
+    checkpoint: Path
+    report: Path
+    evaluation: Evaluation
+
+
+def train(
+    data: str | os.PathLike, out: str | os.PathLike, options: Options = Options(), say: Callable[[str], None] = print
+) -> Run:
+    """Train on a folder or file of annotated images.
+
+    Args:
+        data: Of any kind that :func:`~mask2former.auto.data.recognise` knows.
+        out: Gets the data set (``data/``), ``config.py``, the training (``train/``) and ``report.html``.
+        options: What is asked for.
+        say: Gets the lines for people.
+
+    Raises:
+        DataError: If the data are not understood, or have faults that nobody but a person can mend.
+        ConfigError: If an option cannot be, or the time is too short.
+    """
+    begin, out = time.monotonic(), Path(out)
+    if options.seconds is not None and options.epochs is not None:
+        raise ConfigError('Give a time or epochs, not both.')
+    machine = Machine(options.device or get_device(), os.cpu_count() or 1)
+    found = recognise(Path(data))
+    say(found.says)
+    prepared = prepare(found, out / 'data', task=options.task, seed=options.seed, jobs=machine.cores)
+    for line in prepared.says:
+        say(line)
+    prepared, report = _check(prepared, out, say, machine)
+    settings = _choose(prepared, report, options, machine, _command(data, out, options))
+    config = out / 'config.py'
+    for name, choice in _rows(settings):
+        say(f'{name:<10} {choice.value!s:<12} {choice.reason}')
+    settings = _measured(config, settings, options, machine, begin)
+    schedule = settings.schedule
+    assert schedule is not None
+    say(f'{"iterations":<10} {schedule.max_iters:<12} {schedule.reason}')
+    write_config(config, settings)
+    say(f'All of it is in {config}.')
+
+    cfg = Config.fromfile(config)
+    cfg.work_dir, cfg.launcher = str(out / 'train'), 'none'
+    cfg.randomness = dict(seed=options.seed)
+    cfg.visualizer.name = cfg.experiment_name = f'{out.name}_{uuid.uuid4().hex}'  # mmengine keeps both by name
+    build_runner(cfg).train()
+    checkpoint = best_checkpoint(out / 'train', METRICS[settings.survey.form])
+    evaluation = evaluate(Config.fromfile(config), checkpoint, machine.device)
+    page = out / 'report.html'
+    rows = [(name, str(choice.value), choice.reason) for name, choice in _rows(settings)]
+    rows.append(('iterations', str(schedule.max_iters), schedule.reason))
+    commands = f'mask2former predict IMAGES {shlex.quote(str(out))}'
+    write_report(page, Config.fromfile(config), checkpoint, evaluation, rows, commands, out / 'train', machine.device)
+    return Run(out, config, checkpoint, page, evaluation)
+
+
+def best_checkpoint(work_dir: Path, metric: str) -> Path:
+    """The checkpoint that validated best, or, where none was validated, the last one.
+
+    Raises:
+        DataError: If there is none.
+    """
+    best = sorted(work_dir.glob(f'best_{metric}_iter_*.pth'), key=lambda path: path.stat().st_mtime)
+    if best:
+        return best[-1]
+    last = work_dir / 'last_checkpoint'
+    if last.is_file():
+        return Path(last.read_text(encoding='utf-8').strip())
+    raise DataError(f"'{work_dir}' has no checkpoint: the training did not come so far.")
+
+
+def _check(prepared: Prepared, out: Path, say: Callable[[str], None], machine: Machine) -> tuple[Prepared, Report]:
+    """Look for faults; what can be left out is left out.
+
+    Raises:
+        DataError: If something has to be mended by hand, or nothing is left.
+    """
+    cfg = Config(dict(train_dataloader=dict(dataset=prepared.train), val_dataloader=dict(dataset=prepared.val)))
+    init_default_scope('mask2former')
+    report = _report_of(cfg, machine)
+    if not report.num_errors:
+        say(f'The data check finds no error in {sum(len(split.source.entries) for split in report.splits)} images.')
+        return prepared, report
+    for split in report.splits:
+        for kind in problems_by_kind(split, 1):
+            if kind.is_error:
+                say(f'{split.source.name}: {kind.total} × {kind.kind}, such as: {kind.examples[0]}')
+    copies = {}
+    for split in report.splits:
+        name = split.source.name
+        changes, count = write_clean_copy(split, out / 'data' / 'clean' / name)
+        say(f'{name}: {count} of {len(split.source.entries)} images are used, from a clean copy of the annotations.')
+        copies[name] = _with_changes(getattr(prepared, name), changes)
+    prepared = replace(prepared, train=copies['train'], val=copies['val'])
+    cfg = Config(dict(train_dataloader=dict(dataset=prepared.train), val_dataloader=dict(dataset=prepared.val)))
+    report = _report_of(cfg, machine)
+    if report.num_errors:
+        [kind, *_] = (kind for split in report.splits for kind in problems_by_kind(split, 1) if kind.is_error)
+        raise DataError(f'{kind.total} × {kind.kind} is for you to mend, such as: {kind.examples[0]}.')
+    return prepared, report
+
+
+def _report_of(cfg: Config, machine: Machine) -> Report:
+    sources = [source for name in ('train', 'val') for source in read_splits(cfg, name)]
+    for source in sources:
+        if not source.entries:
+            raise DataError(f'The {source.name} split has no image: {source.title}.')
+    headers_only = sum(len(source.entries) for source in sources) > _MOST_PIXELS
+    return check_splits(sources, headers_only, machine.cores, lambda entries, name: ProgressBar(entries, desc=name))
+
+
+def _with_changes(data: dict, changes: dict[str, str]) -> dict:
+    """A data set's settings with those of a clean copy, whose keys may lead into others with dots."""
+    cfg = Config(dict(data))
+    cfg.merge_from_dict(changes)
+    return cfg.to_dict()
+
+
+def _choose(prepared: Prepared, report: Report, options: Options, machine: Machine, command: str) -> Settings:
+    numbers = survey(report)
+    model = choose_model(options.model, machine)
+    size = choose_size(numbers, machine)
+    if options.size is not None:
+        factor = options.size / max(numbers.image_size)
+        width, height = (round(side * factor) for side in numbers.image_size)
+        size = Choice((width, height), 'as asked for')
+    crop = choose_crop(size.value, machine)  # type: ignore[arg-type]
+    batches = _GPU_BATCHES if machine.has_gpu else _CPU_BATCHES
+    return Settings(
+        command=command,
+        train=prepared.train,
+        val=prepared.val,
+        survey=numbers,
+        model=model,
+        size=size,
+        crop=crop,
+        queries=choose_queries(numbers),
+        batch_size=Choice(batches[0], 'to be measured'),
+        lr=choose_lr(model.value, batches[0], options.start is not None),  # type: ignore[arg-type]
+        start=options.start,
+        workers=min(4, max(1, machine.cores - 1)),
+    )
+
+
+def _measured(config: Path, settings: Settings, options: Options, machine: Machine, begin: float) -> Settings:
+    """The settings with what a probe says: batch size, learning rate and schedule."""
+    write_config(config, settings)
+    most = _GPU_BATCHES if machine.has_gpu else _CPU_BATCHES
+    fitting = [size for size in most if size <= max(1, settings.survey.num_train)]
+    costs = probe(Config.fromfile(config), fitting, machine)
+    batch = Choice(costs.batch_size, 'the memory holds it' if machine.has_gpu else 'enough for a steady gradient')
+    seconds = options.seconds
+    if seconds is None and options.epochs is None:
+        seconds = 1800.0
+    left = None if seconds is None else seconds - (time.monotonic() - begin)
+    schedule: Schedule = choose_schedule(settings.survey, costs, left, options.epochs)
+    lr = choose_lr(settings.model.value, costs.batch_size, options.start is not None)  # type: ignore[arg-type]
+    return replace(settings, batch_size=batch, lr=lr, schedule=schedule)
+
+
+def _rows(settings: Settings) -> Iterator[tuple[str, Choice]]:
+    for name in ('model', 'size', 'crop', 'queries', 'batch_size', 'lr'):
+        yield name.replace('_size', ''), getattr(settings, name)
+
+
+def _command(data: str | os.PathLike, out: Path, options: Options) -> str:
+    """The command line that does the same."""
+    words = ['mask2former', 'train', os.fspath(data), '--out', str(out)]
+    for flag, value in (
+        ('task', options.task),
+        ('model', options.model),
+        ('from', options.start),
+        ('size', options.size),
+    ):
+        if value not in (None, 'auto'):
+            words += [f'--{flag}', str(value)]
+    if options.seconds is not None:
+        words += ['--time', f'{options.seconds:g}s']
+    if options.epochs is not None:
+        words += ['--epochs', f'{options.epochs:g}']
+    return shlex.join(words)

@@ -1,0 +1,88 @@
+"""Predict with a trained model: mask2former predict IMAGES RUN [CHECKPOINT] [--out DIR] [--format F ...]"""
+
+import argparse
+import json
+import logging
+import sys
+from pathlib import Path
+
+from mask2former.apis import list_images
+from mask2former.formats.files import write_json, write_text
+from mask2former.progress import ProgressBar
+
+from .exchange import cvat
+from .load import load
+from .prediction import Prediction, Segment
+
+FORMATS = ('picture', 'coco', 'panoptic', 'labelme', 'cvat')
+
+
+def parser() -> argparse.ArgumentParser:
+    """Of the command."""
+    result = argparse.ArgumentParser(prog='mask2former predict', description='Predict images with a trained model.')
+    result.add_argument('images', metavar='IMAGES', help='image file, or folder of images')
+    result.add_argument('run', metavar='RUN', help='folder of a training, config, or name of a published model')
+    result.add_argument('checkpoint', nargs='?', help='default: the best one of the folder')
+    result.add_argument('--out', default='outputs', metavar='DIR', help='default: %(default)s')
+    result.add_argument('--format', nargs='+', choices=FORMATS, default=['picture', 'coco'], help='what is written')
+    result.add_argument(
+        '--task', choices=['panoptic', 'instance', 'semantic'], help='which results, if there are several'
+    )
+    result.add_argument('--score-thr', type=float, default=0.3, help='default: %(default)s')
+    result.add_argument('--device', help="such as 'cpu' or 'cuda'; default: the GPU if there is one")
+    result.add_argument('--json', action='store_true', help='print a JSON object for each image, and nothing else')
+    return result
+
+
+def main() -> None:
+    """Run the command; the exit code is 1 if an image was left out."""
+    args = parser().parse_args()
+    logging.basicConfig(format='%(message)s', stream=sys.stderr)
+    predictor = load(args.run, args.checkpoint, task=args.task, device=args.device, score_thr=args.score_thr)
+    folder = Path(args.images)
+    images = list_images(folder, predictor.inferencer.suffixes) if folder.is_dir() else [args.images]
+    out = Path(args.out)
+    out.mkdir(parents=True, exist_ok=True)
+    rows, xml, done = [], [], 0
+    for number, image in enumerate(ProgressBar(images, disable=args.json or len(images) == 1)):
+        for prediction in predictor.stream([image]):
+            done += 1
+            _write(prediction, out, args.format)
+            rows += prediction.to_coco(number)
+            xml.append((number, prediction.name, prediction.size, prediction.shapes()))
+            if args.json:
+                print(
+                    json.dumps(dict(image=str(image), segments=[_describe(s) for s in prediction.segments])), flush=True
+                )
+    if 'coco' in args.format:
+        write_json(out / 'results.json', rows)
+        write_json(
+            out / 'images.json', [dict(id=number, file_name=Path(image).name) for number, image in enumerate(images)]
+        )
+    if 'cvat' in args.format:
+        write_text(out / 'annotations.xml', cvat(xml))
+    if not args.json:
+        print(f'{done} of {len(images)} done; results are in {out}.')
+    sys.exit(0 if done == len(images) else 1)
+
+
+def _write(prediction: Prediction, out: Path, formats: list[str]) -> None:
+    stem = out / Path(prediction.name).stem
+    if 'picture' in formats:
+        prediction.save(f'{stem}.jpg')
+    if 'panoptic' in formats:
+        infos = prediction.to_panoptic_png(f'{stem}.png')
+        write_json(f'{stem}_segments.json', infos)
+    if 'labelme' in formats:
+        prediction.to_labelme(f'{stem}.json')
+
+
+def _describe(segment: Segment) -> dict:
+    return dict(
+        id=segment.id,
+        label=segment.label,
+        score=segment.score,
+        area=segment.area,
+        box=segment.box,
+        isthing=segment.isthing,
+    )

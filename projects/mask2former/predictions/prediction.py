@@ -1,0 +1,156 @@
+"""The result of an image: its segments, with everything that tools want to know of them."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import cv2
+import numpy as np
+from mmdet.structures import DetDataSample
+from PIL import Image
+
+from mask2former.errors import ConfigError
+from mask2former.formats.panoptic_png import write_id_map
+from mask2former.formats.rle import areas_of, box_of, decode_mask, json_rle
+
+from . import exchange
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A thing, or all that is seen of a stuff class.
+
+    Attributes:
+        id: Unique in its image, from 1.
+        label: Name of its class.
+        category_id: Of the class in the data set that the model was trained on.
+        isthing: Whether it is a thing.
+        score: In 0 .. 1; None where nothing says it, as of semantic results.
+        rle: Its mask in COCO's compressed run-length encoding.
+    """
+
+    id: int
+    label: str
+    category_id: int
+    isthing: bool
+    score: float | None
+    rle: dict = field(repr=False)
+
+    @property
+    def area(self) -> int:
+        """Pixels of the mask."""
+        return int(areas_of([self.rle])[0])
+
+    @property
+    def box(self) -> tuple[float, float, float, float]:
+        """``(x, y, width, height)`` in pixels."""
+        x, y, width, height = (float(value) for value in box_of(self.rle))
+        return x, y, width, height
+
+    @property
+    def mask(self) -> np.ndarray:
+        """``(H, W)`` bool."""
+        return decode_mask(self.rle)
+
+    @property
+    def polygons(self) -> list[np.ndarray]:
+        """The outer outlines, ``(n, 2)`` xy each, in pixels; holes and what is less than three points are left out."""
+        contours, _ = cv2.findContours(self.mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+        return [contour[:, 0].astype(float) for contour in contours if len(contour) >= 3]
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a model found in an image.
+
+    Attributes:
+        path: The image file; None of an array.
+        image: ``(H, W, 3)`` uint8 RGB, or what shows of more bands.
+        segments: Things by score, then stuff by area; of instance results overlaps are possible.
+        task: 'panoptic', 'instance' or 'semantic'.
+        sample: All results, at the size of the image.
+    """
+
+    path: Path | None
+    image: np.ndarray = field(repr=False)
+    segments: tuple[Segment, ...] = ()
+    task: str = 'panoptic'
+    sample: DetDataSample | None = field(default=None, repr=False)
+    drawing: np.ndarray = field(default_factory=lambda: np.zeros((0, 0, 3), np.uint8), repr=False)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width)."""
+        return self.image.shape[0], self.image.shape[1]
+
+    @property
+    def name(self) -> str:
+        """The file name; 'image.png' of an array."""
+        return self.path.name if self.path else 'image.png'
+
+    def draw(self) -> np.ndarray:
+        """The image and, beside it, the results: ``(height, width, 3)`` uint8 RGB."""
+        return self.drawing
+
+    def save(self, path: str | os.PathLike) -> Path:
+        """Write the drawing to an image file, or into a folder under the name of the image; returns the file."""
+        path = Path(path)
+        if not path.suffix:
+            path = path / f'{Path(self.name).stem}.jpg'
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(self.draw()).save(path, quality=95)
+        return path
+
+    def to_coco(self, image_id: int | str) -> list[dict]:
+        """COCO's results of the image: ``image_id``, ``category_id``, ``bbox`` (xywh), ``score``, ``segmentation``.
+
+        ``pycocotools.COCO.loadRes`` reads a list of these. What has no score gets 1.
+        """
+        return [
+            dict(
+                image_id=image_id,
+                category_id=segment.category_id,
+                bbox=list(segment.box),
+                score=1.0 if segment.score is None else segment.score,
+                segmentation=json_rle(segment.rle),
+            )
+            for segment in self.segments
+        ]
+
+    def to_panoptic_png(self, path: str | os.PathLike) -> list[dict]:
+        """Write COCO's panoptic PNG, a pixel's segment is R + 256 G + 65536 B; returns its ``segments_info``.
+
+        Raises:
+            ConfigError: If segments overlap, as those of instance results may.
+        """
+        id_map = self.id_map()
+        write_id_map(Path(path), id_map)
+        return [
+            dict(id=s.id, category_id=s.category_id, area=s.area, bbox=[int(v) for v in s.box], iscrowd=0)
+            for s in self.segments
+        ]
+
+    def id_map(self) -> np.ndarray:
+        """``(H, W)`` int32, the id of each pixel's segment, 0 where there is none.
+
+        Raises:
+            ConfigError: If segments overlap.
+        """
+        if self.task == 'instance':
+            raise ConfigError("Instances may overlap, so they are no map: load the model with task='panoptic'.")
+        id_map = np.zeros(self.size, np.int32)
+        for segment in self.segments:
+            id_map[segment.mask] = segment.id
+        return id_map
+
+    def to_labelme(self, path: str | os.PathLike | None = None) -> dict:
+        """The content of LabelMe's JSON file, which is written if there is a ``path``."""
+        return exchange.labelme(self.name, self.size, self.shapes(), path)
+
+    def to_cvat(self, path: str | os.PathLike | None = None, image_id: int = 0) -> str:
+        """CVAT's XML for images (1.1) with the exact masks, which is written if there is a ``path``."""
+        return exchange.cvat([(image_id, self.name, self.size, self.shapes())], path)
+
+    def shapes(self) -> Sequence[exchange.Shape]:
+        return [exchange.Shape(s.id, s.label, s.rle, s.polygons) for s in self.segments]

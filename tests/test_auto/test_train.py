@@ -1,0 +1,121 @@
+"""From a folder to a model: files, figures and what a person reads."""
+
+import json
+import shutil
+import subprocess
+import sys
+
+import pytest
+from mmengine.config import Config
+
+from mask2former import load
+from mask2former.apis.cli import build_runner
+from mask2former.auto.info_command import run_info
+from mask2former.auto.train import Options, train
+from mask2former.data_tools.shapes import generate_shapes
+from mask2former.errors import ConfigError, DataError
+from tests.tiny import name_run
+
+
+@pytest.fixture(scope='module')
+def data(tmp_path_factory):
+    folder = tmp_path_factory.mktemp('auto') / 'pictures'
+    generate_shapes(folder, num_train=6, num_val=3, size=(64, 96))
+    return folder
+
+
+@pytest.fixture(scope='module')
+def trained(data, tmp_path_factory):
+    lines = []
+    out = tmp_path_factory.mktemp('runs') / 'mine'
+    return train(data, out, Options(epochs=1, size=64, device='cpu'), lines.append), lines
+
+
+def test_everything_is_written_and_said(trained, data):
+    run, lines = trained
+    assert 'COCO panoptic' in lines[0] or 'COCO' in lines[0]
+    text = '\n'.join(lines)
+    for name in ('model', 'size', 'crop', 'queries', 'batch', 'lr', 'iterations'):
+        assert any(line.startswith(name) for line in lines), text
+    cfg = Config.fromfile(run.config)
+    assert cfg.train_cfg.max_iters == 2  # 6 images, 4 a step
+    assert run.config.read_text().startswith(f'# Written by: mask2former train {data}')
+    assert run.checkpoint.is_file() and run.checkpoint.name.startswith('best_PQ')
+    page = run.report.read_text()
+    assert page.count('data:image/jpeg') == 2 and page.count('data:image/png') == 1
+    assert 'mask2former predict' in page and 'http' not in page
+    assert f'{run.evaluation.metrics["PQ"]:.1f}' in page
+
+
+def test_figures_are_those_of_the_test(trained):
+    run, _ = trained
+    cfg = Config.fromfile(run.config)
+    cfg.work_dir, cfg.launcher, cfg.load_from = str(run.folder / 'again'), 'none', str(run.checkpoint)
+    name_run(cfg)
+    assert run.evaluation.metrics == pytest.approx(build_runner(cfg).test(), abs=1e-9)
+    assert len(run.evaluation.scores) == 3
+    assert [score for _, score in run.evaluation.scores] == sorted((s for _, s in run.evaluation.scores), reverse=True)
+
+
+def test_the_folder_is_a_model(trained, data):
+    run, _ = trained
+    prediction = load(run.folder, device='cpu', score_thr=0.0).predict(next((data / 'val').glob('*.jpg')))
+    assert prediction.size == (64, 96)
+
+
+def test_info_of_a_run(trained):
+    run, _ = trained
+    info = run_info(run.folder)
+    assert (info['iteration'], info['max_iters']) == (2, 2)
+    assert info['curve'][-1]['iter'] == 2 and 'PQ' in info['curve'][-1]
+    assert info['checkpoints'][0] == str(run.checkpoint)
+    assert info['report'] == str(run.report)
+
+
+def test_what_a_person_can_mend_is_left_out_and_said(data, tmp_path):
+    broken = tmp_path / 'broken'
+    shutil.copytree(data, broken)
+    next((broken / 'train').glob('*.jpg')).write_bytes(b'no image')
+    lines = []
+    with pytest.raises(ConfigError, match='nothing can be learnt'):
+        train(broken, tmp_path / 'out', Options(seconds=1, size=64, device='cpu'), lines.append)
+    text = '\n'.join(lines)
+    assert 'corrupt image' in text
+    assert 'train: 5 of 6 images are used' in text
+
+
+def test_command(data, tmp_path):
+    (tmp_path / 'empty').mkdir()
+    command = [sys.executable, '-m', 'mask2former', 'train', str(tmp_path / 'empty'), '--json']
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 1 and done.stdout == ''
+    assert done.stderr.startswith('Error: ') and 'empty' in done.stderr and 'Traceback' not in done.stderr
+    both = [*command[:-1], '--time', '1m', '--epochs', '2']
+    assert 'not allowed with' in subprocess.run(both, capture_output=True, text=True, cwd=tmp_path).stderr
+    done = subprocess.run(
+        [*command[:3], 'info', str(tmp_path / 'empty'), '--json'], capture_output=True, text=True, cwd=tmp_path
+    )
+    assert 'no log of a training' in done.stderr
+
+
+def test_time_and_epochs_are_not_both_given(data, tmp_path):
+    with pytest.raises(ConfigError, match='not both'):
+        train(data, tmp_path, Options(seconds=60, epochs=1))
+
+
+def test_nothing_is_refused_in_a_sentence(tmp_path):
+    with pytest.raises((DataError, FileNotFoundError)):
+        train(tmp_path / 'absent', tmp_path / 'out')
+
+
+def test_json_of_the_command(trained, data, tmp_path, monkeypatch, capsys):
+    run, _ = trained
+    from mask2former.auto import train as module
+    from mask2former.auto.train_command import main
+
+    monkeypatch.setattr(module, 'train', lambda *args: (print('a line for people'), run)[1])
+    monkeypatch.setattr(sys, 'argv', ['mask2former train', str(data), '--json'])
+    main()
+    printed = capsys.readouterr()
+    assert json.loads(printed.out)['metrics'] == run.evaluation.metrics
+    assert printed.err == 'a line for people\n'

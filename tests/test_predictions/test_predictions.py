@@ -1,0 +1,163 @@
+"""Python objects of results: what they hold is what the model gave, and other libraries read what they write."""
+
+import io
+import json
+import shutil
+import xml.etree.ElementTree as ET
+from contextlib import redirect_stdout
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+from pycocotools import mask as coco_mask
+from pycocotools.coco import COCO
+
+from mask2former.errors import ConfigError, MissingFileError, UserError
+from mask2former.formats.panoptic_png import read_id_map
+from mask2former.predictions import load
+from mask2former.predictions.load import locate_run
+from tests.tiny import make_tiny_run
+
+
+@pytest.fixture(scope='module')
+def run(tmp_path_factory):
+    return make_tiny_run(tmp_path_factory.mktemp('run'))
+
+
+@pytest.fixture(scope='module')
+def predictor(run):
+    return load(run.config, run.checkpoint, score_thr=0.0, device='cpu')
+
+
+@pytest.fixture(scope='module')
+def image(run):
+    return run.images / '000000.jpg'
+
+
+@pytest.fixture(scope='module')
+def panoptic(predictor, image):
+    return predictor.predict(image)
+
+
+@pytest.fixture(scope='module')
+def instances(run, image):
+    return load(run.config, run.checkpoint, task='instance', score_thr=0.0, device='cpu').predict(image)
+
+
+def test_segments_are_those_of_the_model(panoptic, predictor, image):
+    [sample] = predictor.inferencer(image)
+    infos = {info['id']: info for info in sample.pred_panoptic_seg.segments_info}
+    id_map = sample.pred_panoptic_seg.id_map[0].numpy()
+    assert panoptic.segments and {segment.id for segment in panoptic.segments} == set(infos)
+    for segment in panoptic.segments:
+        assert segment.label == predictor.classes[infos[segment.id]['label']]
+        assert np.array_equal(segment.mask, id_map == segment.id)
+        assert segment.area == (id_map == segment.id).sum()
+        rows, columns = np.nonzero(segment.mask)
+        sides = columns.max() + 1 - columns.min(), rows.max() + 1 - rows.min()
+        assert segment.box == (columns.min(), rows.min(), *sides)
+        # The outlines enclose the mask, but for its holes and specks.
+        canvas = np.zeros(panoptic.size, np.uint8)
+        cv2.fillPoly(canvas, [polygon.astype(np.int32) for polygon in segment.polygons], 1)
+        specks = segment.mask & ~canvas.astype(bool)
+        assert specks.sum() <= 2 * segment.area**0.5 + 8
+    things = [segment.isthing for segment in panoptic.segments]
+    assert things == sorted(things, reverse=True)
+
+
+def test_results_for_coco_are_read_by_pycocotools(instances, predictor, image, tmp_path):
+    height, width = instances.size
+    ids = predictor.inferencer.dataset_meta['category_ids']
+    truth = dict(
+        images=[dict(id=7, file_name=image.name, height=height, width=width)],
+        annotations=[],
+        categories=[dict(id=category, name=name) for category, name in zip(ids, predictor.classes)],
+    )
+    (tmp_path / 'truth.json').write_text(json.dumps(truth))
+    rows = json.loads(json.dumps(instances.to_coco(7)))
+    with redirect_stdout(io.StringIO()):
+        read = COCO(str(tmp_path / 'truth.json')).loadRes(rows)
+    assert len(read.anns) == len(instances.segments) > 0
+    for annotation, segment in zip(read.anns.values(), instances.segments):
+        assert np.array_equal(coco_mask.decode(annotation['segmentation']).astype(bool), segment.mask)
+        assert annotation['category_id'] == segment.category_id
+        assert annotation['bbox'] == list(segment.box) == coco_mask.toBbox(annotation['segmentation']).tolist()
+    scores = [segment.score for segment in instances.segments]
+    assert scores == sorted(scores, reverse=True)
+
+
+def test_panoptic_png(panoptic, instances, tmp_path):
+    infos = panoptic.to_panoptic_png(tmp_path / 'map.png')
+    id_map = read_id_map(str(tmp_path / 'map.png'))
+    assert np.array_equal(id_map, panoptic.id_map())
+    assert {info['id']: info['area'] for info in infos} == {s.id: (id_map == s.id).sum() for s in panoptic.segments}
+    with pytest.raises(ConfigError, match='overlap'):
+        instances.to_panoptic_png(tmp_path / 'none.png')
+
+
+def test_labelme_and_cvat(panoptic, tmp_path):
+    content = panoptic.to_labelme(tmp_path / 'image.json')
+    assert json.loads((tmp_path / 'image.json').read_text()) == content
+    assert (content['imageHeight'], content['imageWidth']) == panoptic.size
+    assert {shape['label'] for shape in content['shapes']} <= {segment.label for segment in panoptic.segments}
+    [image] = ET.fromstring(panoptic.to_cvat(tmp_path / 'image.xml', image_id=3)).findall('image')
+    assert ET.parse(tmp_path / 'image.xml').getroot().find('image').attrib == image.attrib
+    assert (image.get('id'), image.get('name')) == ('3', '000000.jpg')
+    for mask, segment in zip(image.findall('mask'), panoptic.segments, strict=True):
+        left, top, width, height = (int(mask.get(key)) for key in ('left', 'top', 'width', 'height'))
+        runs = [int(run) for run in mask.get('rle').split(', ')]
+        pixels = np.repeat(np.arange(len(runs)) % 2, runs).reshape(height, width)  # background first
+        drawn = np.zeros(panoptic.size, bool)
+        drawn[top : top + height, left : left + width] = pixels
+        assert np.array_equal(drawn, segment.mask)
+        assert mask.get('label') == segment.label
+
+
+def test_drawing(panoptic, tmp_path):
+    written = panoptic.save(tmp_path / 'folder')
+    assert written == tmp_path / 'folder' / '000000.jpg'
+    assert panoptic.save(tmp_path / 'one.png') == tmp_path / 'one.png'
+    assert np.array_equal(np.asarray(Image.open(tmp_path / 'one.png')), panoptic.draw())
+
+
+def test_arrays_and_tasks(predictor, run, image):
+    array = cv2.imread(str(image))
+    assert [s.rle for s in predictor.predict(array).segments] == [s.rle for s in predictor.predict(image).segments]
+    semantic = load(run.config, run.checkpoint, task='semantic', device='cpu').predict(image)
+    assert sum(segment.area for segment in semantic.segments) == np.prod(semantic.size)
+    assert all(segment.score is None for segment in semantic.segments)
+    with pytest.raises(ConfigError, match="not 'boxes'"):
+        load(run.config, run.checkpoint, task='boxes')
+
+
+def test_a_bad_file_is_reported_and_the_rest_is_done(predictor, run, tmp_path, caplog):
+    folder = tmp_path / 'images'
+    shutil.copytree(run.images, folder)
+    (folder / '000001.jpg').write_bytes(b'no image')
+    done = [prediction.name for prediction in predictor.stream(folder)]
+    assert done == [path.name for path in sorted(folder.iterdir()) if path.name != '000001.jpg']
+    [record] = caplog.records
+    assert '000001.jpg' in record.getMessage() and 'cannot be decoded' in record.getMessage()
+
+
+def test_a_training_is_found_in_its_folder(tmp_path):
+    with pytest.raises(MissingFileError, match='has no config'):
+        locate_run(tmp_path)
+    (tmp_path / 'config.py').write_text('')
+    with pytest.raises(MissingFileError, match='has no checkpoint'):
+        locate_run(tmp_path)
+    (tmp_path / 'train').mkdir()
+    (tmp_path / 'train' / 'iter_5.pth').write_text('')
+    (tmp_path / 'train' / 'last_checkpoint').write_text('/moved/away/iter_5.pth\n')
+    assert locate_run(tmp_path) == (tmp_path / 'config.py', tmp_path / 'train' / 'iter_5.pth')
+    (tmp_path / 'train' / 'best_PQ_iter_3.pth').write_text('')
+    assert locate_run(tmp_path)[1].name == 'best_PQ_iter_3.pth'
+    with pytest.raises(MissingFileError, match='needs a checkpoint'):
+        load(tmp_path / 'config.py')
+
+
+def test_results_that_the_model_does_not_give(predictor, monkeypatch):
+    monkeypatch.setattr(predictor, 'task', 'panoptic')
+    with pytest.raises(UserError, match='no panoptic results, but instance ones'):
+        predictor._task_of(dict(pred_instances=1))
