@@ -119,7 +119,7 @@ def test_the_config_says_what_was_chosen(numbers, start, tmp_path):
         schedule=schedule,
     )
     path = tmp_path / 'config.py'
-    path.write_text(config_text(settings))
+    path.write_text(config_text(settings, tmp_path))
     cfg = Config.fromfile(path)
     assert cfg.train_dataloader.batch_size == 4
     assert cfg.train_dataloader.dataset.data_prefix.img == 'train/'

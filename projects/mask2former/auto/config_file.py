@@ -1,10 +1,12 @@
 """Writes the config of a training, to be read and changed by a person: each setting with the reason for it."""
 
+import os
 import pprint
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mask2former.checkpoints.zoo import PACKAGE, package_root
 from mask2former.formats.files import write_text
 
 from .choices import MODELS, Choice, Schedule
@@ -50,11 +52,11 @@ class Settings:
 
 def write_config(path: Path, settings: Settings) -> None:
     """Write the config file."""
-    write_text(path, config_text(settings))
+    write_text(path, config_text(settings, path.parent))
 
 
-def config_text(settings: Settings) -> str:
-    """The config."""
+def config_text(settings: Settings, folder: Path) -> str:
+    """The config, for a file in ``folder``."""
     form, schedule = settings.survey.form, settings.schedule or Schedule(1, 1, 1, 'to be measured')
     bases = [f'models/{MODELS[settings.model.value][0]}', f'tasks/{form}', 'schedules/adamw_warmup-cosine']  # type: ignore[index]
     most = settings.survey.most_segments
@@ -62,7 +64,7 @@ def config_text(settings: Settings) -> str:
         f'# Written by: {settings.command}',
         f'# The model is {settings.model.value}: {settings.model.reason}.',
         '_base_ = [',
-        *(f"    'mask2former::_base_/{name}.py'," for name in (*bases, 'default_runtime')),
+        *(f'    {_base(name, folder)!r},' for name in (*bases, 'default_runtime')),
         ']',
         f'# {settings.size.reason}',
         f'size = {settings.size.value!r}  # width, height',
@@ -106,6 +108,14 @@ def config_text(settings: Settings) -> str:
     if settings.start:
         lines += [f'load_from = {settings.start!r}', 'load_equal_classes = True']
     return '\n'.join(lines) + '\n'
+
+
+def _base(name: str, folder: Path) -> str:
+    """How a config in ``folder`` names one of this project's: by the package, if it was installed."""
+    root = package_root()
+    if root == PACKAGE / '.mim':
+        return f'mask2former::_base_/{name}.py'
+    return os.path.relpath(root / 'configs' / '_base_' / f'{name}.py', folder)
 
 
 def _loader(
