@@ -108,6 +108,22 @@ def test_images_are_read_upright_and_in_colour_as_opencv_does(tmp_path):
     assert np.array_equal(frame.image, cv2.imread(str(tmp_path / 'e.jpg')))
 
 
+def test_images_of_other_kinds_are_read_as_opencv_does(tmp_path):
+    values = np.random.default_rng(0).integers(0, 65535, (9, 14, 3), np.uint16)
+    alpha = np.dstack([values >> 8, values[..., 0] >> 8]).astype(np.uint8)
+    grey = Image.fromarray(alpha[..., 0])
+    for name, pixels in (('a.png', values[..., 0]), ('b.tif', values[..., 0]), ('c.png', values), ('d.png', alpha)):
+        cv2.imwrite(str(tmp_path / name), pixels)
+    for name, mode in (('e.png', 'P'), ('f.png', 'LA'), ('g.png', '1')):
+        grey.convert(mode).save(tmp_path / name)
+    for path in sorted(tmp_path.iterdir()):
+        [frame] = open_frames(path)
+        assert np.array_equal(frame.image, cv2.imread(str(path))), path.name
+    Image.fromarray(values[..., 0].astype(np.float32) / 65535).save(tmp_path / 'fractions.tif')
+    with pytest.raises(DataError, match=r'fractions.tif.*fractions\)'):
+        list(open_frames(tmp_path / 'fractions.tif'))
+
+
 def test_broken_and_truncated_images_are_left_out_and_counted(folder, tmp_path):
     (folder / 'frame2.png').write_bytes(b'no image')
     whole = (folder / 'frame5.png').read_bytes()

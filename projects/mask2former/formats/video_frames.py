@@ -179,12 +179,19 @@ class CameraFrames(FrameSource):
 def read_frame(path: str) -> np.ndarray:
     """Read an image (H, W, 3) uint8 BGR, upright; one that is cut off is an error, too.
 
+    Of grey of 16 bits the upper 8 are taken, as OpenCV does.
+
     Raises:
         DataError: If it cannot be read whole.
     """
     try:
-        with Image.open(path) as image:
-            return np.ascontiguousarray(np.asarray(ImageOps.exif_transpose(image).convert('RGB'))[..., ::-1])
+        with Image.open(path) as file:
+            image = ImageOps.exif_transpose(file)
+            if image.mode == 'F':
+                raise ValueError('its values are no bytes but fractions')
+            if image.mode.startswith('I'):  # Pillow would make all above 255 white
+                image = Image.fromarray((np.asarray(image).astype(np.int64).clip(0, 65535) >> 8).astype(np.uint8))
+            return np.ascontiguousarray(np.asarray(image.convert('RGB'))[..., ::-1])
     except Exception as error:  # the decoders raise what they like
         raise DataError(f"The frame '{path}' cannot be read ({error}); replace it.") from error
 

@@ -120,7 +120,8 @@ class Attention(nn.Module):
         """
         q = self._split(self.q_proj(query)) * (query.shape[-1] // self.num_heads) ** -0.5  # (B, heads, Q, C/heads)
         largest = q.new_full((*q.shape[:3], 1), -math.inf)  # (B, heads, Q, 1)
-        total, out = torch.zeros_like(largest), torch.zeros_like(q)
+        exact = full_dtype(q.dtype)  # in half precision the sum of many small weights would be infinite, or stop growing
+        total, out = torch.zeros_like(largest, dtype=exact), torch.zeros_like(q, dtype=exact)
         for tokens, positions, mask in parts:
             k, v = self._split(self.k_proj(tokens + positions)), self._split(self.v_proj(tokens))
             logits = q @ k.transpose(2, 3)  # (B, heads, Q, s)
@@ -130,10 +131,10 @@ class Attention(nn.Module):
             base = larger.clamp(min=torch.finfo(larger.dtype).min)  # where a query saw nothing yet
             shrink = (largest - base).exp()
             weights = logits.sub_(base).exp_()
-            total = total * shrink + weights.sum(-1, keepdim=True)
-            out = out * shrink + weights @ v
+            total = total * shrink + weights.sum(-1, keepdim=True, dtype=exact)
+            out = out * shrink + (weights @ (v / 64)).to(exact)  # of a part, too, the sum is to stay finite
             largest = larger
-        return self.out_proj((out / total).transpose(1, 2).flatten(2))
+        return self.out_proj((64 * out / total).to(q.dtype).transpose(1, 2).flatten(2))
 
     def _split(self, x: Tensor) -> Tensor:
         """(B, n, C) to (B, heads, n, C/heads)."""

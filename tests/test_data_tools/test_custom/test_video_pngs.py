@@ -56,6 +56,15 @@ def convert(tmp_path, monkeypatch, capsys):
     return call
 
 
+def test_frames_are_in_the_order_of_their_numbers(convert, tmp_path):
+    for place in (0, 1, 2, 10, 11):
+        write_image(tmp_path / 'frames' / 'v' / f'frame{place}.jpg', np.full((*SIZE, 3), place, np.uint8))
+        write_png(tmp_path / 'masks' / 'v' / f'frame{place}.png', np.full(SIZE, 1))
+    convert('--thing', 'dog', '--split', 'train')
+    [video] = json.loads((tmp_path / 'out' / 'train.json').read_text())['videos']
+    assert video['file_names'] == [f'v/frame{place}.jpg' for place in (0, 1, 2, 10, 11)]
+
+
 def check(tmp_path, truth, split, values, labels):
     dataset = YouTubeVISFormat(
         ann_file=f'{split}.json', data_root=str(tmp_path / 'out'), data_prefix=dict(img=f'{split}/JPEGImages')

@@ -93,6 +93,19 @@ def test_queries_that_see_nothing_in_the_first_frames():
     torch.testing.assert_close(attention.over_parts(query, parts), once, rtol=0, atol=1e-12)
 
 
+@pytest.mark.parametrize('dtype', [torch.float16, torch.bfloat16])
+def test_many_tokens_in_half_precision(dtype):
+    """Weights of 90000 tokens that are alike: their sum is beyond float16, and where bfloat16 stops counting."""
+    torch.manual_seed(0)
+    attention = Attention(16, 2)
+    query, part = 0.01 * torch.randn(1, 3, 16), torch.randn(1, 3000, 16) + 3
+    parts = [MemoryPart(part, torch.zeros(3000, 16), None)] * 30
+    once = attention(query, part, part)  # the mean over 30 equal parts is that over one
+    with torch.no_grad(), torch.autocast('cpu', dtype):
+        found = attention.over_parts(query, parts)
+    torch.testing.assert_close(found.float(), once, rtol=0, atol=0.02)
+
+
 def test_queries_look_inside_their_masks_in_each_frame_and_everywhere_if_all_are_empty():
     embed = torch.tensor([[[1.0], [-1.0]]])  # (B, Q, C): the second mask is empty
     features = torch.tensor([[[1.0], [-2.0], [-1.0], [-1.0]]])  # of two frames of two pixels

@@ -96,6 +96,8 @@ def test_one_clip_is_what_the_model_says_bit_for_bit():
 def test_queries_that_stand_for_classes_stay():
     clips = [make_clip(order)._replace(queries=None) for order in permutations(2)]
     assert [list(x.masks) for x in QueryTracker(2).link(clips)] == [list(x.masks) for x in clips]
+    overlapping = [list(x.masks) for x in QueryTracker(2, overlap=1).link(clips)]
+    assert overlapping == [list(clips[0].masks), list(clips[1].masks[1:])]
 
 
 def test_clips_are_let_go():

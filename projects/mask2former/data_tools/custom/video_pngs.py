@@ -19,6 +19,7 @@ from mask2former.formats.class_png import read_class_ids
 from mask2former.formats.files import link_or_copy, write_json
 from mask2former.formats.images import check_size, image_size
 from mask2former.formats.rle import areas_of, box_of, encode_mask, json_rle
+from mask2former.formats.video_frames import natural_key
 from mask2former.progress import ProgressBar
 
 from .png_folders import find_images, find_png
@@ -69,6 +70,8 @@ class Video:
 def find_videos(frames: Path, masks: Path, img_suffix: str | None = None, png_suffix: str = '.png') -> list[Video]:
     """The videos: a folder with images below ``frames`` is one, whose PNG files have the same path below ``masks``.
 
+    Its frames are in the natural order of their names, ``frame2`` before ``frame10``.
+
     Raises:
         MissingFileError: If there is no such folder, or a video has no PNG at all.
         DataError: If there is no image.
@@ -78,6 +81,7 @@ def find_videos(frames: Path, masks: Path, img_suffix: str | None = None, png_su
         of_folder.setdefault(path.parent, []).append(path)
     videos = []
     for folder, paths in of_folder.items():
+        paths.sort(key=lambda path: natural_key(path.name))
         name = folder.relative_to(frames).as_posix() if folder != frames else frames.resolve().name
         pngs = tuple(_png_of(masks, path, frames, img_suffix, png_suffix) for path in paths)
         if not any(pngs):

@@ -93,7 +93,7 @@ class QueryTracker:
         """
         last, tail, mean, frames = None, None, None, 0
         for clip in clips:
-            start = 0 if last is None else self.overlap
+            start = 0 if mean is None else self.overlap
             if last is not None and clip.queries is not None:
                 shared = [_inside(masks) for masks in clip.masks[:start]]
                 clip = clip.reorder(match_queries(last, clip.queries, tail, torch.cat(shared, 1) if shared else None))
