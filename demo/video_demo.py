@@ -1,7 +1,9 @@
 """Track in a video: python demo/video_demo.py INPUT CONFIG CHECKPOINT --out out.mp4 [--json F] [--tracking T] ..."""
 
 import argparse
-from contextlib import closing
+import os
+from contextlib import closing, nullcontext
+from functools import partial
 from pathlib import Path
 
 from mask2former.apis import TrackJson, VideoInferencer
@@ -51,11 +53,21 @@ def parse_args() -> argparse.Namespace:
     return args
 
 
-def check_output(video: str, out: str | None) -> None:
-    """Refuse to write over the input."""
+def check_output(video: str, out: str | None, json: str | None) -> None:
+    """Refuse to write over the input, and what could not be written when everything is done."""
     inside = Path(video).parent if any(sign in video for sign in '*?[') else Path(video)
-    if out is not None and Path(out).resolve() == inside.resolve():
-        raise UserError(f"--out '{out}' is the input: choose another name.")
+    for option, name in (('--out', out), ('--json', json)):
+        if name is not None and Path(name).resolve() == inside.resolve():
+            raise UserError(f"{option} '{name}' is the input: choose another name.")
+    if json is None:
+        return
+    if out is not None and Path(json).resolve() == Path(out).resolve():
+        raise UserError(f"--json '{json}' is --out, too: choose another name.")
+    if Path(json).is_dir():
+        raise UserError(f"--json '{json}' is a folder: give the name of a file.")
+    folder = next(parent for parent in Path(json).absolute().parents if parent.exists())
+    if not folder.is_dir() or not os.access(folder, os.W_OK):
+        raise UserError(f"--json '{json}' cannot be written, as '{folder}' takes no files: choose another place.")
 
 
 def open_output(out: str | None, source: FrameSource) -> FrameWriter | None:
@@ -67,14 +79,16 @@ def open_output(out: str | None, source: FrameSource) -> FrameWriter | None:
 
 
 def track(inferencer: VideoInferencer, source: FrameSource, writer: FrameWriter | None, tracks: TrackJson) -> None:
-    """Go through the video."""
+    """Go through the video; of a whole one the results come when the model has seen all of it."""
     total = None if source.length is None else -(-source.length // source.every)
-    with closing(inferencer(source)) as results, ProgressBar(total=total, unit=' frames') as bar:
-        for result in results:
-            if writer is not None:
-                writer.write(inferencer.draw(result), result.time)
-            tracks.add(result)
-            bar.update()
+    bar_of = partial(ProgressBar, total=total, unit=' frames')
+    with bar_of(desc='seen') if inferencer.tracker.whole else nullcontext() as seen:
+        with closing(inferencer(source, seen=seen and seen.update)) as results:
+            with bar_of(results, desc='written' if inferencer.tracker.whole else None) as bar:
+                for result in bar:
+                    if writer is not None:
+                        writer.write(inferencer.draw(result), result.time)
+                    tracks.add(result)
 
 
 def report(source: FrameSource, writer: FrameWriter | None, tracks: TrackJson, args: argparse.Namespace) -> None:
@@ -98,7 +112,7 @@ def report(source: FrameSource, writer: FrameWriter | None, tracks: TrackJson, a
 
 def main() -> None:
     args = parse_args()
-    check_output(args.video, args.out)
+    check_output(args.video, args.out, args.json)
     source = open_frames(args.video, every=args.every, max_side=args.max_side, fps=args.fps)
     writer = open_output(args.out, source)
     inferencer = VideoInferencer(

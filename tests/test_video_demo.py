@@ -98,6 +98,8 @@ def test_a_video_model_on_a_folder(video_run, demo, tmp_path, tracking):
     status, printed = demo(folder, config, checkpoint, *options, '--score-thr', 0)
     assert status == 0, status
     assert f'The video is in {out} (PNGs).' in printed.out
+    assert ('seen' in printed.err) == (tracking == 'whole') and '6/6' in printed.err
+    assert 'other PNGs' not in printed.out
     assert len(list(out.iterdir())) == 6
     content = json.loads(tracks.read_text())
     names = sorted(path.name for path in folder.iterdir())
@@ -105,6 +107,15 @@ def test_a_video_model_on_a_folder(video_run, demo, tmp_path, tracking):
     assert [image['time'] for image in content['images']] == [0, 0.5, 1, 1.5, 2, 2.5]
     assert {(image['height'], image['width']) for image in content['images']} == {(24, 32)}
     assert content['annotations']
+
+
+def test_frames_of_another_video_in_the_folder_are_said(image_run, demo, tmp_path):
+    out = tmp_path / 'out'
+    for frames in (3, 2):
+        video = make_video(tmp_path / 'in.mp4', frames=frames)
+        status, printed = demo(video, image_run.config, image_run.checkpoint, '--out', out)
+        assert status == 0
+    assert f"Note: '{out}' has 1 other PNGs, which were there before." in printed.out
 
 
 def test_broken_frames_are_left_out_and_said(image_run, demo, tmp_path):
@@ -170,6 +181,10 @@ def test_what_is_wrong_is_one_sentence(image_run, video_run, demo, tmp_path):
         ((video, config, checkpoint, '--out', video), 'is the input'),
         ((video_run[2], config, checkpoint, '--out', video_run[2]), 'is the input'),
         ((f'{video_run[2]}/*.jpg', config, checkpoint, '--out', video_run[2]), 'is the input'),
+        ((video, config, checkpoint, *out, '--json', video), 'is the input'),
+        ((video, config, checkpoint, *out, '--json', out[1]), 'is --out, too'),
+        ((video, config, checkpoint, *out, '--json', tmp_path), 'is a folder: give the name of a file'),
+        ((video, config, checkpoint, *out, '--json', video / 'a' / 'b.json'), "in.mp4' takes no files"),
         ((video, config, checkpoint, *out, '--every', 0), 'every must be 1 or more'),
         ((video, config, checkpoint, *out, '--fps', 3), 'times of its own'),
         ((video_run[2], *video_run[:2], *out, '--task', 'panoptic'), "not 'panoptic'"),

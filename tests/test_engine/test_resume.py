@@ -29,6 +29,9 @@ class NumberedImages(torch.utils.data.Dataset):
     def __len__(self) -> int:
         return 11
 
+    def get_data_info(self, index: int) -> dict:
+        return dict(width=10 + index % 3, height=11)  # a third of them upright
+
     def __getitem__(self, index: int) -> dict:
         self.loaded.append(index)
         return dict(index=index, random=np.random.randint(1 << 30))
@@ -61,7 +64,12 @@ class FakeRunner:
 
 
 def batches_of(
-    loop: type[IterBasedTrainLoop], start: int, stop: int, num_workers: int = 0, sampler: str = 'InfiniteSampler'
+    loop: type[IterBasedTrainLoop],
+    start: int,
+    stop: int,
+    num_workers: int = 0,
+    sampler: str = 'InfiniteSampler',
+    batch_sampler: str | None = None,
 ) -> tuple[list[list[int]], list[int], list[list[int]]]:
     """The images of each iteration from ``start`` on, those that were loaded, and the random numbers beside them."""
     runner = FakeRunner()
@@ -70,6 +78,7 @@ def batches_of(
         dict(
             dataset=dict(type='NumberedImages', _scope_='mask2former'),
             sampler=dict(type=sampler, shuffle=True),
+            **(dict(batch_sampler=dict(type=batch_sampler, _scope_='mmdet')) if batch_sampler else {}),
             batch_size=2,
             num_workers=num_workers,
         ),
@@ -99,6 +108,17 @@ def test_with_workers_the_order_is_the_same_and_the_augmentation_goes_on():
     assert resumed == images[3:]
     assert images == batches_of(SegIterTrainLoop, 0, 6)[0]
     assert not set(sum(fresh, [])) & set(sum(numbers, []))
+
+
+@pytest.mark.parametrize('num_workers', [0, 2])
+def test_batches_of_one_aspect_ratio_are_chosen_again_and_not_loaded(num_workers):
+    options = dict(num_workers=num_workers, batch_sampler='AspectRatioBatchSampler')
+    uninterrupted, _, _ = batches_of(SegIterTrainLoop, 0, 20, **options)
+    assert all(a % 3 == b % 3 == 0 or (a % 3 and b % 3) for a, b in np.array(uninterrupted).tolist())
+    resumed, loaded, _ = batches_of(SegIterTrainLoop, 13, 20, **options)
+    assert resumed == uninterrupted[13:]
+    assert loaded == ([] if num_workers else sum(np.array(resumed).tolist(), []))
+    assert uninterrupted != batches_of(SegIterTrainLoop, 0, 20)[0]
 
 
 def test_another_sampler_is_replayed():

@@ -7,7 +7,10 @@ import zipfile
 
 import numpy as np
 import pytest
+import torch
 from mmdet.evaluation.functional import YTVIS
+from mmdet.structures import DetDataSample
+from mmengine.structures import PixelData
 
 from mask2former.errors import DataError
 from mask2former.evaluation import DumpSegResults, YouTubeVISAP
@@ -48,6 +51,26 @@ def test_dumped_tracks_give_the_same_numbers(scene, tmp_path):
     again = [as_sample(result) for result in results]
     metric = lambda: YouTubeVISAP(ann_file=str(tmp_path / 'truth.json'))  # noqa: E731
     assert run(metric(), again, META) == run(metric(), samples, META)
+
+
+def test_dumped_panoptic_and_semantic_videos_are_what_was_predicted(tmp_path):
+    rng = np.random.default_rng(0)
+    ids = torch.from_numpy(rng.choice([0, 3, 7, 9], (4, 6, 9))).int()
+    ids[2][ids[2] == 7] = 0
+    labels = torch.from_numpy(rng.choice([0, 2, 5], (4, 6, 9))).short()
+    sample = DetDataSample(metainfo=dict(video_id=4, ori_shape=(6, 9)))
+    infos = [dict(id=number, label=number % 3) for number in (3, 7, 9)]
+    sample.pred_panoptic_video = dict(id_maps=list(ids), segments_info=infos)
+    sample.pred_sem_seg = PixelData(sem_seg=labels)
+    [result] = dump(tmp_path / 'all.pkl', [sample])
+    assert [rle is None for rle in result['panoptic_video'][1]['segmentations']] == [False, False, True, False]
+    again = as_sample(result)
+    assert again.video_id == 4 and again.pred_panoptic_video['segments_info'] == infos
+    assert torch.equal(torch.stack(again.pred_panoptic_video['id_maps']), ids)
+    assert torch.equal(again.pred_sem_seg.sem_seg, labels) and again.pred_sem_seg.sem_seg.dtype == torch.int16
+    sample.pred_panoptic_video = dict(id_maps=list(0 * ids), segments_info=[])
+    [result] = dump(tmp_path / 'void.pkl', [sample])
+    assert torch.equal(torch.stack(as_sample(result).pred_panoptic_video['id_maps']), 0 * ids)
 
 
 def test_submission_is_read_by_the_official_reader(scene, tmp_path):

@@ -4,12 +4,13 @@ import numpy as np
 import pytest
 import torch
 from mmdet.structures import DetDataSample
+from mmengine.structures import PixelData
 
 from mask2former.formats.rle import encode_mask
 from mask2former.models.video import FrameResult
 from mask2former.visualization import SegLocalVisualizer
 from mask2former.visualization.class_table import ClassTable
-from mask2former.visualization.track_map import from_frame_segments, from_labels, from_tracks, track_color
+from mask2former.visualization.track_map import VideoPanels, from_frame_segments, from_labels, from_tracks, track_color
 
 META = dict(classes=('cat', 'dog', 'sky'), isthing=(True, True, False), palette=[(9, 0, 0), (0, 9, 0), (0, 0, 250)])
 TABLE = ClassTable(META)
@@ -115,6 +116,38 @@ def test_the_strip_has_a_column_for_each_frame_and_truth_above_prediction(visual
     assert [shown(1, column) == track_color(2) for column in range(3)] == [False, True, False]
     assert visualizer.draw_video(frames, sample, draw_gt=False).shape[0] < 1.2 * height
     assert visualizer.draw_video(frames, sample, False, False).shape[0] < 1.2 * height
+
+
+def test_a_prediction_has_the_number_of_the_true_track_that_it_matches():
+    first, second, else_where = ([encode_mask(box(y, x))] * 2 for y, x in ((0, 0), (300, 0), (300, 500)))
+    polygon = [[0.0, 300.0, 200.0, 300.0, 200.0, 500.0, 0.0, 500.0]]  # the second
+    sample = video_sample(
+        gt_tracks=[
+            dict(label=0, iscrowd=0, segmentations=first),
+            dict(label=1, iscrowd=0, segmentations=[polygon, None]),
+        ],
+        pred_tracks=[
+            dict(label=1, score=0.5, segmentations=else_where),
+            dict(label=0, score=0.6, segmentations=first),  # of another class and a better score it is found below
+            dict(label=1, score=0.8, segmentations=[second[0], None]),
+            dict(label=2, score=0.7, segmentations=[first[0], None]),  # half of it
+            dict(label=2, score=0.1, segmentations=second),
+        ],
+    )
+    (title, truth), (_, found) = VideoPanels(sample, TABLE, True, True, 0.3)[0]
+    assert title == 'Truth' and sorted(truth.texts) == ['cat 1', 'dog 2']
+    assert sorted(found.texts) == ['cat 3 0.60', 'dog 2 0.80', 'dog 4 0.50', 'sky 1 0.70']
+    assert found.colors[found.texts.index('dog 2 0.80')] == truth.colors[truth.texts.index('dog 2')] == track_color(2)
+    [(_, alone)] = VideoPanels(sample, TABLE, False, True, 0.3)[1]
+    assert sorted(alone.texts) == ['cat 3 0.60', 'dog 4 0.50']
+
+
+def test_the_strip_of_a_semantic_video(visualizer):
+    labels = torch.stack([torch.full(SIZE, 2), torch.zeros(SIZE)]).short()
+    sample = video_sample(pred_sem_seg=PixelData(sem_seg=labels))
+    [(title, panel)] = VideoPanels(sample, TABLE, True, True, 0.3)[0]
+    assert title == 'Prediction' and panel.texts == ['sky']
+    assert visualizer.draw_video({1: np.zeros((*SIZE, 3), np.uint8)}, sample).shape[0] > 360
 
 
 def test_the_strip_of_a_panoptic_video(visualizer):

@@ -1,6 +1,6 @@
 """Track the objects of a video with a model and its config: frames in, results out, one by one."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 from mmengine.model import BaseModel
@@ -27,11 +27,15 @@ class FrameTracker:
         model: What :func:`~mask2former.apis.init_model` gives.
         tracking: ``'online'``, frame by frame, results come at once; ``'windows'``, clips of 8 frames that overlap by
             2; ``'whole'``, the whole video at once, results come at the end; or ``dict(num_frames, overlap, memory)``,
-            see :class:`~mask2former.models.video.QueryTracker`. A model of images has no overlap.
+            see :class:`~mask2former.models.video.QueryTracker`. A model of images sees each frame alone: it has no
+            overlap, and of a whole video it takes 8 frames at a time.
         task: ``'panoptic'``, ``'instance'`` or ``'semantic'``; None takes the first of them that the model does.
         score_thr: Tracks of a lower score are left out of an instance result. What is a panoptic segment is the
             config's to say: ``model.postprocessors.panoptic.score_thr``.
         max_per_frame: Most tracks of a frame in an instance result.
+
+    Attributes:
+        whole (bool): Whether the video is tracked whole: it must end.
 
     Raises:
         ConfigError: If an option is wrong, or if the config has no test pipeline.
@@ -50,8 +54,12 @@ class FrameTracker:
             raise ConfigError(f"tracking must be one of {', '.join(TRACKING)}, not '{tracking}'.")
         options = dict(TRACKING[tracking] if isinstance(tracking, str) else tracking)
         self.prepare = FramePipeline(model.cfg)
-        if not self.prepare.of_clips and isinstance(tracking, str):
-            options.pop('overlap', None)
+        self.whole = options.get('num_frames') is None
+        if not self.prepare.of_clips:
+            if isinstance(tracking, str):
+                options.pop('overlap', None)
+            if self.whole:
+                options['num_frames'] = TRACKING['windows']['num_frames']
         self.model = model
         self.tracker = QueryTracker(**options)
         self.results = FrameResults(model, task, score_thr, max_per_frame)
@@ -61,11 +69,14 @@ class FrameTracker:
         """The task: ``'panoptic'``, ``'instance'`` or ``'semantic'``."""
         return self.results.task
 
-    def __call__(self, frames: Iterable[np.ndarray]) -> Iterator[FrameResult]:
+    def __call__(
+        self, frames: Iterable[np.ndarray], seen: Callable[[int], object] | None = None
+    ) -> Iterator[FrameResult]:
         """Track in a video.
 
         Args:
             frames: (H, W, 3) uint8 BGR each, all of one size; such as a generator that reads a camera.
+            seen: Called with a number of frames whenever the model has seen so many more, before their results come.
 
         Yields:
             FrameResult: Of each frame.
@@ -73,7 +84,7 @@ class FrameTracker:
         Raises:
             DataError: If a frame is no image or has another size than the first.
         """
-        return track_frames(self.model, self._prepared(frames), self.tracker, self.results)
+        return track_frames(self.model, self._prepared(frames), self.tracker, self.results, seen)
 
     def _prepared(self, frames: Iterable[np.ndarray]) -> Iterator[PreparedFrame]:
         size = None

@@ -2,7 +2,7 @@
 
 import os
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import cv2
@@ -58,7 +58,13 @@ class VideoInferencer:
         self.visualizer.dataset_meta = self.dataset_meta
 
     def __call__(
-        self, source: VideoInput | FrameSource, *, every: int = 1, max_side: int | None = None, fps: float | None = None
+        self,
+        source: VideoInput | FrameSource,
+        *,
+        every: int = 1,
+        max_side: int | None = None,
+        fps: float | None = None,
+        seen: Callable[[int], object] | None = None,
     ) -> Iterator[FrameResult]:
         """Track in a video.
 
@@ -67,6 +73,7 @@ class VideoInferencer:
             every: As of ``open_frames``, and so are the other two.
             max_side: Results have the size of the reduced frames.
             fps: Of images.
+            seen: Called with a number of frames whenever the model has seen so many more, before their results come.
 
         Returns:
             Iterator[FrameResult]: One for each frame, as soon as it is known; ``index`` is its place in the video,
@@ -81,11 +88,11 @@ class VideoInferencer:
             source = open_frames(source, every=every, max_side=max_side, fps=fps)
         elif (every, max_side, fps) != (1, None, None):
             raise ConfigError('The video is open: every, max_side and fps are for open_frames.')
-        if source.live and self.tracker.tracker.num_frames is None:
+        if source.live and self.tracker.whole:
             raise ConfigError(f"'{source.name}' has no end, so that it cannot be tracked whole: track 'online'.")
-        return self._track(source)
+        return self._track(source, seen)
 
-    def _track(self, source: FrameSource) -> Iterator[FrameResult]:
+    def _track(self, source: FrameSource, seen: Callable[[int], object] | None) -> Iterator[FrameResult]:
         taken: deque[tuple[int, float]] = deque()  # of frames whose results are not known yet
         failure: UserError | None = None
 
@@ -98,7 +105,7 @@ class VideoInferencer:
             except UserError as error:
                 failure = error
 
-        for result in self.tracker(images()):
+        for result in self.tracker(images(), seen):
             place, seconds = taken.popleft()
             yield replace(result, index=place, time=seconds)
         if failure is not None:

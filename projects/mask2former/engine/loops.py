@@ -1,8 +1,10 @@
 """The training loop: a resumed run goes on at once, with the images that the interrupted one would have seen."""
 
 import logging
+from collections.abc import Iterator
 from functools import partial
 from itertools import islice
+from typing import Any
 
 from mmengine.dataset import InfiniteSampler, worker_init_fn
 from mmengine.logging import print_log
@@ -21,7 +23,8 @@ class SegIterTrainLoop(IterBasedTrainLoop):
     """Iteration-based training that, when resumed, skips in the sampler.
 
     mmengine's loop loads all the batches again that were trained on before (open-mmlab/mmengine#1520): hours in a long
-    training. This one does so only for samplers other than ``InfiniteSampler``, with which it cannot skip.
+    training. This one does so only for samplers other than ``InfiniteSampler``, with which it cannot skip. A
+    ``batch_sampler`` over it, such as ``AspectRatioBatchSampler``, chooses its batches again, and no image is loaded.
 
     Args:
         runner: The runner.
@@ -112,9 +115,14 @@ class SegIterTrainLoop(IterBasedTrainLoop):
         if type(batch_sampler) is BatchSampler and isinstance(sampler, InfiniteSampler):
             next(islice(sampler.indices, iteration * batch_sampler.batch_size - 1, None))
             return _InfiniteDataloaderIterator(self.dataloader)
+        if isinstance(sampler, InfiniteSampler):
+            # The data loader refuses another batch sampler, for its workers may run already; they do not yet.
+            object.__setattr__(self.dataloader, 'batch_sampler', LaterBatches(batch_sampler, iteration))
+            return _InfiniteDataloaderIterator(self.dataloader)
         print_log(
             f'{iteration} batches are loaded again to get past the images that were trained on before, which may '
-            "take long: use sampler=dict(type='InfiniteSampler') to skip them.",
+            f"take long, as the sampler is {type(sampler).__name__}: use sampler=dict(type='InfiniteSampler'), with "
+            'any batch_sampler, to skip them.',
             'current',
             logging.WARNING,
         )
@@ -122,3 +130,24 @@ class SegIterTrainLoop(IterBasedTrainLoop):
         for _ in range(iteration):
             next(batches)
         return batches
+
+
+class LaterBatches:
+    """The batches of a batch sampler but for the first few; its attributes are the batch sampler's.
+
+    Args:
+        batch_sampler: Gives lists of indices.
+        skipped: How many of them are left out.
+    """
+
+    def __init__(self, batch_sampler: Any, skipped: int) -> None:
+        self.batch_sampler, self.skipped = batch_sampler, skipped
+
+    def __iter__(self) -> Iterator[list[int]]:
+        return islice(iter(self.batch_sampler), self.skipped, None)
+
+    def __len__(self) -> int:
+        return len(self.batch_sampler)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.batch_sampler, name)

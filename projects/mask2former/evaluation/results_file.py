@@ -1,6 +1,6 @@
 """A file of all predictions, with run-length encoded masks: writing it, reading it, making data samples of it again."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,9 @@ class DumpSegResults(DumpResults):
     Each dict has ``img_id, img_path, ori_shape`` and of these what was predicted: ``instances``, a dict of
     ``labels (n,), scores (n,), bboxes (n, 4)`` as xyxy and ``masks``, n RLE dicts; ``panoptic``, a list of
     ``dict(id, label, isthing, score, mask)``; ``semantic``, a list of ``dict(label, mask)``. That of a video has
-    ``video_id`` and ``tracks``, a list of ``dict(score, label, segmentations)`` with an RLE dict or None a frame.
+    ``video_id`` and ``tracks``, a list of ``dict(score, label, segmentations)`` with an RLE dict or None a frame;
+    ``panoptic_video`` and ``semantic_video`` are lists of ``dict(id, label, segmentations)`` and ``dict(label,
+    segmentations)``, and ``num_frames`` is T.
     mmdet's ``DumpDetResults`` keeps whole label maps: for a data set of the size of COCO's, more than the memory holds.
 
     Args:
@@ -48,19 +50,46 @@ class DumpSegResults(DumpResults):
                 segments = sample['pred_panoptic_seg']['segments_info']
                 masks = _masks_of(sample['pred_panoptic_seg']['id_map'], [segment['id'] for segment in segments])
                 result['panoptic'] = [dict(segment, mask=mask) for segment, mask in zip(segments, masks)]
-            if 'pred_sem_seg' in sample:
+            if 'video_id' in sample:
+                result.update(_video_result(sample))
+            elif 'pred_sem_seg' in sample:
                 label_map = sample['pred_sem_seg']['sem_seg']
                 labels = label_map.unique().tolist()
                 result['semantic'] = [
                     dict(label=label, mask=mask) for label, mask in zip(labels, _masks_of(label_map, labels))
                 ]
-            if 'pred_tracks' in sample:
-                tracks = [
-                    dict(score=float(t['score']), label=int(t['label']), segmentations=list(t['segmentations']))
-                    for t in require_tracks(sample)
-                ]
-                result.update(video_id=sample['video_id'], tracks=tracks)
             self.results.append(result)
+
+
+def _video_result(sample: dict) -> dict[str, Any]:
+    """What was predicted of a video."""
+    result: dict[str, Any] = dict(video_id=sample['video_id'])
+    if 'pred_tracks' in sample:
+        result['tracks'] = [
+            dict(score=float(t['score']), label=int(t['label']), segmentations=list(t['segmentations']))
+            for t in require_tracks(sample)
+        ]
+    if 'pred_panoptic_video' in sample:
+        maps, segments = (sample['pred_panoptic_video'][key] for key in ('id_maps', 'segments_info'))
+        masks = _masks_of_video(maps, [segment['id'] for segment in segments])
+        result['num_frames'] = len(maps)
+        result['panoptic_video'] = [dict(s, segmentations=frames) for s, frames in zip(segments, masks)]
+    if 'pred_sem_seg' in sample:
+        maps = sample['pred_sem_seg']['sem_seg']  # (T, H, W)
+        labels = maps.unique().tolist()
+        result['num_frames'] = len(maps)
+        masks = _masks_of_video(maps, labels)
+        result['semantic_video'] = [dict(label=label, segmentations=frames) for label, frames in zip(labels, masks)]
+    return result
+
+
+def _masks_of_video(maps: Iterable[torch.Tensor], wanted: list[int]) -> list[tuple[dict | None, ...]]:
+    """Of each of the wanted values its mask in each of the T maps (H, W), None where it has no pixel."""
+    frames = []
+    for values in maps:
+        shown = set(values.unique().tolist())
+        frames.append([_masks_of(values[None], [value])[0] if value in shown else None for value in wanted])
+    return list(zip(*frames))
 
 
 def _masks_of(values: torch.Tensor, wanted: list[int]) -> list[dict]:
@@ -91,11 +120,9 @@ def read_results(path: str | Path) -> list[dict]:
 
 def as_sample(result: dict) -> DetDataSample:
     """The data sample that the model predicted: only the predictions and ``img_id, img_path, ori_shape``, or
-    ``video_id``."""
-    if 'tracks' in result:
-        sample = DetDataSample(metainfo=dict(video_id=result['video_id']))
-        sample.pred_tracks = result['tracks']
-        return sample
+    ``video_id, ori_shape``."""
+    if 'video_id' in result:
+        return _video_sample(result)
     sample = DetDataSample(metainfo={key: result.get(key) for key in ('img_id', 'img_path', 'ori_shape')})
     shape = tuple(result['ori_shape'])  # (H, W)
     if 'instances' in result:
@@ -112,6 +139,31 @@ def as_sample(result: dict) -> DetDataSample:
         sem_seg = torch.from_numpy(paint_segments(result['semantic'], 'label', shape, np.int64))[None]
         sample.pred_sem_seg = PixelData(sem_seg=sem_seg)
     return sample
+
+
+def _video_sample(result: dict) -> DetDataSample:
+    sample = DetDataSample(metainfo=dict(video_id=result['video_id'], ori_shape=result['ori_shape']))
+    if 'tracks' in result:
+        sample.pred_tracks = result['tracks']
+    if 'panoptic_video' in result:
+        infos = [{key: value for key, value in s.items() if key != 'segmentations'} for s in result['panoptic_video']]
+        maps = _paint_frames(result, 'panoptic_video', 'id', np.int32)
+        sample.pred_panoptic_video = dict(id_maps=maps, segments_info=infos)
+    if 'semantic_video' in result:
+        maps = _paint_frames(result, 'semantic_video', 'label', np.int16)
+        sample.pred_sem_seg = PixelData(sem_seg=torch.stack(maps))
+    return sample
+
+
+def _paint_frames(result: dict, field: str, key: str, dtype: type) -> list[torch.Tensor]:
+    """The map (H, W) of each frame of a video."""
+    frames = []
+    for place in range(result['num_frames']):
+        shown = [
+            dict({key: s[key]}, mask=s['segmentations'][place]) for s in result[field] if s['segmentations'][place]
+        ]
+        frames.append(torch.from_numpy(paint_segments(shown, key, result['ori_shape'], dtype)))
+    return frames
 
 
 def paint_segments(segments: Sequence[dict], key: str, shape: tuple[int, int], dtype: type) -> np.ndarray:

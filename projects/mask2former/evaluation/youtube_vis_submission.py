@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mask2former.errors import DataError
+from mask2former.formats.files import write_atomically
 from mask2former.formats.rle import json_rle
 
 
@@ -30,7 +31,11 @@ def write_youtube_vis_submission(
     if lacking is not None:
         raise DataError(f'The result of image {lacking["img_id"]} has no tracks: test a model for videos.')
     path = Path(folder) / f'{name}.zip'
-    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, lambda part: _write(results, category_ids, part))
+    return path
+
+
+def _write(results: Sequence[dict], category_ids: Sequence[int], path: Path) -> None:
     with zipfile.ZipFile(path, 'w', zipfile.ZIP_DEFLATED) as archive, archive.open('results.json', 'w') as file:
         first = True
         for result in results:  # one video after another: the whole text may be large
@@ -44,4 +49,3 @@ def write_youtube_vis_submission(
                 file.write(f'{"[" if first else ","}{json.dumps(entry)}'.encode())
                 first = False
         file.write(b'[]' if first else b']')
-    return path

@@ -181,7 +181,10 @@ def _in_order(images: list[Mapping], at: _Entry, path: str | Path) -> list[Mappi
 
 
 def _join(
-    annotations: Iterable[Mapping], place_of: Mapping[Any, tuple[Any, int]], frames: Mapping[Any, list], path: str | Path
+    annotations: Iterable[Mapping],
+    place_of: Mapping[Any, tuple[Any, int]],
+    frames: Mapping[Any, list],
+    path: str | Path,
 ) -> list[dict]:
     """Join the annotations of single frames to tracks, which are numbered from 1 on."""
     tracks: dict[tuple, dict] = {}

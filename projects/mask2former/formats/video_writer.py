@@ -78,6 +78,13 @@ class PngFolder(FrameWriter):
     def __init__(self, path: Path) -> None:
         super().__init__()
         self.path, self.what = path, 'PNGs'
+        self._before = set(path.glob('*.png'))
+
+    def close(self) -> None:
+        """Say what else is in the folder, such as the frames of a longer video."""
+        others = self._before - {self.path / f'{number:06}.png' for number in range(self.count)}
+        if others:
+            self.notes.append(f"'{self.path}' has {len(others)} other PNGs, which were there before.")
 
     def write(self, image: np.ndarray, seconds: float) -> None:
         """See :class:`FrameWriter`."""
@@ -194,7 +201,8 @@ class Sound:
         while self._next is not None and self._next.dts * self._next.time_base - self._start < seconds:
             packet = self._next
             offset = round(self._start / packet.time_base)
-            packet.pts, packet.dts, packet.stream = packet.pts - offset, packet.dts - offset, self._stream
+            shown = packet.dts if packet.pts is None else packet.pts
+            packet.pts, packet.dts, packet.stream = shown - offset, packet.dts - offset, self._stream
             yield packet
             self._take()
 

@@ -120,7 +120,7 @@ class Attention(nn.Module):
         """
         q = self._split(self.q_proj(query)) * (query.shape[-1] // self.num_heads) ** -0.5  # (B, heads, Q, C/heads)
         largest = q.new_full((*q.shape[:3], 1), -math.inf)  # (B, heads, Q, 1)
-        exact = full_dtype(q.dtype)  # in half precision the sum of many small weights would be infinite, or stop growing
+        exact = full_dtype(q.dtype)  # in half precision a sum of many weights is infinite, or does not grow any more
         total, out = torch.zeros_like(largest, dtype=exact), torch.zeros_like(q, dtype=exact)
         for tokens, positions, mask in parts:
             k, v = self._split(self.k_proj(tokens + positions)), self._split(self.v_proj(tokens))

@@ -1,11 +1,13 @@
 """What one frame of a video draws: tracks and segments whose colour follows from their id, in every frame the same."""
 
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from mmdet.structures import DetDataSample
 
+from mask2former.evaluation.track_average_precision import track_ious
 from mask2former.formats.rle import areas_of, decode_mask, encode_segmentation
 
 from .class_table import RGB, ClassTable, generated_color
@@ -63,37 +65,79 @@ def from_labels(sem_seg: Any, table: ClassTable) -> SegmentMap:
     return panel
 
 
-def panels_of_video(
-    sample: DetDataSample, place: int, table: ClassTable, draw_gt: bool, draw_pred: bool, score_thr: float
-) -> list[tuple[str, SegmentMap]]:
-    """The panels (title, segments) of a frame of a whole video: truth and predictions, as far as there are.
+class VideoPanels:
+    """The panels of the frames of a whole video: truth and predictions, as far as there are.
+
+    True tracks have numbers from 1 on. A predicted one has that of the true track that it matches, whatever its class,
+    with an IoU of 0.5 over the whole video or more, the best score first; others have the numbers that follow. Panoptic
+    segments keep their ids.
 
     Args:
-        sample: ``gt_tracks``, ``pred_tracks``, ``gt_panoptic_video`` and ``pred_panoptic_video``, see docs/design.md.
-        place: Which of the sample's frames.
+        sample: ``gt_tracks``, ``pred_tracks``, ``gt_panoptic_video``, ``pred_panoptic_video`` and ``pred_sem_seg``, see
+            docs/design.md.
         table: Names and colours.
         draw_gt: Whether to draw the truth.
         draw_pred: Whether to draw predictions.
         score_thr: Predicted tracks of a lower score are left out.
     """
-    wanted = [('Truth', 'gt')] * draw_gt + [('Prediction', 'pred')] * draw_pred
-    panels = []
-    for title, kind in wanted:
-        if f'{kind}_panoptic_video' in sample:
-            video = sample.get(f'{kind}_panoptic_video')
-            panels.append((title, from_frame_segments(video['id_maps'][place], video['segments_info'], table)))
-        elif f'{kind}_tracks' in sample:
-            shown = _shown(sample.get(f'{kind}_tracks'), place, sample.ori_shape, score_thr)
-            panels.append((title, from_tracks(shown, table, sample.ori_shape)))
-    return panels
+
+    def __init__(
+        self, sample: DetDataSample, table: ClassTable, draw_gt: bool, draw_pred: bool, score_thr: float
+    ) -> None:
+        self.sample, self.table = sample, table
+        self.wanted = [('Truth', 'gt')] * draw_gt + [('Prediction', 'pred')] * draw_pred
+        truth = _encoded(sample.get('gt_tracks') or () if draw_gt else (), sample)
+        found = [track for track in sample.get('pred_tracks') or () if track['score'] >= score_thr]
+        found.sort(key=lambda track: -track['score'])
+        self.tracks = dict(gt=truth, pred=_encoded(found, sample))
+        self.numbers = dict(gt=range(1, len(truth) + 1), pred=match_numbers(self.tracks['pred'], truth))
+
+    def __getitem__(self, place: int) -> list[tuple[str, SegmentMap]]:
+        """The panels (title, segments) of one of the sample's frames."""
+        sample, panels = self.sample, []
+        for title, kind in self.wanted:
+            if f'{kind}_panoptic_video' in sample:
+                video = sample.get(f'{kind}_panoptic_video')
+                panels.append((title, from_frame_segments(video['id_maps'][place], video['segments_info'], self.table)))
+            elif f'{kind}_tracks' in sample:
+                shown = [
+                    dict(track, id=number, segmentation=track['segmentations'][place])
+                    for number, track in zip(self.numbers[kind], self.tracks[kind])
+                    if track['segmentations'][place]
+                ]
+                panels.append((title, from_tracks(shown, self.table, sample.ori_shape)))
+            elif f'{kind}_sem_seg' in sample:
+                panels.append((title, from_labels(sample.get(f'{kind}_sem_seg').sem_seg[place].cpu(), self.table)))
+        return panels
 
 
-def _shown(tracks: Sequence[Mapping], place: int, shape: tuple[int, int], score_thr: float) -> list[dict]:
-    """The tracks that a frame shows, numbered from 1 on over the whole video."""
+def match_numbers(found: Sequence[Mapping], truth: Sequence[Mapping]) -> list[int]:
+    """The numbers of found tracks, the best first, beside true ones that are numbered from 1 on; see
+    :class:`VideoPanels`."""
+    ious = track_ious(*([track['segmentations'] for track in side] for side in (found, truth)))  # (found, truth)
+    numbers, free = [], set(range(len(truth)))
+    for row in ious:
+        best = max(free, key=lambda column: row[column], default=None)  # noqa: B023
+        if best is not None and row[best] >= 0.5:
+            free.remove(best)
+            numbers.append(best + 1)
+        else:
+            numbers.append(0)
+    others = itertools.count(len(truth) + 1)
+    return [number or next(others) for number in numbers]
+
+
+def _encoded(tracks: Sequence[Mapping], sample: DetDataSample) -> list[dict]:
+    """The tracks with run-length encodings, None where the object is not seen."""
     return [
-        dict(track, id=number, segmentation=encode_segmentation(track['segmentations'][place], shape, f'frame {place}'))
-        for number, track in enumerate(tracks, start=1)
-        if track['segmentations'][place] and track.get('score', 1.0) >= score_thr
+        dict(
+            track,
+            segmentations=[
+                encode_segmentation(segmentation, sample.ori_shape, f'frame {place}') if segmentation else None
+                for place, segmentation in enumerate(track['segmentations'])
+            ],
+        )
+        for track in tracks
     ]
 
 

@@ -29,7 +29,7 @@ from .draw import (
 )
 from .labels import add_caption, draw_labels, load_font, place_labels
 from .segment_map import SegmentMap, from_clip, from_instances, from_panoptic, from_semantic
-from .track_map import from_frame_segments, from_labels, from_tracks, panels_of_video
+from .track_map import VideoPanels, from_frame_segments, from_labels, from_tracks
 
 STRIP_SIDES = 320, 480  # shortest and longest longest side of a frame in a film strip, in pixels
 
@@ -197,8 +197,9 @@ class SegLocalVisualizer(Visualizer):
 
         Args:
             frames: Place in the sample and image (H, W, 3) uint8 RGB of each frame that is to be drawn.
-            sample: Has ``gt_tracks``, ``pred_tracks``, ``gt_panoptic_video``, ``pred_panoptic_video``, as far as they
-                are to be drawn.
+            sample: Has ``gt_tracks``, ``pred_tracks``, ``gt_panoptic_video``, ``pred_panoptic_video`` and
+                ``pred_sem_seg``, as far as they are to be drawn; what matches has one number and colour, see
+                :class:`.track_map.VideoPanels`.
             draw_gt: Whether to draw the truth.
             draw_pred: Whether to draw predictions.
             score_thr: Predicted tracks of a lower score are left out.
@@ -206,13 +207,13 @@ class SegLocalVisualizer(Visualizer):
         Returns:
             np.ndarray: (height, width, 3) uint8 RGB.
         """
-        table = ClassTable(self.dataset_meta)
+        panels_of = VideoPanels(sample, ClassTable(self.dataset_meta), draw_gt, draw_pred, score_thr)
         columns = []
         for place, image in frames.items():
             size = drawing_size(image.shape[:2], STRIP_SIDES)
             font = load_font(max(12, round(max(size) / 40)), self.font_file)
             base = resize_image(as_rgb(image, self.bands), size)
-            panels = panels_of_video(sample, place, table, draw_gt, draw_pred, score_thr)
+            panels = panels_of[place]
             drawn = [(f'Frame {place}', base)] if not panels else []
             drawn += [(f'{title}, frame {place}', self._draw_panel(base, panel, font)) for title, panel in panels]
             columns.append([add_caption(drawing, title, font) for title, drawing in drawn])

@@ -146,6 +146,13 @@ def test_a_window_as_long_as_the_video_is_the_video():
         assert all(len(track['segmentations']) == 5 for track in predict(model, frames, **options))
 
 
+def test_frames_of_fractions_are_normalised_as_those_of_bytes():
+    """The data loader gives float32 where the bands of TIFF files are; they are not prepared yet."""
+    model = build_video().eval()
+    frames = torch.randint(256, (3, 3, 40, 60), generator=torch.Generator().manual_seed(0)).byte()
+    assert predict(model, frames.float()) == predict(model, frames)
+
+
 def test_half_features_change_edges_only():
     model = build_video().eval()
     frames = torch.randint(256, (3, 3, 40, 60), generator=torch.Generator().manual_seed(0)).byte()

@@ -96,6 +96,22 @@ def test_results_come_when_their_clip_is_there(tracking, delays):
     assert seen == delays and torch.is_grad_enabled()
 
 
+def test_an_image_model_sees_few_frames_of_a_whole_video_at_a_time():
+    frames = make_frames(11)
+    seen = []
+    whole = list(FrameTracker(image_model(), task='semantic', tracking='whole')(frames, seen.append))
+    assert seen == [8, 3]
+    single = FrameTracker(image_model(), task='semantic', tracking=dict(num_frames=1))(frames)
+    assert all(torch.equal(one.sem_seg, other.sem_seg) for one, other in zip(whole, single, strict=True))
+
+
+def test_it_is_told_what_the_model_has_seen():
+    model, seen = video_model(), []
+    model.frames_at_once = 2
+    results = FrameTracker(model, tracking='whole')(make_frames(), seen.append)
+    assert not seen and next(results).index == 0 and seen == [2, 2, 1]
+
+
 def test_what_cannot_be_tracked():
     with pytest.raises(ConfigError, match='whole, windows, online'):
         FrameTracker(video_model(), tracking='offline')

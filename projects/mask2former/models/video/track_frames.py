@@ -1,7 +1,7 @@
 """Tracking in a stream: frames go in one by one, and results come out as soon as they are known."""
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -33,7 +33,11 @@ class PreparedFrame(NamedTuple):
 
 @torch.no_grad()
 def track_frames(
-    model: Mask2Former, frames: Iterable[PreparedFrame], tracker: QueryTracker, results: FrameResults
+    model: Mask2Former,
+    frames: Iterable[PreparedFrame],
+    tracker: QueryTracker,
+    results: FrameResults,
+    seen: Callable[[int], object] | None = None,
 ) -> Iterator[FrameResult]:
     """Track the objects of a video of any length, in as much memory as a clip needs.
 
@@ -44,6 +48,8 @@ def track_frames(
         frames: The frames, all of one size. They are taken when their clip is due.
         tracker: Cuts the video into clips and links them.
         results: What to make of a clip.
+        seen: Called with a number of frames whenever backbone and pixel decoder have seen so many more; of those that
+            clips share each time.
 
     Yields:
         FrameResult: Of each frame, in order; of a clip of T frames when the last of them is there.
@@ -64,7 +70,7 @@ def track_frames(
 
     def predicted() -> Iterator[Clip]:
         for part in tracker.cut(taken()):
-            yield from predict_clips(model, [frame.inputs for frame in part], part[0].geometry)
+            yield from predict_clips(model, [frame.inputs for frame in part], part[0].geometry, seen)
 
     index = 0
     for clip in tracker.link(predicted()):
@@ -73,12 +79,16 @@ def track_frames(
             index += 1
 
 
-def predict_clips(model: Mask2Former, frames: Sequence[Tensor], geometry: Geometry) -> list[Clip]:
+def predict_clips(
+    model: Mask2Former, frames: Sequence[Tensor], geometry: Geometry, seen: Callable[[int], object] | None = None
+) -> list[Clip]:
     """What a model says of T frames (3, H, W) uint8: of one clip, or of one for each frame if it is one of images."""
     if isinstance(model, VideoMask2Former):
-        return [model.predict_clip(torch.stack(list(frames)), geometry)]
+        return [model.predict_clip(torch.stack(list(frames)), geometry, seen=seen)]
     inputs = model.data_preprocessor(dict(inputs=list(frames)))['inputs']  # (T, 3, H, W)
     output = model.extract(inputs).full_precision()
+    if seen is not None:
+        seen(len(frames))
     shape = (inputs.shape[2], inputs.shape[3])
     queries = [None] * len(inputs) if output.queries is None else output.queries.unbind()
     return [

@@ -1,6 +1,6 @@
 """Mask2Former for videos: the model that wires the parts."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import torch
 from mmdet.structures import DetDataSample
@@ -53,7 +53,11 @@ class VideoMask2Former(Mask2Former):
         return self.head(mask_features.unflatten(0, clips), [level.unflatten(0, clips) for level in memory], few)
 
     def encode(
-        self, parts: Iterable[Tensor], num_frames: int, dtype: torch.dtype | None = None
+        self,
+        parts: Iterable[Tensor],
+        num_frames: int,
+        dtype: torch.dtype | None = None,
+        seen: Callable[[int], object] | None = None,
     ) -> tuple[Tensor, list[Tensor]]:
         """Backbone and pixel decoder, part by part.
 
@@ -61,6 +65,7 @@ class VideoMask2Former(Mask2Former):
             parts: Frames (t, 3, H, W), normalised; taken when they are due.
             num_frames: F, of all parts together.
             dtype: What to keep the mask features in; None for what they are.
+            seen: Called after each part with its number of frames, to show how far it is.
 
         Returns:
             tuple: Mask features (F, C, h, w), and L maps (F, C, h_l, w_l).
@@ -69,6 +74,8 @@ class VideoMask2Former(Mask2Former):
         start = 0
         for part in parts:
             mask_features, memory = self.pixel_decoder(self.backbone(part))
+            if seen is not None:
+                seen(len(part))
             if len(part) == num_frames and dtype is None:
                 return mask_features, memory
             if not kept:  # filled part by part: to concatenate them would need twice the memory
@@ -92,17 +99,20 @@ class VideoMask2Former(Mask2Former):
         """Results of a batch, set on the data samples at the videos' original size.
 
         Args:
-            inputs: (B, T, 3, H, W), normalised and padded; or as many videos (T, 3, H, W), as the data loader gives
-                them, which are prepared a few frames at a time.
+            inputs: (B, T, 3, H, W), normalised and padded.
             data_samples: B.
         """
         for frames, sample in zip(inputs, data_samples):
-            self.postprocess_video(self.clips(frames, geometry_of(sample)), sample)
+            self.postprocess_video(self.clips(frames, geometry_of(sample), normalised=True), sample)
         return data_samples
 
+    @torch.no_grad()
     def test_step(self, data: dict) -> list[DetDataSample]:
-        """Results of a batch ``dict(inputs, data_samples)`` as the data loader gives it."""
-        return self.predict(data['inputs'], data['data_samples'])
+        """Results of a batch ``dict(inputs, data_samples)`` as the data loader gives it: B videos (T, 3, H, W), which
+        are normalised a few frames at a time."""
+        for frames, sample in zip(data['inputs'], data['data_samples']):
+            self.postprocess_video(self.clips(frames, geometry_of(sample)), sample)
+        return data['data_samples']
 
     def val_step(self, data: dict) -> list[DetDataSample]:
         """As :meth:`test_step`."""
@@ -115,7 +125,7 @@ class VideoMask2Former(Mask2Former):
             for postprocessor in self.postprocessors:
                 postprocessor(shared, self.isthing, sample)
 
-    def clips(self, frames: Tensor, geometry: Geometry) -> Iterator[Clip]:
+    def clips(self, frames: Tensor, geometry: Geometry, normalised: bool = False) -> Iterator[Clip]:
         """The clips of a video (T, 3, H, W), linked; the model runs on a clip when it is asked for."""
         device = next(self.parameters()).device.type
         enabled, dtype = torch.is_autocast_enabled(device), torch.get_autocast_dtype(device)
@@ -123,16 +133,26 @@ class VideoMask2Former(Mask2Former):
         def predict(part: list[Tensor]) -> Clip:
             # Clips are run among the postprocessing, which goes without autocast.
             with torch.autocast(device, dtype, enabled):
-                return self.predict_clip(torch.stack(part), geometry)._replace(whole=len(part) == len(frames))
+                clip = self.predict_clip(torch.stack(part), geometry, normalised)
+            return clip._replace(whole=len(part) == len(frames))
 
         return self.tracker.link(predict(part) for part in self.tracker.cut(frames))
 
-    def predict_clip(self, frames: Tensor, geometry: Geometry) -> Clip:
-        """The last decoder output for a clip (T, 3, H, W), normalised, or as the data loader gives it."""
+    def predict_clip(
+        self, frames: Tensor, geometry: Geometry, normalised: bool = False, seen: Callable[[int], object] | None = None
+    ) -> Clip:
+        """The last decoder output for a clip.
+
+        Args:
+            frames: (T, 3, H, W).
+            geometry: What was done to them.
+            normalised: Whether they are normalised and padded, or as the data loader gives them.
+            seen: As of :meth:`encode`.
+        """
         parts: Iterable[Tensor] = frames.split(self.frames_at_once)
-        if not frames.is_floating_point():
+        if not normalised:
             parts = (self.data_preprocessor(dict(inputs=[part]))['inputs'][0] for part in parts)
-        mask_features, memory = self.encode(parts, len(frames), torch.half if self.half_features else None)
+        mask_features, memory = self.encode(parts, len(frames), torch.half if self.half_features else None, seen)
         output = self.head(mask_features[None], [level[None] for level in memory], self.frames_at_once)
         class_logits, embed = full_precision(output.class_logits[-1, 0], output.mask_embed[-1, 0])
         mask_features = mask_features if self.half_features else mask_features.to(embed.dtype)
