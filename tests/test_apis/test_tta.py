@@ -3,7 +3,9 @@
 import pytest
 from mmengine.config import Config
 
+from mask2former.apis.build import build_test_pipeline
 from mask2former.apis.tta import make_tta_pipeline, use_tta
+from mask2former.errors import ConfigError
 from tests.tiny import ROOT
 
 FLIP = [dict(type='RandomFlip', prob=0.0), dict(type='RandomFlip', prob=1.0)]
@@ -51,6 +53,14 @@ def test_semantic_models_get_the_reference_s_scales(options, count):
     factors = (1.0, 0.5, 0.75, 1.25, 1.5, 1.75)[: len(sizes)]
     assert [tuple(size.scale) for size in sizes] == [(round(1333 * x), round(800 * x)) for x in factors]
     assert [flip.prob for flip in flips] == [0, 1]
+
+
+def test_a_config_of_videos_is_not_for_images():
+    cfg = Config.fromfile(ROOT / 'configs/youtube_vis/video-mask2former_r50_8xb2-6k_youtube-vis-2019.py')
+    with pytest.raises(ConfigError, match='config is one of videos: leave it out'):
+        use_tta(cfg)
+    with pytest.raises(ConfigError, match='use demo/video_demo.py'):
+        build_test_pipeline(cfg)
 
 
 @pytest.mark.parametrize('name, count', [('panoptic_flip', 2), ('semantic_multi_scale', 12)])

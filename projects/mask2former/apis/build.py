@@ -19,7 +19,7 @@ from mask2former.checkpoints.fit import check_fit
 from mask2former.checkpoints.schemes import read_any
 from mask2former.checkpoints.zoo import find_config
 from mask2former.datasets import config_metainfo
-from mask2former.datasets.transforms import ANNOTATION_LOADERS
+from mask2former.datasets.transforms import ANNOTATION_LOADERS, LoadFrames
 from mask2former.errors import CheckpointError, ConfigError
 from mask2former.registry import MODELS, TRANSFORMS
 
@@ -100,6 +100,8 @@ def build_test_pipeline(config: Config) -> tuple[BaseTransform, list[BaseTransfo
         ConfigError: If the config has no test pipeline or it reads no image.
     """
     kept = build_test_transforms(config)
+    if any(isinstance(transform, LoadFrames) for transform in kept):
+        raise ConfigError('The config is one of videos, and images are asked for: use demo/video_demo.py.')
     if not kept or not isinstance(kept[0], LoadImageFromFile):
         raise ConfigError(
             "The config's test pipeline must begin with dict(type='LoadImage'), but begins with "

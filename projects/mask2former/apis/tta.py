@@ -18,7 +18,8 @@ def use_tta(cfg: Config) -> None:
     alone at 0.5, 0.75, 1, 1.25, 1.5 and 1.75 times the test size.
 
     Raises:
-        ConfigError: If the config has no test pipeline, or if views must be made of one that packs nothing.
+        ConfigError: If the config has no test pipeline or is one of videos, or if views must be made of a pipeline that
+            packs nothing.
     """
     dataset = (cfg.get('test_dataloader') or {}).get('dataset', {})
     while 'pipeline' not in dataset:
@@ -28,6 +29,8 @@ def use_tta(cfg: Config) -> None:
                 'one, or test without augmentation.'
             )
         dataset = dataset.dataset
+    if any(transform['type'] == 'LoadFrames' for transform in dataset.pipeline):
+        raise ConfigError('Test-time augmentation is for images, but the config is one of videos: leave it out.')
     kinds = [postprocessor['type'] for postprocessor in cfg.model.postprocessors.values() if postprocessor is not None]
     scales = SEMANTIC_SCALES if all(kind in ('SemanticInference', 'PerPixelInference') for kind in kinds) else (1.0,)
     dataset.pipeline = cfg.get('tta_pipeline') or make_tta_pipeline(dataset.pipeline, scales)
