@@ -86,6 +86,28 @@ def notes_of(listing: Listing, pairs: Sequence[Pair]) -> list[str]:
     return bare_notes(name for name in listing.images if name not in used and folder_of(name) not in labels)
 
 
+def found_of(
+    listing: Listing,
+    pairs: Sequence[Pair],
+    names: ClassList,
+    split_of: Mapping[str, str],
+    bare: Sequence[str],
+    colors: bool,
+    kind: str,
+) -> Found:
+    """What is known of images whose splits, and whose images without PNG, are known already."""
+    entries = {entry.name: entry for of_split in entries_of(listing, pairs).values() for entry in of_split}
+    splits = group([(split_of.get(name, ''), entry) for name, entry in entries.items()])
+    found = _found(listing, pairs, names, colors=colors)
+    says = describe(kind, repr(posixpath.dirname(pairs[0].png)), splits, found.classes)
+    return replace(found, kind=kind, says=says, splits=splits, notes=(names_note(names, kind), *bare))
+
+
+def names_note(names: ClassList, kind: str) -> str:
+    """What is said of the names of classes."""
+    return f'Names of classes are those of {repr(names.path) if names.path else kind}.'
+
+
 def _found(
     listing: Listing, pairs: Sequence[Pair], names: ClassList | None, seen: Sequence[int] = (), colors: bool = False
 ) -> Found:

@@ -24,7 +24,7 @@ from .header import header_size
 from .json_kinds import JsonFiles
 from .listing import Listing, folder_of
 from .places import Places, place
-from .splits import bare_notes, group, split_of_file
+from .splits import bare_notes, group, one_a_split
 
 SIZE_FIX = 'correct the size in the file, or replace the image'
 MALFORMED = (AttributeError, KeyError, TypeError, ValueError)
@@ -79,7 +79,7 @@ def find(listing: Listing, files: JsonFiles) -> Found | None:
     notes = []
     if panoptic and instances:
         notes.append(f"'{instances[0]}' is left alone, as '{panoptic[0]}' says more.")
-    of_split = _one_a_split(listing, names, form)
+    of_split = one_a_split(listing, names, f'COCO {form}', form)
     contents = {name: files.contents[name] for name in of_split.values()}
     classes, maps = _classes(listing, contents, form, notes)
     read: list[CocoFile] = []
@@ -130,24 +130,6 @@ def read_panoptic(source: PanopticSource, meaning: Any) -> Scene:
         if seen[number - 1]
     ]
     return Scene(source.image, size, layers)
-
-
-def _one_a_split(listing: Listing, names: Sequence[str], form: str) -> dict[str, str]:
-    """The file of each split. Of several, the one that is called after the format counts, as in ``instances_val``."""
-    by_split: dict[str, list[str]] = {}
-    for name in names:
-        by_split.setdefault(split_of_file(name), []).append(name)
-    result = {}
-    for split, found in by_split.items():
-        if len(found) > 1:  # COCO's own person_keypoints_val2017.json and stuff_val2017.json have masks, too
-            found = [name for name in found if Path(name).name.lower().startswith(form)] or found
-        if len(found) > 1:
-            raise DataError(
-                f"'{listing.path(found[0])}' and '{found[1]}' are both COCO {form} of "
-                f'{split or "no split"}; give the path of one, or name them after their splits, as {form}_val.json.'
-            )
-        result[split] = found[0]
-    return result
 
 
 def _classes(

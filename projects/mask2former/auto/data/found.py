@@ -1,6 +1,6 @@
 """What was recognised in a folder, before anything is written, and what a training is given in the end."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -93,6 +93,11 @@ def describe(kind: str, where: str, splits: Mapping[str, Sequence[Entry]], class
     names = ', '.join(entry['name'] for entry in classes[:6]) + (' ...' if len(classes) > 6 else '')
     images = f'{count(total, "annotated image")}{_in_brackets(", ".join(named))}'
     return f'{kind} in {where}: {images}, {count(len(classes), "class", "classes")}{_in_brackets(names)}.'
+
+
+def thing_classes(names: Iterable[str]) -> tuple[dict, ...]:
+    """Classes of things, numbered from 1 on."""
+    return tuple(dict(id=number, name=name, isthing=1) for number, name in enumerate(names, 1))
 
 
 def empty_note(number: int) -> list[str]:

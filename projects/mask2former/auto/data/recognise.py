@@ -4,16 +4,26 @@ from collections.abc import Callable
 from pathlib import Path
 
 from mask2former.errors import DataError, MissingFileError
+from mask2former.formats.files import read_json
 
-from . import class_pngs, coco
+from . import class_pngs, coco, cvat, labelme, mask_folders, supervisely, via, voc, yolo
 from .found import Found
-from .json_kinds import JsonFiles
+from .json_kinds import MANY_FILES, JsonFiles, kind_of
 from .listing import Listing
 
 Finder = Callable[[Listing, JsonFiles], Found | None]
 # The first ones say all of themselves; folders of PNG files are told by what is in them, and only where the others are
 # silent on those files.
-FINDERS: tuple[Finder, ...] = (coco.find,)
+FINDERS: tuple[Finder, ...] = (
+    coco.find,
+    labelme.find,
+    supervisely.find,
+    via.find,
+    cvat.find,
+    voc.find,
+    yolo.find,
+    mask_folders.find,
+)
 PNG_FINDERS: tuple[Finder, ...] = (class_pngs.find,)
 ARCHIVES = ('.zip', '.tar', '.tgz', '.gz', '.7z', '.rar')
 ANNOTATION_FOLDERS = ('annotations', 'annotation', 'anns', 'ann', 'labels', 'json')
@@ -41,7 +51,7 @@ def recognise(path: Path) -> Found:
     if len(found) > 1:
         seen = ' and '.join(one.says.split(':')[0] for one in found)
         raise DataError(
-            f"'{path}' has annotations in {len(found)} formats, {seen}: give the path of the file or folder of one."
+            f"'{path}' has {len(found)} formats, {seen}: give the path of the file or folder of one of them."
         )
     if not found:
         raise _nothing(listing)
@@ -66,6 +76,9 @@ def _in_file(path: Path) -> Found:
         raise DataError(f"'{path}' is an archive; unpack it and give the folder.")
     if suffix not in ('.json', '.xml', '.yaml', '.yml'):
         raise DataError(f"'{path}' is no annotation file that is known; give a JSON, XML or YAML file, or the folder.")
+    kind = kind_of(read_json(path)) if suffix == '.json' else None
+    if kind in MANY_FILES:
+        raise DataError(f"'{path}' is one of many files of {kind}; give the folder of all of them, '{path.parent}'.")
     root = path.parent
     if root.name.lower() in ANNOTATION_FOLDERS and root.resolve().parent != root.resolve():
         root = root.parent
@@ -80,7 +93,10 @@ def _in_file(path: Path) -> Found:
 
 def _nothing(listing: Listing) -> DataError:
     """Say what was looked for and what was seen."""
-    looked = "COCO's JSON, PNG files of class ids"
+    looked = (
+        'JSON files of COCO, LabelMe, VIA or Supervisely, XML files of CVAT, text files of YOLO, folders of Pascal '
+        'VOC, PNG files of class ids or of object numbers, folders of masks'
+    )
     images = listing.images
     root = listing.root
     if not images:

@@ -64,6 +64,30 @@ def listed_splits(listing: Listing, names: Sequence[str]) -> dict[str, str]:
     return result
 
 
+def one_a_split(listing: Listing, names: Sequence[str], what: str, prefix: str) -> dict[str, str]:
+    """The annotation file of each split, '' for none. Of several, the one whose name begins with ``prefix`` counts.
+
+    COCO's own person_keypoints_val2017.json, for one, has masks like instances_val2017.json.
+
+    Raises:
+        DataError: If several are left.
+    """
+    by_split: dict[str, list[str]] = {}
+    for name in names:
+        by_split.setdefault(split_of_file(name), []).append(name)
+    result = {}
+    for split, found in by_split.items():
+        if len(found) > 1:
+            found = [name for name in found if posixpath.basename(name).lower().startswith(prefix)] or found
+        if len(found) > 1:
+            raise DataError(
+                f"'{listing.path(found[0])}' and '{found[1]}' are both {what} of {split or 'no split'}; give the path "
+                f'of one, or name them after their splits, as {prefix}_val.json.'
+            )
+        result[split] = found[0]
+    return result
+
+
 def bare_notes(images: Iterable[str]) -> list[str]:
     """What is said of images that have no annotation, by the split of their folder."""
     bare: dict[str, list[str]] = {}
