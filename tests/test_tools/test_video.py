@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 import zipfile
 
 import pytest
@@ -45,6 +46,8 @@ def test_train_test_and_submit(tool, video_config, videos, tmp_path, monkeypatch
     runner = tool('train', video_config, '--work-dir', tmp_path / 'work')
     checkpoint = tmp_path / 'work' / 'iter_2.pth'
     assert runner.iter == 2 and checkpoint.is_file()
+    printed = capsys.readouterr().out
+    assert 'train.json: 4 videos, ' in printed and re.search(r'batch +1 video\n', printed)
     tool('test', video_config, checkpoint, '--work-dir', tmp_path / 'test', '--out', tmp_path / 'all.pkl')
     metrics = json.loads((tmp_path / 'test' / 'test_metrics.json').read_text())
     assert {'track_mAP', 'track_AR_10'} <= metrics.keys()

@@ -53,8 +53,13 @@ def _data(dataset: Dataset) -> str:
         kinds = f' ({_count(sum(is_thing), "thing", "things")}, {len(is_thing) - sum(is_thing)} stuff)'
     file = getattr(dataset, 'ann_file', '') or (getattr(dataset, 'data_prefix', None) or {}).get('img', '')
     where = f'{shown_path(os.path.abspath(file))}: ' if file else ''
-    images = _count(len(dataset), 'image', 'images')  # type: ignore[arg-type]
-    return f'{where}{images}, {_count(len(classes), "class", "classes")}{kinds}'
+    items = _count(len(dataset), *_nouns(dataset))  # type: ignore[arg-type]
+    return f'{where}{items}, {_count(len(classes), "class", "classes")}{kinds}'
+
+
+def _nouns(dataset: Dataset) -> tuple[str, str]:
+    """What an item of a data set is, one and several."""
+    return ('video', 'videos') if getattr(dataset, 'form', None) == 'video' else ('image', 'images')
 
 
 def _count(number: int, one: str, more: str) -> str:
@@ -75,6 +80,7 @@ def images_per_batch(loader: DataLoader) -> int | None:
 
 def _batch(runner: Runner, loader: DataLoader) -> str:
     size = images_per_batch(loader) or 1
+    nouns = _nouns(loader.dataset)
     if runner.world_size == 1:
-        return _count(size, 'image', 'images')
-    return f'{size * runner.world_size} images, {size} in each of {runner.world_size} processes'
+        return _count(size, *nouns)
+    return f'{size * runner.world_size} {nouns[1]}, {size} in each of {runner.world_size} processes'
