@@ -26,6 +26,7 @@ def small(shared_data, tmp_path_factory):
     return path, content
 
 
+@pytest.mark.slow
 def test_command_line(small, tmp_path):
     path, content = small
     command = [

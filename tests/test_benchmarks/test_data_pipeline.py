@@ -41,6 +41,7 @@ def arguments(tmp_path_factory) -> tuple[str, str]:
     return str(root / 'config.py'), str(root / 'shapes')
 
 
+@pytest.mark.slow
 def test_command_line(arguments, tmp_path):
     config, data_root = arguments
     command = [

@@ -39,6 +39,7 @@ def report(tmp_path_factory):
     return dict(report, page=(folder / 'gpu.md').read_text())
 
 
+@pytest.mark.slow
 def test_every_section_works(report):
     assert report['small'] and report['device'] == 'cpu' and report['environment'] == environment('cpu')
     assert list(report['sections']) == [section.name for section in SECTIONS]
@@ -51,6 +52,7 @@ def test_every_section_works(report):
         assert absent <= {'not available here', 'not installed'}
 
 
+@pytest.mark.slow
 def test_what_the_sections_measure(report):
     rows = {name: section['rows'] for name, section in report['sections'].items()}
     measured = [row for row in rows['attention'] if 'dtype' in row]
@@ -68,6 +70,7 @@ def test_what_the_sections_measure(report):
     assert rows['processes'][0]['works'] and rows['processes'][0]['equal_weights']
 
 
+@pytest.mark.slow
 def test_the_page_has_every_section(report):
     page = report['page']
     assert all(f'### {section.title}' in page for section in SECTIONS)
