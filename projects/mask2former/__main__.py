@@ -41,7 +41,14 @@ def list_tools(tools: dict[str, Path]) -> str:
         text = ast.get_docstring(ast.parse(path.read_text(encoding='utf-8'))) or ''
         purpose = re.split(r'[:.](?:\s|$)', text)[0]
         lines.append(f'  {name:26} {purpose}')
-    return '\n'.join(['python -m mask2former TOOL [ARGUMENTS]; TOOL --help tells more.', *lines])
+    commands = [
+        '  train      Train on a folder of annotated images, or as a config says',
+        '  predict    Predict images with a trained model',
+        '  info       Say how a training is going',
+        *(f'  {name:10} The tool {tool}' for name, tool in ALIASES.items()),
+    ]
+    heading = 'mask2former COMMAND [ARGUMENTS]; COMMAND --help tells more.'
+    return '\n'.join([heading, '', 'commands:', *commands, *lines])
 
 
 def main() -> None:
@@ -54,7 +61,7 @@ def main() -> None:
         run_tool = importlib.import_module('mask2former.apis.cli').run_tool
         run_tool(importlib.import_module(COMMANDS[name]).main)
     elif ALIASES.get(name, name) not in tools:
-        near = difflib.get_close_matches(name, tools, n=1)
+        near = difflib.get_close_matches(name, [*COMMANDS, *ALIASES, *tools], n=1)
         hint = f" Did you mean '{near[0]}'?" if near else ''
         sys.exit(f"Error: There is no tool '{name}': `python -m mask2former` lists those that there are.{hint}")
     else:

@@ -2,13 +2,13 @@
 
 import json
 import shutil
-import subprocess
 import sys
 
 import pytest
 from mmengine.config import Config
 
 from mask2former import load
+from mask2former.__main__ import main
 from mask2former.apis.cli import build_runner
 from mask2former.auto.info_command import run_info
 from mask2former.auto.train import Options, train
@@ -84,18 +84,32 @@ def test_what_a_person_can_mend_is_left_out_and_said(data, tmp_path):
     assert 'train: 5 of 6 images are used' in text
 
 
-def test_command(data, tmp_path):
+@pytest.fixture
+def program(monkeypatch, capsys):
+    """Runs ``mask2former`` in this process: gives how it ended and what it printed."""
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, 'argv', ['mask2former', *map(str, arguments)])
+        with pytest.raises(SystemExit) as stopped:
+            main()
+        return stopped.value.code, capsys.readouterr()
+
+    return run
+
+
+def test_refusals_of_the_commands(program, tmp_path):
     (tmp_path / 'empty').mkdir()
-    command = [sys.executable, '-m', 'mask2former', 'train', str(tmp_path / 'empty'), '--json']
-    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
-    assert done.returncode == 1 and done.stdout == ''
-    assert done.stderr.startswith('Error: ') and 'empty' in done.stderr and 'Traceback' not in done.stderr
-    both = [*command[:-1], '--time', '1m', '--epochs', '2']
-    assert 'not allowed with' in subprocess.run(both, capture_output=True, text=True, cwd=tmp_path).stderr
-    done = subprocess.run(
-        [*command[:3], 'info', str(tmp_path / 'empty'), '--json'], capture_output=True, text=True, cwd=tmp_path
-    )
-    assert 'no log of a training' in done.stderr
+    message, printed = program('train', tmp_path / 'empty', '--json')
+    assert message.startswith('Error: ') and str(tmp_path / 'empty') in message and printed.out == ''
+    assert 'not allowed with' in program('train', tmp_path, '--time', '1m', '--epochs', '2')[1].err
+    assert 'no time' in program('train', tmp_path, '--time', 'soon')[1].err
+    assert 'no log of a training' in program('info', tmp_path, '--json')[0]
+    assert 'has no config' in program('predict', tmp_path, tmp_path)[0]
+    assert "Did you mean 'predict'" in program('pradict')[0]
+
+
+def test_a_config_is_trained_as_by_the_tool(program):
+    assert "There is no config 'absent.py'" in program('train', 'absent.py')[0]
 
 
 def test_time_and_epochs_are_not_both_given(data, tmp_path):
@@ -111,11 +125,11 @@ def test_nothing_is_refused_in_a_sentence(tmp_path):
 def test_json_of_the_command(trained, data, tmp_path, monkeypatch, capsys):
     run, _ = trained
     from mask2former.auto import train as module
-    from mask2former.auto.train_command import main
+    from mask2former.auto.train_command import main as train_main
 
     monkeypatch.setattr(module, 'train', lambda *args: (print('a line for people'), run)[1])
     monkeypatch.setattr(sys, 'argv', ['mask2former train', str(data), '--json'])
-    main()
+    train_main()
     printed = capsys.readouterr()
     assert json.loads(printed.out)['metrics'] == run.evaluation.metrics
     assert printed.err == 'a line for people\n'
