@@ -3,7 +3,9 @@
 import base64
 import io
 import math
+import re
 import zlib
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -31,6 +33,7 @@ from .kit import (
     write,
 )
 
+ROOT = Path(__file__).resolve().parents[3]
 SPLITS = {name: 'val' if name in 'de' else 'train' for name in THINGS}
 LABEL_NAMES = ['cat', 'dog']
 
@@ -134,6 +137,7 @@ def yolo_roboflow(root):
         "train: ../train/images\nval: ../valid/images\ntest: ../test/images\n\nnc: 2\nnames: ['cat', 'dog']\n",
     )
     write(root / 'README.roboflow.txt', 'hello')
+    picture(root / 'test/images/x.jpg')
 
 
 def yolo_label_studio(root):
@@ -434,6 +438,14 @@ def test_boxes_only(tmp_path):
     )
     with pytest.raises(DataError, match='has boxes only'):
         recognise(tmp_path / 'cvat')
+
+
+def test_the_docs_name_every_format():
+    page = (ROOT / 'docs/your_own_data.md').read_text(encoding='utf-8')
+    table = page.partition('<!-- recognised-formats -->')[2].partition('<!-- end of recognised-formats -->')[0]
+    named = {line.split('|')[1].strip() for line in table.splitlines()[3:] if line.startswith('|')}
+    source = ''.join(path.read_text() for path in (ROOT / 'projects/mask2former/auto/data').glob('*.py'))
+    assert named == {*re.findall(r"\bkind='([^']+)'", source), 'COCO panoptic', 'COCO instances'}
 
 
 def test_yolo_image_without_text_shows_nothing(tmp_path):

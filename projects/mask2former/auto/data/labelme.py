@@ -38,9 +38,11 @@ def find(listing: Listing, files: JsonFiles) -> Found | None:
     rows = []
     for name, header in headers.items():
         path = listing.path(name)
-        image = listing.find(header['imagePath'], folders=(folder_of(name),), near=folder_of(name))
-        beside = posixpath.join(folder_of(name), PureWindowsPath(header['imagePath']).name)
-        image = beside if beside in listing.known else image
+        folder, named = folder_of(name), PureWindowsPath(header['imagePath'])
+        places = [posixpath.normpath(posixpath.join(folder, one)) for one in (named.as_posix(), named.name)]
+        image = next((place for place in places if place in listing.known), None) or listing.find(
+            named.name, near=folder
+        )
         if image is None and not header['imageData']:
             raise DataError(
                 f"The image '{header['imagePath']}' of '{path}' is not below '{listing.root}'; put it beside the file."

@@ -2,6 +2,7 @@
 
 import os
 import posixpath
+import re
 from collections.abc import Iterable, Iterator
 from functools import cached_property
 from pathlib import Path, PureWindowsPath
@@ -10,7 +11,8 @@ from mask2former.errors import MissingFileError
 from mask2former.formats.files import leaves_folder
 from mask2former.formats.images import SUFFIXES
 
-IMAGE_SUFFIXES = (*SUFFIXES, '.npy')
+# Of folders with the same names, images are not in one of these.
+FOR_LABELS = re.compile('mask|label|annotation|semantic|segment|panoptic|instance|object|gt|truth|target', re.I)
 LEFT_OUT = ('__MACOSX', '__pycache__')
 
 
@@ -44,7 +46,7 @@ class Listing:
     @cached_property
     def images(self) -> list[str]:
         """The files that are images by their name."""
-        return self.ending(*IMAGE_SUFFIXES)
+        return self.ending(*SUFFIXES)
 
     @cached_property
     def folders(self) -> dict[str, list[str]]:

@@ -1,7 +1,6 @@
 """Where the files are that an annotation file names."""
 
 import posixpath
-import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,12 +8,10 @@ from dataclasses import dataclass
 from mask2former.errors import DataError
 from mask2former.formats.files import leaves_folder
 
-from .listing import Listing, folder_of, stem_of
+from .listing import FOR_LABELS, Listing, folder_of, stem_of
 from .splits import WORDS, split_word
 
 SAMPLE = 64
-# Of folders with the same names, images are not in one of these.
-FOR_LABELS = re.compile('mask|label|annotation|semantic|segment|panoptic|instance|object|gt|truth|target', re.I)
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,7 @@ from PIL import Image
 
 from mask2former.errors import DataError
 
-from .listing import Listing, folder_of, stem_of
-from .places import FOR_LABELS
+from .listing import FOR_LABELS, Listing, folder_of, stem_of
 
 LOSSLESS = ('.png', '.bmp', '.tif', '.tiff', '.gif')
 SAMPLE = 3  # files of a folder that say what its files are

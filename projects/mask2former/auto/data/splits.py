@@ -8,7 +8,7 @@ from mask2former.data_tools.custom.splits import assign_splits
 from mask2former.errors import DataError
 
 from .found import Entry, Found, count
-from .listing import Listing, stem_of
+from .listing import FOR_LABELS, Listing, stem_of
 
 WORDS = dict(
     train='train', training='train', val='val', valid='val', validation='val', dev='val', test='test', testing='test'
@@ -52,7 +52,7 @@ def listed_splits(listing: Listing, names: Sequence[str]) -> dict[str, str]:
     result: dict[str, str] = {}
     for path in listing.ending('.txt'):
         split = split_word(stem_of(path))
-        if split is None:
+        if split is None or stem_of(path) in by_key:  # a file of YOLO's that belongs to an image
             continue
         text = listing.path(path).read_text(encoding='utf-8', errors='replace')
         keys = [line.split()[0] for line in text.splitlines() if line.strip()]
@@ -92,7 +92,8 @@ def bare_notes(images: Iterable[str]) -> list[str]:
     """What is said of images that have no annotation, by the split of their folder."""
     bare: dict[str, list[str]] = {}
     for name in images:
-        bare.setdefault(split_of_folders(name), []).append(name)
+        if not FOR_LABELS.search(posixpath.dirname(name)):  # these are other annotations, more likely
+            bare.setdefault(split_of_folders(name), []).append(name)
     return [
         f'{count(len(names), "image")}{f" of {split}" if split else ""} without annotations: left alone, such as '
         f"'{names[0]}'."

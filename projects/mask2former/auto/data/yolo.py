@@ -17,7 +17,7 @@ from .found import Entry, Found, describe
 from .json_kinds import JsonFiles
 from .listing import Listing, folder_of, stem_of
 from .shapes import Labels, Shape, draw
-from .splits import group, listed_splits, split_of_folders
+from .splits import bare_notes, group, listed_splits, split_of_folders
 
 SAMPLE = 50  # text files that are read to tell what they are
 
@@ -67,7 +67,7 @@ def find(listing: Listing, files: JsonFiles) -> Found | None:
             path = listing.path(image)
             entries.append((split, Entry(image, path, YoloSource(path, text), (text,) if text else ())))
     classes = tuple(dict(id=value, name=name, isthing=1) for value, name in names.items())
-    splits = group(entries)
+    splits, used = group(entries), {entry.name for _, entry in entries}
     return Found(
         kind='YOLO',
         says=describe('YOLO', repr(posixpath.commonpath(list(map(folder_of, texts.values()))) or '.'), splits, classes),
@@ -78,7 +78,10 @@ def find(listing: Listing, files: JsonFiles) -> Found | None:
         meaning=Labels({str(value): value for value in names}),
         task='instance',
         background='background',
-        notes=(f'Names of classes are from {source}.',),
+        notes=(
+            f'Names of classes are from {source}.',
+            *bare_notes(name for name in listing.images if name not in used),
+        ),
     )
 
 
