@@ -117,6 +117,17 @@ def test_colors(tmp_path, form):
     assert same(both(prepared(tmp_path / 'in', tmp_path / 'out')), semantic_truth())
 
 
+def test_ids_go_before_colors(tmp_path):
+    folders(tmp_path / 'in')
+    for name in THINGS:
+        save(tmp_path / 'in/label_pictures' / f'{name}.png', COLORS[class_map(name)])
+    assert same(both(prepared(tmp_path / 'in', tmp_path / 'out')), semantic_truth())
+    for name in THINGS:
+        save(tmp_path / 'in/objects' / f'{name}.png', object_map(name))
+    with pytest.raises(DataError, match='are labels of the same image'):
+        recognise(tmp_path / 'in')
+
+
 def test_palette(tmp_path):
     folders(tmp_path / 'in')
     for name in THINGS:

@@ -53,7 +53,24 @@ def find_pairs(listing: Listing) -> list[Pair]:
         )
     if not pairs:
         _refuse_jpegs(listing, stems)
-    return sorted(pairs, key=lambda pair: pair.image)
+    return _one_an_image(listing, pairs)
+
+
+def _one_an_image(listing: Listing, pairs: Sequence[Pair]) -> list[Pair]:
+    """The pairs by their images: labels of ids go before the same in colours, which are for looking at."""
+    of_folder: dict[str, list[Pair]] = {}
+    for pair in pairs:
+        of_folder.setdefault(folder_of(pair.png), []).append(pair)
+    colored = {folder for folder, found in of_folder.items() if looks_like_colors(listing.path(found[0].png))}
+    result: dict[str, Pair] = {}
+    for pair in sorted(pairs, key=lambda pair: (folder_of(pair.png) in colored, pair.image)):
+        other = result.setdefault(pair.image, pair)
+        if other is not pair and (folder_of(pair.png) in colored) == (folder_of(other.png) in colored):
+            raise DataError(
+                f"'{listing.path(other.png)}' and '{pair.png}' are labels of the same image; give a folder with one "
+                'kind of labels, or join them with tools/dataset_converters/pngs_to_panoptic.py.'
+            )
+    return sorted(result.values(), key=lambda pair: pair.image)
 
 
 def looks_like_labels(path: object) -> bool:
