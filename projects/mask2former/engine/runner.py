@@ -21,6 +21,7 @@ from mask2former.checkpoints.schemes import loadable
 from mask2former.datasets import config_metainfo
 from mask2former.errors import CheckpointError, ConfigError
 from mask2former.evaluation import show_dataset
+from mask2former.evaluation.sample_fields import check_predicted
 from mask2former.formats.files import flush_to_disk, write_atomically
 from mask2former.registry import RUNNERS
 
@@ -132,16 +133,22 @@ class SegRunner(Runner):
         return loader
 
     def build_val_loop(self, loop: BaseLoop | dict) -> BaseLoop:
-        """Build the loop; its metrics are shown the data set."""
-        return self._show_dataset(super().build_val_loop(loop))
+        """Build the loop; its metrics are shown the data set.
+
+        Raises:
+            ConfigError: If a metric measures what the model does not predict.
+        """
+        return self._show_dataset(super().build_val_loop(loop), 'val_evaluator')
 
     def build_test_loop(self, loop: BaseLoop | dict) -> BaseLoop:
-        """Build the loop; its metrics are shown the data set."""
-        return self._show_dataset(super().build_test_loop(loop))
+        """As :meth:`build_val_loop`."""
+        return self._show_dataset(super().build_test_loop(loop), 'test_evaluator')
 
-    @staticmethod
-    def _show_dataset(loop: BaseLoop) -> BaseLoop:
+    def _show_dataset(self, loop: BaseLoop, where: str) -> BaseLoop:
         if isinstance(loop, ValLoop | TestLoop):
+            postprocessors = getattr(unwrap_model(self.model), 'postprocessors', None)
+            if postprocessors is not None:
+                check_predicted(loop.evaluator.metrics, postprocessors, where)
             show_dataset(loop.evaluator.metrics, loop.dataloader.dataset)
         return loop
 

@@ -1,11 +1,12 @@
 """What the metrics read from a data sample and from the metainfo, with one clear sentence where it is missing."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 import torch
 
-from mask2former.errors import DataError
+from mask2former.errors import ConfigError, DataError
 
 RESULTS = dict(panoptic='pred_panoptic_seg', instance='pred_instances', semantic='pred_sem_seg')
 
@@ -38,6 +39,27 @@ def require_result(sample: dict, task: str) -> dict:
     """
     remedy = f'add the {task} postprocessor to model.postprocessors, or leave this metric out'
     return require_field(sample, RESULTS[task], remedy)
+
+
+def check_predicted(metrics: Iterable[object], postprocessors: Iterable[object], where: str) -> None:
+    """See that a model predicts what is measured, before it is trained.
+
+    Args:
+        metrics: Those that say what they measure (``predicted``) are looked at.
+        postprocessors: The model's. Where one does not say what it ``predicts``, anything may be.
+        where: What the config calls the metrics.
+
+    Raises:
+        ConfigError: If none predicts what a metric measures.
+    """
+    given = [getattr(postprocessor, 'predicts', None) for postprocessor in postprocessors]
+    for metric in metrics:
+        wanted = getattr(metric, 'predicted', None)
+        if wanted is not None and wanted not in given and None not in given:
+            raise ConfigError(
+                f"{where}: {type(metric).__name__} measures '{wanted}', but model.postprocessors gives "
+                f'{" and ".join(map(repr, given)) or "nothing"}: leave the metric out, or add a postprocessor for it.'
+            )
 
 
 def require_tracks(sample: dict) -> list[dict]:

@@ -27,6 +27,7 @@ class TrackMetric(BaseMetric):
     """
 
     default_prefix = ''  # plain keys; with None mmengine would warn of it
+    predicted = 'pred_tracks'
 
     def __init__(
         self, ann_file: str | None, skip_unlabelled: bool | None, collect_device: str, prefix: str | None

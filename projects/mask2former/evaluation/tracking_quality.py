@@ -35,6 +35,7 @@ class SegmentationTrackingQuality(BaseMetric):
     """
 
     default_prefix = 'tracking'
+    predicted = 'pred_panoptic_video'
 
     def __init__(self, *, classwise: bool = False, collect_device: str = 'cpu', prefix: str | None = None) -> None:
         super().__init__(collect_device=collect_device, prefix=prefix)

@@ -36,6 +36,7 @@ class VideoPanopticQuality(BaseMetric):
     """
 
     default_prefix = ''  # plain keys; with None mmengine would warn of it
+    predicted = 'pred_panoptic_video'
 
     def __init__(
         self,

@@ -21,6 +21,8 @@ class InstanceTopK:
         score_thr: Instances of a lower final score are left out.
     """
 
+    predicts = 'pred_instances'
+
     def __init__(self, max_per_image: int = 100, score_thr: float = 0.0) -> None:
         self.max_per_image = max_per_image
         self.score_thr = score_thr

@@ -29,7 +29,11 @@ class View(NamedTuple):
 
 
 class Postprocessor(Protocol):
-    """Sets a result of one set of queries on a data sample."""
+    """Sets a result of one set of queries on a data sample.
+
+    Its class may say which field that is, ``predicts = 'pred_instances'``: then a metric of another one is refused
+    before the training.
+    """
 
     def __call__(self, class_logits: Tensor, masks: Masks, isthing: Sequence[bool], sample: DetDataSample) -> None:
         """Of class logits (Q, K + 1) and masks; ``isthing`` says of every class whether it is a thing."""

@@ -24,6 +24,8 @@ class PanopticFusion:
             others are void; or all, as in MaskFormer.
     """
 
+    predicts = 'pred_panoptic_seg'
+
     def __init__(self, score_thr: float = 0.8, overlap_thr: float = 0.8, inside_mask: bool = True) -> None:
         self.score_thr = score_thr
         self.overlap_thr = overlap_thr

@@ -32,6 +32,8 @@ class SemanticInference:
         ConfigError: If ``resize`` is anything else.
     """
 
+    predicts = 'pred_sem_seg'
+
     def __init__(self, resize: str = 'masks') -> None:
         if resize not in ('masks', 'scores'):
             raise ConfigError(f"SemanticInference: resize must be 'masks' or 'scores', not {resize!r}.")

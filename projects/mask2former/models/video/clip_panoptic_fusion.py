@@ -22,6 +22,8 @@ class ClipPanopticFusion(PanopticFusion):
         args: Those of :class:`PanopticFusion`.
     """
 
+    predicts = 'pred_panoptic_video'
+
     def __call__(  # type: ignore[override]  # of videos, not of images
         self, clips: Iterable[Clip], isthing: Sequence[bool], sample: DetDataSample
     ) -> None:

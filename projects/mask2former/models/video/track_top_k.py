@@ -23,6 +23,8 @@ class TrackTopK:
         score_thr: Tracks of a lower score are left out.
     """
 
+    predicts = 'pred_tracks'
+
     def __init__(self, max_per_video: int = 10, score_thr: float = 0.0) -> None:
         self.max_per_video = max_per_video
         self.score_thr = score_thr
