@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 import torch
+from mmengine.config import Config
 
 from mask2former.apis import FrameTracker, TrackJson, VideoInferencer
 from mask2former.datasets import YouTubeVISFormat
@@ -136,3 +137,10 @@ def test_frames_of_a_folder_keep_their_names(tmp_path):
     for place in range(2):
         tracks.add(FrameResult(place, np.zeros((20, 30, 3), np.uint8)))
     assert [image['file_name'] for image in tracks.images] == ['frame2.png', 'frame10.png']
+
+
+def test_a_model_of_five_bands_is_refused_with_the_way(run, tmp_path):
+    cfg = Config.fromfile(run.config)
+    cfg.test_dataloader.dataset.pipeline[0].bands = 5
+    with pytest.raises(ConfigError, match='^The config reads images of 5 bands, but videos have three: .*Tracker'):
+        VideoInferencer(cfg, run.checkpoint, device='cpu')

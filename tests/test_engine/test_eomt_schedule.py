@@ -66,6 +66,22 @@ def test_two_warm_ups_then_both_fall():
     assert curves[True][23] == pytest.approx(0.1**0.9)
 
 
+def test_steps_are_counted_where_gradients_are_accumulated():
+    """As Lightning does for the reference: a warm-up is of the optimizer's steps, and the end is the training's."""
+    curves = {}
+    for count in (1, 3):
+        model = MODELS.build(small_config('dinov2'))
+        wrapper = EncoderOnlyOptimWrapperConstructor(dict(OPTIMIZER, accumulative_counts=count))(model)
+        wrapper.optimizer.step()
+        scheduler = TwoStageWarmupPolyLR(wrapper, warmup=2, vit_warmup=3, end=8 * count)
+        curves[count] = []
+        for _ in range(8 * count):
+            curves[count].append([group['lr'] for group in wrapper.optimizer.param_groups])
+            scheduler.step()
+    assert curves[3] == [rates for rates in curves[1] for _ in range(3)]
+    assert len({tuple(rates) for rates in curves[1]}) == 8
+
+
 @pytest.mark.filterwarnings('ignore:Detected call of')
 def test_it_goes_on_from_its_state():
     _, wrapper = build()

@@ -43,6 +43,18 @@ def test_training_and_resuming(tmp_path, shapes):
     assert resumed.model.head.mask_probability.tolist() == pytest.approx([0.0, (5 / 7) ** 0.9])
 
 
+def test_steps_are_counted_where_gradients_are_accumulated(tmp_path, shapes):
+    """As Lightning's ``global_step``, which the reference takes: after five iterations of two a step, two are done."""
+    config = config_of(tmp_path, shapes, starts=[1, 2], ends=[3, 9])
+    options = dict(optim_wrapper__accumulative_counts=2, default_hooks__checkpoint__interval=9)
+    options |= dict(val_cfg=None, val_dataloader=None, val_evaluator=None)
+    for iterations, expected in ((1, 1.0), (3, 1.0), (5, 0.5**0.9)):
+        folder = tmp_path / str(iterations)
+        runner = train(config, work_dir=str(folder), train_cfg__max_iters=iterations, **options)
+        assert runner.model.head.mask_probability.tolist() == pytest.approx([expected, 1.0])
+    assert 'until step 9, but the training ends after 2' in next(folder.rglob('*.log')).read_text()
+
+
 def test_another_number_of_blocks_is_named(tmp_path, shapes):
     config = config_of(tmp_path, shapes, starts=[1], ends=[3])
     with pytest.raises(ConfigError, match='1 starts and ends, but the model has 2 blocks'):

@@ -10,6 +10,7 @@ from PIL import Image
 
 from mask2former.errors import DataError, MissingFileError, MissingPackageError
 from mask2former.formats.bands import BandsError, decode_bands, in_file_order, read_bands, read_header
+from mask2former.formats.images import image_size
 
 SIZE = (20, 30)  # height, width
 UNCOMPRESSED = [cv2.IMWRITE_TIFF_COMPRESSION, 1]
@@ -175,3 +176,25 @@ def test_a_compression_that_tifffile_alone_cannot_read(tmp_path, monkeypatch):
     Image.fromarray(image).save(tmp_path / 'a.tif', compression='tiff_lzw')
     with pytest.raises(MissingPackageError, match=r"a\.tif' is compressed .*pip install imagecodecs"):
         read_bands(tmp_path / 'a.tif', 3)
+
+
+@pytest.mark.parametrize('bands', [2, 5, 13])
+@pytest.mark.parametrize('layout', TIFF_LAYOUTS)
+def test_the_size_is_known_without_the_number_of_bands(layout, bands, tmp_path):
+    TIFF_LAYOUTS[layout](tmp_path / 'a.tif', random_image(bands))
+    assert image_size(tmp_path / 'a.tif') == SIZE
+
+
+@pytest.mark.parametrize('shape', [SIZE, (*SIZE, 5), (5, *SIZE), (*SIZE, 1), (1, *SIZE)])
+def test_the_size_of_a_numpy_file(shape, tmp_path):
+    np.save(tmp_path / 'a.npy', np.zeros(shape, np.float32))
+    assert image_size(tmp_path / 'a.npy') == SIZE
+
+
+def test_what_has_no_size_is_named(tmp_path):
+    np.save(tmp_path / 'a.npy', np.zeros((2, 3, 4, 5)))
+    with pytest.raises(DataError, match="a.npy' is of 2 x 3 x 4 x 5 values: write height, width and bands.$"):
+        image_size(tmp_path / 'a.npy')
+    (tmp_path / 'b.tif').write_bytes(b'II*' + bytes(20))
+    with pytest.raises(DataError, match="b.tif' cannot be decoded"):
+        image_size(tmp_path / 'b.tif')

@@ -75,7 +75,8 @@ class FrameTracker:
         """Track in a video.
 
         Args:
-            frames: (H, W, 3) uint8 BGR each, all of one size; such as a generator that reads a camera.
+            frames: (H, W, 3) uint8 BGR each, all of one size; such as a generator that reads a camera. Where the
+                config's pipeline reads images of N bands, (H, W, N) of the type of the training images.
             seen: Called with a number of frames whenever the model has seen so many more, before their results come.
 
         Yields:

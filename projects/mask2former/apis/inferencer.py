@@ -14,7 +14,7 @@ from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 
 from mask2former.errors import ConfigError, MissingFileError
-from mask2former.formats.bands import KEPT, in_file_order
+from mask2former.formats.bands import KEPT, in_file_order, is_image
 from mask2former.formats.images import is_bgr
 from mask2former.registry import MODELS
 from mask2former.visualization import SegLocalVisualizer
@@ -133,7 +133,7 @@ class SegInferencer:
             return self.load(dict(img_path=path))
         bands = getattr(self.load, 'bands', None)
         if bands is not None:
-            if image.ndim != 3 or image.shape[2] != bands or not image.size or image.dtype.name not in KEPT:
+            if not is_image(image, bands):
                 raise ConfigError(
                     f'An image must be an array (H, W, {bands}) of {", ".join(KEPT)}, but it is {image.dtype} of shape '
                     f'{image.shape}; convert it first.'

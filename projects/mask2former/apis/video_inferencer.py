@@ -17,6 +17,7 @@ from mask2former.models.video import FrameResult
 from mask2former.visualization import SegLocalVisualizer
 
 from .build import init_model
+from .frame_pipeline import FramePipeline
 from .frame_tracker import FrameTracker
 
 
@@ -37,7 +38,8 @@ class VideoInferencer:
         dataset_meta (dict): ``classes``, ``isthing``, ``palette`` and ``category_ids`` of the model.
 
     Raises:
-        ConfigError: If an option is wrong, or if the config has no test pipeline; also what :func:`init_model` raises.
+        ConfigError: If an option is wrong, if the config has no test pipeline, or if it reads images of other than
+            three bands; also what :func:`init_model` raises.
     """
 
     def __init__(
@@ -51,6 +53,12 @@ class VideoInferencer:
         score_thr: float = 0.3,
     ) -> None:
         model = init_model(config, checkpoint, device)
+        bands = FramePipeline(model.cfg).bands
+        if bands not in (None, 3):
+            raise ConfigError(
+                f'The config reads images of {bands} bands, but videos have three: give the frames as arrays to '
+                'FrameTracker(init_model(config, checkpoint)).'
+            )
         self.tracker = FrameTracker(model, tracking=tracking, task=task, score_thr=score_thr)
         # To torch's types each attribute of a module is a tensor or a module.
         self.dataset_meta: dict = model.dataset_meta  # type: ignore[assignment]

@@ -10,19 +10,21 @@ from mask2former.errors import ConfigError
 from mask2former.models import EncoderOnlyHead
 from mask2former.registry import HOOKS
 
+from .optim_wrapper import iterations_per_step
 from .unwrap import unwrap_model
 
 
 @HOOKS.register_module()
 class MaskAnnealingHook(Hook):
-    """Sets ``mask_probability`` of :class:`EncoderOnlyHead` from the number of iterations that are done.
+    """Sets ``mask_probability`` of :class:`EncoderOnlyHead` from the number of the optimizer's steps that are done.
 
     A block's is 1 until its start, 0 from its end, and in between ``(1 - progress) ** power``. It follows from the
-    iteration alone, so a resumed training goes on where it was.
+    iteration alone, so a resumed training goes on where it was. As in the reference, whose ``global_step`` it is, a
+    step is of as many iterations as the optimizer wrapper accumulates gradients of.
 
     Args:
-        starts: Of each block with queries, the iterations before its masks begin to fade.
-        ends: Of each block, the iterations after which it has none.
+        starts: Of each block with queries, the steps before its masks begin to fade.
+        ends: Of each block, the steps after which it has none.
         power: Exponent; 0.9 in the reference.
 
     Raises:
@@ -46,6 +48,12 @@ class MaskAnnealingHook(Hook):
                 f'MaskAnnealingHook has {len(self.starts)} starts and ends, but the model has {blocks} blocks with '
                 'queries: give one of each for every block of an EncoderOnlyHead.'
             )
+        steps = runner.max_iters // iterations_per_step(runner.optim_wrapper)
+        if max(self.ends) > steps:
+            runner.logger.warning(
+                f'Masked attention fades until step {max(self.ends)}, but the training ends after {steps}: at its end '
+                'attention is still masked.'
+            )
         self.anneal(runner, runner.iter)
 
     def after_train_iter(
@@ -56,11 +64,12 @@ class MaskAnnealingHook(Hook):
 
     def anneal(self, runner: Runner, done: int) -> None:
         """Set the probabilities after so many iterations."""
-        values = [self.probability(done, start, end) for start, end in zip(self.starts, self.ends)]
+        steps = done // iterations_per_step(runner.optim_wrapper)
+        values = [self.probability(steps, start, end) for start, end in zip(self.starts, self.ends)]
         head: EncoderOnlyHead = unwrap_model(runner.model).head  # type: ignore[assignment]
         head.mask_probability.copy_(torch.tensor(values))
 
     def probability(self, done: int, start: int, end: int) -> float:
-        """Of a block, after so many iterations."""
+        """Of a block, after so many steps."""
         progress = min(max((done - start) / (end - start), 0.0), 1.0)
         return (1 - progress) ** self.power

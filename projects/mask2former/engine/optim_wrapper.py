@@ -14,6 +14,11 @@ from mask2former.errors import ConfigError, NonFiniteError
 from mask2former.registry import OPTIM_WRAPPERS
 
 
+def iterations_per_step(optimizer: object) -> int:
+    """Iterations whose gradients make one step of an optimizer wrapper; of an optimizer alone, 1."""
+    return getattr(optimizer, '_accumulative_counts', 1)
+
+
 @OPTIM_WRAPPERS.register_module()
 class SegOptimWrapper(OptimWrapper):
     """Clips the gradient norm of the full model, and skips a step whose gradient is NaN or infinite.

@@ -6,18 +6,21 @@ from torch.optim import Optimizer
 from mask2former.errors import ConfigError
 from mask2former.registry import PARAM_SCHEDULERS
 
+from .optim_wrapper import iterations_per_step
+
 
 @PARAM_SCHEDULERS.register_module()
 class TwoStageWarmupPolyLR(_ParamScheduler):
     """Two linear warm-ups, one after the other, each followed by polynomial decay to zero at ``end``.
 
-    For ``warmup`` iterations the weights outside the transformer warm up, and it stands still; for the next
-    ``vit_warmup`` iterations it warms up.
+    For ``warmup`` steps the weights outside the transformer warm up, and it stands still; for the next ``vit_warmup``
+    steps it warms up. As in the reference, these are steps of the optimizer, each of as many iterations as its wrapper
+    accumulates gradients of.
 
     Args:
         optimizer: An optimizer whose groups say ``in_vit``, as :class:`EncoderOnlyOptimWrapperConstructor` makes them.
-        warmup: Iterations.
-        vit_warmup: Iterations.
+        warmup: Steps.
+        vit_warmup: Steps.
         end: The last iteration of the training.
         power: Exponent of the decay.
         by_epoch: Must be False: all is counted in iterations.
@@ -40,10 +43,11 @@ class TwoStageWarmupPolyLR(_ParamScheduler):
         last_step: int = -1,
         verbose: bool = False,
     ) -> None:
-        if by_epoch or not 0 <= warmup + vit_warmup < end:
+        self.per_step = iterations_per_step(optimizer)
+        if by_epoch or not 0 <= warmup + vit_warmup < end // self.per_step:
             raise ConfigError(
-                f'TwoStageWarmupPolyLR counts iterations, and its warm-ups of {warmup} and {vit_warmup} must end '
-                f'before its end, {end}: set by_epoch=False and a later end.'
+                f'TwoStageWarmupPolyLR counts steps, and its warm-ups of {warmup} and {vit_warmup} must end '
+                f'before its end, {end // self.per_step}: set by_epoch=False and a later end.'
             )
         if not any('in_vit' in group for group in optimizer.param_groups):  # mmengine's wrapper adds one without
             raise ConfigError(
@@ -60,9 +64,9 @@ class TwoStageWarmupPolyLR(_ParamScheduler):
 
     def factor(self, start: int, warmup: int) -> float:
         """That of the learning rate now, of weights that warm up from ``start`` on."""
-        step = self.last_step
+        step, end = self.last_step // self.per_step, self.end // self.per_step
         if step < start:
             return 0.0
         if step < start + warmup:
             return (step - start) / warmup
-        return max(1 - (step - start - warmup) / (self.end - start - warmup), 0.0) ** self.power
+        return max(1 - (step - start - warmup) / (end - start - warmup), 0.0) ** self.power

@@ -112,6 +112,45 @@ def read_header(path: str | Path, bands: int) -> Header:
     return Header((int(sides[0]), int(sides[1])), _read_as(dtype, path))
 
 
+def size_of_bands(path: str | Path) -> tuple[int, int]:
+    """``(H, W)`` of an image of any number of bands. The whole file is decoded.
+
+    Where nothing names the axes, the bands are those of the shorter of the first and the last, of equal ones the last.
+
+    Raises:
+        DataError: If it cannot be decoded, or is no image.
+        MissingPackageError: If it is a TIFF file, and tifffile is not installed.
+    """
+    try:
+        image, axes = _decode(Path(path).read_bytes(), path)
+    except UserError:
+        raise
+    except Exception as error:  # the decoders raise what they like
+        raise _broken(path, error) from error
+    shape = image.shape
+    if len(shape) == 2:
+        return shape[0], shape[1]
+    if len(shape) != 3:
+        raise DataError(
+            f"Image file '{path}' is of {' x '.join(map(str, shape))} values: write height, width and bands."
+        )
+    named = axes is not None and {'Y', 'X'} <= set(axes) and 'Q' not in axes
+    axis = next(i for i, name in enumerate(axes or '') if name not in 'YX') if named else 2 * (shape[2] <= shape[0])
+    sides = [side for i, side in enumerate(shape) if i != axis]
+    return sides[0], sides[1]
+
+
+def is_image(image: object, bands: int) -> bool:
+    """Whether an object may be an image ``(H, W, bands)`` as a pipeline with ``LoadImage(bands=N)`` has it."""
+    return (
+        isinstance(image, np.ndarray)
+        and image.ndim == 3
+        and image.shape[2] == bands
+        and image.size > 0
+        and image.dtype.name in KEPT
+    )
+
+
 def in_file_order(image: np.ndarray) -> np.ndarray:
     """The bands ``(..., N)`` of a pipeline's image as the file has them: the pipeline has three as B, G, R."""
     return np.ascontiguousarray(image[..., ::-1] if image.shape[-1] == 3 else image)

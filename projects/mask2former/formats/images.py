@@ -10,6 +10,7 @@ from PIL.ExifTags import Base
 
 from mask2former.errors import DataError, MissingFileError
 
+from .bands import size_of_bands
 from .files import write_bytes
 
 SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff')
@@ -67,18 +68,27 @@ def swaps_sides(orientation: int) -> bool:
 def image_size(path: str | Path) -> tuple[int, int]:
     """``(H, W)`` of an image as training reads it: turned as its EXIF tag says. The whole file is decoded.
 
+    NumPy files, and TIFF files of several pages or of bands that Pillow does not know, are images of N bands, which
+    nothing turns.
+
     Raises:
         MissingFileError: If there is no such file.
+        MissingPackageError: If it is such a TIFF file, and tifffile is not installed.
         DataError: If it cannot be read.
     """
     try:
         with Image.open(path) as image:
             image.load()
             (width, height), turn = image.size, orientation(image)
+            of_pages = image.format == 'TIFF' and getattr(image, 'n_frames', 1) > 1
     except FileNotFoundError:
         raise MissingFileError(f"The image '{path}' does not exist; add it, or remove its annotation.") from None
     except Exception as error:  # the decoders raise what they like
+        if Path(path).suffix.lower() in ('.npy', '.tif', '.tiff'):
+            return size_of_bands(path)
         raise DataError(f"The image '{path}' cannot be decoded ({error}); replace it.") from error
+    if of_pages:  # they may be the bands, or the rows
+        return size_of_bands(path)
     return (width, height) if swaps_sides(turn) else (height, width)
 
 

@@ -6,9 +6,11 @@ import torch
 from mmengine.config import Config
 
 from mask2former.apis import FrameTracker
+from mask2former.apis.frame_pipeline import FramePipeline
 from mask2former.errors import ConfigError, DataError
 from mask2former.formats.rle import decode_mask
-from tests.tiny import build_tiny
+from mask2former.registry import MODELS
+from tests.tiny import build_tiny, tiny_config
 
 from .small import build_video
 
@@ -42,11 +44,9 @@ def video_model(**options):
     return ready(build_video(**options), CLIP)
 
 
-def packed(model, frame):
+def packed(model, frame, **more):
     """The image model's own result of a frame."""
-    from mask2former.apis.frame_pipeline import FramePipeline
-
-    results = dict(img=frame, img_path='', img_shape=frame.shape[:2], ori_shape=frame.shape[:2])
+    results = dict(more, img=frame, img_path='', img_shape=frame.shape[:2], ori_shape=frame.shape[:2])
     for transform in FramePipeline(model.cfg).transforms:
         results = transform(results)
     with torch.no_grad():
@@ -125,3 +125,22 @@ def test_what_cannot_be_tracked():
     with pytest.raises(DataError, match='uint8 in the order BGR'):
         list(tracker([np.zeros((4, 4))]))
     assert list(tracker([])) == []
+
+
+def test_frames_of_five_bands():
+    """Each is what the model of images gives of it; what has not five is refused."""
+    config = tiny_config(num_queries=8)
+    config['backbone']['in_channels'] = 5
+    config['data_preprocessor'].update(mean=(100.0,) * 5, std=(50.0,) * 5)
+    torch.manual_seed(0)
+    pipeline = [dict(type='LoadImage', bands=5), *IMAGE[1:]]
+    model = ready(MODELS.build(config), pipeline)
+    frames = list(np.random.default_rng(0).integers(0, 300, (2, 40, 56, 5)).astype(np.uint16))
+    results = list(FrameTracker(model, task='semantic')(frames))
+    for frame, result in zip(frames, results):
+        assert result.frame is frame
+        assert np.array_equal(result.sem_seg, packed(model, frame, bands=5).pred_sem_seg.sem_seg[0].numpy())
+    with pytest.raises(DataError, match=r'an array \(H, W, 5\) of uint8, uint16, .* but it is uint8 of shape'):
+        list(FrameTracker(model)(make_frames(1)))
+    clips = [CLIP[0], dict(type='LoadFrames', bands=5), *CLIP[2:]]
+    assert FramePipeline(ready(model, clips).cfg)(frames[0]).inputs.shape == (5, 46, 64)

@@ -55,7 +55,7 @@ def find_images(folder: str | Path, suffix: str | None = None) -> list[Path]:
         MissingFileError: If there is no such folder.
         DataError: If it has no image.
     """
-    folder, endings = Path(folder), (suffix,) if suffix else SUFFIXES
+    folder, endings = Path(folder), (suffix,) if suffix else (*SUFFIXES, '.npy')
     if not folder.is_dir():
         raise MissingFileError(f"The folder '{folder}' does not exist; give the folder of the images.")
     files = (Path(parent) / name for parent, _, names in os.walk(folder, followlinks=True) for name in names)

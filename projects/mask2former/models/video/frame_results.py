@@ -30,7 +30,7 @@ class FrameResult:
 
     Attributes:
         index: Its place in the video, from 0 on.
-        frame: (H, W, 3) uint8 BGR, as it came.
+        frame: (H, W, 3) uint8 BGR, or (H, W, N), as it came.
         tracks: Of an instance result ``dict(id, label, score, segmentation)`` of each object that is seen, the best
             score first; the segmentation is a run-length encoding. An id is the same object in all frames.
         id_map: Of a panoptic result (H, W) int32, 0 is void.
