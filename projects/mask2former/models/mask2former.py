@@ -16,6 +16,7 @@ from .backbones.plain_vit import PlainViT
 from .head import HeadOutput
 from .masks import Geometry, LazyMasks
 from .normalization import check_normalization, with_normalization
+from .pixel_decoder import FPNPixelDecoder
 from .postprocess import View, ViewMerger, merge
 from .pretrained_vit import check_parts
 from .sliding_window import SlidingWindow
@@ -129,6 +130,20 @@ class Mask2Former(BaseModel):
         mask_features, memory = self.pixel_decoder(features)  # (B, C, h, w), L times (B, C, h_l, w_l)
         return self.head(mask_features, memory)
 
+    def projects(self, device: torch.device) -> bool:
+        """Whether mask features are worth computing to the end in a test.
+
+        They are where the head needs them itself, or where the masks of all postprocessors together may be more than
+        their channels. Only processors gain: on GPUs a convolution of ever other sizes is slow.
+        """
+        return (
+            device.type != 'cpu'
+            or torch.is_autocast_enabled(device.type)
+            or not isinstance(self.pixel_decoder, FPNPixelDecoder)
+            or getattr(self.head, 'masked_attention', True)
+            or self.head.query_embed.num_embeddings * len(self.postprocessors) > self.pixel_decoder.mask_dims
+        )
+
     def loss(self, inputs: Tensor, data_samples: list[DetDataSample]) -> dict[str, Tensor]:
         """Losses of a batch."""
         output = self.extract(inputs)
@@ -157,10 +172,14 @@ class Mask2Former(BaseModel):
         if self.sliding_window is not None:
             divisor = getattr(self.data_preprocessor, 'size_divisor', 32)
             return self.sliding_window.views(self.extract, inputs, geometries, divisor)
-        output = self.extract(inputs).full_precision()
+        if project := self.projects(inputs.device):
+            output = self.extract(inputs).full_precision()
+        else:
+            output = self.head(*self.pixel_decoder(self.backbone(inputs), project=False)).full_precision()
         shape = (inputs.shape[2], inputs.shape[3])
+        form = None if project else self.pixel_decoder.form_masks
         masks = [
-            LazyMasks(output.mask_embed[-1, b], output.mask_features[b], shape, **geometry)
+            LazyMasks(output.mask_embed[-1, b], output.mask_features[b], shape, form=form, **geometry)
             for b, geometry in enumerate(geometries)
         ]
         return [[View(output.class_logits[-1, b], x)] for b, x in enumerate(masks)]

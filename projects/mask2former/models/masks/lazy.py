@@ -1,6 +1,6 @@
 """Masks of one image that are formed only for the queries that are asked for, a strip of rows or columns at a time."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TypedDict
 
@@ -43,6 +43,7 @@ class LazyMasks:
         window: First and one after the last row, and first and one after the last column, of the part of the image that
             the input is, where it is not all of it. Masks are formed only there: strips end at the window's edges, and
             have only the window's rows or columns.
+        form: What forms masks (n, h, w) of some of the embeddings and the mask features, by default their product.
     """
 
     mask_embed: Tensor
@@ -53,6 +54,7 @@ class LazyMasks:
     max_bytes: int | None = None
     flips: tuple[bool, bool] = (False, False)
     window: tuple[tuple[int, int], tuple[int, int]] | None = None
+    form: Callable[[Tensor, Tensor], Tensor] | None = None
 
     def rows(self, queries: Tensor) -> Iterator[tuple[slice, Tensor]]:
         """The masks of ``queries`` (n,) in strips of rows (rows, n, W), from the top; see :meth:`Masks.rows`."""
@@ -72,10 +74,9 @@ class LazyMasks:
 
     def low_resolution(self, queries: Tensor, axis: int) -> 'LowResolutionMasks':
         """The masks of ``queries`` (n,), to form strips of rows (axis 0) or columns (axis 1) of."""
-        h, w = self.mask_features.shape[1:]
-        features = self.mask_features.to(self.mask_embed.dtype).flatten(1).T  # (h*w, C)
-        logits = linear(self.mask_embed[queries], features)  # (n, h*w)
-        logits = logits.view(-1, h, w).permute(axis + 1, 0, 2 - axis).contiguous()  # (h, n, w) or (w, n, h)
+        features = self.mask_features.to(self.mask_embed.dtype)
+        logits = (self.form or products_of)(self.mask_embed[queries], features)  # (n, h, w)
+        logits = logits.permute(axis + 1, 0, 2 - axis).contiguous()  # (h, n, w) or (w, n, h)
         return LowResolutionMasks(logits, self._resize(axis), self._resize(1 - axis))
 
     def extent(self, axis: int) -> slice:
@@ -110,6 +111,11 @@ class LazyMasks:
             flip=self.flips[axis],
             window=self.window and self.window[axis],
         )
+
+
+def products_of(mask_embed: Tensor, mask_features: Tensor) -> Tensor:
+    """Masks (n, h, w) of embeddings (n, C) and mask features (C, h, w)."""
+    return linear(mask_embed, mask_features.flatten(1).T).view(-1, *mask_features.shape[1:])
 
 
 @dataclass

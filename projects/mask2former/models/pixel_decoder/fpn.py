@@ -7,7 +7,7 @@ from mmengine.model import BaseModule, caffe2_xavier_init
 from torch import Tensor, nn
 
 from mask2former.errors import ConfigError
-from mask2former.ops.linear import PointwiseConv
+from mask2former.ops.linear import PointwiseConv, linear
 from mask2former.registry import MODELS
 
 from .conv_norm import ConvNorm
@@ -72,15 +72,17 @@ class FPNPixelDecoder(BaseModule):
             if isinstance(module, nn.Conv2d):
                 caffe2_xavier_init(module)
 
-    def forward(self, features: Sequence[Tensor]) -> tuple[Tensor, list[Tensor]]:
+    def forward(self, features: Sequence[Tensor], project: bool = True) -> tuple[Tensor, list[Tensor]]:
         """Decode.
 
         Args:
             features: Backbone features (B, in_channels, H/stride, W/stride), fine to coarse.
+            project: Whether the last convolution is applied; if not, :meth:`form_masks` forms the masks.
 
         Returns:
-            tuple: ``mask_features`` (B, mask_dims, h, w) at the finest stride, and ``memory``, L maps
-            (B, C, H/stride, W/stride) from coarse to fine for the head to attend to.
+            tuple: ``mask_features`` (B, mask_dims, h, w) at the finest stride, or without the last convolution
+            (B, C, h, w); and ``memory``, L maps (B, C, H/stride, W/stride) from coarse to fine for the head to attend
+            to.
         """
         coarsest, *finer = list(features)[::-1]
         top, attended = self.encode(coarsest)
@@ -89,7 +91,19 @@ class FPNPixelDecoder(BaseModule):
         for lateral, output, feature in zip(self.lateral_convs, self.output_convs, finer):
             x = output(lateral(feature).add_(F.interpolate(x, size=feature.shape[-2:], mode='nearest')))
             pyramid.append(x)
-        return self.mask_proj(x), pyramid[:-1] if attended is None else [attended]
+        return self.mask_proj(x) if project else x, pyramid[:-1] if attended is None else [attended]
+
+    def form_masks(self, mask_embed: Tensor, x: Tensor) -> Tensor:
+        """Masks (n, h, w) of embeddings (n, mask_dims) and what comes before the last convolution, x (C, h, w).
+
+        A mask is linear in the mask features, and they are in x: each query has a kernel of its own, and the
+        convolution has n outputs instead of mask_dims.
+        """
+        if not len(mask_embed):
+            return x.new_zeros(0, *x.shape[1:])
+        weight, bias = (part.to(mask_embed.dtype) for part in self.mask_proj.parameters())
+        kernels = linear(mask_embed, weight.flatten(1).T).view(-1, *weight.shape[1:])  # (n, C, 3, 3)
+        return F.conv2d(x[None], kernels, mask_embed @ bias, padding=1)[0]
 
     def encode(self, coarsest: Tensor) -> tuple[Tensor, Tensor | None]:
         """What the pyramid begins with, and the one map (B, C, h_l, w_l) to attend to if the pyramid is not that."""
