@@ -10,8 +10,11 @@ from mask2former.models.head import HeadOutput
 from mask2former.registry import MODELS
 
 from .criterion import SetCriterion, matched_logits
+from .enlarging import gradient_before_enlarging
 
-MAX_PIXELS = 2**21  # of masks at the size of the targets at a time: 8 MB
+# Of masks at the size of the targets at a time; a processor's caches hold them.
+MAX_PIXELS_CPU = 2**19
+MAX_PIXELS = 2**21
 ALPHA = 0.25  # weight of a mask's pixels in the focal loss; the others have one minus it
 
 
@@ -49,10 +52,11 @@ class DenseCriterion(SetCriterion):
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Of each of M masks, the decoder output, the focal or cross-entropy loss, and the dice loss, (M,) each."""
         layers, losses = [], []
+        most = MAX_PIXELS_CPU if output.mask_features.device.type == 'cpu' else MAX_PIXELS
         for b, (target, (queries, segments)) in enumerate(zip(targets, matches)):
             layer, logits = matched_logits(output, b, queries)  # (D*n,), (D*n, h, w)
             layers.append(layer)
-            few = max(1, MAX_PIXELS // target.masks[0].numel()) if len(target.masks) else 1
+            few = max(1, most // target.masks[0].numel()) if len(target.masks) else 1
             for some_logits, some_segments in zip(logits.split(few), segments.flatten().split(few)):
                 losses.append(dense_losses(some_logits, target.masks, some_segments, self.focal))
         mask_losses, dice_losses = (torch.cat(x) for x in zip(*losses))
@@ -102,9 +106,7 @@ class _DenseLosses(torch.autograd.Function):
         else:
             gradient = wrong.mul_(sign)
         small = (
-            torch.ops.aten.upsample_bilinear2d_backward(
-                x.view(-1, 1, *size), size, (len(logits), 1, *logits.shape[-2:]), False, None, None
-            )[:, 0]
+            gradient_before_enlarging(x.view(-1, *size), (logits.shape[-2], logits.shape[-1]))
             for x in (gradient.div_(gradient.shape[1]), dice_gradient)
         )
         ctx.save_for_backward(*small)  # (n, h, w) each

@@ -35,8 +35,9 @@ def pairwise_mask_cost(logits: Tensor, targets: Tensor) -> Tensor:
 def pairwise_focal_cost(logits: Tensor, targets: Tensor, alpha: float = 0.25, gamma: float = 2.0) -> Tensor:
     """:func:`focal_loss` of every pair: (n, P), (N, P) of zeros and ones -> (n, N)."""
     probability = logits.sigmoid()
-    inside = alpha * (1 - probability) ** gamma * F.softplus(-logits)  # (n, P), of the pixels of the target
-    outside = (1 - alpha) * probability**gamma * F.softplus(logits)  # of the others
+    outside_loss = F.softplus(logits)  # (n, P), the cross-entropy of a pixel that the target has not
+    inside = alpha * (1 - probability) ** gamma * (outside_loss - logits)  # of the pixels of the target
+    outside = (1 - alpha) * probability**gamma * outside_loss  # of the others
     return (outside.sum(-1, keepdim=True) + linear(inside - outside, targets)) / logits.shape[-1]
 
 

@@ -10,6 +10,8 @@ from torch.autograd.function import once_differentiable
 from mask2former.models.head import HeadOutput
 from mask2former.registry import MODELS
 
+from .enlarging import gradient_before_enlarging
+
 IGNORED = -1
 
 
@@ -73,17 +75,14 @@ def pixel_loss_sum(logits: Tensor, classes: Tensor) -> Tensor:
 class _PixelLossSum(torch.autograd.Function):
     @staticmethod
     def forward(ctx, logits: Tensor, classes: Tensor) -> Tensor:
-        K, size = len(logits), classes.shape
+        size = classes.shape
         x = F.interpolate(logits[None], size=size, mode='bilinear', align_corners=False)[0]  # (K, H, W)
         x = x.sub_(x.logsumexp(0))
         at = classes.clamp(min=0)[None]  # (1, H, W)
         counted = classes != IGNORED
         loss = -x.gather(0, at)[0][counted].sum()
         gradient = x.exp_().scatter_add_(0, at, -torch.ones_like(x[:1])).mul_(counted)
-        small = torch.ops.aten.upsample_bilinear2d_backward(
-            gradient[None], size, (1, K, *logits.shape[1:]), False, None, None
-        )
-        ctx.save_for_backward(small[0])  # (K, h, w)
+        ctx.save_for_backward(gradient_before_enlarging(gradient, (logits.shape[1], logits.shape[2])))  # (K, h, w)
         return loss
 
     @staticmethod
