@@ -69,7 +69,7 @@ def test_dense_matching_is_transformers():
 def test_few_masks_at_a_time_change_nothing(counts, focal, monkeypatch):
     losses, gradients = [], []
     for pixels in (1, 10 * H * W, 2**30):
-        monkeypatch.setattr(criterion_module.dense, 'MAX_PIXELS', pixels)
+        monkeypatch.setattr(criterion_module.dense, 'MAX_PIXELS_CPU', pixels)
         output = type(make_output())(*(x.requires_grad_() for x in make_output()[:3]))
         criterion = DenseCriterion(K, dict(type='HungarianMatcher'), focal=focal)
         found = criterion(output, make_targets(counts))
