@@ -26,7 +26,7 @@ def gradient_before_enlarging(gradient: Tensor, size: tuple[int, int]) -> Tensor
             :, 0
         ]
     down, across = (_weights(small, large, gradient) for small, large in zip(size, (H, W)))  # (h, H), (w, W)
-    rows = linear(gradient.reshape(n * H, W), across).view(n, H, -1)  # (n, H, w)
+    rows = linear(gradient.reshape(n * H, W), across).view(n, H, len(across))  # (n, H, w)
     return down @ rows
 
 
