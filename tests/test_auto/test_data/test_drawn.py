@@ -456,6 +456,13 @@ def test_yolo_image_without_text_shows_nothing(tmp_path):
     assert any(line.startswith('1 image without annotation') for line in result.says)
 
 
+def test_labels_beside_another_format_are_named(tmp_path):
+    cvat(tmp_path)
+    for name in THINGS:
+        save(tmp_path / 'labels' / f'{name}.png', class_map(name))
+    assert "Images in 'labels' may be labels, too: left alone, as CVAT was found." in recognise(tmp_path).notes
+
+
 def test_two_formats(tmp_path):
     via(tmp_path / 'in')
     cvat(tmp_path / 'in')

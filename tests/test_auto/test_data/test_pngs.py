@@ -215,7 +215,7 @@ def test_images_without_png_are_left_alone(tmp_path):
         ('no images', 'there are no images of the same names'),
         ('no pngs', '5 images, such as .*, but no annotations that are known'),
         ('empty', 'is empty'),
-        ('text', 'has no image, but 1 other files'),
+        ('text', 'has no image, but 1 other file '),
         ('single', 'one annotated image'),
         ('inside', 'lies in'),
     ],

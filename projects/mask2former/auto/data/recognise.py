@@ -1,15 +1,16 @@
 """Finds out which format the annotations of a folder, or of a file, have."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from mask2former.errors import DataError, MissingFileError
 from mask2former.formats.files import read_json
 
 from . import class_pngs, coco, cvat, labelme, mask_folders, supervisely, via, voc, yolo
-from .found import Found
+from .found import Found, count
 from .json_kinds import MANY_FILES, JsonFiles, kind_of
-from .listing import Listing
+from .listing import FOR_LABELS, Listing, folder_of
 
 Finder = Callable[[Listing, JsonFiles], Found | None]
 # The first ones say all of themselves; folders of PNG files are told by what is in them, and only where the others are
@@ -55,7 +56,21 @@ def recognise(path: Path) -> Found:
         )
     if not found:
         raise _nothing(listing)
-    return found[0]
+    return _with_unused_labels(found[0], listing)
+
+
+def _with_unused_labels(found: Found, listing: Listing) -> Found:
+    """Say which folders of images, by their names, may hold annotations that are left alone."""
+    entries = [entry for of_split in found.splits.values() for entry in of_split]
+    used = {folder_of(entry.name) for entry in entries}
+    used |= {folder_of(path.relative_to(listing.root).as_posix()) for entry in entries for path in entry.files}
+    folders = sorted({folder_of(name) for name in listing.images} - used)
+    notes = [
+        f"Images in '{folder}' may be labels, too: left alone, as {found.kind} was found."
+        for folder in folders
+        if FOR_LABELS.search(folder)
+    ]
+    return replace(found, notes=(*found.notes, *notes[:5]))
 
 
 def _find_all(listing: Listing) -> list[Found]:
@@ -97,15 +112,14 @@ def _nothing(listing: Listing) -> DataError:
         'JSON files of COCO, LabelMe, VIA or Supervisely, XML files of CVAT, text files of YOLO, folders of Pascal '
         'VOC, PNG files of class ids or of object numbers, folders of masks'
     )
-    images = listing.images
-    root = listing.root
+    images, root = listing.images, listing.root
     if not images:
         suffixes = sorted({Path(name).suffix.lower() or 'no suffix' for name in listing.files})
+        others = f'{count(len(listing.files), "other file")} ({", ".join(suffixes[:6])})'
         return DataError(
-            f"'{root}' has no image, but {len(listing.files)} other files ({', '.join(suffixes[:6])}); give the folder "
-            f'that holds images and annotations ({looked}).'
+            f"'{root}' has no image, but {others}; give the folder that holds images and annotations ({looked})."
         )
     return DataError(
-        f"'{root}' has {len(images)} images, such as '{images[0]}', but no annotations that are known ({looked}); "
-        'add them, or give the folder that holds both.'
+        f"'{root}' has {count(len(images), 'image')}, such as '{images[0]}', but no annotations that are known "
+        f'({looked}); add them, or give the folder that holds both.'
     )

@@ -109,7 +109,7 @@ def _says(found: Found, rows: Mapping[str, list[tuple[Entry, dict]]], background
         lines += empty_note(sum(result['empty'] for result in results))
     left_out = sum(result['left_out'] for result in results)
     if left_out:
-        lines.append(f'{count(left_out, "annotation")} without area (points, lines, boxes) are left out.')
+        lines.append(f'{count(left_out, "annotation")} without area or class (points, lines, boxes) left out.')
     covered = sum(result['covered'] for result in results)
     if covered:
         lines.append(f'{count(covered, "segment")} wholly covered by others are left out.')
