@@ -24,7 +24,8 @@ MODELS: Mapping[str, tuple[str, float]] = {
     'convnext-t': ('mask2former_convnext-t', 1e-4),
 }
 _MASK_STRIDE = 4  # pixels of the input for one of the mask features, in each direction
-_VALIDATIONS = 5
+_VALIDATIONS = 8  # in between, each with a fortieth of the time
+PATIENCE = 4  # validations without a better result, after which a training ends
 
 
 @dataclass(frozen=True)
@@ -152,11 +153,9 @@ def choose_schedule(survey: Survey, costs: Costs, seconds: float | None, epochs:
         assert epochs is not None
         max_iters = max(1, round(epochs * survey.num_train / costs.batch_size))
         reason = f'{epochs:g} epochs of {survey.num_train} images, {costs.batch_size} a step'
-        # The validations in between take a tenth of the time of training.
-        val_images = max(1, min(survey.num_val, int(0.1 * max_iters * costs.step / _VALIDATIONS / costs.image)))
+        val_images = max(1, min(survey.num_val, int(0.025 * max_iters * costs.step / costs.image)))
     else:
-        # A twentieth of the time for each validation in between, and the last one over all images.
-        val_images = max(1, min(survey.num_val, int(0.05 * seconds / costs.image)))
+        val_images = max(1, min(survey.num_val, int(0.025 * seconds / costs.image)))
         left = 0.9 * seconds - costs.image * (_VALIDATIONS * val_images + survey.num_val)
         max_iters = int(left / costs.step)
         if max_iters < 20:

@@ -9,7 +9,7 @@ from typing import Any
 from mask2former.checkpoints.zoo import PACKAGE, package_root
 from mask2former.formats.files import write_text
 
-from .choices import MODELS, Choice, Schedule
+from .choices import MODELS, PATIENCE, Choice, Schedule
 from .survey import Survey
 
 METRICS = dict(panoptic='PQ', instance='segm_mAP', semantic='mIoU')  # what says which checkpoint is best
@@ -102,6 +102,7 @@ def config_text(settings: Settings, folder: Path) -> str:
         '# The weights that are tested and saved are running means of those that are trained.',
         'custom_hooks = [',
         f"    dict(type='EMAHook', ema_type='ExpMomentumEMA', momentum={1 / window:.2g}, gamma={window}),",
+        f"    dict(type='EarlyStoppingHook', monitor='{METRICS[form]}', rule='greater', min_delta=0, patience={PATIENCE}),",
         "    dict(type='CurveHook'),",
         ']',
     ]
