@@ -102,7 +102,8 @@ def config_text(settings: Settings, folder: Path) -> str:
         '# The weights that are tested and saved are running means of those that are trained.',
         'custom_hooks = [',
         f"    dict(type='EMAHook', ema_type='ExpMomentumEMA', momentum={1 / window:.2g}, gamma={window}),",
-        f"    dict(type='EarlyStoppingHook', monitor='{METRICS[form]}', rule='greater', min_delta=0, patience={PATIENCE}),",
+        "    dict(type='EarlyStoppingHook', min_delta=0, rule='greater',"
+        f" monitor='{METRICS[form]}', patience={PATIENCE}),",
         "    dict(type='CurveHook'),",
         ']',
     ]
