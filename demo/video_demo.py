@@ -100,7 +100,8 @@ def report(source: FrameSource, writer: FrameWriter | None, tracks: TrackJson, a
     if source.broken:
         print(f'{source.broken} frames could not be read and are left out.')
     found = len({annotation['instance_id'] for annotation in tracks.annotations})
-    print(f'{found} tracks in {len(tracks.images)} frames.')
+    frames = len(tracks.images)
+    print(f'{found} {"track" if found == 1 else "tracks"} in {frames} {"frame" if frames == 1 else "frames"}.')
     if writer is not None:
         print(f'The video is in {args.out} ({writer.what}).')
         for note in writer.notes:

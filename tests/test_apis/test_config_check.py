@@ -311,6 +311,7 @@ def test_types_may_be_classes_and_parts_may_be_built(tmp_path):
         (['a.b', '10'], "--cfg-options takes KEY=VALUE pairs, but 'a.b' has no '='"),
         (['a=1', 'b', '='], "but 'b' has no '='"),
         (['=1'], "but '=1' has no key"),
+        (['a.b=dict(c=1, d=2)'], '--cfg-options takes no dictionaries with commas: give each key by itself'),
         (['a=[1,2'], 'Imbalanced brackets'),
     ],
 )

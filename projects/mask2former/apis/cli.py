@@ -67,6 +67,11 @@ class Options(DictAction):
             super().__call__(parser, namespace, values, option_string)
         except AssertionError as error:
             parser.error(f'{option_string}: {error}.')
+        except RecursionError:  # what mmengine's reader makes of commas within dict(...) or {...}
+            parser.error(
+                f'{option_string} takes no dictionaries with commas: give each key by itself, as in '
+                'model.tracking.num_frames=4 model.tracking.overlap=1.'
+            )
 
 
 def config_parser(description: str) -> argparse.ArgumentParser:
