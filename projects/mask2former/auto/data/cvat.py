@@ -5,12 +5,13 @@ from xml.etree.ElementTree import Element
 
 from mask2former.errors import DataError
 
-from .found import Entry, Found, describe, thing_classes
+from .found import Entry, Found, thing_classes
 from .json_kinds import JsonFiles
 from .listing import Listing
+from .objects import found_objects, other_images
 from .places import place
 from .shapes import Labels, Shape, ShapeSource, read_scene
-from .splits import bare_notes, group, split_of_file, split_of_folders, split_word
+from .splits import group, split_of_file, split_of_folders, split_word
 from .xml_files import read_xml, root_tag
 
 SHAPES = ('polygon', 'mask', 'ellipse', 'box', 'polyline', 'points', 'cuboid', 'skeleton')
@@ -58,18 +59,16 @@ def find(listing: Listing, files: JsonFiles) -> Found | None:
             f"'{listing.path(names[0])}' has {what} only; masks, polygons or ellipses are needed to learn masks."
         )
     classes = thing_classes(labels)
-    splits, used = group(rows), {entry.name for _, entry in rows}
-    return Found(
+    splits = group(rows)
+    return found_objects(
         kind='CVAT',
-        says=describe('CVAT', ' and '.join(map(repr, names)), splits, classes),
-        root=listing.root,
+        where=' and '.join(map(repr, names)),
+        listing=listing,
         splits=splits,
         classes=classes,
         read=read_scene,
-        meaning=Labels({entry['name']: entry['id'] for entry in classes}, smaller_on_top=False),
-        task='instance',
-        background='background',
-        notes=tuple(bare_notes(name for name in listing.images if name not in used)),
+        meaning=Labels.of(classes, smaller_on_top=False),
+        notes=other_images(listing, splits),
     )
 
 

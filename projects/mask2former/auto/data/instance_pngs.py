@@ -2,20 +2,20 @@
 
 import posixpath
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 from scipy import ndimage
 
 from mask2former.data_tools.custom.png_folders import Meaning, PngSource, read_scene
 
-from .found import Entry, Found, describe
+from .found import Entry, Found
 from .listing import Listing, folder_of
+from .objects import found_objects
 from .png_pairs import Pair
 
 NAMED = re.compile('inst|object|nuclei|cells', re.I)
 THING = dict(id=1, name='object', isthing=1)
-BACKGROUND = 'background'
 MANY = 4  # objects at least in the fullest image
 VARIES = 1.3  # the fullest image has so many times the objects of the emptiest one
 
@@ -48,19 +48,24 @@ def found(
         for split, of_split in splits.items()
     }
     folder = posixpath.commonpath([folder_of(pair.png) for pair in pairs]) or '.'
-    return Found(
+    return found_unnamed(
         kind='instance PNGs',
-        says=describe('instance PNGs', repr(folder), entries, [THING]),
-        root=listing.root,
+        folder=folder,
+        listing=listing,
         splits=entries,
-        classes=(THING,),
-        read=read_scene,
-        meaning=Meaning({1: True}, thing=1),
-        task='panoptic',
-        background=BACKGROUND,
         notes=(
             'Values are objects, not classes, as each is one region and their number varies; a classes.txt with the '
             'names of classes, one a line, says otherwise.',
             *notes,
         ),
+    )
+
+
+def found_unnamed(
+    kind: str, folder: str, listing: Listing, splits: Mapping[str, tuple[Entry, ...]], notes: Iterable[str]
+) -> Found:
+    """What is known of images whose objects are of no named class."""
+    meaning = Meaning({1: True}, thing=1)
+    return found_objects(
+        kind, repr(folder), listing, splits, (THING,), read=read_scene, meaning=meaning, task='panoptic', notes=notes
     )

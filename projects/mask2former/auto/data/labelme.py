@@ -14,10 +14,11 @@ from mask2former.data_tools.custom.labelme import (
 from mask2former.errors import DataError
 
 from .class_list import VOID_NAMES
-from .found import Entry, Found, describe
+from .found import Entry, Found
 from .json_kinds import JsonFiles
 from .listing import Listing, folder_of
-from .splits import bare_notes, group, listed_splits, split_of_folders
+from .objects import found_objects, other_images
+from .splits import group, listed_splits, split_of_folders
 
 VOID = (*VOID_NAMES, '_background_')
 
@@ -50,19 +51,16 @@ def find(listing: Listing, files: JsonFiles) -> Found | None:
         source = LabelMeSource(path, listing.path(image) if image else None)
         own = image or image_name(path, header).relative_to(listing.root).as_posix()
         rows.append((own, Entry(own, source.image, source, (path,))))
-    taken = {own for own, _ in rows}
-    listed = listed_splits(listing, sorted(taken))
+    listed = listed_splits(listing, sorted({own for own, _ in rows}))
     splits = group([(split_of_folders(own) or listed.get(own, ''), entry) for own, entry in rows])
     notes = [f"The label '{label}' counts as void, by its name." for label in void]
-    return Found(
+    return found_objects(
         kind='LabelMe',
-        says=describe('LabelMe', repr(folder_of(names[0]) or '.'), splits, classes),
-        root=listing.root,
+        where=repr(folder_of(names[0]) or '.'),
+        listing=listing,
         splits=splits,
         classes=classes,
         read=read_scene,
         meaning=LabelMeaning({**{entry['name']: entry['id'] for entry in classes}, **dict.fromkeys(void)}),
-        task='instance',
-        background='background',
-        notes=(*notes, *bare_notes(name for name in listing.images if name not in taken)),
+        notes=(*notes, *other_images(listing, splits)),
     )

@@ -5,10 +5,10 @@ import posixpath
 import numpy as np
 from PIL import Image
 
-from mask2former.data_tools.custom.png_folders import Meaning, PngSource, read_scene
+from mask2former.data_tools.custom.png_folders import PngSource
 
-from .found import Entry, Found, describe
-from .instance_pngs import BACKGROUND, THING
+from .found import Entry, Found
+from .instance_pngs import found_unnamed
 from .json_kinds import JsonFiles
 from .listing import Listing, folder_of, stem_of
 from .png_pairs import sample
@@ -41,18 +41,8 @@ def find(listing: Listing, files: JsonFiles) -> Found | None:
     splits = group(rows)
     where = posixpath.commonpath([folder_of(name) for name in inside]) or '.'
     bare = [name for name in listing.images if name not in masks and name not in inside]
-    return Found(
-        kind='mask folders',
-        says=describe('mask folders', repr(where), splits, [THING]),
-        root=listing.root,
-        splits=splits,
-        classes=(THING,),
-        read=read_scene,
-        meaning=Meaning({1: True}, thing=1),
-        task='panoptic',
-        background=BACKGROUND,
-        notes=("Each mask is an object of the one class 'object'.", *bare_notes(bare)),
-    )
+    notes = ("Each mask is an object of the one class 'object'.", *bare_notes(bare))
+    return found_unnamed(kind='mask folders', folder=where, listing=listing, splits=splits, notes=notes)
 
 
 def _folders(listing: Listing, name: str) -> list[str]:

@@ -5,7 +5,7 @@ ellipse has the pixels whose centres it holds.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,6 +53,11 @@ class Labels:
 
     ids: Mapping[str, int]
     smaller_on_top: bool = True
+
+    @classmethod
+    def of(cls, classes: Iterable[Mapping], smaller_on_top: bool = True) -> 'Labels':
+        """Those of classes with ``id`` and ``name``."""
+        return cls({entry['name']: entry['id'] for entry in classes}, smaller_on_top)
 
 
 def read_scene(source: ShapeSource, meaning: Labels) -> Scene:

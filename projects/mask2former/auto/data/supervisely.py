@@ -11,16 +11,17 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from mask2former.data_tools.custom.scene import Layer, Scene
+from mask2former.data_tools.custom.scene import Layer, Scene, paste
 from mask2former.errors import DataError
 from mask2former.formats.images import check_size, image_size
 from mask2former.formats.rle import encode_mask
 
-from .found import Entry, Found, describe, thing_classes
+from .found import Entry, Found, thing_classes
 from .json_kinds import JsonFiles
 from .listing import Listing, folder_of
+from .objects import found_objects, other_images
 from .shapes import SIZE_FIX, Labels
-from .splits import bare_notes, group, split_of_folders
+from .splits import group, split_of_folders
 
 MASKS = ('polygon', 'bitmap', 'any')  # geometries of classes that may have masks
 MOST_BYTES = 1 << 26  # of a PNG file; more is no mask
@@ -72,18 +73,16 @@ def find(listing: Listing, files: JsonFiles) -> Found | None:
             f"{len(lost)} of the {len(names)} annotations have no image, such as '{listing.path(lost[0])}': put the "
             "images into the folder 'img' beside 'ann'."
         )
-    splits, used = group(rows), {entry.name for _, entry in rows}
-    return Found(
+    splits = group(rows)
+    return found_objects(
         kind='Supervisely',
-        says=describe('Supervisely', repr(metas[0]), splits, classes),
-        root=listing.root,
+        where=repr(metas[0]),
+        listing=listing,
         splits=splits,
         classes=classes,
         read=read_scene,
-        meaning=Labels({entry['name']: entry['id'] for entry in classes}),
-        task='instance',
-        background='background',
-        notes=tuple(bare_notes(name for name in listing.images if name not in used)),
+        meaning=Labels.of(classes),
+        notes=other_images(listing, splits),
     )
 
 
@@ -152,8 +151,4 @@ def _bitmap(bitmap: Mapping, size: tuple[int, int]) -> np.ndarray:
     channels = image.reshape(*image.shape[:2], -1)  # (h, w, C)
     patch = channels[..., 3 if channels.shape[2] == 4 else 0] > 0
     left, top = (int(value) for value in bitmap['origin'])
-    mask = np.zeros(size, bool)
-    rows, columns = slice(max(top, 0), top + patch.shape[0]), slice(max(left, 0), left + patch.shape[1])
-    target = mask[rows, columns]
-    target[:] = patch[rows.start - top :, columns.start - left :][: target.shape[0], : target.shape[1]]
-    return mask
+    return paste(patch, left, top, size)

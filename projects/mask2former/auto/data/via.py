@@ -6,12 +6,13 @@ from typing import Any
 
 from mask2former.errors import DataError
 
-from .found import Entry, Found, describe, thing_classes
+from .found import Entry, Found, thing_classes
 from .json_kinds import JsonFiles
 from .listing import Listing
+from .objects import found_objects, other_images
 from .places import place
 from .shapes import Labels, Shape, ShapeSource, read_scene, rectangle
-from .splits import bare_notes, group, one_a_split
+from .splits import group, one_a_split
 
 LIKELY = ('class', 'label', 'category', 'type', 'name', 'object', 'species')  # names of the attribute of the class
 MALFORMED = (AttributeError, KeyError, TypeError, ValueError)
@@ -52,18 +53,15 @@ def find(listing: Listing, files: JsonFiles) -> Found | None:
     source = f"Classes are the values of the region attribute '{attribute}'." if attribute else (
         "No region attribute says a class, so all regions are of the class 'object'."
     )  # fmt: skip
-    used = {entry.name for _, entry in rows}
-    return Found(
+    return found_objects(
         kind='VIA',
-        says=describe('VIA', ' and '.join(map(repr, of_split.values())), splits, classes),
-        root=listing.root,
+        where=' and '.join(map(repr, of_split.values())),
+        listing=listing,
         splits=splits,
         classes=classes,
         read=read_scene,
-        meaning=Labels({entry['name']: entry['id'] for entry in classes}),
-        task='instance',
-        background='background',
-        notes=(source, *bare_notes(name for name in listing.images if name not in used)),
+        meaning=Labels.of(classes),
+        notes=(source, *other_images(listing, splits)),
     )
 
 

@@ -13,11 +13,12 @@ from mask2former.errors import DataError
 from mask2former.formats.images import image_size
 
 from .class_list import find_list
-from .found import Entry, Found, describe
+from .found import Entry, Found
 from .json_kinds import JsonFiles
 from .listing import Listing, folder_of, stem_of
+from .objects import found_objects, other_images
 from .shapes import Labels, Shape, draw
-from .splits import bare_notes, group, listed_splits, split_of_folders
+from .splits import group, listed_splits, split_of_folders
 
 SAMPLE = 50  # text files that are read to tell what they are
 
@@ -67,21 +68,16 @@ def find(listing: Listing, files: JsonFiles) -> Found | None:
             path = listing.path(image)
             entries.append((split, Entry(image, path, YoloSource(path, text), (text,) if text else ())))
     classes = tuple(dict(id=value, name=name, isthing=1) for value, name in names.items())
-    splits, used = group(entries), {entry.name for _, entry in entries}
-    return Found(
+    splits = group(entries)
+    return found_objects(
         kind='YOLO',
-        says=describe('YOLO', repr(posixpath.commonpath(list(map(folder_of, texts.values()))) or '.'), splits, classes),
-        root=listing.root,
+        where=repr(posixpath.commonpath(list(map(folder_of, texts.values()))) or '.'),
+        listing=listing,
         splits=splits,
         classes=classes,
         read=read_scene,
         meaning=Labels({str(value): value for value in names}),
-        task='instance',
-        background='background',
-        notes=(
-            f'Names of classes are from {source}.',
-            *bare_notes(name for name in listing.images if name not in used),
-        ),
+        notes=(f'Names of classes are from {source}.', *other_images(listing, splits)),
     )
 
 

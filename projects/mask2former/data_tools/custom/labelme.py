@@ -18,7 +18,7 @@ from mask2former.errors import DataError, MissingFileError
 from mask2former.formats.images import check_size, image_size
 from mask2former.formats.rle import encode_mask
 
-from .scene import SIZE_FIX, Layer, Scene, smaller_on_top
+from .scene import SIZE_FIX, Layer, Scene, paste, smaller_on_top
 
 NO_AREA = ('point', 'points', 'line', 'linestrip')
 
@@ -214,11 +214,7 @@ def _pasted(mask: str, corner: tuple[float, float], size: tuple[int, int]) -> np
     with Image.open(io.BytesIO(base64.b64decode(mask))) as image:
         patch = np.asarray(image).astype(bool)
     left, top = (int(round(value)) for value in corner)
-    rows = slice(max(top, 0), max(min(top + patch.shape[0], size[0]), 0))
-    columns = slice(max(left, 0), max(min(left + patch.shape[1], size[1]), 0))
-    result = np.zeros(size, dtype=bool)
-    result[rows, columns] = patch[rows.start - top : rows.stop - top, columns.start - left : columns.stop - left]
-    return result
+    return paste(patch, left, top, size)
 
 
 def label_classes(

@@ -51,6 +51,15 @@ class Scene:
     left_out: int = 0
 
 
+def paste(patch: np.ndarray, left: int, top: int, size: tuple[int, int]) -> np.ndarray:
+    """``(H, W)`` bool: a mask ``(h, w)`` with its upper left pixel at a place, cut off at the sides."""
+    rows = slice(max(top, 0), max(min(top + patch.shape[0], size[0]), 0))
+    columns = slice(max(left, 0), max(min(left + patch.shape[1], size[1]), 0))
+    result = np.zeros(size, dtype=bool)
+    result[rows, columns] = patch[rows.start - top : rows.stop - top, columns.start - left : columns.stop - left]
+    return result
+
+
 def smaller_on_top(layers: Sequence[Layer]) -> list[Layer]:
     """The layers by area, the largest first; crowds lie below all others. Equal ones keep their order."""
     areas = areas_of([layer.rle for layer in layers])
