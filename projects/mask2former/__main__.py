@@ -38,17 +38,19 @@ def list_tools(tools: dict[str, Path]) -> str:
         if path.parent != folder:
             folder = path.parent
             lines += ['', f'{folder.name.replace("_", " ")}:']
-        text = ast.get_docstring(ast.parse(path.read_text(encoding='utf-8'))) or ''
-        purpose = re.split(r'[:.](?:\s|$)', text)[0]
-        lines.append(f'  {name:26} {purpose}')
-    commands = [
-        '  train      Train on a folder of annotated images, or as a config says',
-        '  predict    Predict images with a trained model',
-        '  info       Say how a training is going',
-        *(f'  {name:10} The tool {tool}' for name, tool in ALIASES.items()),
-    ]
+        lines.append(f'  {name:26} {_purpose(path)}')
+    folder = Path(__file__).parents[1]
+    modules = {name: folder / f'{module.replace(".", "/")}.py' for name, module in COMMANDS.items()}
+    commands = [f'  {name:10} {_purpose(path)}' for name, path in modules.items()]
+    commands += [f'  {name:10} The tool {tool}' for name, tool in ALIASES.items()]
     heading = 'mask2former COMMAND [ARGUMENTS]; COMMAND --help tells more.'
     return '\n'.join([heading, '', 'commands:', *commands, *lines])
+
+
+def _purpose(path: Path) -> str:
+    """What a script says of itself, up to the first colon or full stop."""
+    text = ast.get_docstring(ast.parse(path.read_text(encoding='utf-8'))) or ''
+    return re.split(r'[:.](?:\s|$)', text)[0]
 
 
 def main() -> None:

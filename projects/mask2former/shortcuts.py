@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 from mask2former.apis.inferencer import ImageInput
 from mask2former.auto.train import Options, Run
@@ -43,7 +42,6 @@ def train(
     Returns:
         Run: Its folder, config, best checkpoint, report and metrics; ``load(run.folder)`` predicts with it.
     """
-    out = Path('runs') / Path(data).resolve().stem if out is None else out
     seconds = None if time is None else parse_time(time)
     return _train(data, out, Options(task, model, start, seconds, epochs, size, device, seed))
 

@@ -8,7 +8,7 @@ from pycocotools import mask as mask_utils
 from scipy.optimize import linear_sum_assignment
 
 from mask2former.evaluation.truth import TrueSegment
-from mask2former.formats.rle import encode_mask
+from mask2former.predictions import segments
 
 _SCORE = 0.3  # objects that are less sure do not count, as in pictures
 
@@ -32,19 +32,5 @@ def image_score(truth: Sequence[TrueSegment], predicted: Sequence[TrueSegment]) 
 
 
 def predicted_segments(sample: DetDataSample, field: str) -> list[TrueSegment]:
-    """What a model found in an image.
-
-    Args:
-        sample: Its result.
-        field: 'pred_panoptic_seg', 'pred_instances' or 'pred_sem_seg'.
-    """
-    if field == 'pred_instances':
-        instances = sample.pred_instances
-        kept = (instances.scores >= _SCORE).nonzero().flatten().tolist()
-        return [TrueSegment(int(instances.labels[i]), instances.masks[i]) for i in kept]
-    if field == 'pred_panoptic_seg':
-        id_map = np.asarray(sample.pred_panoptic_seg.id_map)[0]  # (H, W)
-        infos = sample.pred_panoptic_seg.segments_info
-        return [TrueSegment(info['label'], encode_mask(id_map == info['id'])) for info in infos]
-    labels = np.asarray(sample.pred_sem_seg.sem_seg)[0]  # (H, W)
-    return [TrueSegment(label, encode_mask(labels == label)) for label in np.unique(labels).tolist()]
+    """What a model found in an image, in the terms of the truth; see :func:`mask2former.predictions.segments`."""
+    return [TrueSegment(found.label, found.rle) for found in segments.predicted_segments(sample, field, _SCORE)]

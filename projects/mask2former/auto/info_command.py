@@ -7,9 +7,10 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from mask2former.analysis.curves import read_curve
 from mask2former.errors import MissingFileError
 
-from .run_files import read_curve, read_losses
+from .run_files import read_losses
 
 
 def run_info(folder: Path) -> dict[str, Any]:
@@ -32,7 +33,7 @@ def run_info(folder: Path) -> dict[str, Any]:
         raise MissingFileError(f"'{folder}' has no log of a training: give the folder of one.")
     iteration, loss = losses[-1] if losses else (0, None)
     curve = read_curve(work_dir)
-    iteration = max([iteration, *(point['iter'] for point in curve)])  # losses are logged now and then only
+    iteration = max([iteration, *(int(point['iter']) for point in curve)])  # losses are logged now and then only
     report = folder / 'report.html'
     return dict(
         work_dir=str(work_dir),

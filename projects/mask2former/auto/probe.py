@@ -3,7 +3,7 @@
 import os
 import resource
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import islice
 
 import torch
@@ -12,7 +12,6 @@ from mmengine.dataset import pseudo_collate
 from mmengine.model import BaseModel
 from mmengine.optim import OptimWrapper
 from mmengine.runner import Runner
-from torch.utils.data import DataLoader
 
 from mask2former.apis.build import scope_of
 from mask2former.datasets import config_metainfo
@@ -63,7 +62,7 @@ def _time_steps(model: BaseModel, cfg: Config, batch_size: int, machine: Machine
     model.train()
     seconds = []
     try:
-        for batch in islice(_endless(loader), 2 * _STEPS):
+        for batch in islice(loader, 2 * _STEPS):
             start = _now(machine)
             model.train_step(batch, optimizer)
             seconds.append(_now(machine) - start)
@@ -88,11 +87,6 @@ def _time_test(model: BaseModel, cfg: Config, machine: Machine) -> float:
         for index in range(count):
             model.test_step(pseudo_collate([data[index]]))
     return (_now(machine) - start) / count
-
-
-def _endless(loader: DataLoader) -> Iterator[dict]:
-    while True:
-        yield from loader
 
 
 def _now(machine: Machine) -> float:

@@ -11,6 +11,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from mmengine.config import Config
 
+from mask2former.analysis.curves import read_curve
 from mask2former.apis import SegInferencer
 from mask2former.apis.build import scope_of
 from mask2former.formats.bands import in_file_order
@@ -18,7 +19,7 @@ from mask2former.formats.files import write_text
 from mask2former.registry import DATASETS
 
 from .evaluate import Evaluation
-from .run_files import read_curve, read_losses
+from .run_files import read_losses
 
 _PICTURES = 4  # of the best, and of the worst images
 

@@ -16,9 +16,3 @@ def read_losses(work_dir: Path) -> list[tuple[int, float]]:
             if 'loss' in row and 'step' in row:
                 losses[int(row['step'])] = float(row['loss'])
     return sorted(losses.items())
-
-
-def read_curve(work_dir: Path) -> list[dict]:
-    """The points that :class:`~mask2former.engine.curve_hook.CurveHook` wrote: ``iter``, ``seconds`` and metrics."""
-    path = work_dir / 'curve.json'
-    return json.loads(path.read_text(encoding='utf-8')) if path.is_file() else []

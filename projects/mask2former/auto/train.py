@@ -16,6 +16,7 @@ from mask2former.apis.cli import build_runner
 from mask2former.data_tools.check import Report, check_splits, read_splits, write_clean_copy
 from mask2former.data_tools.check.statistics import problems_by_kind
 from mask2former.errors import ConfigError, DataError
+from mask2former.predictions.load import best_checkpoint
 from mask2former.progress import ProgressBar
 
 from .choices import (
@@ -29,7 +30,7 @@ from .choices import (
     choose_schedule,
     choose_size,
 )
-from .config_file import METRICS, Settings, write_config
+from .config_file import Settings, write_config
 from .data import Prepared, prepare, recognise
 from .evaluate import Evaluation, evaluate
 from .probe import probe
@@ -86,13 +87,17 @@ class Run:
 
 
 def train(
-    data: str | os.PathLike, out: str | os.PathLike, options: Options = Options(), say: Callable[[str], None] = print
+    data: str | os.PathLike,
+    out: str | os.PathLike | None = None,
+    options: Options = Options(),
+    say: Callable[[str], None] = print,
 ) -> Run:
     """Train on a folder or file of annotated images.
 
     Args:
         data: Of any kind that :func:`~mask2former.auto.data.recognise` knows.
-        out: Gets the data set (``data/``), ``config.py``, the training (``train/``) and ``report.html``.
+        out: Gets the data set (``data/``), ``config.py``, the training (``train/``) and ``report.html``; by default
+            ``runs/<name of the data>``.
         options: What is asked for.
         say: Gets the lines for people.
 
@@ -100,7 +105,7 @@ def train(
         DataError: If the data are not understood, or have faults that nobody but a person can mend.
         ConfigError: If an option cannot be, or the time is too short.
     """
-    begin, out = time.monotonic(), Path(out)
+    begin, out = time.monotonic(), Path(out or Path('runs') / Path(data).resolve().stem)
     if options.seconds is not None and options.epochs is not None:
         raise ConfigError('Give a time or epochs, not both.')
     machine = Machine(options.device or get_device(), os.cpu_count() or 1)
@@ -126,7 +131,7 @@ def train(
     cfg.randomness = dict(seed=options.seed)
     cfg.visualizer.name = cfg.experiment_name = f'{out.name}_{uuid.uuid4().hex}'  # mmengine keeps both by name
     build_runner(cfg).train()
-    checkpoint = best_checkpoint(out / 'train', METRICS[settings.survey.form])
+    checkpoint = best_checkpoint(out / 'train')
     evaluation = evaluate(Config.fromfile(config), checkpoint, machine.device)
     page = out / 'report.html'
     rows = [(name, str(choice.value), choice.reason) for name, choice in _rows(settings)]
@@ -136,30 +141,14 @@ def train(
     return Run(out, config, checkpoint, page, evaluation)
 
 
-def best_checkpoint(work_dir: Path, metric: str) -> Path:
-    """The checkpoint that validated best, or, where none was validated, the last one.
-
-    Raises:
-        DataError: If there is none.
-    """
-    best = sorted(work_dir.glob(f'best_{metric}_iter_*.pth'), key=lambda path: path.stat().st_mtime)
-    if best:
-        return best[-1]
-    last = work_dir / 'last_checkpoint'
-    if last.is_file():
-        return Path(last.read_text(encoding='utf-8').strip())
-    raise DataError(f"'{work_dir}' has no checkpoint: the training did not come so far.")
-
-
 def _check(prepared: Prepared, out: Path, say: Callable[[str], None], machine: Machine) -> tuple[Prepared, Report]:
     """Look for faults; what can be left out is left out.
 
     Raises:
         DataError: If something has to be mended by hand, or nothing is left.
     """
-    cfg = Config(dict(train_dataloader=dict(dataset=prepared.train), val_dataloader=dict(dataset=prepared.val)))
     init_default_scope('mask2former')
-    report = _report_of(cfg, machine)
+    report = _report_of(prepared, machine)
     if not report.num_errors:
         say(f'The data check finds no error in {sum(len(split.source.entries) for split in report.splits)} images.')
         return prepared, report
@@ -174,15 +163,15 @@ def _check(prepared: Prepared, out: Path, say: Callable[[str], None], machine: M
         say(f'{name}: {count} of {len(split.source.entries)} images are used, from a clean copy of the annotations.')
         copies[name] = _with_changes(getattr(prepared, name), changes)
     prepared = replace(prepared, train=copies['train'], val=copies['val'])
-    cfg = Config(dict(train_dataloader=dict(dataset=prepared.train), val_dataloader=dict(dataset=prepared.val)))
-    report = _report_of(cfg, machine)
+    report = _report_of(prepared, machine)
     if report.num_errors:
         [kind, *_] = (kind for split in report.splits for kind in problems_by_kind(split, 1) if kind.is_error)
         raise DataError(f'{kind.total} × {kind.kind} is for you to mend, such as: {kind.examples[0]}.')
     return prepared, report
 
 
-def _report_of(cfg: Config, machine: Machine) -> Report:
+def _report_of(prepared: Prepared, machine: Machine) -> Report:
+    cfg = Config(dict(train_dataloader=dict(dataset=prepared.train), val_dataloader=dict(dataset=prepared.val)))
     sources = [source for name in ('train', 'val') for source in read_splits(cfg, name)]
     for source in sources:
         if not source.entries:

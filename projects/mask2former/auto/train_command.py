@@ -5,7 +5,6 @@ import json
 import re
 import sys
 from contextlib import redirect_stdout
-from pathlib import Path
 
 from mask2former.data_tools.arguments import positive
 from mask2former.errors import ConfigError
@@ -62,7 +61,6 @@ def main() -> None:
         raise ConfigError(f'--epochs must be more than 0, not {args.epochs:g}.')
     from .train import Options, train  # the imports take seconds, --help shall not
 
-    out = Path(args.out) if args.out else Path('runs') / Path(args.data).resolve().stem
     options = Options(
         task=args.task,
         model=args.model,
@@ -74,7 +72,7 @@ def main() -> None:
         seed=args.seed,
     )
     with redirect_stdout(sys.stderr if args.json else sys.stdout):
-        run = train(args.data, out, options)
+        run = train(args.data, args.out, options)
     if args.json:
         files = dict(config=run.config, checkpoint=run.checkpoint, report=run.report)
         print(json.dumps(dict({name: str(path) for name, path in files.items()}, metrics=run.evaluation.metrics)))

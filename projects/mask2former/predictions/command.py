@@ -48,8 +48,10 @@ def main() -> None:
         for prediction in predictor.stream([image]):
             done += 1
             _write(prediction, out, args.format)
-            rows += prediction.to_coco(number)
-            xml.append((number, prediction.name, prediction.size, prediction.shapes()))
+            if 'coco' in args.format:
+                rows += prediction.to_coco(number)
+            if 'cvat' in args.format:
+                xml.append((number, prediction.name, prediction.size, prediction.shapes()))
             if args.json:
                 print(
                     json.dumps(dict(image=str(image), segments=[_describe(s) for s in prediction.segments])), flush=True

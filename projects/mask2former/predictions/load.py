@@ -50,15 +50,24 @@ def locate_run(folder: str | os.PathLike) -> tuple[Path, Path]:
     if len(configs) != 1:
         found = 'several configs' if configs else 'no config'
         raise MissingFileError(f"'{folder}' has {found}: give the folder of a training, or a config and a checkpoint.")
+    return configs[0], best_checkpoint(work_dir)
+
+
+def best_checkpoint(work_dir: Path) -> Path:
+    """The checkpoint of a work directory that validated best, or, where none was validated, the last one.
+
+    Raises:
+        MissingFileError: If there is none.
+    """
     best = sorted(work_dir.glob('best_*.pth'), key=lambda path: path.stat().st_mtime)
     if best:
-        return configs[0], best[-1]
+        return best[-1]
     note = work_dir / 'last_checkpoint'
     if note.is_file():
         last = work_dir / Path(note.read_text(encoding='utf-8').strip()).name  # the folder may have been moved
         if last.is_file():
-            return configs[0], last
-    raise MissingFileError(f"'{folder}' has no checkpoint: the training did not come so far; or give one.")
+            return last
+    raise MissingFileError(f"'{work_dir}' has no checkpoint: the training did not come so far; or give one.")
 
 
 def _named(run: str | os.PathLike) -> str:

@@ -1,7 +1,7 @@
 """The result of an image: its segments, with everything that tools want to know of them."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -66,32 +66,28 @@ class Prediction:
 
     Attributes:
         path: The image file; None of an array.
-        image: ``(H, W, 3)`` uint8 RGB, or what shows of more bands.
         segments: Things by score, then stuff by area; of instance results overlaps are possible.
         task: 'panoptic', 'instance' or 'semantic'.
         sample: All results, at the size of the image.
+        draw: Draws the image and, beside it, the results: ``(height, width, 3)`` uint8 RGB.
     """
 
     path: Path | None
-    image: np.ndarray = field(repr=False)
-    segments: tuple[Segment, ...] = ()
-    task: str = 'panoptic'
-    sample: DetDataSample | None = field(default=None, repr=False)
-    drawing: np.ndarray = field(default_factory=lambda: np.zeros((0, 0, 3), np.uint8), repr=False)
+    segments: tuple[Segment, ...]
+    task: str
+    sample: DetDataSample = field(repr=False)
+    draw: Callable[[], np.ndarray] = field(repr=False)
 
     @property
     def size(self) -> tuple[int, int]:
         """(height, width)."""
-        return self.image.shape[0], self.image.shape[1]
+        height, width = self.sample.ori_shape
+        return height, width
 
     @property
     def name(self) -> str:
         """The file name; 'image.png' of an array."""
         return self.path.name if self.path else 'image.png'
-
-    def draw(self) -> np.ndarray:
-        """The image and, beside it, the results: ``(height, width, 3)`` uint8 RGB."""
-        return self.drawing
 
     def save(self, path: str | os.PathLike) -> Path:
         """Write the drawing to an image file, or into a folder under the name of the image; returns the file."""
@@ -153,4 +149,5 @@ class Prediction:
         return exchange.cvat([(image_id, self.name, self.size, self.shapes())], path)
 
     def shapes(self) -> Sequence[exchange.Shape]:
+        """The segments as labelling tools take them."""
         return [exchange.Shape(s.id, s.label, s.rle, s.polygons) for s in self.segments]

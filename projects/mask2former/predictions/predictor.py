@@ -3,6 +3,7 @@
 import logging
 import os
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -11,12 +12,11 @@ from mmdet.structures import DetDataSample
 from mask2former.apis import SegInferencer, list_images
 from mask2former.apis.inferencer import ImageInput
 from mask2former.errors import ConfigError, DataError, UserError
-from mask2former.formats.bands import in_file_order
-from mask2former.formats.rle import encode_mask
+from mask2former.evaluation.sample_fields import RESULTS
 
 from .prediction import Prediction, Segment
+from .segments import predicted_segments
 
-FIELDS = dict(panoptic='pred_panoptic_seg', instance='pred_instances', semantic='pred_sem_seg')
 _LOG = logging.getLogger(__name__)
 
 
@@ -48,8 +48,8 @@ class Predictor:
         device: str | None = None,
         score_thr: float = 0.3,
     ) -> None:
-        if task is not None and task not in FIELDS:
-            raise ConfigError(f"task must be one of {', '.join(FIELDS)}, not '{task}'.")
+        if task is not None and task not in RESULTS:
+            raise ConfigError(f"task must be one of {', '.join(RESULTS)}, not '{task}'.")
         self.inferencer = SegInferencer(config, checkpoint, device=device, score_thr=score_thr)
         self.task = task
         self.classes: tuple[str, ...] = tuple(self.inferencer.dataset_meta['classes'])
@@ -63,16 +63,12 @@ class Predictor:
         """
         [sample] = self.inferencer([image])
         task, field = self._task_of(sample)
-        shown = in_file_order(self.inferencer.read_image(image))
         return Prediction(
             path=None if isinstance(image, np.ndarray) else Path(image),
-            image=shown,
             segments=tuple(self._segments(sample, field)),
             task=task,
             sample=sample,
-            drawing=self.inferencer.visualizer.draw_datasample(
-                shown, sample, draw_gt=False, pred_score_thr=self.inferencer.score_thr
-            ),
+            draw=partial(self.inferencer.visualize, image, sample),
         )
 
     def stream(self, images: str | os.PathLike | Sequence[ImageInput]) -> Iterator[Prediction]:
@@ -86,44 +82,30 @@ class Predictor:
                 _LOG.warning('%s is left out: %s', 'An array' if isinstance(image, np.ndarray) else image, error)
 
     def _task_of(self, sample: DetDataSample) -> tuple[str, str]:
-        given = [task for task, field in FIELDS.items() if field in sample]
+        given = [task for task, field in RESULTS.items() if field in sample]
         if not given or (self.task is not None and self.task not in given):
             raise UserError(
                 f'The model gives no {self.task or ""} results'.replace('  ', ' ')
                 + (f', but {" and ".join(given)} ones: choose one of these as task.' if given else '.')
             )
         task = self.task or given[0]
-        return task, FIELDS[task]
+        return task, RESULTS[task]
 
     def _segments(self, sample: DetDataSample, field: str) -> list[Segment]:
         meta = self.inferencer.dataset_meta
         is_thing = meta.get('isthing') or (True,) * len(self.classes)
         category_ids = meta.get('category_ids') or range(len(self.classes))
-
-        def segment(number: int, label: int, score: float | None, rle: dict, thing: bool) -> Segment:
-            return Segment(number, self.classes[label], int(category_ids[label]), thing, score, rle)
-
-        if field == 'pred_instances':
-            instances = sample.pred_instances
-            order = instances.scores.argsort(descending=True, stable=True).tolist()
-            kept = [i for i in order if instances.scores[i] >= self.inferencer.score_thr]
-            return [
-                segment(number, int(instances.labels[i]), float(instances.scores[i]), instances.masks[i], True)
-                for number, i in enumerate(kept, 1)
-            ]
+        segments = [
+            Segment(
+                id=found.id,
+                label=self.classes[found.label],
+                category_id=int(category_ids[found.label]),
+                isthing=field == 'pred_instances' or bool(is_thing[found.label]),
+                score=None if found.score is None else float(found.score),
+                rle=found.rle,
+            )
+            for found in predicted_segments(sample, field, self.inferencer.score_thr)
+        ]
         if field == 'pred_panoptic_seg':
-            id_map = sample.pred_panoptic_seg.id_map[0].numpy()  # (H, W)
-            found = [
-                segment(
-                    info['id'],
-                    info['label'],
-                    float(info['score']),
-                    encode_mask(id_map == info['id']),
-                    bool(is_thing[info['label']]),
-                )
-                for info in sample.pred_panoptic_seg.segments_info
-            ]
-            return sorted(found, key=lambda row: (not row.isthing, -(row.score or 0)))
-        labels = sample.pred_sem_seg.sem_seg[0].numpy()  # (H, W)
-        rows = [(label, encode_mask(labels == label)) for label in np.unique(labels).tolist()]
-        return [segment(number, label, None, rle, bool(is_thing[label])) for number, (label, rle) in enumerate(rows, 1)]
+            segments.sort(key=lambda segment: (not segment.isthing, -(segment.score or 0)))
+        return segments
