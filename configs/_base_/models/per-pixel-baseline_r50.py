@@ -1,7 +1,3 @@
-# MaskFormer's per-pixel baseline (arXiv 2107.06278, section 4.1) with a ResNet-50: a class for each pixel.
-_base_ = 'maskformer_r50.py'
-model = dict(
-    pixel_decoder=dict(memory='pyramid'),
-    head=dict(_delete_=True, type='PerPixelHead'),
-    criterion=dict(_delete_=True, type='PerPixelCriterion'),
-    postprocessors=dict(panoptic=None, instance=None, semantic=dict(_delete_=True, type='PerPixelInference')))
+# MaskFormer's per-pixel baseline with a ResNet-50.
+_base_ = ['maskformer_r50.py', 'per_pixel_parts.py']
+model = _base_.per_pixel_parts
