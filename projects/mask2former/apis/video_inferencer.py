@@ -17,7 +17,6 @@ from mask2former.models.video import FrameResult
 from mask2former.visualization import SegLocalVisualizer
 
 from .build import init_model
-from .frame_pipeline import FramePipeline
 from .frame_tracker import FrameTracker
 
 
@@ -53,13 +52,13 @@ class VideoInferencer:
         score_thr: float = 0.3,
     ) -> None:
         model = init_model(config, checkpoint, device)
-        bands = FramePipeline(model.cfg).bands
+        self.tracker = FrameTracker(model, tracking=tracking, task=task, score_thr=score_thr)
+        bands = self.tracker.prepare.bands
         if bands not in (None, 3):
             raise ConfigError(
                 f'The config reads images of {bands} bands, but videos have three: give the frames as arrays to '
                 'FrameTracker(init_model(config, checkpoint)).'
             )
-        self.tracker = FrameTracker(model, tracking=tracking, task=task, score_thr=score_thr)
         # To torch's types each attribute of a module is a tensor or a module.
         self.dataset_meta: dict = model.dataset_meta  # type: ignore[assignment]
         self.visualizer = SegLocalVisualizer()

@@ -109,9 +109,7 @@ def train(
     if options.seconds is not None and options.epochs is not None:
         raise ConfigError('Give a time or epochs, not both.')
     machine = Machine(options.device or get_device(), os.cpu_count() or 1)
-    found = recognise(Path(data))
-    say(found.says)
-    prepared = prepare(found, out / 'data', task=options.task, seed=options.seed, jobs=machine.cores)
+    prepared = prepare(recognise(Path(data)), out / 'data', task=options.task, seed=options.seed, jobs=machine.cores)
     for line in prepared.says:
         say(line)
     prepared, report = _check(prepared, out, say, machine)

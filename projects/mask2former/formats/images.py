@@ -65,11 +65,15 @@ def swaps_sides(orientation: int) -> bool:
     return orientation in (5, 6, 7, 8)
 
 
-def image_size(path: str | Path) -> tuple[int, int]:
-    """``(H, W)`` of an image as training reads it: turned as its EXIF tag says. The whole file is decoded.
+def image_size(path: str | Path, decode: bool = True) -> tuple[int, int]:
+    """``(H, W)`` of an image as training reads it: turned as its EXIF tag says.
 
     NumPy files, and TIFF files of several pages or of bands that Pillow does not know, are images of N bands, which
     nothing turns.
+
+    Args:
+        path: The image.
+        decode: Whether its pixels are read, too, so that a broken file is found.
 
     Raises:
         MissingFileError: If there is no such file.
@@ -78,7 +82,8 @@ def image_size(path: str | Path) -> tuple[int, int]:
     """
     try:
         with Image.open(path) as image:
-            image.load()
+            if decode:
+                image.load()
             (width, height), turn = image.size, orientation(image)
             of_pages = image.format == 'TIFF' and getattr(image, 'n_frames', 1) > 1
     except FileNotFoundError:

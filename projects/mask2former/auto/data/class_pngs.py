@@ -21,7 +21,6 @@ from mask2former.progress import ProgressBar
 from . import instance_pngs
 from .class_list import VOID_NAMES, ClassList, Color, find_list
 from .found import Entry, Found, describe
-from .header import header_size
 from .json_kinds import JsonFiles
 from .listing import Listing, folder_of
 from .png_pairs import Pair, find_pairs, looks_like_colors, sample
@@ -211,7 +210,7 @@ def _look(found: Found, entries: Sequence[Entry], jobs: int, *, names: ClassList
 def _values(entry: Entry) -> set[int]:
     assert entry.image is not None
     ids = read_class_ids(entry.source.semantic)
-    check_size(f"'{entry.source.semantic}'", ids.shape, entry.image, header_size(entry.image), SIZE_FIX)
+    check_size(f"'{entry.source.semantic}'", ids.shape, entry.image, image_size(entry.image, decode=False), SIZE_FIX)
     return set(np.unique(ids).tolist())
 
 

@@ -20,7 +20,6 @@ from mask2former.formats.rle import encode_mask
 from mask2former.progress import ProgressBar
 
 from .found import Entry, Found, count, describe, empty_note
-from .header import header_size
 from .json_kinds import JsonFiles
 from .listing import Listing, folder_of
 from .places import Places, place
@@ -253,13 +252,19 @@ def _read(
 
 def _size(image: Mapping, path: Path) -> tuple[int, int]:
     height, width = image.get('height'), image.get('width')
-    return (height, width) if isinstance(height, int) and isinstance(width, int) else header_size(path)
+    return (height, width) if isinstance(height, int) and isinstance(width, int) else image_size(path, decode=False)
 
 
 def _check_headers(found: Found, entries: Sequence[Entry], jobs: int) -> Found:
     for entry in ProgressBar(entries, desc='image sizes'):
         assert entry.image is not None
-        check_size('The entry in the JSON file', entry.source.size, entry.image, header_size(entry.image), SIZE_FIX)
+        check_size(
+            'The entry in the JSON file',
+            entry.source.size,
+            entry.image,
+            image_size(entry.image, decode=False),
+            SIZE_FIX,
+        )
     empty = sum(isinstance(entry.source, CocoSource) and not entry.source.annotations for entry in entries)
     return replace(found, notes=(*found.notes, *empty_note(empty)))
 
