@@ -9,7 +9,8 @@ from torch import nn
 
 from mask2former.analysis.attention import attention_weights, covered_shares, mass_inside, record_attention
 from mask2former.analysis.attention_mass import Looked, measure_mass, truth_at_input
-from mask2former.analysis.query_strip import draw_strip, spread
+from mask2former.analysis.query_strip import draw_strip
+from mask2former.analysis.query_view import spread, view_query
 from mask2former.errors import ConfigError
 from mask2former.models import MaskedAttentionHead
 from mask2former.models.head import HeadOutput
@@ -64,6 +65,7 @@ def test_every_layer_is_recorded_with_its_level(schedule, levels):
         assert layer.weights.shape == layer.mask.shape == (2, 7, sum(h * w for h, w in layer.sizes))
         torch.testing.assert_close(layer.weights.sum(-1), torch.ones(2, 7).double())
         assert not layer.weights[~layer.mask].any() and not layer.mask.all()
+        torch.testing.assert_close(layer.heads(1, 3).mean(0), layer.weights[1, 3], rtol=0, atol=1e-15)
 
 
 def test_recording_changes_nothing_and_ends():
@@ -157,7 +159,11 @@ def test_truth_is_resized_and_padded():
 def test_strip_is_drawn(tmp_path):
     image = make_looked()
     for segment in (0, 1):
-        draw_strip(image, segment, tmp_path / f'{segment}.png')
+        query, truth = int(image.queries[segment]), image.masks[segment]
+        view = view_query(image.output, image.layers, 0, query, ('a', 'b', 'c'), (64, 96), truth)
+        shares = [float(mass_inside(layer, 0, image.queries, image.masks)[segment]) for layer in image.layers]
+        assert [layer.inside for layer in view.layers] == pytest.approx(shares, abs=1e-6)
+        draw_strip(view, image.inputs[0].mean(0).numpy(), tmp_path / f'{segment}.png')
     pictures = [(tmp_path / f'{segment}.png').read_bytes() for segment in (0, 1)]
     assert all(picture.startswith(b'\x89PNG') for picture in pictures) and pictures[0] != pictures[1]
 
@@ -165,5 +171,8 @@ def test_strip_is_drawn(tmp_path):
 def test_values_lie_over_their_cells():
     _, layers = run_head(make_head(level_schedule='concat'))
     values = torch.arange(6 + 24 + 96.0)
-    found = spread(values, layers[0], (16, 24))
-    assert found[0, 0] == 0 + 6 + 30 and found[-1, -1] == 5 + 29 + 125
+    found = spread(values, layers[0].sizes, (16, 24))
+    shares = [1 / 64, 1 / 16, 1 / 4]  # a token of 2 x 3 covers 64 cells of 16 x 24
+    assert found[0, 0] == pytest.approx(0 * shares[0] + 6 * shares[1] + 30 * shares[2])
+    assert found[-1, -1] == pytest.approx(5 * shares[0] + 29 * shares[1] + 125 * shares[2])
+    assert found.sum() == pytest.approx(values.sum())

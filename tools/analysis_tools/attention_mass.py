@@ -16,6 +16,7 @@ from rich.table import Table
 
 from mask2former.analysis.attention_mass import look_at, measure_mass, validation_data
 from mask2former.analysis.query_strip import draw_strip
+from mask2former.analysis.query_view import view_query
 from mask2former.apis import init_model
 from mask2former.apis.cli import config_parser, load_config, run_tool
 from mask2former.data_tools.arguments import positive
@@ -59,7 +60,10 @@ def draw(model, dataset, args: argparse.Namespace) -> None:
     (image,) = look_at(model, dataset, [args.image])
     if not 0 <= args.segment < len(image.queries):
         raise ConfigError(f'--segment {args.segment}: the image has segments 0 to {len(image.queries) - 1}.')
-    draw_strip(image, args.segment, args.strip)
+    size = (image.inputs.shape[2], image.inputs.shape[3])
+    query, truth = int(image.queries[args.segment]), image.masks[args.segment]
+    view = view_query(image.output, image.layers, 0, query, model.dataset_meta['classes'], size, truth)
+    draw_strip(view, image.inputs[0].mean(0).cpu().numpy(), args.strip)
 
 
 def make_table(layers: list[dict]) -> Table:

@@ -2,7 +2,9 @@
 
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
-from typing import NamedTuple, cast
+from dataclasses import dataclass
+from functools import cached_property
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -14,18 +16,37 @@ from mask2former.models.decoder_layer import DecoderLayer
 from mask2former.models.layers import Attention
 
 
-class LayerAttention(NamedTuple):
+@dataclass(frozen=True)
+class LayerAttention:
     """Cross-attention of one decoder layer.
 
     Attributes:
-        weights: (B, Q, S), the mean over the heads; each row sums to 1.
+        module: What attended.
+        query: (B, Q, C), with positions.
+        key: (B, S, C), with positions.
         mask: (B, Q, S) bool, True where a query may look; None for everywhere.
         sizes: (h, w) of the level whose tokens S are; of all levels where they are concatenated.
     """
 
-    weights: Tensor
+    module: Attention
+    query: Tensor
+    key: Tensor
     mask: Tensor | None
     sizes: list[tuple[int, int]]
+
+    @cached_property
+    def weights(self) -> Tensor:
+        """(B, Q, S), the mean over the heads; each row sums to 1."""
+        return self._weights(slice(None), slice(None)).mean(1)
+
+    def heads(self, b: int, query: int) -> Tensor:
+        """(M, S), the weights of each head of one query of an image; each row sums to 1."""
+        return self._weights(slice(b, b + 1), slice(query, query + 1))[0, :, 0]
+
+    @torch.no_grad()
+    def _weights(self, images: slice, queries: slice) -> Tensor:
+        mask = None if self.mask is None else self.mask[images, None, queries]
+        return attention_weights(self.module, self.query[images, queries], self.key[images], mask)
 
 
 def attention_weights(attention: Attention, query: Tensor, key: Tensor, mask: Tensor | None = None) -> Tensor:
@@ -73,13 +94,11 @@ def record_attention(head: nn.Module) -> Iterator[list[LayerAttention]]:
         records.clear()
         sizes[:] = [tuple(x.shape[-2:]) for x in inputs[1]]
 
-    @torch.no_grad()
     def record(module: Attention, inputs: tuple) -> None:
         query, key, _, mask = inputs
-        weights = attention_weights(module, query, key, mask).mean(1)
         index = schedule if isinstance(schedule, int) else len(records) % len(sizes)
         used = list(sizes) if schedule == 'concat' else [sizes[index]]
-        records.append(LayerAttention(weights, None if mask is None else mask[:, 0], used))
+        records.append(LayerAttention(module, query.detach(), key.detach(), None if mask is None else mask[:, 0], used))
 
     with ExitStack() as hooks:
         hooks.callback(head.register_forward_pre_hook(begin).remove)

@@ -1,72 +1,85 @@
-"""A picture that follows one query through the decoder: its mask, where it may look, where it looked."""
+"""Pictures that follow one query through the decoder: its mask, where it may look, where it and each head looked."""
 
 from pathlib import Path
 
+import numpy as np
 import torch
-import torch.nn.functional as F
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from .attention import LayerAttention
-from .attention_mass import Looked, mass_inside
+from .query_view import QueryView, enlarge
 
 ROWS = ('its mask before', 'where it may look', 'where it looked')
 
 
-def draw_strip(image: Looked, segment: int, path: str | Path) -> None:
-    """Draw the query of a segment: a column for each layer, and one for the result, the truth and the image.
+def draw_strip(view: QueryView, photo: np.ndarray, path: str | Path, target: str = 'truth') -> None:
+    """Draw a query: a column for each layer, and one for the result, the object and the image.
 
     Args:
-        image: What the model did with an image.
-        segment: Which of the image's segments.
+        view: What the query did.
+        photo: (H, W) or (H, W, 3), the network's input as one sees it.
         path: File to write; its ending says the format.
+        target: What the object is called that attention is held against.
     """
-    size = (image.inputs.shape[2], image.inputs.shape[3])
-    query = int(image.queries[segment])
-    grey = image.inputs[0].mean(0).cpu()  # (H, W)
-    count = len(image.layers)
-    masks = [enlarge(image.output.mask_logits(d)[0, query], size) >= 0 for d in range(len(image.output.mask_embed))]
-    before = [None] * (count + 1 - len(masks)) + masks  # the last one is the result
+    size = (photo.shape[0], photo.shape[1])
+    count = len(view.layers)
     figure = Figure(figsize=(1.9 * (count + 1), 6), layout='constrained')
     axes = figure.subplots(3, count + 1, squeeze=False)
-    for axis in axes.flat:
-        axis.imshow(grey, cmap='gray')
-        axis.set(xticks=[], yticks=[])
-    for column, layer in enumerate(image.layers):
-        inside = float(mass_inside(layer, 0, image.queries, image.masks.to(image.inputs.device))[segment])
+    _show(axes, photo)
+    for column, layer in enumerate(view.layers):
         axes[0, column].set_title(f'layer {column + 1}, {"+".join(f"{h}×{w}" for h, w in layer.sizes)}', fontsize=9)
-        _paint(axes[0, column], before[column], 'none yet')
-        allowed = None if layer.mask is None else spread(layer.mask[0, query].float(), layer, size) > 0
-        _paint(axes[1, column], allowed, 'everywhere')
-        looked = spread(layer.weights[0, query], layer, size)
-        axes[2, column].imshow(looked, cmap='inferno', alpha=0.8)
-        axes[2, column].set_xlabel(f'{inside:.2f} in the object', fontsize=9)
-    _paint(axes[0, count], before[count], '')
+        before = view.before(column)
+        _paint(axes[0, column], None if before is None else enlarge(before, size) >= 0.5, 'none yet')
+        _paint(axes[1, column], layer.allowed, 'everywhere', size)
+        _glow(axes[2, column], layer.heads.mean(0), size)
+        axes[2, column].set_xlabel(f'{layer.inside:.2f} in the object', fontsize=9)
+    _paint(axes[0, count], enlarge(view.masks[-1], size) >= 0.5, '')
     axes[0, count].set_title('result', fontsize=9)
-    _paint(axes[1, count], image.masks[segment], '')
-    axes[1, count].set_title('truth', fontsize=9)
+    _paint(axes[1, count], view.object, '')
+    axes[1, count].set_title(target, fontsize=9)
     axes[2, count].set_title('image', fontsize=9)
     for axis, text in zip(axes[:, 0], ROWS):
         axis.set_ylabel(text, fontsize=9)
     figure.savefig(path, dpi=80)
 
 
-def enlarge(x: Tensor, size: tuple[int, int]) -> Tensor:
-    """A map (h, w) at another size, between its values on straight lines."""
-    return F.interpolate(x[None, None].cpu(), size=size, mode='bilinear', align_corners=False)[0, 0]
+def draw_heads(view: QueryView, photo: np.ndarray, path: str | Path) -> None:
+    """Draw where each head of each layer looked: a row for each head, a column for each layer.
+
+    Args:
+        view: What the query did.
+        photo: (H, W) or (H, W, 3), the network's input as one sees it.
+        path: File to write; its ending says the format.
+    """
+    size, heads = (photo.shape[0], photo.shape[1]), len(view.layers[0].heads)
+    figure = Figure(figsize=(1.6 * len(view.layers), 1.7 * heads), layout='constrained')
+    axes = figure.subplots(heads, len(view.layers), squeeze=False)
+    _show(axes, photo)
+    for column, layer in enumerate(view.layers):
+        axes[0, column].set_title(f'layer {column + 1}', fontsize=9)
+        for axis, head in zip(axes[:, column], layer.heads):
+            _glow(axis, head, size)
+    for number, axis in enumerate(axes[:, 0], 1):
+        axis.set_ylabel(f'head {number}', fontsize=9)
+    figure.savefig(path, dpi=80)
 
 
-def spread(values: Tensor, layer: LayerAttention, size: tuple[int, int]) -> Tensor:
-    """Values (S,) of a layer's tokens as a map (H, W), each over its cell; those of several levels are added up."""
-    total = torch.zeros(size)
-    for (h, w), part in zip(layer.sizes, values.cpu().split([h * w for h, w in layer.sizes])):
-        total += F.interpolate(part.view(1, 1, h, w), size=size, mode='nearest-exact')[0, 0]
-    return total
+def _show(axes: np.ndarray, photo: np.ndarray) -> None:
+    for axis in axes.flat:
+        axis.imshow(photo, cmap='gray')
+        axis.set(xticks=[], yticks=[])
 
 
-def _paint(axis, mask: Tensor | None, otherwise: str) -> None:
-    """Lay a mask (H, W) over a panel; where there is none, write why."""
+def _glow(axis, weights: Tensor, size: tuple[int, int]) -> None:
+    """Lay where was looked (h, w) over a panel, cell by cell."""
+    axis.imshow(weights, cmap='inferno', alpha=0.8, extent=(-0.5, size[1] - 0.5, size[0] - 0.5, -0.5))
+
+
+def _paint(axis, mask: Tensor | None, otherwise: str, size: tuple[int, int] | None = None) -> None:
+    """Lay a mask (h, w) over a panel of ``size``, by default its own; where there is none, write why."""
     if mask is None:
         axis.text(0.5, 0.5, otherwise, transform=axis.transAxes, ha='center', color='white', fontsize=9)
-    else:
-        axis.imshow(torch.where(mask, 1.0, torch.nan), cmap='spring', vmin=0, vmax=1, alpha=0.6)
+        return
+    h, w = size or mask.shape
+    painted = torch.where(mask, 1.0, torch.nan)
+    axis.imshow(painted, cmap='spring', vmin=0, vmax=1, alpha=0.6, extent=(-0.5, w - 0.5, h - 0.5, -0.5))

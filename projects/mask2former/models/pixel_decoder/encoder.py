@@ -63,16 +63,32 @@ class MSDeformAttn(nn.Module):
         Returns:
             Tensor: (B, S, C).
         """
+        value = self.value_proj(value).unflatten(-1, (self.num_heads, -1))  # (B, S, M, C/M)
+        locations, weights = self.samples(query, reference_points, level_shapes)
+        return self.output_proj(ms_deform_attn(value, level_shapes, locations, weights, self.backend))
+
+    def samples(
+        self, query: Tensor, reference_points: Tensor, level_shapes: list[tuple[int, int]]
+    ) -> tuple[Tensor, Tensor]:
+        """Where each of the queries samples, and how much each sample counts.
+
+        Args:
+            query: (B, N, C), some tokens with their positions added.
+            reference_points: (N, 2), x and y of these tokens, 0 to 1.
+            level_shapes: L sizes (h, w).
+
+        Returns:
+            tuple: Locations (B, N, M, L, R, 2), x and y, 0 to 1 over each level, and weights (B, N, M, L, R), which sum
+            to 1 over L and R.
+        """
         heads, levels, points = self.num_heads, self.num_levels, self.num_points
-        value = self.value_proj(value).unflatten(-1, (heads, -1))  # (B, S, M, C/M)
         weights = self.attention_weights(query).unflatten(-1, (heads, levels * points))
-        weights = softmax_of_few(weights).unflatten(-1, (levels, points))  # (B, S, M, L, R)
+        weights = softmax_of_few(weights).unflatten(-1, (levels, points))  # (B, N, M, L, R)
         # Sizes and references as long rows, M*L*R*2 each: arithmetic on these is several times faster than on pairs.
         level_wh = reference_points.new_tensor([(w, h) for h, w in level_shapes]).repeat_interleave(points, dim=0)
-        offsets = self.sampling_offsets(query) / level_wh.flatten().repeat(heads)  # (B, S, M*L*R*2)
+        offsets = self.sampling_offsets(query) / level_wh.flatten().repeat(heads)  # (B, N, M*L*R*2)
         locations = offsets + reference_points.repeat(1, heads * levels * points)
-        locations = locations.unflatten(-1, (heads, levels, points, 2))  # (B, S, M, L, R, 2)
-        return self.output_proj(ms_deform_attn(value, level_shapes, locations, weights, self.backend))
+        return locations.unflatten(-1, (heads, levels, points, 2)), weights  # (B, N, M, L, R, 2), (B, N, M, L, R)
 
 
 class MSDeformAttnEncoderLayer(nn.Module):
