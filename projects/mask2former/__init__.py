@@ -7,9 +7,10 @@ import os
 # set before torch is imported; GNU's OpenMP reads it, which torch has on Linux.
 os.environ.setdefault('GOMP_SPINCOUNT', '1000')
 
-from . import compat  # noqa: E402
+from . import compat, postponed  # noqa: E402
 
 compat.install()
+postponed.postpone()
 
 from . import registry  # noqa: E402, F401  (imports mmdet, which compat makes importable)
 from .version import __version__  # noqa: E402, F401
