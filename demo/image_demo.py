@@ -9,6 +9,7 @@ from tqdm import tqdm
 
 from mask2former.apis import SegInferencer, list_images, summarize, write_id_map
 from mask2former.apis.cli import run_tool
+from mask2former.apis.tiles import add_tile_arguments
 from mask2former.errors import DataError
 from mask2former.formats.files import write_text
 
@@ -29,6 +30,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--tta', action='store_true', help='test-time augmentation: tta_pipeline of the config, else flips, and scales'
     )
+    add_tile_arguments(parser)
     parser.add_argument(
         '--bands',
         type=int,
@@ -72,7 +74,14 @@ def main() -> None:
     if Path(args.out_dir).is_file():
         raise SystemExit(f"Error: --out-dir '{args.out_dir}' is a file; give a folder.")
     inferencer = SegInferencer(
-        args.config, args.checkpoint, device=args.device, score_thr=args.score_thr, tta=args.tta, bands=args.bands
+        args.config,
+        args.checkpoint,
+        device=args.device,
+        score_thr=args.score_thr,
+        tta=args.tta,
+        tile=args.tile,
+        overlap=args.overlap,
+        bands=args.bands,
     )
     images = list_images(args.image, inferencer.suffixes) if Path(args.image).is_dir() else [args.image]
     out_dir = Path(args.out_dir)

@@ -1,6 +1,7 @@
-"""Test a checkpoint: python tools/test.py CONFIG CHECKPOINT [--tta] [--out F] [--show-dir D] ...
+"""Test a checkpoint: python tools/test.py CONFIG CHECKPOINT [--tta] [--tile N] [--out F] [--show-dir D] ...
 
-The metrics are written to test_metrics.json in the work directory, with --tta to test_metrics_tta.json;
+The metrics are written to test_metrics.json in the work directory, with --tta to test_metrics_tta.json, in tiles to
+test_metrics_tiles.json, with both to test_metrics_tta_tiles.json;
 tested.json says of which checkpoint they are, and of how many images.
 """
 
@@ -9,6 +10,7 @@ from datetime import datetime
 from pathlib import Path
 
 from mask2former.apis.cli import build_runner, load_run_config, run_parser, run_tool
+from mask2former.apis.tiles import add_tile_arguments, use_tiles
 from mask2former.apis.tta import use_tta
 from mask2former.checkpoints.fetch import locate
 from mask2former.evaluation import DumpSegResults
@@ -24,6 +26,7 @@ def main() -> None:
     parser.add_argument(
         '--tta', action='store_true', help='test-time augmentation: tta_pipeline of the config, else flips, and scales'
     )
+    add_tile_arguments(parser)
     args = parser.parse_args()
     if args.out is not None and not args.out.endswith(('.pkl', '.pickle')):
         parser.error(f"--out must name a .pkl file, not '{args.out}'")
@@ -34,18 +37,22 @@ def main() -> None:
         cfg.default_hooks.visualization.update(draw=True, out_dir=args.show_dir)
     if args.tta:
         use_tta(cfg)
+    in_tiles = use_tiles(cfg, args.tile, args.overlap)
 
     runner = build_runner(cfg)
     if args.out is not None:
         runner.test_evaluator.metrics.append(DumpSegResults(out_file_path=args.out))
     metrics = runner.test()
     if runner.rank == 0:
-        plain, augmented = (Path(runner.work_dir) / f'test_metrics{suffix}.json' for suffix in ('', '_tta'))
-        path, other = (augmented, plain) if args.tta else (plain, augmented)
+        suffix, how = args.tta * '_tta' + in_tiles * '_tiles', 'in tiles' if in_tiles else '--tta'
+        plain = Path(runner.work_dir) / 'test_metrics.json'
+        path = plain.with_name(f'test_metrics{suffix}.json')
+        augmented = path if suffix else plain.with_name('test_metrics_tta.json')
+        other = plain if suffix else augmented
         write_text(path, json.dumps({key: float(value) for key, value in metrics.items()}, indent=2) + '\n')
         tested = note_test(path, checkpoint=identify(address), images=len(runner.test_dataloader.dataset))
         if other.is_file() and tested.get(other.name) == tested[path.name]:
-            results = {'plain': json.loads(plain.read_text()), '--tta': json.loads(augmented.read_text())}
+            results = {'plain': json.loads(plain.read_text()), how: json.loads(augmented.read_text())}
             written = datetime.fromtimestamp(other.stat().st_mtime)
             print(f'In percent, beside {other.name} of {written:%Y-%m-%d %H:%M}\n{comparison_table(results)}')
         elif other.is_file():

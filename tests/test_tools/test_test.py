@@ -77,7 +77,8 @@ def metrics_of(monkeypatch, config, checkpoint, folder, *arguments):
     monkeypatch.setattr(module, 'build_runner', build_runner)
     monkeypatch.setattr('sys.argv', ['test.py', str(config), str(checkpoint), '--work-dir', str(folder), *arguments])
     module.main()
-    name = 'test_metrics_tta.json' if '--tta' in arguments else 'test_metrics.json'
+    suffix = ('--tta' in arguments) * '_tta' + ('--tile' in arguments) * '_tiles'
+    name = f'test_metrics{suffix}.json'
     return json.loads((folder / name).read_text())
 
 
@@ -180,3 +181,12 @@ test_evaluator = [dict(type='SemanticIoU')]
     ]
     assert windows[0] == whole  # which images 64 x 96 are
     assert windows[1] != whole and windows[2].keys() == whole.keys()
+
+
+def test_one_tile_gives_the_metrics_of_the_plain_test(run, shapes, tmp_path, monkeypatch, capsys):
+    config = write_config(tmp_path, shapes, '')
+    plain = metrics_of(monkeypatch, config, run.full, tmp_path / 'plain')
+    assert metrics_of(monkeypatch, config, run.full, tmp_path / 'plain', '--tile', '4096') == plain
+    assert 'in tiles' in capsys.readouterr().out
+    tiled = metrics_of(monkeypatch, config, run.full, tmp_path / 'plain', '--tile', '48', '--overlap', '16')
+    assert tiled.keys() == plain.keys() and tiled != plain

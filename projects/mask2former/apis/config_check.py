@@ -30,6 +30,7 @@ OTHER_SETTINGS = (
     'model_wrapper_cfg',
     'runner_type',
     'sync_bn',
+    'tile_model',
     'tta_model',
     'tta_pipeline',
 )

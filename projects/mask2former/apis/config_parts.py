@@ -32,6 +32,7 @@ KEYS = dict(
 PARTS = dict(
     model=('MODELS', None, None),
     tta_model=('MODELS', None, None),
+    tile_model=('MODELS', None, 'SegTileModel'),
     data_preprocessor=('MODELS', None, None),
     model_wrapper_cfg=('MODEL_WRAPPERS', None, 'MMDistributedDataParallel'),
     visualizer=('VISUALIZERS', (), None),

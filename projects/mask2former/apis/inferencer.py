@@ -21,6 +21,7 @@ from mask2former.visualization import SegLocalVisualizer
 
 from .build import build_test_pipeline, init_model, run_transforms, scope_of
 from .results import sample_to_json
+from .tiles import use_tiles
 from .tta import use_tta
 
 ImageInput = str | os.PathLike | np.ndarray
@@ -39,6 +40,9 @@ class SegInferencer:
             their batch, which changes results a little; with 1 each image's result is its own.
         tta: Test-time augmentation, as ``tools/test.py --tta`` does it: each image in several views, flipped and
             resized, which the config says or which follow from its test pipeline (``mask2former.apis.tta.use_tta``).
+        tile: Side of the tiles that images are cut into, see :class:`~mask2former.models.SegTileModel`; by default what
+            ``tile_model`` of the config says, or none.
+        overlap: Pixels that neighbouring tiles share; by default a quarter of a tile.
         bands: Which three bands of images of N bands pictures show, or which one; by default what the config's
             visualizer says, see :func:`~mask2former.visualization.bands.as_rgb`.
 
@@ -59,6 +63,8 @@ class SegInferencer:
         score_thr: float = 0.3,
         batch_size: int = 1,
         tta: bool = False,
+        tile: int | None = None,
+        overlap: int | None = None,
         bands: Sequence[int] | None = None,
     ) -> None:
         if not 0 <= score_thr <= 1:
@@ -73,6 +79,9 @@ class SegInferencer:
         cfg: Config = copy.deepcopy(self.model.cfg)  # type: ignore[assignment]  # TestTimeAug writes into it
         if tta:
             use_tta(cfg)
+            with scope_of(cfg):
+                self.model = MODELS.build(dict(cfg.model, module=self.model))
+        if use_tiles(cfg, tile, overlap):
             with scope_of(cfg):
                 self.model = MODELS.build(dict(cfg.model, module=self.model))
         self.load, self.transforms = build_test_pipeline(cfg)

@@ -21,20 +21,33 @@ def use_tta(cfg: Config) -> None:
         ConfigError: If the config has no test pipeline or is one of videos, or if views must be made of a pipeline that
             packs nothing.
     """
-    dataset = (cfg.get('test_dataloader') or {}).get('dataset', {})
-    while 'pipeline' not in dataset:
-        if 'dataset' not in dataset:
-            raise ConfigError(
-                "Test-time augmentation: the config's test_dataloader has no dataset with a pipeline; add "
-                'one, or test without augmentation.'
-            )
-        dataset = dataset.dataset
-    if any(transform['type'] == 'LoadFrames' for transform in dataset.pipeline):
-        raise ConfigError('Test-time augmentation is for images, but the config is one of videos: leave it out.')
+    dataset = find_test_dataset(cfg, 'Test-time augmentation')
     kinds = [postprocessor['type'] for postprocessor in cfg.model.postprocessors.values() if postprocessor is not None]
     scales = SEMANTIC_SCALES if all(kind in ('SemanticInference', 'PerPixelInference') for kind in kinds) else (1.0,)
     dataset.pipeline = cfg.get('tta_pipeline') or make_tta_pipeline(dataset.pipeline, scales)
     cfg.model = dict(cfg.get('tta_model') or dict(type='SegTTAModel'), module=cfg.model)
+
+
+def find_test_dataset(cfg: Config, what: str) -> Config:
+    """The part of a config, at any depth of its test data set, that has the pipeline of images.
+
+    Args:
+        cfg: The config.
+        what: What messages call that which needs it.
+
+    Raises:
+        ConfigError: If there is none, or if it is one of videos.
+    """
+    dataset = (cfg.get('test_dataloader') or {}).get('dataset', {})
+    while 'pipeline' not in dataset:
+        if 'dataset' not in dataset:
+            raise ConfigError(
+                f"{what}: the config's test_dataloader has no dataset with a pipeline; add one, or test without."
+            )
+        dataset = dataset.dataset
+    if any(transform['type'] == 'LoadFrames' for transform in dataset.pipeline):
+        raise ConfigError(f'{what}: this is for images, but the config is one of videos: leave it out.')
+    return dataset
 
 
 def make_tta_pipeline(pipeline: list[dict], scales: tuple[float, ...]) -> list[dict]:

@@ -1,7 +1,7 @@
 """COCO's run-length encoding (RLE): ``dict(size=[H, W], counts=bytes)``, column by column."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -29,6 +29,48 @@ def encode_masks(masks: np.ndarray) -> list[dict]:
 def decode_mask(rle: dict) -> np.ndarray:
     """The mask (H, W) bool of an RLE."""
     return mask_utils.decode(rle).view(bool)
+
+
+def decode_crop(rle: dict) -> tuple[np.ndarray, int, int]:
+    """The mask of an RLE within its bounding box, ``(h, w)`` bool, and the top and the left of the box.
+
+    Memory grows with the box and not with the image, but for the columns of the box, which are formed whole.
+    """
+    left, top, width, height = (int(value) for value in box_of(rle))
+    if not width:
+        return np.zeros((0, 0), dtype=bool), 0, 0
+    H = int(rle['size'][0])
+    edges = np.clip(np.cumsum(run_lengths(rle['counts'])), left * H, (left + width) * H) - left * H
+    lengths = np.diff(edges, prepend=0)
+    columns = np.repeat(np.arange(len(lengths)) % 2 == 1, lengths).reshape(width, H)
+    return columns[:, top : top + height].T, top, left
+
+
+def encode_crops(crops: Iterable[tuple[np.ndarray, int, int]], height: int, width: int) -> dict:
+    """The RLE of a mask ``(height, width)`` of which only parts ``(h, w)`` bool with their top and left are given.
+
+    They stand beside each other, from the left to the right.
+    """
+    positions = []
+    for mask, top, left in crops:
+        columns = np.zeros((mask.shape[1], mask.shape[0] + 2), dtype=bool)
+        columns[:, 1:-1] = mask.T
+        x, y = np.nonzero(columns[:, 1:] != columns[:, :-1])
+        positions.append((x + left) * height + (y + top))
+    return encode_edges(np.concatenate([np.zeros(0, np.int64), *positions]), height, width)
+
+
+def encode_edges(positions: np.ndarray, height: int, width: int) -> dict:
+    """The RLE of a mask given by the positions, column after column, where it begins in a column and where it ends.
+
+    A run that ends at the bottom of a column where the next one begins with one continues.
+    """
+    inner = positions[1:-1].reshape(-1, 2)  # an end and the next beginning
+    positions = np.concatenate([positions[:1], inner[inner[:, 0] != inner[:, 1]].ravel(), positions[-1:]])
+    counts = np.diff(positions, prepend=0, append=height * width)
+    if len(positions) and counts[-1] == 0:
+        counts = counts[:-1]
+    return mask_utils.frPyObjects(dict(size=[height, width], counts=counts), height, width)
 
 
 def areas_of(rles: Sequence[dict]) -> list[int]:

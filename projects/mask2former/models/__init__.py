@@ -9,6 +9,7 @@ from .encoder_only_head import EncoderOnlyHead
 from .head import HeadOutput, MaskedAttentionHead
 from .mask2former import Mask2Former
 from .per_pixel import PerPixelHead
+from .tile_model import SegTileModel
 from .tta import SegTTAModel
 from .video import VideoMask2Former
 
@@ -20,5 +21,6 @@ __all__ = [
     'PerPixelHead',
     'SegDataPreprocessor',
     'SegTTAModel',
+    'SegTileModel',
     'VideoMask2Former',
 ]

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mask2former.errors import ConfigError
+from mask2former.tiles.grid import window_bounds
 
 from .head import HeadOutput
 from .masks import Geometry, LazyMasks
@@ -41,12 +42,10 @@ class SlidingWindow:
     def windows(self, size: int, axis: int) -> list[tuple[int, int]]:
         """First and one after the last pixel of each window along an axis of an image."""
         crop = min(self.crop_size[axis], size)
-        if self.stride is None:
-            last = math.ceil(size / crop) - 1
-            starts = [i * (size - crop) // max(last, 1) for i in range(last + 1)]
-        else:
-            stride = self.stride[axis]
-            starts = [min(i * stride, size - crop) for i in range(math.ceil((size - crop) / stride) + 1)]
+        if self.stride is not None:
+            return window_bounds(size, crop, self.stride[axis])
+        last = math.ceil(size / crop) - 1
+        starts = [i * (size - crop) // max(last, 1) for i in range(last + 1)]
         return [(start, start + crop) for start in starts]
 
     def views(

@@ -2,8 +2,9 @@
 
 import numpy as np
 import torch
-from pycocotools import mask as mask_utils
 from torch import Tensor
+
+from mask2former.formats.rle import encode_edges
 
 WORD = 8  # bytes
 
@@ -52,7 +53,7 @@ class StripEncoder:
         ends = np.cumsum(np.bincount(mask_index, minlength=self.num_masks))[:-1]
         parts = np.split(positions, ends) if self.num_masks else []
         boxes = np.array([self._box(part) for part in parts], np.float32).reshape(-1, 4)
-        return [self._encode(part) for part in parts], torch.from_numpy(boxes)
+        return [encode_edges(part, self.height, self.width) for part in parts], torch.from_numpy(boxes)
 
     def _box(self, positions: np.ndarray) -> tuple[int, int, int, int]:
         """The box of a mask of which every second position is where it begins in a column, the others where it ends."""
@@ -60,15 +61,6 @@ class StripEncoder:
             return 0, 0, 0, 0
         H, first, last = self.height, positions[::2], positions[1::2] - 1
         return first[0] // H, (first % H).min(), last[-1] // H + 1, (last % H).max() + 1
-
-    def _encode(self, positions: np.ndarray) -> dict:
-        """Run lengths of a mask: a run that ends at the bottom of a column where the next begins with one continues."""
-        inner = positions[1:-1].reshape(-1, 2)  # an end and the next beginning
-        positions = np.concatenate([positions[:1], inner[inner[:, 0] != inner[:, 1]].ravel(), positions[-1:]])
-        counts = np.diff(positions, prepend=0, append=self.height * self.width)
-        if len(positions) and counts[-1] == 0:
-            counts = counts[:-1]
-        return mask_utils.frPyObjects(dict(size=[self.height, self.width], counts=counts), self.height, self.width)
 
 
 def _flat_nonzero(values: Tensor) -> np.ndarray:
