@@ -20,7 +20,7 @@ env_cfg = dict(
     dist_cfg=dict(backend='nccl'),
     # A training process keeps the memory that it frees (glibc's malloc): faster on CPUs for 5 % more memory.
     keep_freed_memory=True)
-vis_backends = [dict(type='LocalVisBackend')]
+vis_backends = [dict(type='LocalVisBackend'), dict(type='TensorboardIfInstalled')]
 visualizer = dict(type='SegLocalVisualizer', vis_backends=vis_backends, name='visualizer')
 log_processor = dict(type='LogProcessor', window_size=50, by_epoch=False)
 log_level = 'INFO'

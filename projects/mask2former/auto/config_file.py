@@ -98,7 +98,9 @@ def config_text(settings: Settings, folder: Path) -> str:
     interval = schedule.val_interval
     lines += [
         'default_hooks = dict(checkpoint=dict(',
-        f"    interval={interval}, max_keep_ckpts=1, save_best='{METRICS[form]}', rule='greater'))",
+        f"    interval={interval}, max_keep_ckpts=1, save_best='{METRICS[form]}', rule='greater'),",
+        '    # The same few images are drawn in every validation: train/*/vis_data/vis_image.',
+        f'    visualization=dict(draw=True, interval={max(1, schedule.val_images // 4)}, max_images=4))',
         '# The weights that are tested and saved are running means of those that are trained.',
         'custom_hooks = [',
         f"    dict(type='EMAHook', ema_type='ExpMomentumEMA', momentum={1 / window:.2g}, gamma={window}),",

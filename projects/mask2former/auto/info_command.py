@@ -10,7 +10,7 @@ from typing import Any
 from mask2former.analysis.curves import read_curve
 from mask2former.errors import MissingFileError
 
-from .run_files import read_losses
+from .run_files import read_losses, read_pace
 
 
 def run_info(folder: Path) -> dict[str, Any]:
@@ -22,7 +22,7 @@ def run_info(folder: Path) -> dict[str, Any]:
     Returns:
         dict: ``work_dir``; ``iteration`` and ``loss`` of the last logged step; ``max_iters`` where a config says it;
         ``seconds_since``, how long ago something was logged; ``curve``, the validations; ``checkpoints``, the best ones
-        first; ``report``, None while there is none.
+        first; ``seconds_left``, of training alone, by its last pace; ``report``, None while there is none.
 
     Raises:
         MissingFileError: If there is no such training.
@@ -35,10 +35,12 @@ def run_info(folder: Path) -> dict[str, Any]:
     curve = read_curve(work_dir)
     iteration = max([iteration, *(int(point['iter']) for point in curve)])  # losses are logged now and then only
     report = folder / 'report.html'
+    max_iters, pace = _max_iters(work_dir), read_pace(work_dir)
     return dict(
         work_dir=str(work_dir),
         iteration=iteration,
-        max_iters=_max_iters(work_dir),
+        max_iters=max_iters,
+        seconds_left=None if max_iters is None or pace is None else round(max(0, max_iters - iteration) * pace),
         loss=loss,
         seconds_since=round(time.time() - logs[-1].stat().st_mtime),
         curve=curve,
@@ -63,8 +65,9 @@ def describe(info: dict[str, Any]) -> str:
     """The same for people."""
     of = f' of {info["max_iters"]}' if info['max_iters'] else ''
     loss = '' if info['loss'] is None else f', loss {info["loss"]:.3g}'
+    left = f', {timedelta(seconds=info["seconds_left"])} left' if info['seconds_left'] else ''
     lines = [
-        f'iteration   {info["iteration"]}{of}{loss}',
+        f'iteration   {info["iteration"]}{of}{loss}{left}',
         f'last logged {timedelta(seconds=info["seconds_since"])} ago',
     ]
     for point in info['curve']:

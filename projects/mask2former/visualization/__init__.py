@@ -1,5 +1,6 @@
 """Drawing of images with their ground truth and predictions."""
 
+from .tensorboard import TensorboardIfInstalled
 from .visualizer import SegLocalVisualizer
 
-__all__ = ['SegLocalVisualizer']
+__all__ = ['SegLocalVisualizer', 'TensorboardIfInstalled']
