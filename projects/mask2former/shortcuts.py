@@ -34,7 +34,8 @@ def train(
         epochs: How often each image is seen, instead.
         task: 'auto', 'panoptic', 'instance' or 'semantic'.
         model: Such as 'lite0', 'r50', 'swin-t'.
-        start: A checkpoint, or the name of a published model, to begin with.
+        start: A checkpoint, the folder of a training or of transformers, or the name of a published model, to begin
+            with.
         size: Longest side that images are scaled to, in pixels.
         device: 'cpu' or 'cuda'.
         seed: Of the split and of the training.

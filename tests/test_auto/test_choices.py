@@ -54,6 +54,9 @@ def test_model_and_rate_follow_the_machine_and_the_start():
     assert choose_model(None, LAPTOP).value == 'lite0'
     assert choose_model(None, SERVER).value == 'r50'
     assert choose_model('swin-t', LAPTOP).value == 'swin-t'
+    assert choose_model(None, LAPTOP, 'mask2former_swin-b-in21k').value == 'swin-b'
+    assert choose_model('r50', LAPTOP, 'mask2former_swin-b-in21k').value == 'r50'
+    assert choose_model(None, LAPTOP, 'maskformer_r50').value == 'lite0'
     with pytest.raises(ConfigError, match="no model 'resnet'"):
         choose_model('resnet', LAPTOP)
     assert choose_lr('lite0', 4, fine_tuned=False).value == 1e-3

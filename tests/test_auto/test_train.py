@@ -12,6 +12,7 @@ from mask2former.__main__ import main
 from mask2former.apis.cli import build_runner
 from mask2former.auto.info_command import run_info
 from mask2former.auto.train import Options, train
+from mask2former.checkpoints.named_models import model_of
 from mask2former.data_tools.shapes import generate_shapes
 from mask2former.errors import ConfigError, DataError
 from tests.tiny import name_run
@@ -45,6 +46,9 @@ def test_everything_is_written_and_said(trained, data):
     assert page.count('data:image/jpeg') == 2 and page.count('data:image/png') == 1
     assert 'mask2former predict' in page and '://' not in page
     assert f'{run.evaluation.metrics["PQ"]:.1f}' in page
+    # How many images the validations in between see depends on the machine's pace, but the first is one of them.
+    drawn = {path.name for path in (run.folder / 'train').glob('*/vis_data/vis_image/*')}
+    assert {'val_img_1_1.png', 'val_img_1_2.png'} <= drawn
 
 
 def test_figures_are_those_of_the_test(trained):
@@ -61,6 +65,7 @@ def test_the_folder_is_a_model(trained, data):
     run, _ = trained
     prediction = load(run.folder, device='cpu', score_thr=0.0).predict(next((data / 'val').glob('*.jpg')))
     assert prediction.size == (64, 96)
+    assert model_of(str(run.checkpoint)) == 'mask2former_efficientnet-lite0'
 
 
 def test_info_of_a_run(trained):
@@ -69,6 +74,7 @@ def test_info_of_a_run(trained):
     assert (info['iteration'], info['max_iters']) == (2, 2)
     assert info['curve'][-1]['iter'] == 2 and 'PQ' in info['curve'][-1]
     assert info['checkpoints'][0] == str(run.checkpoint)
+    assert info['seconds_left'] == 0
     assert info['report'] == str(run.report)
 
 

@@ -53,8 +53,14 @@ class Choice:
     reason: str
 
 
-def choose_model(name: str | None, machine: Machine) -> Choice:
+def choose_model(name: str | None, machine: Machine, start: str | None = None) -> Choice:
     """A key of :data:`MODELS`.
+
+    Args:
+        name: The one that was asked for.
+        machine: What the training runs on.
+        start: The name, less its suffix, of the file in ``configs/_base_/models`` that has the model whose weights the
+            training begins with; None where it begins with none, or with those of an unknown one.
 
     Raises:
         ConfigError: If there is none of this name.
@@ -63,6 +69,9 @@ def choose_model(name: str | None, machine: Machine) -> Choice:
         if name not in MODELS:
             raise ConfigError(f"There is no model '{name}': choose one of {', '.join(MODELS)}.")
         return Choice(name, 'as asked for')
+    for key, (config, _) in MODELS.items():
+        if config == start:
+            return Choice(key, 'that of the checkpoint to begin with')
     if machine.has_gpu:
         return Choice('r50', 'the usual one where there is a GPU')
     return Choice('lite0', 'the small one: there is no GPU')

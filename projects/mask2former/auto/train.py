@@ -13,10 +13,12 @@ from mmengine.device import get_device
 from mmengine.registry import init_default_scope
 
 from mask2former.apis.cli import build_runner
+from mask2former.checkpoints.named_models import model_of
 from mask2former.data_tools.check import Report, check_splits, read_splits, write_clean_copy
 from mask2former.data_tools.check.statistics import problems_by_kind
 from mask2former.errors import ConfigError, DataError
-from mask2former.predictions.load import best_checkpoint
+from mask2former.predictions.hf_folder import is_hf_folder
+from mask2former.predictions.load import best_checkpoint, locate_run
 from mask2former.progress import ProgressBar
 
 from .choices import (
@@ -49,7 +51,7 @@ class Options:
     Attributes:
         task: 'auto', 'panoptic', 'instance' or 'semantic'.
         model: A key of :data:`~mask2former.auto.choices.MODELS`.
-        start: A checkpoint, or a published model, to begin with.
+        start: A checkpoint, the folder of a training or of transformers, or a published model, to begin with.
         seconds: How long all of it may take.
         epochs: How often each image is seen, instead.
         size: Longest side that images are scaled to, in pixels.
@@ -108,6 +110,8 @@ def train(
     begin, out = time.monotonic(), Path(out or Path('runs') / Path(data).resolve().stem)
     if options.seconds is not None and options.epochs is not None:
         raise ConfigError('Give a time or epochs, not both.')
+    if options.start is not None and Path(options.start).is_dir() and not is_hf_folder(Path(options.start)):
+        options = replace(options, start=str(locate_run(options.start)[1]))
     machine = Machine(options.device or get_device(), os.cpu_count() or 1)
     prepared = prepare(recognise(Path(data)), out / 'data', task=options.task, seed=options.seed, jobs=machine.cores)
     for line in prepared.says:
@@ -187,7 +191,7 @@ def _with_changes(data: dict, changes: dict[str, str]) -> dict:
 
 def _choose(prepared: Prepared, report: Report, options: Options, machine: Machine, command: str) -> Settings:
     numbers = survey(report)
-    model = choose_model(options.model, machine)
+    model = choose_model(options.model, machine, None if options.start is None else model_of(options.start))
     size = choose_size(numbers, machine)
     if options.size is not None:
         factor = options.size / max(numbers.image_size)

@@ -42,7 +42,12 @@ def parser() -> argparse.ArgumentParser:
     result.add_argument('data', metavar='DATA', help='folder or file of annotated images')
     result.add_argument('--task', choices=['auto', 'panoptic', 'instance', 'semantic'], default='auto')
     result.add_argument('--model', choices=list(MODELS), help='default: lite0, with a GPU r50')
-    result.add_argument('--from', dest='start', metavar='CHECKPOINT', help='begin with its weights')
+    result.add_argument(
+        '--from',
+        dest='start',
+        metavar='CHECKPOINT',
+        help='begin with the weights of this file, run, folder of transformers or published model',
+    )
     length = result.add_mutually_exclusive_group()
     length.add_argument('--time', type=parse_time, metavar='T', help='such as 90s, 30m, 2h (default: 30m)')
     length.add_argument('--epochs', type=float, metavar='N', help='how often each image is seen')

@@ -3,9 +3,12 @@
 import os
 from pathlib import Path
 
+from mmengine.config import Config
+
 from mask2former.checkpoints.zoo import find_config
 from mask2former.errors import MissingFileError
 
+from .hf_folder import config_of_hf_folder, is_hf_folder
 from .predictor import Predictor
 
 
@@ -20,8 +23,8 @@ def load(
     """Load a trained model.
 
     Args:
-        run: The folder of a training (of ``mask2former train`` or ``tools/train.py``), a config, or the name of a
-            published model.
+        run: The folder of a training (of ``mask2former train`` or ``tools/train.py``) or one that transformers saved, a
+            config, or the name of a published model.
         checkpoint: The weights; by default the best ones of the folder, or the last ones, or those of the name.
         task: 'panoptic', 'instance' or 'semantic': which results segments are made of. By default the first of these
             that the model gives.
@@ -30,8 +33,15 @@ def load(
 
     Raises:
         MissingFileError: If there is no such training, config or checkpoint.
+        ConfigError: If transformers' folder is of a model that there is no config for.
     """
-    config, weights = locate_run(run) if Path(run).is_dir() else (find_config(os.fspath(run)), None)
+    config: Path | Config
+    if is_hf_folder(Path(run)):
+        config, weights = config_of_hf_folder(Path(run)), Path(run)
+    elif Path(run).is_dir():
+        config, weights = locate_run(run)
+    else:
+        config, weights = find_config(os.fspath(run)), None
     if checkpoint is None:
         checkpoint = weights or _named(run)
     return Predictor(config, checkpoint, task=task, device=device, score_thr=score_thr)

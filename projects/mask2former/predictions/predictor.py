@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 from mmdet.structures import DetDataSample
+from mmengine.config import Config
 
 from mask2former.apis import SegInferencer, list_images
 from mask2former.apis.inferencer import ImageInput
@@ -24,7 +25,7 @@ class Predictor:
     """A trained model; :func:`~mask2former.predictions.load` makes one.
 
     Args:
-        config: Path of its config.
+        config: Its config, or the path of that.
         checkpoint: Its weights.
         task: Which results segments are made of: 'panoptic', 'instance' or 'semantic'; by default the first of these
             that the model gives.
@@ -41,7 +42,7 @@ class Predictor:
 
     def __init__(
         self,
-        config: str | os.PathLike,
+        config: str | os.PathLike | Config,
         checkpoint: str | os.PathLike,
         *,
         task: str | None = None,
