@@ -1,7 +1,10 @@
 """COCO's panoptic PNG files: the colour of a pixel is its segment's id, R + 256 G + 65536 B; 0 is void."""
 
+import struct
+import zlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 import cv2
 import numpy as np
@@ -10,6 +13,7 @@ from scipy import ndimage
 
 from mask2former.errors import DataError, MissingFileError
 
+from .files import write_atomically
 from .images import write_image
 
 CHANNELS = (1, 256, 65536)  # what R, G and B count for
@@ -81,6 +85,38 @@ def ids_near_colors(colors: Iterable[Sequence[int]], rng: np.random.Generator, e
 def write_id_map(path: str | Path, id_map: np.ndarray) -> None:
     """Write ``(H, W)`` segment ids below 2**24 as a panoptic PNG file."""
     write_image(path, id_colors(id_map)[..., ::-1])
+
+
+def write_id_strips(path: str | Path, strips: Iterable[tuple[slice, np.ndarray]], size: tuple[int, int]) -> None:
+    """Write a panoptic PNG file of any size, some rows at a time.
+
+    Args:
+        path: Where to.
+        strips: Which rows, and their ids ``(rows, W)`` below 2**24, from the top.
+        size: ``(H, W)``.
+    """
+
+    def write(part: Path) -> None:
+        with open(part, 'wb') as file:
+            file.write(b'\x89PNG\r\n\x1a\n')
+            _write_chunk(file, b'IHDR', struct.pack('>IIBBBBB', size[1], size[0], 8, 2, 0, 0, 0))
+            compressor = zlib.compressobj(6)
+            above = np.zeros((1, 3 * size[1]), np.uint8)
+            for _, ids in strips:
+                colors = id_colors(ids).reshape(len(ids), -1)  # (rows, 3 W)
+                rows = np.empty((len(ids), 1 + 3 * size[1]), np.uint8)
+                rows[:, 0] = 2  # each row holds the difference from the one above
+                rows[:, 1:] = colors - np.concatenate([above, colors[:-1]])
+                above = colors[-1:]
+                _write_chunk(file, b'IDAT', compressor.compress(rows.tobytes()))
+            _write_chunk(file, b'IDAT', compressor.flush())
+            _write_chunk(file, b'IEND', b'')
+
+    write_atomically(path, write)
+
+
+def _write_chunk(file: BinaryIO, kind: bytes, content: bytes) -> None:
+    file.write(struct.pack('>I', len(content)) + kind + content + struct.pack('>I', zlib.crc32(kind + content)))
 
 
 def runs_of(id_map: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -49,22 +49,33 @@ def decode_crop(rle: dict) -> tuple[np.ndarray, int, int]:
 def encode_crops(crops: Iterable[tuple[np.ndarray, int, int]], height: int, width: int) -> dict:
     """The RLE of a mask ``(height, width)`` of which only parts ``(h, w)`` bool with their top and left are given.
 
-    They stand beside each other, from the left to the right.
+    They have no pixels in common, and are let go one after the other.
     """
-    positions = []
-    for mask, top, left in crops:
-        columns = np.zeros((mask.shape[1], mask.shape[0] + 2), dtype=bool)
-        columns[:, 1:-1] = mask.T
-        x, y = np.nonzero(columns[:, 1:] != columns[:, :-1])
-        positions.append((x + left) * height + (y + top))
-    return encode_edges(np.concatenate([np.zeros(0, np.int64), *positions]), height, width)
+    edges = [edges_of(mask, top, left, height) for mask, top, left in crops]
+    return encode_edges(np.concatenate([np.zeros(0, np.int64), *edges]), height, width)
+
+
+def edges_of(mask: np.ndarray, top: int, left: int, height: int) -> np.ndarray:
+    """The positions, column after column of an image, where a part of a mask begins in a column and where it ends.
+
+    Args:
+        mask: ``(h, w)`` bool.
+        top: Its first row in the image.
+        left: Its first column.
+        height: Of the image.
+    """
+    columns = np.zeros((mask.shape[1], mask.shape[0] + 2), dtype=bool)
+    columns[:, 1:-1] = mask.T
+    x, y = np.nonzero(columns[:, 1:] != columns[:, :-1])
+    return (x + left) * height + (y + top)
 
 
 def encode_edges(positions: np.ndarray, height: int, width: int) -> dict:
-    """The RLE of a mask given by the positions, column after column, where it begins in a column and where it ends.
+    """The RLE of a mask given by the positions of :func:`edges_of` of all its parts, in any order.
 
-    A run that ends at the bottom of a column where the next one begins with one continues.
+    A run goes on where one ends at the position at which another begins: in the column below, or at the next one's top.
     """
+    positions = np.sort(positions)
     inner = positions[1:-1].reshape(-1, 2)  # an end and the next beginning
     positions = np.concatenate([positions[:1], inner[inner[:, 0] != inner[:, 1]].ravel(), positions[-1:]])
     counts = np.diff(positions, prepend=0, append=height * width)

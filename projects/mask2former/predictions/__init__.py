@@ -3,5 +3,6 @@
 from .load import load
 from .prediction import Prediction, Segment
 from .predictor import Predictor
+from .tiled import TiledPrediction
 
-__all__ = ['Prediction', 'Predictor', 'Segment', 'load']
+__all__ = ['Prediction', 'Predictor', 'Segment', 'TiledPrediction', 'load']

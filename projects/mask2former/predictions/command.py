@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from mask2former.apis import list_images
+from mask2former.apis.tiles import add_tile_arguments
 from mask2former.formats.files import write_json, write_text
 from mask2former.progress import ProgressBar
 
@@ -29,6 +30,7 @@ def parser() -> argparse.ArgumentParser:
         '--task', choices=['panoptic', 'instance', 'semantic'], help='which results, if there are several'
     )
     result.add_argument('--score-thr', type=float, default=0.3, help='default: %(default)s')
+    add_tile_arguments(result)
     result.add_argument('--device', help="such as 'cpu' or 'cuda'; default: the GPU if there is one")
     result.add_argument('--json', action='store_true', help='print a JSON object for each image, and nothing else')
     return result
@@ -38,7 +40,15 @@ def main() -> None:
     """Run the command; the exit code is 1 if an image was left out."""
     args = parser().parse_args()
     logging.basicConfig(format='%(message)s', stream=sys.stderr)
-    predictor = load(args.run, args.checkpoint, task=args.task, device=args.device, score_thr=args.score_thr)
+    predictor = load(
+        args.run,
+        args.checkpoint,
+        task=args.task,
+        device=args.device,
+        score_thr=args.score_thr,
+        tile=args.tile,
+        overlap=args.overlap,
+    )
     folder = Path(args.images)
     images = list_images(folder, predictor.inferencer.suffixes) if folder.is_dir() else [args.images]
     out = Path(args.out)
@@ -75,6 +85,7 @@ def _write(prediction: Prediction, out: Path, formats: list[str]) -> None:
     if 'panoptic' in formats:
         infos = prediction.to_panoptic_png(f'{stem}.png')
         write_json(f'{stem}_segments.json', infos)
+        prediction.to_geotiff(f'{stem}_segments.tif')
     if 'labelme' in formats:
         prediction.to_labelme(f'{stem}.json')
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from mask2former.formats.files import write_text
-from mask2former.formats.rle import box_of, decode_mask
+from mask2former.formats.rle import decode_crop
 
 
 class Shape(NamedTuple):
@@ -50,8 +50,9 @@ def cvat(
     for image_id, name, (height, width), shapes in images:
         image = ET.SubElement(root, 'image', id=str(image_id), name=name, width=str(width), height=str(height))
         for shape in shapes:
-            x, y, w, h = (int(value) for value in box_of(shape.rle))
-            inside = decode_mask(shape.rle)[y : y + h, x : x + w].ravel()  # row after row
+            crop, y, x = decode_crop(shape.rle)
+            h, w = crop.shape
+            inside = crop.ravel()  # row after row
             ends = np.flatnonzero(np.diff(inside)) + 1
             runs = np.diff([0, *ends, len(inside)]).tolist()
             if inside.size and inside[0]:

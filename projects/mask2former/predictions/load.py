@@ -19,6 +19,8 @@ def load(
     task: str | None = None,
     device: str | None = None,
     score_thr: float = 0.3,
+    tile: int | None = None,
+    overlap: int | None = None,
 ) -> Predictor:
     """Load a trained model.
 
@@ -30,6 +32,9 @@ def load(
             that the model gives.
         device: By default the GPU if there is one.
         score_thr: Instances with lower scores are left out.
+        tile: Side of the tiles that images are cut into, which then need not fit into memory; by default what
+            ``tile_model`` of the config says, or none.
+        overlap: Pixels that neighbouring tiles share; by default a quarter of a tile.
 
     Raises:
         MissingFileError: If there is no such training, config or checkpoint.
@@ -44,7 +49,7 @@ def load(
         config, weights = find_config(os.fspath(run)), None
     if checkpoint is None:
         checkpoint = weights or _named(run)
-    return Predictor(config, checkpoint, task=task, device=device, score_thr=score_thr)
+    return Predictor(config, checkpoint, task=task, device=device, score_thr=score_thr, tile=tile, overlap=overlap)
 
 
 def locate_run(folder: str | os.PathLike) -> tuple[Path, Path]:

@@ -1,7 +1,7 @@
 """The result of an image: its segments, with everything that tools want to know of them."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,8 +11,9 @@ from mmdet.structures import DetDataSample
 from PIL import Image
 
 from mask2former.errors import ConfigError
+from mask2former.formats.image_rows import georeference_of, write_geotiff
 from mask2former.formats.panoptic_png import write_id_map
-from mask2former.formats.rle import areas_of, box_of, decode_mask, json_rle
+from mask2former.formats.rle import areas_of, box_of, decode_crop, decode_mask, json_rle
 
 from . import exchange
 
@@ -56,8 +57,9 @@ class Segment:
     @property
     def polygons(self) -> list[np.ndarray]:
         """The outer outlines, ``(n, 2)`` xy each, in pixels; holes and what is less than three points are left out."""
-        contours, _ = cv2.findContours(self.mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
-        return [contour[:, 0].astype(float) for contour in contours if len(contour) >= 3]
+        crop, top, left = decode_crop(self.rle)
+        contours, _ = cv2.findContours(np.ascontiguousarray(crop, np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+        return [contour[:, 0] + np.array([left, top], float) for contour in contours if len(contour) >= 3]
 
 
 @dataclass(frozen=True)
@@ -120,12 +122,30 @@ class Prediction:
         Raises:
             ConfigError: If segments overlap, as those of instance results may.
         """
-        id_map = self.id_map()
-        write_id_map(Path(path), id_map)
+        self._write_map(Path(path))
         return [
             dict(id=s.id, category_id=s.category_id, area=s.area, bbox=[int(v) for v in s.box], iscrowd=0)
             for s in self.segments
         ]
+
+    def to_geotiff(self, path: str | os.PathLike) -> Path | None:
+        """Write the ids of segments as a GeoTIFF where the image lies on earth; None if its file does not say where.
+
+        Raises:
+            ConfigError: If segments overlap.
+        """
+        where = None if self.path is None else georeference_of(self.path)
+        if where is None:
+            return None
+        write_geotiff(Path(path), self.strips(), self.size, where)
+        return Path(path)
+
+    def strips(self) -> Iterator[tuple[slice, np.ndarray]]:
+        """The map in strips from the top: which rows, and their ids ``(rows, W)`` int32, see :meth:`id_map`."""
+        yield slice(0, self.size[0]), self.id_map()
+
+    def _write_map(self, path: Path) -> None:
+        write_id_map(path, self.id_map())
 
     def id_map(self) -> np.ndarray:
         """``(H, W)`` int32, the id of each pixel's segment, 0 where there is none.

@@ -14,9 +14,13 @@ from mask2former.apis import SegInferencer, list_images
 from mask2former.apis.inferencer import ImageInput
 from mask2former.errors import ConfigError, DataError, UserError
 from mask2former.evaluation.sample_fields import RESULTS
+from mask2former.formats.image_rows import ImageRows
+from mask2former.models import SegTileModel
+from mask2former.tiles import TileGrid
 
 from .prediction import Prediction, Segment
-from .segments import predicted_segments
+from .segments import PredictedSegment, predicted_segments
+from .tiled import TiledPrediction, draw_small, open_image, predict_in_tiles, small_sample
 
 _LOG = logging.getLogger(__name__)
 
@@ -31,6 +35,9 @@ class Predictor:
             that the model gives.
         device: By default the GPU if there is one.
         score_thr: Instances with lower scores are left out.
+        tile: Side of the tiles that images are cut into; by default what ``tile_model`` of the config says, or none.
+            Images need not fit into memory, then.
+        overlap: Pixels that neighbouring tiles share; by default a quarter of a tile.
 
     Attributes:
         classes (tuple): Names of the classes.
@@ -48,10 +55,14 @@ class Predictor:
         task: str | None = None,
         device: str | None = None,
         score_thr: float = 0.3,
+        tile: int | None = None,
+        overlap: int | None = None,
     ) -> None:
         if task is not None and task not in RESULTS:
             raise ConfigError(f"task must be one of {', '.join(RESULTS)}, not '{task}'.")
-        self.inferencer = SegInferencer(config, checkpoint, device=device, score_thr=score_thr)
+        self.inferencer = SegInferencer(
+            config, checkpoint, device=device, score_thr=score_thr, tile=tile, overlap=overlap
+        )
         self.task = task
         self.classes: tuple[str, ...] = tuple(self.inferencer.dataset_meta['classes'])
 
@@ -62,14 +73,36 @@ class Predictor:
             MissingFileError: If there is no such file.
             DataError: If it is no image that can be read.
         """
+        model = self.inferencer.model
+        if isinstance(model, SegTileModel):
+            rows = open_image(self.inferencer, image)
+            grid = TileGrid(rows.size, model.tile, model.overlap)
+            if len(grid) > 1:
+                return self._predict_in_tiles(image, model, rows, grid)
         [sample] = self.inferencer([image])
         task, field = self._task_of(sample)
+        found = predicted_segments(sample, field, self.inferencer.score_thr)
         return Prediction(
             path=None if isinstance(image, np.ndarray) else Path(image),
-            segments=tuple(self._segments(sample, field)),
+            segments=tuple(self._segments(found, field)),
             task=task,
             sample=sample,
             draw=partial(self.inferencer.visualize, image, sample),
+        )
+
+    def _predict_in_tiles(
+        self, image: ImageInput, model: SegTileModel, rows: ImageRows, grid: TileGrid
+    ) -> TiledPrediction:
+        result = predict_in_tiles(self.inferencer, model, rows, grid, lambda sample: self._task_of(sample)[1])
+        sample = small_sample(result, self._things())
+        return TiledPrediction(
+            path=None if isinstance(image, np.ndarray) else Path(image),
+            segments=tuple(self._segments(result.segments, result.field)),
+            task=next(task for task, field in RESULTS.items() if field == result.field),
+            sample=sample,
+            draw=partial(draw_small, self.inferencer, result, sample),
+            segment_map=result.segment_map,
+            image_size=grid.size,
         )
 
     def stream(self, images: str | os.PathLike | Sequence[ImageInput]) -> Iterator[Prediction]:
@@ -92,20 +125,23 @@ class Predictor:
         task = self.task or given[0]
         return task, RESULTS[task]
 
-    def _segments(self, sample: DetDataSample, field: str) -> list[Segment]:
-        meta = self.inferencer.dataset_meta
-        is_thing = meta.get('isthing') or (True,) * len(self.classes)
-        category_ids = meta.get('category_ids') or range(len(self.classes))
+    def _things(self) -> Sequence[bool]:
+        """Of each class, whether it is a thing."""
+        return self.inferencer.dataset_meta.get('isthing') or (True,) * len(self.classes)
+
+    def _segments(self, found: Sequence[PredictedSegment], field: str) -> list[Segment]:
+        is_thing = self._things()
+        category_ids = self.inferencer.dataset_meta.get('category_ids') or range(len(self.classes))
         segments = [
             Segment(
-                id=found.id,
-                label=self.classes[found.label],
-                category_id=int(category_ids[found.label]),
-                isthing=field == 'pred_instances' or bool(is_thing[found.label]),
-                score=None if found.score is None else float(found.score),
-                rle=found.rle,
+                id=segment.id,
+                label=self.classes[segment.label],
+                category_id=int(category_ids[segment.label]),
+                isthing=field == 'pred_instances' or bool(is_thing[segment.label]),
+                score=None if segment.score is None else float(segment.score),
+                rle=segment.rle,
             )
-            for found in predicted_segments(sample, field, self.inferencer.score_thr)
+            for segment in found
         ]
         if field == 'pred_panoptic_seg':
             segments.sort(key=lambda segment: (not segment.isthing, -(segment.score or 0)))

@@ -46,9 +46,15 @@ class TileMerger:
         self.fields: list[str] = []
         self._layers: dict[str, _Layer] = {}
 
-    def add(self, tile: Tile, sample: DetDataSample) -> None:
-        """Take the result of a tile, of the tile's size and on the CPU; tiles come in the order of the grid."""
-        self.fields = self.fields or self.fields_of(sample)
+    def add(self, tile: Tile, sample: DetDataSample, fields: Sequence[str] | None = None) -> None:
+        """Take the result of a tile; tiles come in the order of the grid.
+
+        Args:
+            tile: The tile.
+            sample: Its result, of the tile's size and on the CPU.
+            fields: The kinds of results that are wanted; by default all.
+        """
+        self.fields = self.fields or list(fields or self.fields_of(sample))
         for field in self.fields:
             layer = self._layers.setdefault(field, _Layer(self.grid, self.min_iou))
             layer.add(tile, parts_of(sample, field, tile))
