@@ -11,6 +11,7 @@ from mask2former.auto.choices import (
     choose_crop,
     choose_lr,
     choose_model,
+    choose_points,
     choose_queries,
     choose_schedule,
     choose_size,
@@ -50,6 +51,13 @@ def test_queries_hold_the_fullest_image():
     assert choose_queries(NUCLEI).value == 300 and '370' in choose_queries(NUCLEI).reason
 
 
+def test_points_are_a_share_of_the_mask():
+    assert choose_points((1024, 1024)).value == 12544  # as the reference has it
+    assert choose_points((320, 320)).value == choose_points((64, 64)).value == 2048
+    assert choose_points((512, 1024)).value == 6272
+    assert choose_points((2048, 2048)).value == 12544
+
+
 def test_model_and_rate_follow_the_machine_and_the_start():
     assert choose_model(None, LAPTOP).value == 'lite0'
     assert choose_model(None, SERVER).value == 'r50'
@@ -68,12 +76,12 @@ def test_model_and_rate_follow_the_machine_and_the_start():
 def test_a_schedule_fits_into_the_time():
     costs = Costs(step=1.5, image=0.2, batch_size=4)
     schedule = choose_schedule(NUCLEI, costs, seconds=1800, epochs=None)
-    validations = 8 * schedule.val_images + NUCLEI.num_val
+    validations = 6 * schedule.val_images + NUCLEI.num_val
     assert 0.85 * 1800 < schedule.max_iters * 1.5 + validations * 0.2 <= 0.9 * 1800 + 0.01
-    assert 7 * schedule.val_interval < schedule.max_iters <= 8 * schedule.val_interval
+    assert 5 * schedule.val_interval < schedule.max_iters <= 6 * schedule.val_interval
     # Of many images the validations in between see a part.
     many = choose_schedule(PHOTOS, costs, seconds=600, epochs=None)
-    assert many.val_images == 75
+    assert many.val_images == 37
     with pytest.raises(ConfigError, match=r'give --time 4m or more'):
         choose_schedule(PHOTOS, costs, seconds=100, epochs=None)
 
@@ -82,7 +90,7 @@ def test_epochs_are_counted_in_images():
     costs = Costs(step=1.5, image=0.2, batch_size=4)
     schedule = choose_schedule(NUCLEI, costs, seconds=None, epochs=10)
     assert schedule.max_iters == 240
-    assert schedule.val_images == 24
+    assert schedule.val_images == 22  # of the 24
     assert choose_schedule(NUCLEI, costs, None, 0.1).val_images == 1
 
 
@@ -115,6 +123,7 @@ def test_the_config_says_what_was_chosen(numbers, start, tmp_path):
         size=choose_size(numbers, LAPTOP),
         crop=Choice((320, 288), 'so'),
         queries=choose_queries(numbers),
+        points=Choice(2048, 'so'),
         batch_size=Choice(4, 'so'),
         lr=Choice(2e-4, 'so'),
         start=start,
@@ -132,6 +141,7 @@ def test_the_config_says_what_was_chosen(numbers, start, tmp_path):
     assert 'indices' not in cfg.test_dataloader.dataset
     assert cfg.val_dataloader.dataset.get('indices', numbers.num_val) == schedule.val_images
     assert cfg.model.head.num_queries == settings.queries.value
+    assert cfg.model.criterion.num_points == cfg.model.criterion.matcher.num_points == 2048
     assert cfg.optim_wrapper.optimizer.lr == 2e-4
     assert (cfg.train_cfg.max_iters, cfg.train_cfg.val_interval) == (schedule.max_iters, schedule.val_interval)
     kept = [task for task, part in cfg.model.postprocessors.items() if part]

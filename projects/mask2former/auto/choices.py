@@ -24,8 +24,9 @@ MODELS: Mapping[str, tuple[str, float]] = {
     'convnext-t': ('mask2former_convnext-t', 1e-4),
 }
 _MASK_STRIDE = 4  # pixels of the input for one of the mask features, in each direction
-_VALIDATIONS = 8  # in between, each with a fortieth of the time
-PATIENCE = 4  # validations without a better result, after which a training ends
+_VALIDATIONS = 6  # in between
+_VALIDATION_SHARE = 0.0125  # of the time, for each
+PATIENCE = 3  # validations without a better result, after which a training ends
 
 
 @dataclass(frozen=True)
@@ -115,6 +116,14 @@ def choose_queries(survey: Survey) -> Choice:
     return Choice(count, reason)
 
 
+def choose_points(crop: tuple[int, int]) -> Choice:
+    """How many points of a mask the losses and the matcher look at."""
+    cells = crop[0] * crop[1] // _MASK_STRIDE**2
+    count = min(12544, max(2048, round(12544 / 65536 * cells / 64) * 64))
+    reason = "the reference's share of the mask features" if count > 2048 else 'enough for masks this small, and faster'
+    return Choice(count, f'{reason}: its 12544 are of 256 x 256')
+
+
 def choose_lr(model: str, batch_size: int, fine_tuned: bool) -> Choice:
     """The learning rate after the warm-up."""
     rate = MODELS[model][1]
@@ -162,9 +171,9 @@ def choose_schedule(survey: Survey, costs: Costs, seconds: float | None, epochs:
         assert epochs is not None
         max_iters = max(1, round(epochs * survey.num_train / costs.batch_size))
         reason = f'{epochs:g} epochs of {survey.num_train} images, {costs.batch_size} a step'
-        val_images = max(1, min(survey.num_val, int(0.025 * max_iters * costs.step / costs.image)))
+        val_images = max(1, min(survey.num_val, int(_VALIDATION_SHARE * max_iters * costs.step / costs.image)))
     else:
-        val_images = max(1, min(survey.num_val, int(0.025 * seconds / costs.image)))
+        val_images = max(1, min(survey.num_val, int(_VALIDATION_SHARE * seconds / costs.image)))
         left = 0.9 * seconds - costs.image * (_VALIDATIONS * val_images + survey.num_val)
         max_iters = int(left / costs.step)
         if max_iters < 20:

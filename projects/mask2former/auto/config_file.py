@@ -28,6 +28,7 @@ class Settings:
         size: (width, height) that images are scaled into.
         crop: (width, height) of a training step's images.
         queries: Segments that can be found in an image.
+        points: Of a mask, that the losses and the matcher look at.
         batch_size: Images of a step.
         lr: Learning rate.
         start: A checkpoint to begin with.
@@ -43,6 +44,7 @@ class Settings:
     size: Choice
     crop: Choice
     queries: Choice
+    points: Choice
     batch_size: Choice
     lr: Choice
     start: str | None
@@ -80,7 +82,7 @@ def config_text(settings: Settings, folder: Path) -> str:
         lines += _loader('val', dict(settings.val, indices=schedule.val_images), 'resize', settings.workers)
     else:
         lines.append('val_dataloader = test_dataloader')
-    lines += _model_lines(form, settings.queries, most)
+    lines += _model_lines(form, settings.queries, settings.points, most)
     lines += [
         f'# {schedule.reason}',
         f'train_cfg = dict(max_iters={schedule.max_iters}, val_interval={schedule.val_interval})',
@@ -140,7 +142,7 @@ def _loader(
     ]
 
 
-def _model_lines(form: str, queries: Choice, most: int) -> list[str]:
+def _model_lines(form: str, queries: Choice, points: Choice, most: int) -> list[str]:
     """The model's own settings; of instance and semantic data without the postprocessors of the other tasks."""
     others = [task for task in ('panoptic', 'instance', 'semantic') if form != 'panoptic' and task != form]
     parts = [f'{task}=None' for task in others]
@@ -148,7 +150,9 @@ def _model_lines(form: str, queries: Choice, most: int) -> list[str]:
         parts.append(f'instance=dict(max_per_image={queries.value})')
     arguments = [f'head=dict(num_queries={queries.value})']
     arguments += [f'postprocessors=dict({", ".join(parts)})'] if parts else []
-    lines = [f'# {queries.reason}', f'model = dict({", ".join(arguments)})']
+    arguments += [f'criterion=dict(num_points={points.value}, matcher=dict(num_points={points.value}))']
+    lines = [f'# queries: {queries.reason}', f'# points: {points.reason}', 'model = dict(']
+    lines += [*(f'    {argument},' for argument in arguments[:-1]), f'    {arguments[-1]})']
     if form == 'instance' and most > 100:
         lines += [f"val_evaluator = [dict(type='InstanceAP', max_dets=(1, 10, {queries.value}))]"]
         lines += ['test_evaluator = val_evaluator']

@@ -28,6 +28,7 @@ from .choices import (
     choose_crop,
     choose_lr,
     choose_model,
+    choose_points,
     choose_queries,
     choose_schedule,
     choose_size,
@@ -208,6 +209,7 @@ def _choose(prepared: Prepared, report: Report, options: Options, machine: Machi
         size=size,
         crop=crop,
         queries=choose_queries(numbers),
+        points=choose_points(crop.value),  # type: ignore[arg-type]
         batch_size=Choice(batches[0], 'to be measured'),
         lr=choose_lr(model.value, batches[0], options.start is not None),  # type: ignore[arg-type]
         start=options.start,
@@ -232,7 +234,7 @@ def _measured(config: Path, settings: Settings, options: Options, machine: Machi
 
 
 def _rows(settings: Settings) -> Iterator[tuple[str, Choice]]:
-    for name in ('model', 'size', 'crop', 'queries', 'batch_size', 'lr'):
+    for name in ('model', 'size', 'crop', 'queries', 'points', 'batch_size', 'lr'):
         yield name.replace('_size', ''), getattr(settings, name)
 
 
