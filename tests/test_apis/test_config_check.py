@@ -11,8 +11,9 @@ from mmengine.config import Config
 from mmengine.hooks import Hook
 from torch import nn
 
+from mask2former.apis import init_model
 from mask2former.apis.cli import build_runner, change_config, config_parser, load_config, run_parser
-from mask2former.apis.config_check import find_faults
+from mask2former.apis.config_check import check_config, find_faults
 from mask2former.apis.signatures import arguments_of
 from mask2former.errors import ConfigError
 from tests.tiny import ROOT, write_config
@@ -186,6 +187,15 @@ def test_configs_of_mmdet_pass(path):
         pytest.skip('it needs another package')
     if 'model' in cfg:
         assert [fault for fault in find_faults(cfg) if 'DCN' not in fault] == []
+
+
+def test_a_config_without_a_model_is_a_sentence(tmp_path):
+    (tmp_path / 'empty.py').write_text('a = 1\n')
+    with pytest.raises(ConfigError, match=r"empty.py' has no model: inherit from"):
+        check_config(Config.fromfile(tmp_path / 'empty.py'))
+    check_config(Config.fromfile(tmp_path / 'empty.py'), complete=False)
+    with pytest.raises(ConfigError, match=r"empty.py' has no model: give the config"):
+        init_model(tmp_path / 'empty.py')
 
 
 def test_it_is_fast():

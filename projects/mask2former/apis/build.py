@@ -53,6 +53,8 @@ def init_model(
     """
     device = _find_device(device)
     config, name = _read_config(config)
+    if 'model' not in config:
+        raise ConfigError(f'{name} has no model: give the config that the checkpoint was trained with.')
     loaded, meta = ({}, {}) if checkpoint is None else _read_checkpoint(os.fspath(checkpoint))
     with scope_of(config):
         metainfo = _find_metainfo(meta, config, name, checkpoint)

@@ -62,6 +62,9 @@ def find_faults(cfg: Config, changed: Collection[str] = (), complete: bool = Tru
     with DefaultScope.overwrite_default_scope(cfg.get('default_scope', 'mask2former')):
         check = PartsCheck(complete)
         check.run(cfg)
+    if complete and not cfg.get('model'):
+        where = f"'{cfg.filename}'" if cfg.filename else 'the config'
+        return [f'{where} has no model: inherit from a config of configs/, or from one of configs/_base_/models.']
     unknown = _unknown_settings(cfg, {key.split('.')[0] for key in changed})
     return [*unknown, *check.faults, *band_faults(cfg, complete)]
 

@@ -8,6 +8,7 @@ from mmengine import registry as registries
 from mmengine.registry import Registry
 
 from mask2former import registry as our_registries
+from mask2former.postponed import Postponed
 
 # mmengine's names of the registries that all packages have.
 REGISTRIES = tuple(
@@ -23,7 +24,7 @@ def find(kind: Any, names: Iterable[str]) -> Callable | None:
         with _registry(name) as registry, suppress(RuntimeError):  # mmengine's way to say no
             found = registry.get(kind)
             if found is not None:
-                return found
+                return found.real() if isinstance(found, Postponed) else found
     return None
 
 

@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mask2former.auto.data import recognise
+from mask2former.auto.data import prepare, recognise
 from mask2former.errors import DataError
+from mask2former.formats.files import read_json
 
 from .kit import (
     IDS,
@@ -477,3 +478,25 @@ def test_one_file_of_many(tmp_path, layout, name):
     layout(tmp_path / 'in')
     with pytest.raises(DataError, match='give the folder'):
         recognise(tmp_path / 'in' / name)
+
+
+def test_a_few_images_with_faults_are_left_out_and_named(tmp_path):
+    root = tmp_path / 'many'
+    for number in range(12):
+        picture(root / 'images' / f'{number:02}.png')
+        write(root / 'labels' / f'{number:02}.txt', '0 0.1 0.1 0.5 0.1 0.5 0.6\n')
+    write(root / 'data.yaml', 'names: [cat]\n')
+    whole = prepare(recognise(root), tmp_path / 'whole')
+    assert not any(line.startswith('Left out') for line in whole.says)
+    (root / 'images' / '03.png').write_bytes(b'no image')
+    done = prepare(recognise(root), tmp_path / 'done')
+    [line] = [line for line in done.says if line.startswith('Left out')]
+    assert '03.png' in line and 'decoded' in line
+    names = [
+        {image['file_name'] for config in (data.train, data.val) for image in read_json(config['ann_file'])['images']}
+        for data in (whole, done)
+    ]
+    assert names[0] - names[1] == {'images/03.png'} and len(names[1]) == 11
+    (root / 'images' / '07.png').write_bytes(b'no image')
+    with pytest.raises(DataError, match='1 more of 12 images have faults, too'):
+        prepare(recognise(root), tmp_path / 'refused')

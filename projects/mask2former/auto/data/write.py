@@ -27,6 +27,7 @@ from mask2former.formats.panoptic_png import write_id_map
 
 from .found import Entry, Found, count, empty_note
 
+_FAULTY_SHARE = 0.1  # of the images, which are left out; more of them are for a person to mend
 VOID = 255  # of the class-id PNGs that are written
 JSON_NAMES = dict(panoptic='panoptic', instance='instances')
 
@@ -54,7 +55,7 @@ def write_entries(
 
     Raises:
         MissingFileError: If a file is absent.
-        DataError: If a file is not as it must be; the message names it.
+        DataError: If more than a tenth of the files are not as they must be; the message names one.
     """
     classes: Sequence[dict] = found.classes
     background = found.background if task != 'instance' else None
@@ -91,13 +92,29 @@ def write_entries(
     with resumable(out / f'.{task}.jsonl', jobs) as convert:
         results = convert(function, items, 'images')
         rows = {split: [(entry, results[next(keys)]) for entry in of_split] for split, of_split in entries.items()}
+        rows, faults = _without_faults(rows)
         root = out / 'images' if embedded else found.root
         if task == 'semantic':
             configs = {split: _write_list(out, root, split, of_split, classes) for split, of_split in rows.items()}
         else:
             kept = [category for category in categories if task == 'panoptic' or category['isthing']]
             configs = {split: _write_json(out, root, split, of_split, kept, task) for split, of_split in rows.items()}
-    return Written(configs['train'], configs['val'], _says(found, rows, background))
+    return Written(configs['train'], configs['val'], [*faults, *_says(found, rows, background)])
+
+
+def _without_faults(rows: Mapping[str, list[tuple[Entry, dict]]]) -> tuple[dict[str, list], list[str]]:
+    """The images that could be converted, and a line for each of the others, which are few.
+
+    Raises:
+        DataError: If they are more than a tenth, or all of a split.
+    """
+    kept = {split: [row for row in of_split if 'fault' not in row[1]] for split, of_split in rows.items()}
+    faults = [result['fault'] for of_split in rows.values() for _, result in of_split if 'fault' in result]
+    total = sum(len(of_split) for of_split in rows.values())
+    if len(faults) > _FAULTY_SHARE * total or not all(kept[split] for split in rows if rows[split]):
+        more = f' {len(faults) - 1} more of {total} images have faults, too.' if len(faults) > 1 else ''
+        raise DataError(faults[0] + more)
+    return kept, [f'Left out: {fault}' for fault in faults]
 
 
 def _says(found: Found, rows: Mapping[str, list[tuple[Entry, dict]]], background: str | None) -> list[str]:
@@ -127,9 +144,12 @@ def _convert(
     out: Path,
     images: Path | None,
 ) -> dict:
-    """Write the files of an entry, and return what the JSON files say of it."""
+    """Write the files of an entry, and return what the JSON files say of it, or its ``fault``."""
     split, entry = item
-    scene = read(entry.source, meaning)
+    try:
+        scene = read(entry.source, meaning)
+    except DataError as error:
+        return dict(fault=str(error))
     result = dict(
         size=scene.size, segments=[], empty=int(not scene.layers), covered=0, left_out=scene.left_out
     )  # instances that the file has stay as they are
