@@ -49,7 +49,10 @@ def test_config_is_short_and_the_same_on_every_page():
     config = readme_config()
     assert len(config.splitlines()) <= 16 and 'num_classes' not in config
     assert readme_config('README_zh-CN.md') == config
-    assert readme_config('docs/your_own_data.md', 'panoptic-config') == config
+    for kind in ('panoptic', 'instance', 'semantic'):
+        english = readme_config('docs/your_own_data.md', f'{kind}-config')
+        assert readme_config('docs/your_own_data_zh-CN.md', f'{kind}-config') == english
+        assert english == config or kind != 'panoptic'
 
 
 @pytest.fixture(scope='module')

@@ -41,8 +41,8 @@ def to_five_bands(folder):
 
 
 def documented():
-    """The config in docs/datasets.md, but with a small backbone without weights."""
-    text = (ROOT / 'docs' / 'datasets.md').read_text(encoding='utf-8')
+    """The config in docs/bands.md, but with a small backbone without weights."""
+    text = (ROOT / 'docs' / 'bands.md').read_text(encoding='utf-8')
     code = text.partition('<!-- bands-config -->')[2].partition('```python\n')[2].partition('```')[0]
     assert len(code.splitlines()) <= 10
     code, count = re.subn(r'(?m)^backbone = .*$', f'backbone = {SMALL}', code)

@@ -441,8 +441,9 @@ def test_boxes_only(tmp_path):
         recognise(tmp_path / 'cvat')
 
 
-def test_the_docs_name_every_format():
-    page = (ROOT / 'docs/your_own_data.md').read_text(encoding='utf-8')
+@pytest.mark.parametrize('name', ['formats.md', 'formats_zh-CN.md'])
+def test_the_docs_name_every_format(name):
+    page = (ROOT / 'docs' / name).read_text(encoding='utf-8')
     table = page.partition('<!-- recognised-formats -->')[2].partition('<!-- end of recognised-formats -->')[0]
     named = {line.split('|')[1].strip() for line in table.splitlines()[3:] if line.startswith('|')}
     source = ''.join(path.read_text() for path in (ROOT / 'projects/mask2former/auto/data').glob('*.py'))

@@ -8,7 +8,7 @@ import pytest
 import mask2former.data_tools.check
 from mask2former.data_tools.check import KINDS, Problem
 
-DOCS = Path(__file__).resolve().parents[3] / 'docs' / 'your_own_data.md'
+DOCS = Path(__file__).resolve().parents[3] / 'docs'
 
 
 def test_an_unknown_kind_is_refused():
@@ -28,10 +28,27 @@ def test_what_keeps_an_image_out_is_an_error():
     assert not [name for name, kind in KINDS.items() if kind.drops_image and kind.by_hand]
 
 
+def table_of(page):
+    text = (DOCS / page).read_text(encoding='utf-8')
+    [table] = re.findall(r'<!-- kinds -->\n(.*?)\n<!-- end of kinds -->', text, re.DOTALL)
+    return table.splitlines()
+
+
 def test_the_docs_have_the_table():
     rows = ['| kind | | what it means | `--fix` |', '|---|---|---|---|']
     for name, kind in KINDS.items():
         fix = 'leaves the image out' if kind.drops_image else 'by hand' if kind.by_hand else ''
         rows.append(f'| {name} | {"error" if kind.error else "warning"} | {kind.meaning} | {fix} |')
-    [table] = re.findall(r'<!-- kinds -->\n(.*?)\n<!-- end of kinds -->', DOCS.read_text(), re.DOTALL)
-    assert table.splitlines() == rows
+    assert table_of('data_check.md') == rows
+
+
+def test_the_chinese_page_says_the_same():
+    severity, fixes = (
+        {'错误': 'error', '警告': 'warning'},
+        {'略去该图像': 'leaves the image out', '须由人处理': 'by hand', '': ''},
+    )
+    rows = [[cell.strip() for cell in row.split('|')[1:5]] for row in table_of('data_check_zh-CN.md')[2:]]
+    english = [[cell.strip() for cell in row.split('|')[1:5]] for row in table_of('data_check.md')[2:]]
+    assert [(name, severity[kind], fixes[fix]) for name, kind, _, fix in rows] == [
+        (name, kind, fix) for name, kind, _, fix in english
+    ]

@@ -21,7 +21,7 @@ class Kind(NamedTuple):
     by_hand: bool = False
 
 
-# docs/your_own_data.md has this table, too.
+# docs/data_check.md has this table, too.
 KINDS = {
     # Files
     'missing image': Kind('an image file is absent', error=True, drops_image=True),
