@@ -34,7 +34,7 @@ def repository_link(text: str, target: str, repository: str | None) -> str:
     if parts.scheme or not parts.path or is_page or not path.exists():
         return f'[{text}]({target})'
     if repository is None:
-        return text if path.is_dir() else f'[{text}]({parts.path})'
+        return text if path.is_dir() else f'[{text}](path:{parts.path})'  # a copy, also of pages outside docs/
     kind = 'tree' if path.is_dir() else 'blob'
     inside = posixpath.normpath(posixpath.join('docs', parts.path))
     return f'[{text}]({repository.rstrip("/")}/{kind}/main/{inside})'

@@ -90,12 +90,16 @@ def test_links_that_lead_nowhere_stop_the_build(tmp_path):
 
 def test_without_an_address_the_site_has_the_files(tmp_path):
     (tmp_path / 'tool.py').write_text('pass')
-    docs = small_docs(tmp_path, '# Page\n\n## A part\n\n[tool](../tool.py), [the folder](../docs), [here](#a-part)\n')
+    (tmp_path / 'NOTES.md').write_text('# Notes')
+    docs = small_docs(
+        tmp_path, '# Page\n\n## A\n\n[tool](../tool.py) [notes](../NOTES.md#notes) [folder](../docs) [a](#a)\n'
+    )
     done = build(docs, tmp_path, address=None)
     assert done.returncode == 0, done.stderr
     page = (tmp_path / 'site' / 'page.html').read_text()
-    [link] = [link for link in Links(page).found if link.endswith('tool.py')]
-    assert (tmp_path / 'site' / link).read_text() == 'pass' and '>the folder<' not in page
+    copies = [link for link in Links(page).found if 'downloads' in link]
+    assert [(tmp_path / 'site' / link).read_text() for link in copies] == ['pass', '# Notes']
+    assert 'href="../docs"' not in page and 'folder' in page
 
 
 def test_links_as_the_site_has_them():
