@@ -15,6 +15,7 @@ COMMANDS = dict(
     train='mask2former.auto.train_command',
     predict='mask2former.predictions.command',
     info='mask2former.auto.info_command',
+    export='mask2former.deployment.command',
 )
 # Commands that are tools of other names.
 ALIASES = dict(val='test', doctor='check_dataset', browse='browse_dataset')

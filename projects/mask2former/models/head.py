@@ -199,7 +199,7 @@ class MaskedAttentionHead(BaseModule):
             levels = [concatenate(levels)]
 
         content = torch.zeros_like(self.query_embed.weight) if self.query_feat is None else self.query_feat.weight
-        query = content.expand(len(mask_features), -1, -1)  # (B, Q, C)
+        query = content.expand(mask_features.shape[0], -1, -1)  # (B, Q, C)
         predictions = [] if self.query_feat is None else [self.predict(query)]
         for i, layer in enumerate(self.layers):
             mask_embed = predictions[-1][1] if predictions else None  # (B, Q, C)

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from mask2former.errors import ConfigError
 
+from .gather import ms_deform_attn_gather
 from .operators import can_run_native, ms_deform_attn_native
 from .reference import ms_deform_attn_grid_sample
 from .third_party import (
@@ -27,6 +28,7 @@ BACKENDS: dict[str, tuple[Callable[..., Tensor], Callable[[Tensor], bool]]] = {
     'mmcv': (ms_deform_attn_mmcv, can_run_mmcv),
     'torch_ms_deform_attn': (ms_deform_attn_torch_ms_deform_attn, can_run_torch_ms_deform_attn),
     'grid_sample': (ms_deform_attn_grid_sample, lambda value: True),
+    'gather': (ms_deform_attn_gather, lambda value: True),
 }
 
 

@@ -1,0 +1,85 @@
+"""Write a trained model as a file for other runtimes, and prove it as good: mask2former export RUN [--verify]"""
+
+import argparse
+import json
+from pathlib import Path
+
+from mask2former.errors import UserError
+from mask2former.formats.files import write_text
+
+FORMATS = ('onnx', 'torch-export')
+RUNTIME = 'mask2former_onnx.py'
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """(H, W) of '512x672' or of '512'.
+
+    Raises:
+        argparse.ArgumentTypeError: If it is none.
+    """
+    sides = text.lower().split('x')
+    if not 1 <= len(sides) <= 2 or not all(side.isdigit() for side in sides):
+        raise argparse.ArgumentTypeError(f"'{text}' is no size: write 512 or 512x672 (height x width)")
+    return int(sides[0]), int(sides[-1])
+
+
+def parser() -> argparse.ArgumentParser:
+    """Of the command."""
+    result = argparse.ArgumentParser(
+        prog='mask2former export',
+        description='Write a trained model as a file for other runtimes. Its input are RGB images (B, 3, H, W) float32 '
+        'from 0 to 255, of any batch size; its outputs are class and mask logits. Beside an ONNX file goes '
+        f'{RUNTIME}, which makes results of them with numpy and onnxruntime alone.',
+    )
+    result.add_argument('run', help='folder of a training, config file, or name of a published model')
+    result.add_argument('checkpoint', nargs='?', help='weights; default: those of RUN')
+    result.add_argument('--format', choices=FORMATS, default='onnx', help='default: onnx')
+    result.add_argument('--size', type=parse_size, default=(512, 512), metavar='HxW', help='default: 512x512')
+    result.add_argument('--out', type=Path, help='the file (default: model.onnx or model.pt2)')
+    result.add_argument('--verify', action='store_true', help="measure file and model on the config's test data")
+    result.add_argument('--images', type=int, metavar='N', help='verify on the first N images (default: all)')
+    result.add_argument(
+        '--tolerance',
+        type=float,
+        default=0.1,
+        metavar='T',
+        help='points of PQ, AP or mIoU that may be lost (default: 0.1)',
+    )
+    result.add_argument('--json', action='store_true', help='print a JSON object at the end')
+    return result
+
+
+def main() -> None:
+    """Run the command.
+
+    Raises:
+        UserError: If the file loses more than the tolerance; it is there all the same.
+    """
+    args = parser().parse_args()
+    from mask2former.predictions import load  # the imports take seconds, --help shall not
+
+    from .export import FORMATS as ENDINGS
+    from .export import export
+    from .verify import verify
+
+    path = args.out or Path(f'model{ENDINGS[args.format]}')
+    if path.suffix != ENDINGS[args.format]:
+        raise UserError(f"--out '{path}' must end with {ENDINGS[args.format]} for the format {args.format}.")
+    model = load(args.run, args.checkpoint, device='cpu').inferencer.model
+    error = export(model, path, args.format, args.size)
+    found: dict = dict(file=str(path), logit_difference=error)
+    if args.format == 'onnx':
+        runtime = path.parent / RUNTIME
+        write_text(runtime, (Path(__file__).parent / RUNTIME).read_text(encoding='utf-8'))
+        found['runtime'] = str(runtime)
+    said = [f"{path} is written; its logits differ from the model's by at most {error:.1g} of the largest one."]
+    if args.verify:
+        done = verify(model, path, args.size, args.images)
+        found |= dict(metrics=done.metrics, images=done.images, logit_difference=max(error, done.difference))
+        said += [f'{name:<10} model {ours:6.2f}   file {theirs:6.2f}' for name, (ours, theirs) in done.metrics.items()]
+        said.append(f'On {done.images} images; logits differ by at most {done.difference:.1g} of the largest one.')
+    print(json.dumps(found) if args.json else '\n'.join(said))
+    if args.verify and done.lost() > args.tolerance:
+        raise UserError(
+            f"'{path}' loses {done.lost():.2f} points, more than {args.tolerance:g}: leave it, or raise --tolerance."
+        )

@@ -1,0 +1,190 @@
+"""Run a Mask2Former that `mask2former export` wrote as ONNX: needs numpy and onnxruntime only.
+
+from mask2former_onnx import Model
+
+model = Model('model.onnx')
+result = model(image)                  # (H, W, 3) uint8 RGB
+result.panoptic, result.segments       # (H, W) int32, 0 is void; dict(id, label, name, isthing, score, area) each
+result.instances                       # dict(label, name, score, box, mask) each, the best first
+result.semantic                        # (H, W) int32, labels
+
+python mask2former_onnx.py model.onnx image.jpg     # needs Pillow, too, to read it
+"""
+
+import json
+import sys
+from typing import NamedTuple
+
+import numpy as np
+import onnxruntime
+
+
+class Result(NamedTuple):
+    """Results of an image, at its own size; what the model does not give is None.
+
+    Attributes:
+        panoptic: (H, W) int32, ids of segments, 0 is void.
+        segments: ``dict(id, label, name, isthing, score, area)`` of each.
+        instances: ``dict(label, name, score, box, mask)`` of each, the best first; the box is x, y, width and height in
+            pixels, the mask (H, W) bool.
+        semantic: (H, W) int32, labels.
+    """
+
+    panoptic: np.ndarray | None
+    segments: list[dict] | None
+    instances: list[dict] | None
+    semantic: np.ndarray | None
+
+
+class Model:
+    """An exported model.
+
+    Args:
+        path: The ONNX file.
+        threads: Of the processor; by default all cores.
+        providers: Of onnxruntime, such as ``['CUDAExecutionProvider']``.
+
+    Attributes:
+        meta (dict): ``classes``, ``isthing``, ``palette``, ``category_ids``, ``size`` (H, W) of the input, thresholds.
+    """
+
+    def __init__(self, path: str, threads: int = 0, providers: tuple[str, ...] = ('CPUExecutionProvider',)) -> None:
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        self.session = onnxruntime.InferenceSession(str(path), options, providers=list(providers))
+        said = self.session.get_modelmeta().custom_metadata_map.get('mask2former')
+        if said is None:
+            raise ValueError(f"'{path}' does not say what it is: write it with `mask2former export`.")
+        self.meta = json.loads(said)
+
+    def __call__(self, image: np.ndarray) -> Result:
+        """Segment an image (H, W, 3) uint8 RGB."""
+        [result] = self.batch([image])
+        return result
+
+    def batch(self, images: list[np.ndarray]) -> list[Result]:
+        """Segment images of any sizes together."""
+        inputs, shapes = zip(*(self.prepare(image) for image in images))
+        class_logits, mask_logits = self.session.run(['class_logits', 'mask_logits'], {'image': np.stack(inputs)})
+        return [
+            self.results(logits, masks, shape, image.shape[:2])
+            for logits, masks, shape, image in zip(class_logits, mask_logits, shapes, images)
+        ]
+
+    def prepare(self, image: np.ndarray) -> tuple[np.ndarray, tuple[int, int]]:
+        """The input (3, H, W) float32 of an image, scaled to fit into it and padded; and the size (h, w) within it."""
+        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+            raise ValueError(f'An image must be (H, W, 3) uint8 RGB, not {image.dtype} of shape {image.shape}.')
+        height, width = self.meta['size']
+        factor = min(height / image.shape[0], width / image.shape[1])
+        h, w = (min(int(side * factor + 0.5), most) for side, most in zip(image.shape, (height, width)))
+        rows, columns = _bilinear(image.shape[0], h), _bilinear(image.shape[1], w)
+        scaled = np.einsum('ha,abc->hbc', rows, image.astype(np.float32))  # (h, W', 3)
+        scaled = np.clip(np.rint(np.einsum('wb,hbc->chw', columns, scaled)), 0, 255)  # (3, h, w)
+        padded = np.empty((3, height, width), np.float32)
+        padded[:] = np.asarray(self.meta['pad_val'], np.float32)[:, None, None]
+        padded[:, :h, :w] = scaled
+        return padded, (h, w)
+
+    def results(
+        self, class_logits: np.ndarray, mask_logits: np.ndarray, shape: tuple[int, int], original: tuple[int, ...]
+    ) -> Result:
+        """Results of logits (Q, K + 1) and (Q, h', w') of an image that has ``shape`` (h, w) in the input."""
+        # Two bilinear steps as one matrix for each direction: to the input's size, cut, to the original size.
+        down, across = (
+            _bilinear(inner, outer) @ _bilinear(cells, whole)[:inner]
+            for cells, whole, inner, outer in zip(mask_logits.shape[1:], self.meta['size'], shape, original)
+        )
+        scores = np.exp(class_logits - class_logits.max(-1, keepdims=True))
+        scores /= scores.sum(-1, keepdims=True)  # (Q, K + 1)
+
+        def enlarged(queries: np.ndarray) -> np.ndarray:
+            return np.matmul(np.matmul(down, mask_logits[queries]), across.T)  # (n, H, W)
+
+        panoptic = segments = instances = semantic = None
+        if self.meta['panoptic']:
+            panoptic, segments = self._panoptic(scores, enlarged)
+        if self.meta['instance']:
+            instances = self._instances(scores, enlarged)
+        if self.meta['semantic']:
+            totals = np.zeros((scores.shape[1] - 1, *original), np.float32)
+            for query in range(len(scores)):  # one mask at a time
+                totals += scores[query, :-1, None, None] * _sigmoid(enlarged(np.array([query])))
+            semantic = totals.argmax(0).astype(np.int32)
+        return Result(panoptic, segments, instances, semantic)
+
+    def _panoptic(self, scores: np.ndarray, enlarged) -> tuple[np.ndarray, list[dict]]:
+        """Each pixel goes to the query with the highest score times probability; weak segments are dropped."""
+        classes, isthing, rule = self.meta['classes'], self.meta['isthing'], self.meta['panoptic']
+        labels, best = scores.argmax(-1), scores.max(-1)
+        kept = np.flatnonzero((labels < len(classes)) & (best > rule['score_thr']))
+        probability = _sigmoid(enlarged(kept))  # (n, H, W)
+        out = np.zeros(probability.shape[1:], np.int32)
+        if not len(kept):
+            return out, []
+        winner = (best[kept, None, None] * probability).argmax(0)
+        segments: list[dict] = []
+        stuff: dict[int, dict] = {}
+        for place, query in enumerate(kept):
+            label, inside, won = int(labels[query]), probability[place] >= 0.5, winner == place
+            visible = won & inside
+            if not visible.any() or won.sum() < rule['overlap_thr'] * inside.sum():
+                continue
+            segment = stuff.get(label)
+            if segment is None:
+                segment = dict(id=len(segments) + 1, label=label, name=classes[label], isthing=isthing[label])
+                segment |= dict(score=float(best[query]), area=0)
+                segments.append(segment)
+                if not isthing[label]:
+                    stuff[label] = segment
+            out[visible] = segment['id']
+            segment['area'] += int(visible.sum())
+        return out, segments
+
+    def _instances(self, scores: np.ndarray, enlarged) -> list[dict]:
+        """The pairs of query and class with the highest scores; each is multiplied with its mask's mean probability."""
+        classes, count = self.meta['classes'], self.meta['instance']['max_per_image']
+        flat = scores[:, :-1].ravel()
+        found = []
+        for pair in np.argsort(-flat, kind='stable')[:count]:
+            query, label = divmod(int(pair), len(classes))
+            if not self.meta['isthing'][label]:
+                continue
+            logits = enlarged(np.array([query]))[0]
+            mask = logits > 0
+            quality = _sigmoid(logits[mask]).sum() / (mask.sum() + 1e-6)
+            score = float(flat[pair] * quality)
+            found.append(dict(label=label, name=classes[label], score=score, box=_box(mask), mask=mask))
+        return sorted(found, key=lambda one: -one['score'])
+
+
+def _bilinear(size: int, wanted: int) -> np.ndarray:
+    """(wanted, size), the weights with which a line of values is resized, between the centres of the pixels."""
+    places = np.clip((np.arange(wanted) + 0.5) * size / wanted - 0.5, 0, size - 1)
+    left = np.minimum(places.astype(int), size - 1)
+    right = np.minimum(left + 1, size - 1)
+    weights = np.zeros((wanted, size), np.float32)
+    np.add.at(weights, (np.arange(wanted), left), 1 - (places - left))
+    np.add.at(weights, (np.arange(wanted), right), places - left)
+    return weights
+
+
+def _sigmoid(x: np.ndarray) -> np.ndarray:
+    return 1 / (1 + np.exp(-np.clip(x, -80, 80)))
+
+
+def _box(mask: np.ndarray) -> tuple[int, int, int, int]:
+    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    if not len(rows):
+        return 0, 0, 0, 0
+    return int(columns[0]), int(rows[0]), int(columns[-1] - columns[0] + 1), int(rows[-1] - rows[0] + 1)
+
+
+if __name__ == '__main__':
+    from PIL import Image
+
+    if len(sys.argv) != 3:
+        sys.exit('Usage: python mask2former_onnx.py model.onnx image.jpg')
+    shown = Model(sys.argv[1])(np.asarray(Image.open(sys.argv[2]).convert('RGB')))
+    for one in shown.segments if shown.segments is not None else shown.instances or []:
+        print(f'{one["name"]}: {100 * one["score"]:.0f} %')

@@ -1,0 +1,165 @@
+"""Exported files compute what the model computes; the runtime makes the inferencer's results of them."""
+
+import importlib.util
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+
+from mask2former.apis import SegInferencer
+from mask2former.deployment import command
+from mask2former.deployment.export import describe, export, open_file
+from mask2former.deployment.graph import RawGraph, example
+from mask2former.deployment.verify import verify
+from mask2former.errors import ConfigError, UserError
+from mask2former.predictions import load
+from tests.tiny import make_tiny_run
+
+pytest.importorskip('onnxruntime')
+onnx = pytest.importorskip('onnx')
+
+SIZE = (64, 96)
+
+
+@pytest.fixture(scope='module')
+def run(tmp_path_factory):
+    return make_tiny_run(tmp_path_factory.mktemp('run'))
+
+
+@pytest.fixture(scope='module')
+def predictor(run):
+    return load(run.config, run.checkpoint, device='cpu', score_thr=0.0)
+
+
+@pytest.fixture(scope='module')
+def file(predictor, tmp_path_factory):
+    path = tmp_path_factory.mktemp('file') / 'model.onnx'
+    assert export(predictor.inferencer.model, path, 'onnx', SIZE) < 1e-4
+    return path
+
+
+def load_runtime(path: Path):
+    spec = importlib.util.spec_from_file_location('mask2former_onnx', path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+RUNTIME = load_runtime(Path(command.__file__).parent / command.RUNTIME)
+
+
+@pytest.mark.parametrize('batch_size', [1, 3])
+def test_logits_are_the_model_s_for_any_batch(file, predictor, batch_size):
+    model = predictor.inferencer.model
+    image = example(SIZE, batch_size)
+    with torch.no_grad():
+        normalised = (image - model.data_preprocessor.mean) / model.data_preprocessor.std
+        expected = model(normalised, mode='tensor')
+    for found, logits in zip(open_file(file)(image.numpy()), expected):
+        assert found.shape == logits.shape and found.shape[0] == batch_size
+        assert np.abs(found - logits.numpy()).max() <= 1e-5 * logits.abs().max()
+
+
+def test_there_is_no_grid_sample_and_the_file_says_what_it_is(file, predictor):
+    model = onnx.load(str(file))
+    operators = {node.op_type for node in model.graph.node}
+    operators |= {node.op_type for function in model.functions for node in function.node}
+    assert 'GridSample' not in operators and 'Gather' in operators
+    [said] = [json.loads(entry.value) for entry in model.metadata_props if entry.key == 'mask2former']
+    assert said == json.loads(json.dumps(describe(predictor.inferencer.model, SIZE)))
+    assert said['classes'] == list(predictor.classes) and said['size'] == [64, 96]
+    assert said['panoptic'] == dict(score_thr=0.1, overlap_thr=0.1)
+
+
+def test_the_model_is_as_it_was(predictor, file):
+    assert {getattr(layer, 'backend', 'auto') for layer in predictor.inferencer.model.modules()} == {'auto'}
+
+
+def test_the_runtime_s_results_are_the_inferencer_s(file, run, predictor):
+    """Images that fit into the file's size as they are: else numpy's resizing and OpenCV's differ by a grey value."""
+    runtime = RUNTIME.Model(file)
+    paths = sorted(run.images.glob('*.jpg'))
+    images = [cv2.imread(str(path)) for path in paths]
+    assert all(image.shape == (64, 96, 3) for image in images)
+    cfg = Config.fromfile(run.config)
+    cfg.test_dataloader.dataset.pipeline = [
+        step for step in cfg.test_dataloader.dataset.pipeline if 'Resize' not in step['type']
+    ]
+    plain = SegInferencer(cfg, run.checkpoint, device='cpu', score_thr=0.0)
+    for image, result in zip(images, runtime.batch([image[..., ::-1] for image in images])):
+        [sample] = plain(image)
+        id_map = sample.pred_panoptic_seg.id_map[0].numpy()
+        assert (result.panoptic == id_map).mean() > 0.999
+        infos = sample.pred_panoptic_seg.segments_info
+        assert [(x['id'], x['label']) for x in result.segments] == [(x['id'], x['label']) for x in infos]
+        np.testing.assert_allclose([x['score'] for x in result.segments], [x['score'] for x in infos], atol=1e-5)
+        assert (result.semantic == sample.pred_sem_seg.sem_seg[0].numpy()).mean() > 0.999
+        scores = np.sort(sample.pred_instances.scores.numpy())[::-1]
+        np.testing.assert_allclose([x['score'] for x in result.instances], scores, atol=1e-4)
+        best = result.instances[0]
+        index = int(sample.pred_instances.scores.argmax())
+        left, top, right, bottom = sample.pred_instances.bboxes[index].tolist()
+        assert best['label'] == int(sample.pred_instances.labels[index])
+        np.testing.assert_allclose(best['box'], (left, top, right - left, bottom - top), atol=1)
+
+
+def test_resizing_is_opencv_s():
+    image = np.random.default_rng(0).integers(0, 256, (50, 80, 3), dtype=np.uint8)
+    for height, width in ((64, 96), (20, 33)):
+        rows, columns = RUNTIME._bilinear(50, height), RUNTIME._bilinear(80, width)
+        resized = np.einsum('ha,abc,wb->hwc', rows, image.astype(np.float32), columns)
+        assert np.abs(resized - cv2.resize(image.astype(np.float32), (width, height))).max() < 1e-2
+
+
+def test_verification_finds_equal_metrics(file, predictor):
+    done = verify(predictor.inferencer.model, file, SIZE)
+    assert done.images == 4 and done.difference < 1e-4 and 'mIoU' in done.metrics
+    for ours, theirs in done.metrics.values():
+        assert ours == pytest.approx(theirs, abs=0.05, nan_ok=True)
+
+
+def test_a_file_that_is_worse_is_refused(file, run, tmp_path, monkeypatch, capsys):
+    """One whose class logits are those of the wrong queries."""
+    path = tmp_path / 'wrong.onnx'
+    command_line = ['export', str(run.config), str(run.checkpoint), '--size', '64x96', '--out', str(path)]
+    monkeypatch.setattr(sys, 'argv', [*command_line, '--verify', '--tolerance', '0.1', '--json'])
+    from mask2former.deployment import export as module
+    from mask2former.deployment import verify as verification
+
+    monkeypatch.setattr(module, 'export', lambda model, path, format, size: 0.0)
+    metrics = dict(PQ=(50.0, 49.5), mIoU=(60.0, 60.0), SQ=(1.0, 0.0))
+    monkeypatch.setattr(verification, 'verify', lambda *args: verification.Verification(metrics, 0.5, 4))
+    with pytest.raises(UserError, match='loses 0.50 points, more than 0.1'):
+        command.main()
+    said = json.loads(capsys.readouterr().out)
+    assert said['metrics']['PQ'] == [50.0, 49.5] and (tmp_path / command.RUNTIME).is_file()
+
+
+def test_a_program_of_torch(predictor, tmp_path):
+    path = tmp_path / 'model.pt2'
+    assert export(predictor.inferencer.model, path, 'torch-export', SIZE) < 1e-5
+
+
+def test_impossible_sizes_and_files(predictor, tmp_path):
+    with pytest.raises(ConfigError, match='multiples of 32'):
+        export(predictor.inferencer.model, tmp_path / 'x.onnx', 'onnx', (64, 100))
+    with pytest.raises(ConfigError, match=r'must end with .onnx or .pt2'):
+        open_file(tmp_path / 'model.bin')
+    with pytest.raises(ConfigError, match='this one is a Linear'):
+        RawGraph(torch.nn.Linear(1, 1))
+
+
+def test_the_runtime_needs_neither_torch_nor_this_package(file):
+    code = (
+        f'import sys; sys.path.insert(0, {str(Path(command.__file__).parent)!r}); import numpy as np\n'
+        'import mask2former_onnx\n'
+        f'result = mask2former_onnx.Model({str(file)!r})(np.zeros((30, 50, 3), np.uint8))\n'
+        "assert result.panoptic.shape == result.semantic.shape == (30, 50) and 'torch' not in sys.modules\n"
+    )
+    subprocess.run([sys.executable, '-c', code], check=True)
