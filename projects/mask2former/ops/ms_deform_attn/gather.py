@@ -26,13 +26,14 @@ def ms_deform_attn_gather(
     for level, (h, w) in enumerate(level_shapes):
         x, y = (locations[:, :, :, level] * locations.new_tensor([w, h]) - 0.5).unbind(-1)  # (B, Q, M, R) each
         left, top = x.floor(), y.floor()
+        across, along = (1 - (x - left), x - left), (1 - (y - top), y - top)
         for down in (0, 1):
             for right in (0, 1):
                 column, row = left + right, top + down
-                share = (1 - (x - column).abs()) * (1 - (y - row).abs()) * weights[:, :, :, level]  # (B, Q, M, R)
+                share = across[right] * along[down] * weights[:, :, :, level]  # (B, Q, M, R)
                 inside = (column >= 0) & (column < w) & (row >= 0) & (row < h)
                 token = start + row.clamp(0, h - 1).long() * w + column.clamp(0, w - 1).long()
                 corner = rows[((image + token) * M + head).flatten()].view(B, Q, M, R, Cm)
-                out = out + ((share * inside)[..., None, :] @ corner).squeeze(-2)  # (B, Q, M, C/M)
+                out = out + ((share * inside)[..., None] * corner).sum(-2)  # (B, Q, M, C/M)
         start += h * w
     return out.flatten(2).to(dtype)
