@@ -16,6 +16,7 @@ html_title = 'mask2former'
 html_theme = 'furo'
 extensions = ['myst_parser']
 myst_heading_anchors = 4  # named as GitHub names them
+repository_url = os.environ.get('REPOSITORY_URL')
 
 _DOCS = Path(__file__).resolve().parent
 
@@ -52,12 +53,13 @@ def tables_of_contents(index: str) -> str:
 
 
 def _read(app, name: str, source: list[str]) -> None:
-    text, repository = source[0], os.environ.get('REPOSITORY_URL')
+    text, repository = source[0], app.config.repository_url
     text = re.sub(r'(?<!!)\[([^\]]*)\]\(([^)\s]+)\)', lambda link: repository_link(*link.groups(), repository), text)
     source[0] = f'{text}\n\n{tables_of_contents(text)}' if name == 'index' else text
 
 
 def setup(app) -> dict[str, bool]:
     """Called by Sphinx."""
+    app.add_config_value('repository_url', None, 'env')  # another one: every page is read again
     app.connect('source-read', _read)
     return dict(parallel_read_safe=True)

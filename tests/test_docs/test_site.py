@@ -100,6 +100,8 @@ def test_without_an_address_the_site_has_the_files(tmp_path):
     copies = [link for link in Links(page).found if 'downloads' in link]
     assert [(tmp_path / 'site' / link).read_text() for link in copies] == ['pass', '# Notes']
     assert 'href="../docs"' not in page and 'folder' in page
+    assert build(docs, tmp_path).returncode == 0, 'into the same folder, with an address'
+    assert f'"{ADDRESS}/blob/main/NOTES.md"' in (tmp_path / 'site' / 'page.html').read_text()
 
 
 def test_links_as_the_site_has_them():
