@@ -5,11 +5,12 @@ test_metrics_tiles.json, with both to test_metrics_tta_tiles.json;
 tested.json says of which checkpoint they are, and of how many images.
 """
 
+import argparse
 import json
 from datetime import datetime
 from pathlib import Path
 
-from mask2former.apis.cli import build_runner, load_run_config, run_parser, run_tool
+from mask2former.apis.cli import add_json_argument, build_runner, load_run_config, run_parser, run_tool, words_aside
 from mask2former.apis.tiles import add_tile_arguments, use_tiles
 from mask2former.apis.tta import use_tta
 from mask2former.checkpoints.fetch import locate
@@ -27,9 +28,18 @@ def main() -> None:
         '--tta', action='store_true', help='test-time augmentation: tta_pipeline of the config, else flips, and scales'
     )
     add_tile_arguments(parser)
+    add_json_argument(parser)
     args = parser.parse_args()
     if args.out is not None and not args.out.endswith(('.pkl', '.pickle')):
         parser.error(f"--out must name a .pkl file, not '{args.out}'")
+    with words_aside(args.json):
+        metrics, path = test(args)
+    if args.json and path is not None:
+        print(json.dumps(dict(metrics=metrics, file=str(path))))
+
+
+def test(args: argparse.Namespace) -> tuple[dict[str, float], Path | None]:
+    """Test as the command line says; returns the metrics, and their file, which the first process writes."""
     address = locate(args.checkpoint)  # before anything is built
     cfg = load_run_config(args)
     cfg.load_from = args.checkpoint
@@ -42,14 +52,15 @@ def main() -> None:
     runner = build_runner(cfg)
     if args.out is not None:
         runner.test_evaluator.metrics.append(DumpSegResults(out_file_path=args.out))
-    metrics = runner.test()
+    metrics = {key: float(value) for key, value in runner.test().items()}
+    path = None
     if runner.rank == 0:
         suffix, how = args.tta * '_tta' + in_tiles * '_tiles', 'in tiles' if in_tiles else '--tta'
         plain = Path(runner.work_dir) / 'test_metrics.json'
         path = plain.with_name(f'test_metrics{suffix}.json')
         augmented = path if suffix else plain.with_name('test_metrics_tta.json')
         other = plain if suffix else augmented
-        write_text(path, json.dumps({key: float(value) for key, value in metrics.items()}, indent=2) + '\n')
+        write_text(path, json.dumps(metrics, indent=2) + '\n')
         tested = note_test(path, checkpoint=identify(address), images=len(runner.test_dataloader.dataset))
         if other.is_file() and tested.get(other.name) == tested[path.name]:
             results = {'plain': json.loads(plain.read_text()), how: json.loads(augmented.read_text())}
@@ -58,6 +69,7 @@ def main() -> None:
         elif other.is_file():
             print(f'{other.name} is not of this checkpoint and these images: no comparison.')
         print(f'Metrics are in {path}' + (f', pictures in {args.show_dir}' if args.show_dir else '') + '.')
+    return metrics, path
 
 
 def identify(address: str) -> str:

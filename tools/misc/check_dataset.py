@@ -3,6 +3,7 @@
 Ends with the exit code 1 where there are errors. --headers reads no pixel: for a first look at a large data set.
 """
 
+import json
 import os
 import sys
 import time
@@ -13,11 +14,12 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import track
 
-from mask2former.apis.cli import config_parser, load_config, run_tool
+from mask2former.apis.cli import add_json_argument, config_parser, load_config, run_tool
 from mask2former.data_tools.arguments import positive
 from mask2former.data_tools.check import KINDS, check_splits, read_splits, write_clean_copy
 from mask2former.data_tools.check.html import write_html
 from mask2former.data_tools.check.kinds import printable
+from mask2former.data_tools.check.statistics import problems_by_kind
 from mask2former.data_tools.check.terminal import print_report
 
 
@@ -39,6 +41,7 @@ def main() -> None:
         metavar='D',
         help='write clean annotations to a folder for each split below this one; the images stay where they are',
     )
+    add_json_argument(parser)
     args = parser.parse_args()
     if args.fix and args.headers:
         parser.error('--fix needs the pixels: leave out --headers')
@@ -46,7 +49,7 @@ def main() -> None:
     init_default_scope(cfg.get('default_scope', 'mask2former'))
     sources = [source for split in args.splits for source in read_splits(cfg, split)]
 
-    console = Console()
+    console = Console(stderr=args.json)
     start = time.perf_counter()
     report = check_splits(sources, args.headers, args.jobs, lambda entries, name: track(entries, name, console=console))
     images = sum(len(source.entries) for source in sources)
@@ -70,6 +73,13 @@ def main() -> None:
             left = sorted({problem.kind for problem in split.problems if KINDS[problem.kind].by_hand})
             if left:
                 console.print(f'Still to be fixed by hand in {name}: {", ".join(left)}.')
+    if args.json:
+        problems = [
+            dict(split=split.source.name, kind=row.kind, count=row.total, error=row.is_error, examples=row.examples)
+            for split in report.splits
+            for row in problems_by_kind(split, 3)
+        ]
+        print(json.dumps(dict(images=images, errors=report.num_errors, problems=problems)))
     sys.exit(1 if report.num_errors else 0)
 
 

@@ -2,11 +2,12 @@
 python tools/model_converters/convert.py SRC DST --to {mask2former,transformers,detectron2,mmdet,eomt} [--config C]"""
 
 import argparse
+import json
 from pathlib import Path
 
 from mmengine.config import Config
 
-from mask2former.apis.cli import run_tool
+from mask2former.apis.cli import add_json_argument, run_tool, words_aside
 from mask2former.checkpoints.backbones import read_backbone
 from mask2former.checkpoints.convert import FORMATS, Checkpoint, read_checkpoint
 from mask2former.checkpoints.differences import LICENSE
@@ -47,6 +48,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--ignore-unknown', action='store_true', help='leave out weights that no Mask2Former has, instead of refusing'
     )
+    add_json_argument(parser)
     return parser.parse_args()
 
 
@@ -83,11 +85,16 @@ def main() -> None:
         if not Path(args.config).is_file():
             raise MissingFileError(f"There is no config '{args.config}': see configs/ for those that there are.")
         apply_config(checkpoint, Config.fromfile(args.config), str(source))
-    print(write_checkpoint(checkpoint, args.target, args.to))
-    if args.to == 'transformers' and checkpoint.meta.get('of_videos'):
-        print('transformers has no Mask2Former of videos: to it these are the weights of the model of images.')
-    print(license)
-    print(f'Written to {args.target}.')
+    with words_aside(args.json):
+        report = write_checkpoint(checkpoint, args.target, args.to)
+        print(report)
+        if args.to == 'transformers' and checkpoint.meta.get('of_videos'):
+            print('transformers has no Mask2Former of videos: to it these are the weights of the model of images.')
+        print(license)
+        print(f'Written to {args.target}.')
+    if args.json:
+        known = checkpoint.meta.get('license')
+        print(json.dumps({'file': args.target, 'from': report.source, 'to': args.to, 'license': known}))
 
 
 if __name__ == '__main__':

@@ -5,6 +5,7 @@ import gc
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext, redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +96,16 @@ def run_parser(description: str) -> argparse.ArgumentParser:
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none', help='job launcher')
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
     return parser
+
+
+def add_json_argument(parser: argparse.ArgumentParser) -> None:
+    """Add ``--json``, for programs; see :func:`words_aside`."""
+    parser.add_argument('--json', action='store_true', help='the last line is a JSON object; all else goes to stderr')
+
+
+def words_aside(json: bool) -> AbstractContextManager:
+    """Within it, what is printed for people goes to the error stream where the output is for a program."""
+    return redirect_stdout(sys.stderr) if json else nullcontext()
 
 
 def load_config(args: argparse.Namespace, complete: bool = False) -> Config:
