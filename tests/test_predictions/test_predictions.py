@@ -3,6 +3,7 @@
 import io
 import json
 import shutil
+import sys
 import xml.etree.ElementTree as ET
 from contextlib import redirect_stdout
 
@@ -15,8 +16,9 @@ from pycocotools.coco import COCO
 
 from mask2former.errors import ConfigError, MissingFileError, UserError
 from mask2former.formats.panoptic_png import read_id_map
-from mask2former.predictions import load
-from mask2former.predictions.load import locate_run
+from mask2former.formats.rle import encode_mask
+from mask2former.predictions import command, exchange, load
+from mask2former.predictions.load import locate, locate_run
 from tests.tiny import make_tiny_run
 
 
@@ -114,6 +116,70 @@ def test_labelme_and_cvat(panoptic, tmp_path):
         assert mask.get('label') == segment.label
 
 
+def read_brush(rle):
+    """The values of rle-pack's code, read bit by bit as its source does: https://github.com/thi-ng/umbrella."""
+    bits = ''.join(f'{byte:08b}' for byte in rle)
+    place = 0
+
+    def read(count):
+        nonlocal place
+        place += count
+        return int(bits[place - count : place], 2)
+
+    total, word = read(32), read(5) + 1
+    sizes = [read(4) + 1 for _ in range(4)]
+    values = []
+    while len(values) < total:
+        is_run, count = read(1), read(sizes[read(2)]) + 1
+        values += [read(word)] * count if is_run else [read(word) for _ in range(count)]
+    return np.array(values, np.uint8)
+
+
+# A mask (4, 5) with a square of 2 x 3, less one pixel, by label_studio_sdk.converter.brush.encode_rle (2.1.2).
+OF_LABEL_STUDIO = [0, 0, 0, 80, 57, 27, 254, 23, 0, 183, 255, 56, 4, 127, 241, 128, 71, 255, 133, 192, 0]
+
+
+def test_brush_of_label_studio():
+    mask = np.zeros((4, 5), bool)
+    mask[1:3, 1:4] = True
+    mask[2, 2] = False
+    shape = exchange.Shape(1, 'a', encode_mask(mask), [])
+    [task] = exchange.label_studio('a.png', mask.shape, [shape])
+    assert task['predictions'][0]['result'][0]['value']['rle'] == OF_LABEL_STUDIO
+    rng = np.random.default_rng(0)
+    for mask in (rng.random((37, 53)) < 0.5, np.ones((300, 301), bool), np.zeros((1, 1), bool)):
+        shape = exchange.Shape(1, 'a', encode_mask(mask), [])
+        [task] = exchange.label_studio('a.png', mask.shape, [shape])
+        values = read_brush(task['predictions'][0]['result'][0]['value']['rle'])
+        assert np.array_equal(values.reshape(*mask.shape, 4), np.repeat(mask[..., None] * np.uint8(255), 4, axis=2))
+
+
+def test_label_studio(panoptic, predictor, tmp_path):
+    [task] = panoptic.to_label_studio(tmp_path / 'tasks.json')
+    assert json.loads((tmp_path / 'tasks.json').read_text()) == [task] and task['data'] == dict(image='000000.jpg')
+    regions = task['predictions'][0]['result']
+    for region, segment in zip(regions, panoptic.segments, strict=True):
+        assert (region['original_height'], region['original_width']) == panoptic.size
+        assert region['value']['brushlabels'] == [segment.label] and region['score'] == segment.score
+        assert np.array_equal(read_brush(region['value']['rle'])[::4].reshape(panoptic.size) == 255, segment.mask)
+    [task] = panoptic.to_label_studio(image='https://example.org/a.jpg', polygons=True)
+    regions = task['predictions'][0]['result']
+    assert task['data'] == dict(image='https://example.org/a.jpg')
+    assert len({region['id'] for region in regions}) == len(regions) == sum(len(s.polygons) for s in panoptic.segments)
+    height, width = panoptic.size
+    first = panoptic.segments[0].polygons[0]
+    assert np.allclose(np.array(regions[0]['value']['points']) * (width / 100, height / 100), first, atol=1e-3)
+    names = {name: color for name, color in zip(predictor.classes, [(255, 0, 16)] * len(predictor.classes))}
+    for polygons, tag, kind in ((False, 'BrushLabels', 'brushlabels'), (True, 'PolygonLabels', 'polygonlabels')):
+        view = ET.fromstring(exchange.label_studio_interface(names, polygons))
+        [region, *_] = panoptic.to_label_studio(polygons=polygons)[0]['predictions'][0]['result']
+        assert region['type'] == kind and region['from_name'] == view.find(tag).get('name')
+        assert region['to_name'] == view.find('Image').get('name') and view.find('Image').get('value') == '$image'
+        assert [(label.get('value'), label.get('background')) for label in view.iter('Label')] == [
+            (n, '#ff0010') for n in names
+        ]
+
+
 def test_drawing(panoptic, tmp_path):
     written = panoptic.save(tmp_path / 'folder')
     assert written == tmp_path / 'folder' / '000000.jpg'
@@ -155,9 +221,26 @@ def test_a_training_is_found_in_its_folder(tmp_path):
     assert locate_run(tmp_path)[1].name == 'best_PQ_iter_3.pth'
     with pytest.raises(MissingFileError, match='needs a checkpoint'):
         load(tmp_path / 'config.py')
+    checkpoint = tmp_path / 'train' / 'iter_5.pth'
+    assert locate(checkpoint) == locate(tmp_path, checkpoint) == (tmp_path / 'config.py', checkpoint)
+    (tmp_path / 'alone').mkdir()
+    checkpoint = checkpoint.rename(tmp_path / 'alone' / 'iter_5.pth')
+    with pytest.raises(MissingFileError, match="alone' has no config"):
+        load(checkpoint)
 
 
 def test_results_that_the_model_does_not_give(predictor, monkeypatch):
     monkeypatch.setattr(predictor, 'task', 'panoptic')
     with pytest.raises(UserError, match='no panoptic results, but instance ones'):
         predictor._task_of(dict(pred_instances=1))
+
+
+def test_files_for_label_studio_of_many_images(run, tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, 'argv', ['predict', str(run.images), str(run.config), str(run.checkpoint)])
+    sys.argv += ['--out', str(tmp_path), '--format', 'label-studio', '--device', 'cpu']
+    with pytest.raises(SystemExit) as ended:
+        command.main()
+    assert ended.value.code == 0
+    tasks = json.loads((tmp_path / 'label_studio.json').read_text())
+    assert [task['data']['image'] for task in tasks] == [f'00000{number}.jpg' for number in range(4)]
+    assert ET.parse(tmp_path / 'label_studio.xml').find('BrushLabels') is not None

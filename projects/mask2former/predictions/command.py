@@ -10,12 +10,14 @@ from mask2former.apis import list_images
 from mask2former.apis.tiles import add_tile_arguments
 from mask2former.formats.files import write_json, write_text
 from mask2former.progress import ProgressBar
+from mask2former.visualization.class_table import ClassTable
 
-from .exchange import cvat
+from .exchange import cvat, label_studio_interface
 from .load import load
 from .prediction import Prediction, Segment
+from .predictor import Predictor
 
-FORMATS = ('picture', 'coco', 'panoptic', 'labelme', 'cvat')
+FORMATS = ('picture', 'coco', 'panoptic', 'labelme', 'cvat', 'label-studio')
 
 
 def parser() -> argparse.ArgumentParser:
@@ -53,7 +55,7 @@ def main() -> None:
     images = list_images(folder, predictor.inferencer.suffixes) if folder.is_dir() else [args.images]
     out = Path(args.out)
     out.mkdir(parents=True, exist_ok=True)
-    rows, xml, done = [], [], 0
+    rows, xml, tasks, done = [], [], [], 0
     for number, image in enumerate(ProgressBar(images, disable=args.json or len(images) == 1)):
         for prediction in predictor.stream([image]):
             done += 1
@@ -62,6 +64,8 @@ def main() -> None:
                 rows += prediction.to_coco(number)
             if 'cvat' in args.format:
                 xml.append((number, prediction.name, prediction.size, prediction.shapes()))
+            if 'label-studio' in args.format:
+                tasks += prediction.to_label_studio()
             if args.json:
                 print(
                     json.dumps(dict(image=str(image), segments=[_describe(s) for s in prediction.segments])), flush=True
@@ -73,6 +77,9 @@ def main() -> None:
         )
     if 'cvat' in args.format:
         write_text(out / 'annotations.xml', cvat(xml))
+    if 'label-studio' in args.format:
+        write_json(out / 'label_studio.json', tasks)
+        write_text(out / 'label_studio.xml', label_studio_interface(_colors(predictor)))
     if not args.json:
         print(f'{done} of {len(images)} done; results are in {out}.')
     sys.exit(0 if done == len(images) else 1)
@@ -88,6 +95,11 @@ def _write(prediction: Prediction, out: Path, formats: list[str]) -> None:
         prediction.to_geotiff(f'{stem}_segments.tif')
     if 'labelme' in formats:
         prediction.to_labelme(f'{stem}.json')
+
+
+def _colors(predictor: Predictor) -> dict[str, tuple[int, int, int]]:
+    table = ClassTable(predictor.inferencer.dataset_meta)
+    return {name: table.color(label) for label, name in enumerate(predictor.classes)}
 
 
 def _describe(segment: Segment) -> dict:

@@ -26,7 +26,7 @@ def load(
 
     Args:
         run: The folder of a training (of ``mask2former train`` or ``tools/train.py``) or one that transformers saved, a
-            config, or the name of a published model.
+            checkpoint of a training in its folder, a config, or the name of a published model.
         checkpoint: The weights; by default the best ones of the folder, or the last ones, or those of the name.
         task: 'panoptic', 'instance' or 'semantic': which results segments are made of. By default the first of these
             that the model gives.
@@ -40,16 +40,23 @@ def load(
         MissingFileError: If there is no such training, config or checkpoint.
         ConfigError: If transformers' folder is of a model that there is no config for.
     """
-    config: Path | Config
-    if is_hf_folder(Path(run)):
-        config, weights = config_of_hf_folder(Path(run)), Path(run)
-    elif Path(run).is_dir():
-        config, weights = locate_run(run)
-    else:
-        config, weights = find_config(os.fspath(run)), None
-    if checkpoint is None:
-        checkpoint = weights or _named(run)
+    config, checkpoint = locate(run, checkpoint)
     return Predictor(config, checkpoint, task=task, device=device, score_thr=score_thr, tile=tile, overlap=overlap)
+
+
+def locate(
+    run: str | os.PathLike, checkpoint: str | os.PathLike | None = None
+) -> tuple[Path | Config, str | os.PathLike]:
+    """The config and the weights that a person means; arguments and errors as of :func:`load`."""
+    path = Path(run)
+    if is_hf_folder(path):
+        return config_of_hf_folder(path), checkpoint or path
+    if path.is_dir():
+        return (_config_of(path), checkpoint) if checkpoint else locate_run(path)
+    if path.is_file() and path.suffix != '.py' and checkpoint is None:
+        in_training = path.parent.name == 'train' and (path.parents[1] / 'config.py').is_file()
+        return _config_of(path.parents[1] if in_training else path.parent), path
+    return find_config(os.fspath(run)), checkpoint or _named(run)
 
 
 def locate_run(folder: str | os.PathLike) -> tuple[Path, Path]:
@@ -59,13 +66,21 @@ def locate_run(folder: str | os.PathLike) -> tuple[Path, Path]:
         MissingFileError: If one of them is not there.
     """
     folder = Path(folder)
+    return _config_of(folder), best_checkpoint(_work_dir(folder))
+
+
+def _work_dir(folder: Path) -> Path:
     inner = folder / 'train'
-    work_dir = inner if (inner / 'last_checkpoint').is_file() or any(inner.glob('*.pth')) else folder
+    return inner if (inner / 'last_checkpoint').is_file() or any(inner.glob('*.pth')) else folder
+
+
+def _config_of(folder: Path) -> Path:
+    work_dir = _work_dir(folder)
     configs = [folder / 'config.py'] if (folder / 'config.py').is_file() else sorted(work_dir.glob('*.py'))
     if len(configs) != 1:
         found = 'several configs' if configs else 'no config'
         raise MissingFileError(f"'{folder}' has {found}: give the folder of a training, or a config and a checkpoint.")
-    return configs[0], best_checkpoint(work_dir)
+    return configs[0]
 
 
 def best_checkpoint(work_dir: Path) -> Path:

@@ -168,6 +168,13 @@ class Prediction:
         """CVAT's XML for images (1.1) with the exact masks, which is written if there is a ``path``."""
         return exchange.cvat([(image_id, self.name, self.size, self.shapes())], path)
 
+    def to_label_studio(
+        self, path: str | os.PathLike | None = None, *, image: str | None = None, polygons: bool = False
+    ) -> list[dict]:
+        """Label Studio's task with this as its prediction, which is written if there is a ``path``; arguments as of
+        :func:`~mask2former.predictions.exchange.label_studio`."""
+        return exchange.label_studio(self.name, self.size, self.shapes(), path, image=image, polygons=polygons)
+
     def shapes(self) -> Sequence[exchange.Shape]:
         """The segments as labelling tools take them."""
-        return [exchange.Shape(s.id, s.label, s.rle, s.polygons) for s in self.segments]
+        return [exchange.Shape(s.id, s.label, s.rle, s.polygons, s.score) for s in self.segments]

@@ -80,11 +80,10 @@ class Predictor:
             if len(grid) > 1:
                 return self._predict_in_tiles(image, model, rows, grid)
         [sample] = self.inferencer([image])
-        task, field = self._task_of(sample)
-        found = predicted_segments(sample, field, self.inferencer.score_thr)
+        task, _ = self._task_of(sample)
         return Prediction(
             path=None if isinstance(image, np.ndarray) else Path(image),
-            segments=tuple(self._segments(found, field)),
+            segments=tuple(self.segments(sample, task)),
             task=task,
             sample=sample,
             draw=partial(self.inferencer.visualize, image, sample),
@@ -128,6 +127,18 @@ class Predictor:
     def _things(self) -> Sequence[bool]:
         """Of each class, whether it is a thing."""
         return self.inferencer.dataset_meta.get('isthing') or (True,) * len(self.classes)
+
+    def segments(self, sample: DetDataSample, task: str, score_thr: float | None = None) -> list[Segment]:
+        """The segments of a result of ``self.inferencer``: things by score, then stuff by area.
+
+        Args:
+            sample: The result, which has those of ``task``.
+            task: 'panoptic', 'instance' or 'semantic'.
+            score_thr: Instances with lower scores are left out; by default the predictor's.
+        """
+        field = RESULTS[task]
+        score_thr = self.inferencer.score_thr if score_thr is None else score_thr
+        return self._segments(predicted_segments(sample, field, score_thr), field)
 
     def _segments(self, found: Sequence[PredictedSegment], field: str) -> list[Segment]:
         is_thing = self._things()
