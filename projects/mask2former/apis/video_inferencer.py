@@ -2,13 +2,14 @@
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import replace
 
 import cv2
 import numpy as np
 import torch
 from mmengine.config import Config
+from mmengine.model import BaseModel
 
 from mask2former.errors import ConfigError, UserError
 from mask2former.formats.frame_source import FrameSource
@@ -51,7 +52,18 @@ class VideoInferencer:
         task: str | None = None,
         score_thr: float = 0.3,
     ) -> None:
-        model = init_model(config, checkpoint, device)
+        self._use(init_model(config, checkpoint, device), tracking, task, score_thr)
+
+    @classmethod
+    def of_model(
+        cls, model: BaseModel, *, tracking: str | dict = 'online', task: str | None = None, score_thr: float = 0.3
+    ) -> 'VideoInferencer':
+        """The same of a model that is there, such as ``SegInferencer(...).model``; arguments as of the class."""
+        inferencer = cls.__new__(cls)
+        inferencer._use(model, tracking, task, score_thr)
+        return inferencer
+
+    def _use(self, model: BaseModel, tracking: str | dict, task: str | None, score_thr: float) -> None:
         self.tracker = FrameTracker(model, tracking=tracking, task=task, score_thr=score_thr)
         bands = self.tracker.prepare.bands
         if bands not in (None, 3):
@@ -72,7 +84,7 @@ class VideoInferencer:
         max_side: int | None = None,
         fps: float | None = None,
         seen: Callable[[int], object] | None = None,
-    ) -> Iterator[FrameResult]:
+    ) -> Generator[FrameResult, None, None]:
         """Track in a video.
 
         Args:
@@ -83,7 +95,7 @@ class VideoInferencer:
             seen: Called with a number of frames whenever the model has seen so many more, before their results come.
 
         Returns:
-            Iterator[FrameResult]: One for each frame, as soon as it is known; ``index`` is its place in the video,
+            Generator[FrameResult]: One for each frame, as soon as it is known; ``index`` is its place in the video,
             ``time`` is in seconds. Where the source fails, results of what it gave come before the error.
 
         Raises:
@@ -99,7 +111,7 @@ class VideoInferencer:
             raise ConfigError(f"'{source.name}' has no end, so that it cannot be tracked whole: track 'online'.")
         return self._track(source, seen)
 
-    def _track(self, source: FrameSource, seen: Callable[[int], object] | None) -> Iterator[FrameResult]:
+    def _track(self, source: FrameSource, seen: Callable[[int], object] | None) -> Generator[FrameResult, None, None]:
         taken: deque[tuple[int, float]] = deque()  # of frames whose results are not known yet
         failure: UserError | None = None
 

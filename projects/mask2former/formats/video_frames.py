@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from types import ModuleType
-from typing import Any, NoReturn
+from typing import IO, Any, NoReturn
 
 import cv2
 import numpy as np
@@ -85,15 +85,22 @@ class ImageFrames(FrameSource):
 class FileFrames(FrameSource):
     """A file or an address, by PyAV; turned as the file says, as those of telephones are.
 
+    Args:
+        path: The file or address.
+        containers: FFmpeg's names of the formats that it may have, any by default. Of a stranger's file leave out those
+            that name other files, such as playlists.
+
     Attributes:
         path (str): What was opened.
     """
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, containers: Sequence[str] = ()) -> None:
         av = import_av(f"The video '{path}' is read")
         self.path, self._av = path, av
         is_address = '://' in path
         options = dict(rtsp_transport='tcp') if path.startswith('rtsp') else {}
+        if containers:
+            options['format_whitelist'] = ','.join(containers)
         try:
             self._container = av.open(path, options=options, timeout=SILENCE if is_address else None)
         except av.FFmpegError as error:
@@ -176,16 +183,20 @@ class CameraFrames(FrameSource):
         self._capture.release()
 
 
-def read_frame(path: str) -> np.ndarray:
+def read_frame(path: str | IO[bytes], formats: tuple[str, ...] | None = None) -> np.ndarray:
     """Read an image (H, W, 3) uint8 BGR, upright; one that is cut off is an error, too.
 
     Of grey of 16 bits the upper 8 are taken, as OpenCV does.
+
+    Args:
+        path: The file.
+        formats: Pillow's names of those that it may have; by default any.
 
     Raises:
         DataError: If it cannot be read whole.
     """
     try:
-        with Image.open(path) as file:
+        with Image.open(path, formats=formats) as file:
             image = ImageOps.exif_transpose(file)
             if image.mode == 'F':
                 raise ValueError('its values are no bytes but fractions')

@@ -44,7 +44,7 @@ def _text(name: str, score: float | None) -> str:
     return name if score is None else f'{name} {score:.2f}'
 
 
-class _Colors:
+class SegmentColors:
     """Hands out colours: the class colour to stuff, a variation of it to each further instance of a thing class."""
 
     def __init__(self, table: ClassTable) -> None:
@@ -68,7 +68,7 @@ def from_panoptic(data: PixelData, table: ClassTable) -> SegmentMap:
     source = _array(data.id_map)[0]  # (1, H, W) -> (H, W)
     id_map = np.zeros(source.shape, np.int32)
     panel = SegmentMap(id_map)
-    colors = _Colors(table)
+    colors = SegmentColors(table)
     areas = dict(zip(*(values.tolist() for values in np.unique(source, return_counts=True)), strict=True))
     # By area, as instances are: a large object then has like colours in all panels.
     infos = sorted(data.segments_info, key=lambda info: -areas.get(info['id'], 0))
@@ -97,7 +97,7 @@ def from_instances(data: InstanceData, table: ClassTable, shape: tuple[int, int]
     masks, labels = as_rle(data.masks), _array(data.labels)
     id_map = np.zeros(masks[0]['size'] if masks else shape, np.int32)
     panel = SegmentMap(id_map, dim_void=False)
-    colors = _Colors(table)
+    colors = SegmentColors(table)
     areas = np.array(areas_of(masks), np.int64)  # (n,)
     for number, index in enumerate(np.argsort(-areas, kind='stable'), start=1):
         label = int(labels[index])
@@ -119,7 +119,7 @@ def from_clip(sample: DetDataSample, num_frames: int, table: ClassTable) -> list
     layers = _array(sample.gt_seg_map.id_map)
     frames = layers.reshape(num_frames, -1, *layers.shape[1:])  # (T, n, H, W)
     labels, ids = _array(sample.gt_segments.labels).tolist(), _array(sample.gt_segments.ids).tolist()
-    colors = _Colors(table)
+    colors = SegmentColors(table)
     of_track = [colors.next(label, table.isthing(label)) for label in labels]
     panels = []
     for layers in frames:

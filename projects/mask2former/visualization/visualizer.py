@@ -236,9 +236,21 @@ class SegLocalVisualizer(Visualizer):
             panel = from_labels(result.sem_seg, table)
         else:
             panel = from_tracks(result.tracks, table, frame.shape[:2])
-        size = drawing_size(frame.shape[:2], self.panel_sides)
+        return self.draw_map(frame, panel)
+
+    def draw_map(self, image: np.ndarray, panel: SegmentMap) -> np.ndarray:
+        """Draw segments on an image.
+
+        Args:
+            image: (H, W, 3) uint8 RGB.
+            panel: Its segments; of another size they are resized.
+
+        Returns:
+            np.ndarray: (height, width, 3) uint8 RGB, larger or smaller than the image as ``panel_sides`` says.
+        """
+        size = drawing_size(image.shape[:2], self.panel_sides)
         font = load_font(max(12, round(max(size) / 50)), self.font_file)
-        return self._draw_panel(resize_image(frame, size), panel, font)
+        return self._draw_panel(resize_image(image, size), panel, font)
 
     def _collect(
         self, sample: DetDataSample | None, shape: tuple[int, int], draw_gt: bool, draw_pred: bool, score_thr: float
