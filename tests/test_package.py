@@ -130,7 +130,7 @@ def test_wheel_holds_every_module_config_and_tool(wheel):
     expected = {
         path.relative_to(ROOT / 'projects').as_posix()
         for path in (ROOT / 'projects' / 'mask2former').rglob('*')
-        if path.suffix in ('.py', '.json', '.html') and '.mim' not in path.parts
+        if path.suffix in ('.py', '.json', '.html', '.css', '.js') and '.mim' not in path.parts
     }
     for folder in ('configs', 'demo', 'tools'):
         expected |= {
@@ -150,6 +150,8 @@ def test_wheel_says_what_it_needs(wheel):
     required = {line.split(': ')[1] for line in lines if line.startswith('Requires-Dist: ')}
     assert {'mmcv-lite<2.2.0,>=2.0.0', 'mmdet>=3.3.0', 'mmengine>=0.10.4', 'torch>=2.6'} <= required
     assert {line for line in lines if line.startswith('Provides-Extra: ')} == {
+        'Provides-Extra: demo',
+        'Provides-Extra: docs',
         'Provides-Extra: optional',
         'Provides-Extra: tests',
     }
@@ -253,6 +255,6 @@ def test_every_direct_import_is_declared():
             imported |= {name.split('.')[0]: path for name in names}
     own = {'mask2former', *sys.stdlib_module_names, *BROUGHT_ALONG, *CHOSEN_BY_USER}
     packages = {name: DISTRIBUTIONS.get(name, name) for name in imported if name not in own}
-    known = declared('runtime.txt', 'optional.txt')
+    known = declared('runtime.txt', 'optional.txt', 'demo.txt')
     missing = {name: str(imported[name]) for name, distribution in packages.items() if distribution not in known}
     assert not missing

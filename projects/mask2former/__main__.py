@@ -16,6 +16,7 @@ COMMANDS = dict(
     predict='mask2former.predictions.command',
     info='mask2former.auto.info_command',
     export='mask2former.deployment.command',
+    demo='mask2former.page.command',
 )
 # Commands that are tools of other names.
 ALIASES = dict(val='test', doctor='check_dataset', browse='browse_dataset')
@@ -24,11 +25,8 @@ ALIASES = dict(val='test', doctor='check_dataset', browse='browse_dataset')
 def find_tools() -> dict[str, Path]:
     """The scripts of ``tools`` and ``demo``, of the installation or of the working tree, by their names."""
     root = package_root()
-    return {
-        path.stem: path
-        for folder in ('tools', 'demo')
-        for path in sorted((root / folder).rglob('*.py'), key=lambda path: (path.parent, path))
-    }
+    tools = sorted((root / 'tools').rglob('*.py'), key=lambda path: (path.parent, path))
+    return {path.stem: path for path in [*tools, *sorted((root / 'demo').glob('*.py'))]}
 
 
 def list_tools(tools: dict[str, Path]) -> str:
