@@ -144,9 +144,9 @@ test_evaluator = val_evaluator
 """
 
 
-def make_tiny_run(folder: Path) -> TinyRun:
+def make_tiny_run(folder: Path, seed: int | None = None) -> TinyRun:
     """Draw four images to test on, write a config that enlarges them, and train an iteration."""
     generate_shapes(folder / 'shapes', num_train=2, num_val=4, size=(64, 96))
     config = write_config(folder, folder / 'shapes', RESIZED)
-    train(config, train_cfg__max_iters=1, train_cfg__val_begin=2)
+    train(config, train_cfg__max_iters=1, train_cfg__val_begin=2, randomness__seed=seed)
     return TinyRun(config, folder / 'work' / 'iter_1.pth', folder / 'shapes' / 'val')

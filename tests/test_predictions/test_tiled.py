@@ -21,7 +21,7 @@ TILES = dict(tile=48, overlap=16)
 
 @pytest.fixture(scope='module')
 def run(tmp_path_factory):
-    return make_tiny_run(tmp_path_factory.mktemp('run'))
+    return make_tiny_run(tmp_path_factory.mktemp('run'), seed=0)
 
 
 @pytest.fixture(scope='module')
