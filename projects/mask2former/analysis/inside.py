@@ -8,11 +8,12 @@ import cv2
 import numpy as np
 import torch
 from mmengine.dataset import pseudo_collate
+from torch import nn
 
 from mask2former.apis import SegInferencer
 from mask2former.errors import ConfigError
 from mask2former.formats.bands import in_file_order
-from mask2former.models import Mask2Former
+from mask2former.models import Mask2Former, MaskedAttentionHead
 from mask2former.models.video import VideoMask2Former
 from mask2former.visualization.bands import as_rgb
 
@@ -51,6 +52,12 @@ class Inside(NamedTuple):
     queries: list[InsideQuery]
 
 
+def can_look_inside(model: nn.Module) -> bool:
+    """Whether it is a model of images with a decoder whose attention can be followed."""
+    of_images = isinstance(model, Mask2Former) and not isinstance(model, VideoMask2Former)
+    return of_images and isinstance(model.head, MaskedAttentionHead)
+
+
 @torch.no_grad()
 def look_inside(
     inferencer: SegInferencer,
@@ -73,9 +80,10 @@ def look_inside(
         ConfigError: If the model is of another kind, if there is no such query or pixel, or if nothing is found.
     """
     model = inferencer.model
-    if not isinstance(model, Mask2Former) or isinstance(model, VideoMask2Former):
+    if not can_look_inside(model):
         raise ConfigError(
-            f'One looks inside of models of images, as Mask2Former, but this one is a {type(model).__name__}.'
+            'One looks inside of models of images with a MaskedAttentionHead, but this one is a '
+            f'{type(model).__name__} with a {type(getattr(model, "head", None)).__name__}.'
         )
     original = inferencer.read_image(image)
     data = model.data_preprocessor(pseudo_collate([inferencer.prepare(image)]), False)

@@ -7,10 +7,12 @@ from typing import Any
 import gradio as gr
 from starlette.middleware import Middleware
 
+from mask2former.analysis.inside import can_look_inside
 from mask2former.version import __version__
 
 from .guard import Guard
 from .image_tab import ImageTab
+from .inside_tab import InsideTab
 from .limits import Limits, RateLimit
 from .model import PageModel
 from .video_tab import VideoTab
@@ -43,6 +45,8 @@ def make_page(model: PageModel, limits: Limits | None = None, examples: Sequence
     tabs: list[Any] = []
     if model.studio is not None:
         tabs.append(ImageTab(model.studio, limits, rate, examples))
+        if can_look_inside(model.model):
+            tabs.append(InsideTab(model.studio, limits, rate))
     if model.tasks_of_videos:
         tabs.append(VideoTab(model, limits, rate))
     with gr.Blocks(title=f'{model.name} · mask2former', analytics_enabled=False, delete_cache=(600, 3600)) as page:
