@@ -2,6 +2,7 @@
 
 import json
 import re
+import sys
 
 import cv2
 import numpy as np
@@ -149,7 +150,7 @@ def test_no_such_query(inferencer, image):
 def test_tool(run, image, tmp_path):
     tool = ROOT / 'tools/analysis_tools/explore_attention.py'
     done = run_script(
-        'python', tool, image, run.config, run.checkpoint, '--query', '3', '--out-dir', 'a/b', cwd=tmp_path
+        sys.executable, tool, image, run.config, run.checkpoint, '--query', '3', '--out-dir', 'a/b', cwd=tmp_path
     )
     assert done.returncode == 0, done.stderr
     names = {path.name: path.stat().st_size for path in (tmp_path / 'a/b').iterdir()}

@@ -2,6 +2,7 @@
 
 import http.server
 import json
+import logging
 import threading
 import uuid
 
@@ -190,3 +191,14 @@ def test_models_without_results(model, monkeypatch):
     monkeypatch.setattr(model.model, 'postprocessors', [])
     with pytest.raises(ConfigError, match='no results to show'):
         Studio(model.studio.predictor, model.lock)
+
+
+def test_log_files_of_trainings_stay_open(model, tmp_path):
+    from mask2former.page.app import make_page, serve
+
+    handler = logging.FileHandler(tmp_path / 'training.log', mode='w')
+    page = make_page(model)
+    serve(page, wait=False)
+    page.close()
+    assert handler.stream is not None and not handler.stream.closed
+    handler.close()

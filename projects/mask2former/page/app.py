@@ -1,6 +1,8 @@
 """The page: its tabs, how it looks, and how it is served."""
 
-from collections.abc import Sequence
+import logging.config
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -86,27 +88,39 @@ def serve(
         str: The address.
     """
     limits = page.limits
-    _, address, _ = page.launch(
-        server_name=host,
-        server_port=port,
-        share=share,
-        inbrowser=browser,
-        prevent_thread_lock=True,
-        quiet=True,
-        show_error=False,
-        footer_links=[],
-        run_history=False,
-        ssr_mode=False,
-        enable_monitoring=False,
-        max_file_size=round(1e6 * max(limits.image_mb, limits.video_mb)),
-        app_kwargs=dict(middleware=[Middleware(Guard)]),
-        state_session_capacity=limits.visitors,
-        theme=gr.themes.Default(primary_hue='indigo', neutral_hue='slate', **FONTS),
-        css=CSS,
-    )
+    with _log_files_open():
+        _, address, _ = page.launch(
+            server_name=host,
+            server_port=port,
+            share=share,
+            inbrowser=browser,
+            prevent_thread_lock=True,
+            quiet=True,
+            show_error=False,
+            footer_links=[],
+            run_history=False,
+            ssr_mode=False,
+            enable_monitoring=False,
+            max_file_size=round(1e6 * max(limits.image_mb, limits.video_mb)),
+            app_kwargs=dict(middleware=[Middleware(Guard)]),
+            state_session_capacity=limits.visitors,
+            theme=gr.themes.Default(primary_hue='indigo', neutral_hue='slate', **FONTS),
+            css=CSS,
+        )
     print(f'The page is at {address} (Ctrl-C ends it).', flush=True)
     if share:
         print(f'Everybody can reach it at {page.share_url}.', flush=True)
     if wait:
         page.block_thread()
     return address
+
+
+@contextmanager
+def _log_files_open() -> Iterator[None]:
+    """Within it nobody sets up logging anew, as uvicorn does: that closes the log files of this process's trainings."""
+    configure = logging.config.dictConfig
+    logging.config.dictConfig = lambda config: None
+    try:
+        yield
+    finally:
+        logging.config.dictConfig = configure
