@@ -29,7 +29,7 @@ def test_front_matter_and_requirements():
 def test_its_page(tiny_run, monkeypatch):
     from mask2former.page import app
 
-    served = {}
+    served, serve = {}, app.serve
     monkeypatch.setenv('MODEL', str(tiny_run.config))
     monkeypatch.setenv('CHECKPOINT', str(tiny_run.checkpoint))
     monkeypatch.setenv('PORT', '7999')
@@ -37,8 +37,7 @@ def test_its_page(tiny_run, monkeypatch):
     monkeypatch.setattr(app, 'serve', lambda page, **options: served.update(options, page=page))
     runpy.run_path(str(SPACE / 'app.py'), run_name='__main__')
     assert (served['host'], served['port']) == ('0.0.0.0', 7999)
-    address = app.__dict__['gr'] and served['page'].launch(prevent_thread_lock=True, quiet=True, share=False)[1]
-    assert httpx.get(address).status_code == 200
+    assert httpx.get(serve(served['page'], wait=False)).status_code == 200
     served['page'].close()
 
 
