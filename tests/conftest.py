@@ -7,7 +7,7 @@ from typing import NamedTuple
 import pytest
 
 from mask2former.data_tools.shapes import generate_shapes
-from tests.tiny import train, write_config
+from tests.tiny import TinyRun, make_tiny_run, train, write_config
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -44,6 +44,12 @@ def shapes(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp('shapes')
     generate_shapes(folder, num_train=8, num_val=5, size=(64, 96))
     return folder
+
+
+@pytest.fixture(scope='session')
+def tiny_run(tmp_path_factory) -> TinyRun:
+    """A model of one iteration with four images to test on, which nobody changes."""
+    return make_tiny_run(tmp_path_factory.mktemp('tiny_run'))
 
 
 @pytest.fixture(scope='session')

@@ -15,12 +15,12 @@ from pycocotools import mask as coco_mask
 from mask2former.apis import SegInferencer
 from mask2former.formats.panoptic_png import read_id_map
 
-from .tiny import ROOT, make_tiny_run
+from .tiny import ROOT
 
 
 @pytest.fixture(scope='module')
-def run(tmp_path_factory):
-    return make_tiny_run(tmp_path_factory.mktemp('run'))
+def run(tiny_run):
+    return tiny_run
 
 
 def demo(*arguments):

@@ -21,14 +21,14 @@ from mask2former.formats.video_json import read_video_json
 from mask2former.registry import MODELS
 
 from .test_formats.videos import make_video
-from .tiny import ROOT, make_tiny_run
+from .tiny import ROOT
 
 SHAPES = 'video-mask2former_efficientnet-lite0_moving-shapes.py'
 
 
 @pytest.fixture(scope='module')
-def image_run(tmp_path_factory):
-    return make_tiny_run(tmp_path_factory.mktemp('run'))
+def image_run(tiny_run):
+    return tiny_run
 
 
 @pytest.fixture(scope='module')

@@ -19,13 +19,13 @@ from mask2former.errors import ConfigError
 from mask2former.models.pixel_decoder import encoder
 from mask2former.models.pixel_decoder.encoder import MSDeformAttn
 from mask2former.ops.ms_deform_attn.reference import ms_deform_attn_grid_sample
-from tests.tiny import ROOT, make_tiny_run
+from tests.tiny import ROOT
 from tests.tools import run_script
 
 
 @pytest.fixture(scope='module')
-def run(tmp_path_factory):
-    return make_tiny_run(tmp_path_factory.mktemp('run'))
+def run(tiny_run):
+    return tiny_run
 
 
 @pytest.fixture(scope='module')

@@ -3,12 +3,11 @@
 import pytest
 
 from mask2former.apis import SegInferencer
-from tests.tiny import make_tiny_run
 
 
 @pytest.fixture(scope='session')
-def run(tmp_path_factory):
-    return make_tiny_run(tmp_path_factory.mktemp('run'))
+def run(tiny_run):
+    return tiny_run
 
 
 @pytest.fixture(scope='session')

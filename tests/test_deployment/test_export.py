@@ -1,6 +1,5 @@
 """Exported files compute what the model computes; the runtime makes the inferencer's results of them."""
 
-import importlib.util
 import json
 import subprocess
 import sys
@@ -16,20 +15,21 @@ from mask2former.apis import SegInferencer
 from mask2former.deployment import command
 from mask2former.deployment.export import describe, export, open_file
 from mask2former.deployment.graph import RawGraph, example
-from mask2former.deployment.verify import verify
+from mask2former.deployment.verify import Verification, verify
 from mask2former.errors import ConfigError, UserError
 from mask2former.predictions import load
-from tests.tiny import make_tiny_run
 
 pytest.importorskip('onnxruntime')
 onnx = pytest.importorskip('onnx')
+
+from mask2former.deployment import mask2former_onnx  # noqa: E402  (needs onnxruntime)
 
 SIZE = (64, 96)
 
 
 @pytest.fixture(scope='module')
-def run(tmp_path_factory):
-    return make_tiny_run(tmp_path_factory.mktemp('run'))
+def run(tiny_run):
+    return tiny_run
 
 
 @pytest.fixture(scope='module')
@@ -42,16 +42,6 @@ def file(predictor, tmp_path_factory):
     path = tmp_path_factory.mktemp('file') / 'model.onnx'
     assert export(predictor.inferencer.model, path, 'onnx', SIZE) < 1e-4
     return path
-
-
-def load_runtime(path: Path):
-    spec = importlib.util.spec_from_file_location('mask2former_onnx', path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-RUNTIME = load_runtime(Path(command.__file__).parent / command.RUNTIME)
 
 
 @pytest.mark.parametrize('batch_size', [1, 3])
@@ -83,7 +73,7 @@ def test_the_model_is_as_it_was(predictor, file):
 
 def test_the_runtime_s_results_are_the_inferencer_s(file, run, predictor):
     """Images that fit into the file's size as they are: else numpy's resizing and OpenCV's differ by a grey value."""
-    runtime = RUNTIME.Model(file)
+    runtime = mask2former_onnx.Model(file)
     paths = sorted(run.images.glob('*.jpg'))
     images = [cv2.imread(str(path)) for path in paths]
     assert all(image.shape == (64, 96, 3) for image in images)
@@ -112,7 +102,7 @@ def test_the_runtime_s_results_are_the_inferencer_s(file, run, predictor):
 def test_resizing_is_opencv_s():
     image = np.random.default_rng(0).integers(0, 256, (50, 80, 3), dtype=np.uint8)
     for height, width in ((64, 96), (20, 33)):
-        rows, columns = RUNTIME._bilinear(50, height), RUNTIME._bilinear(80, width)
+        rows, columns = mask2former_onnx._bilinear(50, height), mask2former_onnx._bilinear(80, width)
         resized = np.einsum('ha,abc,wb->hwc', rows, image.astype(np.float32), columns)
         assert np.abs(resized - cv2.resize(image.astype(np.float32), (width, height))).max() < 1e-2
 
@@ -129,12 +119,9 @@ def test_a_file_that_is_worse_is_refused(file, run, tmp_path, monkeypatch, capsy
     path = tmp_path / 'wrong.onnx'
     command_line = ['export', str(run.config), str(run.checkpoint), '--size', '64x96', '--out', str(path)]
     monkeypatch.setattr(sys, 'argv', [*command_line, '--verify', '--tolerance', '0.1', '--json'])
-    from mask2former.deployment import export as module
-    from mask2former.deployment import verify as verification
-
-    monkeypatch.setattr(module, 'export', lambda model, path, format, size: 0.0)
+    monkeypatch.setattr(command, 'export', lambda model, path, format, size: 0.0)
     metrics = dict(PQ=(50.0, 49.5), mIoU=(60.0, 60.0), SQ=(1.0, 0.0))
-    monkeypatch.setattr(verification, 'verify', lambda *args: verification.Verification(metrics, 0.5, 4))
+    monkeypatch.setattr(command, 'verify', lambda *args: Verification(metrics, 0.5, 4))
     with pytest.raises(UserError, match='loses 0.50 points, more than 0.1'):
         command.main()
     said = json.loads(capsys.readouterr().out)

@@ -12,12 +12,11 @@ from mask2former.engine import SegRunner
 from mask2former.errors import CheckpointError
 from mask2former.registry import MODELS
 from tests.test_models.test_maskformer.small import small_config
-from tests.tiny import make_tiny_run
 
 
 @pytest.fixture(scope='module')
-def run(tmp_path_factory):
-    return make_tiny_run(tmp_path_factory.mktemp('run'))
+def run(tiny_run):
+    return tiny_run
 
 
 def own_name(folder):

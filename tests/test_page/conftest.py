@@ -2,14 +2,7 @@
 
 import pytest
 
-from tests.tiny import make_tiny_run
-
 pytest.importorskip('gradio', reason='the page is made with Gradio')
-
-
-@pytest.fixture(scope='session')
-def tiny_run(tmp_path_factory):
-    return make_tiny_run(tmp_path_factory.mktemp('page'))
 
 
 @pytest.fixture(scope='session')

@@ -19,12 +19,11 @@ from mask2former.formats.panoptic_png import read_id_map
 from mask2former.formats.rle import encode_mask
 from mask2former.predictions import command, exchange, load
 from mask2former.predictions.load import locate, locate_run
-from tests.tiny import make_tiny_run
 
 
 @pytest.fixture(scope='module')
-def run(tmp_path_factory):
-    return make_tiny_run(tmp_path_factory.mktemp('run'))
+def run(tiny_run):
+    return tiny_run
 
 
 @pytest.fixture(scope='module')

@@ -13,8 +13,8 @@ from torch import nn
 from mask2former.apis import SegInferencer
 from mask2former.errors import ConfigError
 from mask2former.formats.bands import in_file_order
-from mask2former.models import Mask2Former, MaskedAttentionHead
-from mask2former.models.video import VideoMask2Former
+from mask2former.models import MaskedAttentionHead
+from mask2former.models.video import is_of_images
 from mask2former.visualization.bands import as_rgb
 
 from .attention import record_attention
@@ -54,8 +54,7 @@ class Inside(NamedTuple):
 
 def can_look_inside(model: nn.Module) -> bool:
     """Whether it is a model of images with a decoder whose attention can be followed."""
-    of_images = isinstance(model, Mask2Former) and not isinstance(model, VideoMask2Former)
-    return of_images and isinstance(model.head, MaskedAttentionHead)
+    return is_of_images(model) and isinstance(model.head, MaskedAttentionHead)
 
 
 @torch.no_grad()

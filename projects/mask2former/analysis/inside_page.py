@@ -1,15 +1,15 @@
 """What a model did inside as one HTML page, with everything in it and nothing from outside."""
 
-import base64
 import io
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import matplotlib
 import numpy as np
 from PIL import Image
 from torch import Tensor
+
+from mask2former.formats.html_page import data_address, render
 
 from .encoder_samples import PixelSamples
 from .inside import Inside, InsideQuery
@@ -25,10 +25,9 @@ def inside_page(inside: Inside, title: str) -> str:
         inside: Of :func:`~mask2former.analysis.inside.look_inside`.
         title: Heading, such as the image's name.
     """
-    loader = jinja2.FileSystemLoader(Path(__file__).parent)
-    template = jinja2.Environment(loader=loader, autoescape=True, trim_blocks=True).get_template('inside.html')
     height, width = inside.photo.shape[:2]
-    return template.render(
+    return render(
+        Path(__file__).parent / 'inside.html',
         title=title,
         photo=_jpeg(inside.photo),
         width=width,
@@ -41,11 +40,11 @@ def inside_page(inside: Inside, title: str) -> str:
 
 def _query(query: InsideQuery) -> dict[str, Any]:
     view = query.view
-    none_before = len(view.layers) + 1 - len(view.masks)  # outputs that do not exist
+    missing: list[None] = [None] * view.missing
     return dict(
         number=view.query,
-        masks=[None] * none_before + [_colored(mask, _MASK) for mask in view.masks],
-        classes=[None] * none_before + view.classes,
+        masks=[*missing, *[_colored(mask, _MASK) for mask in view.masks]],
+        classes=[*missing, *view.classes],
         layers=[
             dict(
                 level='+'.join(f'{h}×{w}' for h, w in layer.sizes),
@@ -87,10 +86,10 @@ def _colored(values: Tensor, ramp: tuple[bytes, bytes]) -> str:
     image.putpalette(ramp[0])
     data = io.BytesIO()
     image.save(data, 'PNG', transparency=ramp[1], optimize=True)
-    return 'data:image/png;base64,' + base64.b64encode(data.getvalue()).decode()
+    return data_address('image/png', data.getvalue())
 
 
 def _jpeg(photo: np.ndarray) -> str:
     data = io.BytesIO()
     Image.fromarray(photo).save(data, 'JPEG', quality=88)
-    return 'data:image/jpeg;base64,' + base64.b64encode(data.getvalue()).decode()
+    return data_address('image/jpeg', data.getvalue())

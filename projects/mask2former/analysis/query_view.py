@@ -49,10 +49,14 @@ class QueryView(NamedTuple):
     layers: list[LayerView]
     object: Tensor
 
+    @property
+    def missing(self) -> int:
+        """How many layers begin without a prediction, as queries that are not learned do."""
+        return len(self.layers) + 1 - len(self.masks)
+
     def before(self, layer: int) -> Tensor | None:
         """(h, w), the probabilities of the mask that a layer starts with; None where nothing was predicted before."""
-        index = layer - (len(self.layers) + 1 - len(self.masks))
-        return self.masks[index] if index >= 0 else None
+        return self.masks[layer - self.missing] if layer >= self.missing else None
 
 
 def view_query(

@@ -8,13 +8,11 @@ import torch
 from mmdet.structures import DetDataSample
 from mmengine.config import Config
 from mmengine.dataset import BaseDataset
-from mmengine.evaluator import Evaluator
 from torch.utils.data import DataLoader
 
-from mask2former.apis.build import init_model, scope_of
-from mask2former.evaluation import show_dataset
+from mask2former.apis.build import init_model
+from mask2former.apis.evaluation_parts import build_test_dataset, build_test_evaluator
 from mask2former.progress import ProgressBar
-from mask2former.registry import DATASETS
 
 from .image_scores import image_score, predicted_segments
 
@@ -36,11 +34,8 @@ class Evaluation:
 def evaluate(cfg: Config, checkpoint: Path, device: str) -> Evaluation:
     """Test a checkpoint on ``cfg.test_dataloader``."""
     model = init_model(cfg, checkpoint, device)
-    with scope_of(cfg):
-        dataset = DATASETS.build(dict(cfg.test_dataloader.dataset, test_mode=True))
-        evaluator = Evaluator(cfg.test_evaluator)
-    evaluator.dataset_meta = dataset.metainfo
-    show_dataset(evaluator.metrics, dataset)
+    dataset = build_test_dataset(cfg)
+    evaluator = build_test_evaluator(cfg, dataset)
     metric = evaluator.metrics[0]
     scores = []
     with torch.no_grad():

@@ -10,7 +10,7 @@ from typing import Any
 from mask2former.analysis.curves import read_curve
 from mask2former.errors import MissingFileError
 
-from .run_files import read_losses, read_pace
+from .run_files import read_steps
 
 
 def run_info(folder: Path) -> dict[str, Any]:
@@ -28,20 +28,20 @@ def run_info(folder: Path) -> dict[str, Any]:
         MissingFileError: If there is no such training.
     """
     work_dir = folder / 'train' if (folder / 'train').is_dir() else folder
-    losses, logs = read_losses(work_dir), sorted(work_dir.glob('*/vis_data/scalars.json'))
+    steps, logs = read_steps(work_dir), sorted(work_dir.glob('*/vis_data/scalars.json'))
     if not logs:
         raise MissingFileError(f"'{folder}' has no log of a training: give the folder of one.")
-    iteration, loss = losses[-1] if losses else (0, None)
+    iteration, last = steps[-1] if steps else (0, {})
     curve = read_curve(work_dir)
     iteration = max([iteration, *(int(point['iter']) for point in curve)])  # losses are logged now and then only
     report = folder / 'report.html'
-    max_iters, pace = _max_iters(work_dir), read_pace(work_dir)
+    max_iters, pace = _max_iters(work_dir), last.get('time')
     return dict(
         work_dir=str(work_dir),
         iteration=iteration,
         max_iters=max_iters,
         seconds_left=None if max_iters is None or pace is None else round(max(0, max_iters - iteration) * pace),
-        loss=loss,
+        loss=last.get('loss'),
         seconds_since=round(time.time() - logs[-1].stat().st_mtime),
         curve=curve,
         checkpoints=[

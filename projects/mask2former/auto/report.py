@@ -1,12 +1,10 @@
 """Writes what came of a training as one HTML page, with pictures within and nothing from outside."""
 
-import base64
 import io
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import cv2
-import jinja2
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from mmengine.config import Config
@@ -16,10 +14,11 @@ from mask2former.apis import SegInferencer
 from mask2former.apis.build import scope_of
 from mask2former.formats.bands import in_file_order
 from mask2former.formats.files import write_text
+from mask2former.formats.html_page import in_base64, render
 from mask2former.registry import DATASETS
 
 from .evaluate import Evaluation
-from .run_files import read_losses
+from .run_files import read_steps
 
 _PICTURES = 4  # of the best, and of the worst images
 
@@ -46,13 +45,12 @@ def write_report(
         work_dir: Of the training, with its curves.
         device: To predict on.
     """
-    loader = jinja2.FileSystemLoader(Path(__file__).parent)
-    template = jinja2.Environment(loader=loader, autoescape=True, trim_blocks=True).get_template('report.html')
-    page = template.render(
+    page = render(
+        Path(__file__).parent / 'report.html',
         title=f'Training of {path.parent.name}',
         metrics=list(evaluation.metrics.items()),
         images=len(evaluation.scores),
-        plot=_plot(read_losses(work_dir), read_curve(work_dir)),
+        plot=_plot([(step, row['loss']) for step, row in read_steps(work_dir)], read_curve(work_dir)),
         commands=commands,
         choices=list(choices),
         config=str(cfg.filename),
@@ -78,7 +76,7 @@ def _plot(losses: Sequence[tuple[int, float]], curve: Sequence[Mapping[str, floa
         right.legend()
     content = io.BytesIO()
     figure.savefig(content, format='png', dpi=110)
-    return base64.b64encode(content.getvalue()).decode()
+    return in_base64(content.getvalue())
 
 
 def _draw_groups(
@@ -102,6 +100,6 @@ def _draw_groups(
             image = in_file_order(inferencer.read_image(path))
             drawn = inferencer.visualizer.draw_datasample(image, sample, pred_score_thr=inferencer.score_thr)
             data = cv2.imencode('.jpg', drawn[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 85])[1].tobytes()
-            pictures.append((Path(path).name, score, base64.b64encode(data).decode()))
+            pictures.append((Path(path).name, score, in_base64(data)))
         groups.append((heading, pictures))
     return groups

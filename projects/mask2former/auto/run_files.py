@@ -4,19 +4,9 @@ import json
 from pathlib import Path
 
 
-def read_losses(work_dir: Path) -> list[tuple[int, float]]:
-    """(iteration, loss) of a training, from all of its logs; the last of each iteration."""
-    return [(step, row['loss']) for step, row in _read_steps(work_dir)]
-
-
-def read_pace(work_dir: Path) -> float | None:
-    """Seconds that an iteration took lately, with its share of loading data; None where nothing was logged."""
-    steps = _read_steps(work_dir)
-    return steps[-1][1].get('time') if steps else None
-
-
-def _read_steps(work_dir: Path) -> list[tuple[int, dict[str, float]]]:
-    """Each logged iteration, with what was logged last of it."""
+def read_steps(work_dir: Path) -> list[tuple[int, dict[str, float]]]:
+    """Each logged iteration of a training, from all of its logs, with what was logged last of it: ``loss``, and
+    ``time``, the seconds of an iteration with its share of loading data."""
     steps = {}
     for path in sorted(work_dir.glob('*/vis_data/scalars.json')):
         for line in path.read_text(encoding='utf-8').splitlines():

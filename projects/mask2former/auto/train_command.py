@@ -3,9 +3,8 @@
 import argparse
 import json
 import re
-import sys
-from contextlib import redirect_stdout
 
+from mask2former.apis.cli import add_json_argument, words_aside
 from mask2former.data_tools.arguments import positive
 from mask2former.errors import ConfigError
 
@@ -55,7 +54,7 @@ def parser() -> argparse.ArgumentParser:
     result.add_argument('--out', metavar='DIR', help='default: runs/<name of DATA>')
     result.add_argument('--device', help="such as 'cpu' or 'cuda'; default: the GPU if there is one")
     result.add_argument('--seed', type=int, default=0, help='of the split and the training (default: 0)')
-    result.add_argument('--json', action='store_true', help='the last line is a JSON object; all else goes to stderr')
+    add_json_argument(result)
     return result
 
 
@@ -76,7 +75,7 @@ def main() -> None:
         device=args.device,
         seed=args.seed,
     )
-    with redirect_stdout(sys.stderr if args.json else sys.stdout):
+    with words_aside(args.json):
         run = train(args.data, args.out, options)
     if args.json:
         files = dict(config=run.config, checkpoint=run.checkpoint, report=run.report)

@@ -4,10 +4,14 @@ import argparse
 import json
 from pathlib import Path
 
+from mask2former.apis.cli import add_json_argument, words_aside
 from mask2former.errors import UserError
 from mask2former.formats.files import write_text
+from mask2former.predictions import load
 
-FORMATS = ('onnx', 'torch-export')
+from .export import FORMATS, export
+from .verify import verify
+
 RUNTIME = 'mask2former_onnx.py'
 
 
@@ -33,7 +37,7 @@ def parser() -> argparse.ArgumentParser:
     )
     result.add_argument('run', help='folder of a training, config file, or name of a published model')
     result.add_argument('checkpoint', nargs='?', help='weights; default: those of RUN')
-    result.add_argument('--format', choices=FORMATS, default='onnx', help='default: onnx')
+    result.add_argument('--format', choices=list(FORMATS), default='onnx', help='default: onnx')
     result.add_argument('--size', type=parse_size, default=(512, 512), metavar='HxW', help='default: 512x512')
     result.add_argument('--out', type=Path, help='the file (default: model.onnx or model.pt2)')
     result.add_argument('--verify', action='store_true', help="measure file and model on the config's test data")
@@ -45,7 +49,7 @@ def parser() -> argparse.ArgumentParser:
         metavar='T',
         help='points of PQ, AP or mIoU that may be lost (default: 0.1)',
     )
-    result.add_argument('--json', action='store_true', help='print a JSON object at the end')
+    add_json_argument(result)
     return result
 
 
@@ -56,30 +60,26 @@ def main() -> None:
         UserError: If the file loses more than the tolerance; it is there all the same.
     """
     args = parser().parse_args()
-    from mask2former.predictions import load  # the imports take seconds, --help shall not
-
-    from .export import FORMATS as ENDINGS
-    from .export import export
-    from .verify import verify
-
-    path = args.out or Path(f'model{ENDINGS[args.format]}')
-    if path.suffix != ENDINGS[args.format]:
-        raise UserError(f"--out '{path}' must end with {ENDINGS[args.format]} for the format {args.format}.")
-    model = load(args.run, args.checkpoint, device='cpu').inferencer.model
-    error = export(model, path, args.format, args.size)
+    ending = FORMATS[args.format]
+    path = args.out or Path(f'model{ending}')
+    if path.suffix != ending:
+        raise UserError(f"--out '{path}' must end with {ending} for the format {args.format}.")
+    with words_aside(args.json):
+        model = load(args.run, args.checkpoint, device='cpu').inferencer.model
+        error = export(model, path, args.format, args.size)
+        done = verify(model, path, args.size, args.images) if args.verify else None
     found: dict = dict(file=str(path), logit_difference=error)
     if args.format == 'onnx':
         runtime = path.parent / RUNTIME
         write_text(runtime, (Path(__file__).parent / RUNTIME).read_text(encoding='utf-8'))
         found['runtime'] = str(runtime)
     said = [f"{path} is written; its logits differ from the model's by at most {error:.1g} of the largest one."]
-    if args.verify:
-        done = verify(model, path, args.size, args.images)
+    if done is not None:
         found |= dict(metrics=done.metrics, images=done.images, logit_difference=max(error, done.difference))
         said += [f'{name:<10} model {ours:6.2f}   file {theirs:6.2f}' for name, (ours, theirs) in done.metrics.items()]
         said.append(f'On {done.images} images; logits differ by at most {done.difference:.1g} of the largest one.')
     print(json.dumps(found) if args.json else '\n'.join(said))
-    if args.verify and done.lost() > args.tolerance:
+    if done is not None and done.lost() > args.tolerance:
         raise UserError(
             f"'{path}' loses {done.lost():.2f} points, more than {args.tolerance:g}: leave it, or raise --tolerance."
         )

@@ -7,10 +7,9 @@ import torch
 from torch import Tensor, nn
 
 from mask2former.errors import ConfigError
-from mask2former.models import Mask2Former
 from mask2former.models.data_preprocessor import SegDataPreprocessor
 from mask2former.models.pixel_decoder.encoder import MSDeformAttn
-from mask2former.models.video import VideoMask2Former
+from mask2former.models.video import is_of_images
 
 
 class RawGraph(nn.Module):
@@ -25,7 +24,7 @@ class RawGraph(nn.Module):
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
-        if not isinstance(model, Mask2Former) or isinstance(model, VideoMask2Former):
+        if not is_of_images(model):
             raise ConfigError(
                 f'Models of images are exported, as Mask2Former, but this one is a {type(model).__name__}.'
             )

@@ -8,15 +8,12 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from mmengine.dataset import pseudo_collate
-from mmengine.evaluator import Evaluator
 from torch import Tensor
 
-from mask2former.apis.build import scope_of
+from mask2former.apis.evaluation_parts import build_test_dataset, build_test_evaluator
 from mask2former.errors import ConfigError
-from mask2former.evaluation import show_dataset
 from mask2former.models.head import HeadOutput
 from mask2former.progress import ProgressBar
-from mask2former.registry import DATASETS
 
 from .export import Run, open_file, relative_difference
 from .graph import RawGraph
@@ -57,12 +54,9 @@ def verify(model: Any, path: Path, size: tuple[int, int], count: int | None = No
         MissingFileError: If the data are absent.
     """
     cfg = copy.deepcopy(model.cfg)
-    with scope_of(cfg):
-        dataset = DATASETS.build(dict(_scaled(cfg.test_dataloader.dataset, size), test_mode=True))
-        evaluators = [Evaluator(copy.deepcopy(cfg.test_evaluator)) for _ in range(2)]
-    for evaluator in evaluators:
-        evaluator.dataset_meta = dataset.metainfo
-        show_dataset(evaluator.metrics, dataset)
+    cfg.test_dataloader.dataset = _scaled(cfg.test_dataloader.dataset, size)
+    dataset = build_test_dataset(cfg)
+    evaluators = [build_test_evaluator(cfg, dataset) for _ in range(2)]
     graph = RawGraph(copy.copy(model)).eval()
     ours = _by(model, lambda image: tuple(x.numpy() for x in graph(torch.from_numpy(image))), size)
     theirs = _by(model, open_file(path), size)

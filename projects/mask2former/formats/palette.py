@@ -1,6 +1,7 @@
 """Colours of classes."""
 
 import functools
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
@@ -20,6 +21,12 @@ def _spread_colors(n: int) -> np.ndarray:
         distance = np.minimum(distance, np.square(lab - lab[chosen[-1]]).sum(1))
         chosen.append(int(distance.argmax()))
     return rgb[chosen[:n]]
+
+
+def hex_color(color: Sequence[int]) -> str:
+    """An RGB colour as the web writes it: ``#ff8000``."""
+    red, green, blue = color
+    return f'#{red:02x}{green:02x}{blue:02x}'
 
 
 def make_palette(n: int) -> list[tuple[int, int, int]]:

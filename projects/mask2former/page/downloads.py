@@ -1,6 +1,5 @@
 """Files of a result, as the page hands them over: their name, type and content. None of them lies on the server."""
 
-import base64
 import io
 import json
 import zipfile
@@ -12,6 +11,7 @@ import numpy as np
 from PIL import Image
 
 from mask2former.errors import UserError
+from mask2former.formats.html_page import data_address, in_base64
 from mask2former.formats.panoptic_png import id_colors
 from mask2former.predictions import Prediction, Segment
 from mask2former.predictions.exchange import label_studio_interface
@@ -43,7 +43,7 @@ class Download:
 
     def to_json(self) -> dict[str, str]:
         """As the browser takes it."""
-        return dict(name=self.name, type=self.type, content=base64.b64encode(self.content).decode('ascii'))
+        return dict(name=self.name, type=self.type, content=in_base64(self.content))
 
 
 def picture(result: Result) -> Download:
@@ -73,7 +73,7 @@ def coco(result: Result) -> Download:
 
 def label_studio(result: Result) -> Download:
     """A zip file of Label Studio's task, with the photo in it, and of the labelling interface that it is for."""
-    image = 'data:image/jpeg;base64,' + base64.b64encode(result.found.jpeg).decode('ascii')
+    image = data_address('image/jpeg', result.found.jpeg)
     names = result.studio.predictor.classes
     colors = {name: result.studio.table.color(label) for label, name in enumerate(names)}
     packed = io.BytesIO()

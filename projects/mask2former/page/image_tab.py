@@ -12,8 +12,8 @@ from gradio import processing_utils
 from .downloads import FORMATS, make
 from .fetch import fetch
 from .limits import Limits, RateLimit
-from .parts import MODEL, QUICK, SAVE, in_sentences, read_file, takes_files, visitor
-from .photo import plain_name, read_photo
+from .parts import MODEL, QUICK, SAVE, in_sentences, takes_files, visitor
+from .photo import plain_name, read_photo, read_upload
 from .picture import HERE, show
 from .studio import Found, Studio
 
@@ -145,9 +145,7 @@ class ImageTab:
         if photo is None:
             return None, *self.show(None, task, score_thr)
         self.rate.ask(visitor(request))
-        path, name = photo
-        content = read_file(path, self.limits.image_mb, 'image file')
-        found = self.studio.find(read_photo(content, name, self.limits), (least, overlap))
+        found = self.studio.find(read_upload(photo, self.limits), (least, overlap))
         return found, *self.show(found, task, score_thr)
 
     def show(self, found: Found | None, task: str, score_thr: float) -> tuple:

@@ -8,8 +8,8 @@ from mask2former.analysis.inside import look_inside
 from mask2former.analysis.inside_page import inside_page
 
 from .limits import Limits, RateLimit
-from .parts import MODEL, in_sentences, read_file, takes_files, visitor
-from .photo import read_photo
+from .parts import MODEL, in_sentences, takes_files, visitor
+from .photo import read_upload
 from .studio import Studio
 
 EMPTY = '<p class="m2f-empty">Upload an image, and see, layer by layer, where the model looks for its segments.</p>'
@@ -56,11 +56,9 @@ class InsideTab:
         if photo is None:
             return EMPTY
         self.rate.ask(visitor(request))
-        path, name = photo
-        content = read_file(path, self.limits.image_mb, 'image file')
-        image = read_photo(content, name, self.limits).image
+        image = read_upload(photo, self.limits)
         with self.studio.lock:
-            inside = look_inside(self.studio.predictor.inferencer, image, most=SEGMENTS)
-        page = html.escape(inside_page(inside, name))
+            inside = look_inside(self.studio.predictor.inferencer, image.image, most=SEGMENTS)
+        page = html.escape(inside_page(inside, photo[1]))
         style = 'width:100%;height:85vh;border:0'
         return f'<iframe title="{self.title}" sandbox="allow-scripts" srcdoc="{page}" style="{style}"></iframe>'

@@ -2,7 +2,6 @@
 
 import functools
 import html
-import os
 from collections.abc import Callable, Iterator
 from inspect import isgeneratorfunction
 from pathlib import Path
@@ -77,14 +76,3 @@ def takes_files(component: Any) -> Any:
 
     component.preprocess = preprocess
     return component
-
-
-def read_file(path: str, largest_mb: float, what: str) -> bytes:
-    """The content of an uploaded file, unless it is too large.
-
-    Raises:
-        DataError: If it is.
-    """
-    if os.path.getsize(path) > largest_mb * 1e6:
-        raise DataError(f'The {what} has more than {largest_mb:g} MB: give a smaller one.')
-    return Path(path).read_bytes()

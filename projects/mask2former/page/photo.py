@@ -1,6 +1,7 @@
 """Reads a visitor's image: what it is, and how large, is looked at before anything is decoded."""
 
 import io
+import os
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
@@ -32,6 +33,21 @@ class Photo:
     original: tuple[int, int]
 
 
+def read_upload(upload: tuple[str, str], limits: Limits) -> Photo:
+    """Read an image file that a visitor uploaded.
+
+    Args:
+        upload: The path of the file, and what the visitor calls it.
+        limits: Of its size, which is looked at before the file is.
+
+    Raises:
+        DataError: As :func:`read_photo`.
+    """
+    path, name = upload
+    _check_bytes(os.path.getsize(path), limits)
+    return read_photo(Path(path).read_bytes(), name, limits)
+
+
 def read_photo(content: bytes, name: str, limits: Limits) -> Photo:
     """Read an image file.
 
@@ -43,8 +59,7 @@ def read_photo(content: bytes, name: str, limits: Limits) -> Photo:
     Raises:
         DataError: If it is too large, or no image that can be read.
     """
-    if len(content) > limits.image_mb * 1e6:
-        raise DataError(f'The image file has more than {limits.image_mb:g} MB: give a smaller one.')
+    _check_bytes(len(content), limits)
     try:
         with Image.open(io.BytesIO(content), formats=KINDS) as file:
             width, height = file.size  # nothing else: of a PNG even the EXIF tags are read by decoding it
@@ -59,6 +74,11 @@ def read_photo(content: bytes, name: str, limits: Limits) -> Photo:
     except DataError:
         raise DataError('The image is damaged, and cannot be read to its end: give another one.') from None
     return Photo(plain_name(name), reduce_image(image, limits.image_side), image.shape[:2])
+
+
+def _check_bytes(count: int, limits: Limits) -> None:
+    if count > limits.image_mb * 1e6:
+        raise DataError(f'The image file has more than {limits.image_mb:g} MB: give a smaller one.')
 
 
 def plain_name(name: str) -> str:

@@ -1,21 +1,20 @@
 """The result as HTML: the photo with outlines over it, a legend, and a table of the segments."""
 
-import base64
 from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
 import cv2
 import numpy as np
-from jinja2 import Environment, FileSystemLoader
 
+from mask2former.formats.html_page import in_base64, render
+from mask2former.formats.palette import hex_color
 from mask2former.formats.rle import decode_mask
 from mask2former.predictions import Segment
 
 from .studio import SHOWN_SIDE, Found, Studio
 
 HERE = Path(__file__).parent
-_PAGES = Environment(loader=FileSystemLoader(HERE), autoescape=True, trim_blocks=True, lstrip_blocks=True)
 
 
 class Row(NamedTuple):
@@ -41,16 +40,17 @@ def show(studio: Studio, found: Found, task: str, segments: list[Segment]) -> st
             segment.label,
             '' if segment.score is None else f'{segment.score:.2f}',
             percent(segment.area / (height * width)),
-            _hex(colors[segment.id]),
+            hex_color(colors[segment.id]),
             segment.isthing,
             outline(decode_mask(segment.rle)),
         )
         for segment in segments
     ]
     counts = Counter(segment.label for segment in segments)
-    of_class = {segment.label: _hex(studio.table.color(studio.label(segment))) for segment in segments}
-    return _PAGES.get_template('picture.html').render(
-        jpeg=base64.b64encode(found.jpeg).decode('ascii'),
+    of_class = {segment.label: hex_color(studio.table.color(studio.label(segment))) for segment in segments}
+    return render(
+        HERE / 'picture.html',
+        jpeg=in_base64(found.jpeg),
         found=found,
         width=width,
         height=height,
@@ -87,8 +87,3 @@ def outline(mask: np.ndarray) -> str:
         places = ((points + 0.5) / 2 * scale).round(1)
         parts.append('M' + 'L'.join(f'{x:g} {y:g}' for x, y in places.tolist()) + 'Z')
     return ''.join(parts)
-
-
-def _hex(color: tuple[int, int, int]) -> str:
-    red, green, blue = color
-    return f'#{red:02x}{green:02x}{blue:02x}'

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from mask2former.formats.files import write_text
+from mask2former.formats.palette import hex_color
 from mask2former.formats.rle import decode_crop, decode_mask
 
 _COUNT_SIZES = 3, 4, 8, 16  # bits of the counts in Label Studio's masks
@@ -118,8 +119,8 @@ def label_studio_interface(colors: Mapping[str, Sequence[int]], polygons: bool =
     view = ET.Element('View')
     ET.SubElement(view, 'Image', name='image', value='$image', zoom='true')
     labels = ET.SubElement(view, 'PolygonLabels' if polygons else 'BrushLabels', name='label', toName='image')
-    for label, (red, green, blue) in colors.items():
-        ET.SubElement(labels, 'Label', value=label, background=f'#{red:02x}{green:02x}{blue:02x}')
+    for label, color in colors.items():
+        ET.SubElement(labels, 'Label', value=label, background=hex_color(color))
     ET.indent(view)
     return ET.tostring(view, encoding='unicode') + '\n'
 

@@ -1,10 +1,8 @@
 """Writes a report as one HTML page, with pictures within and nothing from outside."""
 
-import base64
 from pathlib import Path
 
 import cv2
-import jinja2
 import numpy as np
 from mmdet.structures import DetDataSample
 from mmengine.structures import InstanceData, PixelData
@@ -14,6 +12,7 @@ from mask2former.errors import UserError
 from mask2former.formats.bands import read_bands
 from mask2former.formats.class_png import read_class_ids
 from mask2former.formats.files import write_text
+from mask2former.formats.html_page import in_base64, render
 from mask2former.formats.panoptic_png import read_id_map_strictly
 from mask2former.formats.rle import from_segmentation
 from mask2former.visualization import SegLocalVisualizer
@@ -49,10 +48,8 @@ def write_html(report: Report, path: str | Path, num_pictures: int) -> None:
             )
         )
     names = dict.fromkeys(name for split in splits for name in split['facts'])
-    # All texts are escaped: file and class names come from others.
-    loader = jinja2.FileSystemLoader(Path(__file__).parent)
-    template = jinja2.Environment(loader=loader, autoescape=True, trim_blocks=True).get_template('report.html')
-    write_text(path, template.render(errors=report.num_errors, splits=splits, facts=names))
+    template = Path(__file__).parent / 'report.html'
+    write_text(path, render(template, errors=report.num_errors, splits=splits, facts=names))
 
 
 def _pictures_of(split: SplitReport, limit: int) -> list[tuple[str, list[tuple[bool, str]], str]]:
@@ -74,7 +71,7 @@ def _pictures_of(split: SplitReport, limit: int) -> list[tuple[str, list[tuple[b
         if drawn is not None:
             data = cv2.imencode('.jpg', drawn[..., ::-1], JPEG_QUALITY)[1].tobytes()
             title = printable(f'image {image_id}: {entries[image_id].path}')
-            pictures.append((title, texts.get(image_id, []), base64.b64encode(data).decode()))
+            pictures.append((title, texts.get(image_id, []), in_base64(data)))
     return pictures
 
 

@@ -10,7 +10,7 @@ from .frame_results import TASKS, FrameResult, FrameResults
 from .query_tracker import Clip, QueryTracker
 from .track_frames import PreparedFrame, track_frames
 from .track_top_k import TrackTopK
-from .video_mask2former import VideoMask2Former
+from .video_mask2former import VideoMask2Former, is_of_images
 
 __all__ = [
     'TASKS',
@@ -27,5 +27,6 @@ __all__ = [
     'QueryTracker',
     'TrackTopK',
     'VideoMask2Former',
+    'is_of_images',
     'track_frames',
 ]

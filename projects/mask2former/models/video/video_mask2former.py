@@ -16,6 +16,11 @@ from mask2former.registry import MODELS
 from .query_tracker import Clip, QueryTracker
 
 
+def is_of_images(model: object) -> bool:
+    """Whether a model is of this family, and takes images and not clips."""
+    return isinstance(model, Mask2Former) and not isinstance(model, VideoMask2Former)
+
+
 @MODELS.register_module()
 class VideoMask2Former(Mask2Former):
     """A :class:`Mask2Former` of clips, whose frames meet in the head.
