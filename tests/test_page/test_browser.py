@@ -3,27 +3,21 @@
 import io
 import json
 import re
-import shutil
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from tests.browsers import chromium
 from tests.test_formats.videos import make_video
 
-playwright = pytest.importorskip('playwright.sync_api', reason='browsers are driven by playwright')
-CHROMIUM = next(filter(None, map(shutil.which, ('chromium', 'chromium-browser', 'google-chrome'))), None)
 CAMERA = ['--use-fake-device-for-media-stream', '--use-fake-ui-for-media-stream']
 
 
 @pytest.fixture(scope='module')
 def browser():
-    if CHROMIUM is None:
-        pytest.skip('there is no Chromium: apt install chromium')
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=['--no-sandbox', *CAMERA])
+    with chromium(*CAMERA) as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture(params=[(1280, 'light'), (390, 'dark')], ids=['wide', 'phone'])
