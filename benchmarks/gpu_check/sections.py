@@ -120,4 +120,17 @@ SECTIONS = (
         'NCCL refuses two ranks on one GPU, which is no failure; gloo then carries the gradients. Both ranks must end '
         'with the same weights and finite losses.',
     ),
+    Section(
+        'runtimes',
+        12,
+        'The exported file in other runtimes',
+        'Mask2Former of R50 with random weights, 512 x 512, one image, float32 without TF32: milliseconds of a run '
+        '(those of onnxruntime with the copies of image and logits), seconds until the first result (engines are built '
+        "in them), and the errors of the logits against PyTorch's on the CPU, relative to the largest logit.",
+        (
+            Part('onnxruntime', needs='onnxruntime'),
+            Part('tensorrt', needs='tensorrt'),
+            Part('torch_tensorrt', needs='torch_tensorrt'),
+        ),
+    ),
 )

@@ -1,5 +1,6 @@
 """The check of a GPU, run on the CPU: all of its sections work, and a section that does not leaves the others alone."""
 
+import importlib.util
 import json
 import subprocess
 import sys
@@ -12,14 +13,15 @@ import pytest
 import torch
 
 from benchmarks.common import allow_tf32
-from benchmarks.gpu_check import attention, driver, logits, processes, step_profile, steps, tune
+from benchmarks.gpu_check import attention, driver, logits, processes, runtimes, step_profile, steps, tune
 from benchmarks.gpu_check.device import environment
 from benchmarks.gpu_check.page import BEGIN, END, FAILED, NO_VERDICT, PASSED, failed, fill_page, judge, render
 from benchmarks.gpu_check.sections import SECTIONS, Part, Section
 from benchmarks.gpu_check.settings import NO_MEMORY, NO_TIME, Settings
 from benchmarks.gpu_check.training import compare_quality
 from mask2former.compat import provide_mmcv_ext
-from mask2former.errors import ConfigError
+from mask2former.deployment.torch_tensorrt import compile_with_tensorrt
+from mask2former.errors import ConfigError, MissingPackageError
 from mask2former.ops import ms_deform_attn
 
 ROOT = Path(__file__).parents[2]
@@ -49,7 +51,7 @@ def test_every_section_works(report):
         assert all(row.get('ok', True) for row in measured), name
         assert {row['skipped'] for row in section['rows'] if 'skipped' in row} <= {'Triton is not installed', NO_TIME}
         absent = {row['absent'] for row in section['rows'] if 'absent' in row}
-        assert absent <= {'not available here', 'not installed'}
+        assert absent <= {'not available here', 'not installed', 'needs a CUDA device'}
 
 
 @pytest.mark.slow
@@ -67,6 +69,8 @@ def test_what_the_sections_measure(report):
     assert {'backbone forward', 'optimizer'} <= {row.get('part') for row in rows['step_profile']}
     assert len([row for row in rows['step_profile'] if 'op' in row]) == 15
     assert [row['PQ'] >= 0 for row in rows['training']] == [True]
+    if importlib.util.find_spec('onnxruntime'):
+        assert [row['runtime'] for row in rows['runtimes'] if 'ok' in row] == ['onnxruntime CPUExecutionProvider']
     assert rows['processes'][0]['works'] and rows['processes'][0]['equal_weights']
 
 
@@ -324,6 +328,53 @@ def test_errors_of_attention_are_noticed():
     right = attention.examine(ms_deform_attn, (64, 64), 1, 'float32', torch.device('cpu'), (1, 0))
     assert right['ok'] and right['locations_grad_error'] < 1e-5
     assert not attention.examine(wrong, (64, 64), 1, 'float32', torch.device('cpu'), (1, 0))['ok']
+
+
+def test_runtimes_are_compared_with_pytorch(tmp_path, monkeypatch):
+    """Through the frame of the section: what runs on GPUs alone is replaced."""
+    settings = Settings('cpu', True, tmp_path, time.time() + 60)
+    image, expected = torch.rand(1, 3, 4, 4), [torch.rand(1, 2, 3), torch.rand(1, 2, 1, 1)]
+    asked = []
+
+    def prepare(settings, onnx):
+        asked.append(onnx)
+        return runtimes.Exported(None, None, image, expected)
+
+    def wrong(exported):
+        return lambda image: (expected[0] * 1.1, expected[1])
+
+    monkeypatch.setenv('NVIDIA_TF32_OVERRIDE', '1')  # so that what check sets is undone
+    monkeypatch.setattr(runtimes, 'prepare', prepare)
+    openers = dict(right=lambda exported: lambda image: tuple(expected), wrong=wrong, gone=None)
+    monkeypatch.setattr(runtimes, '_providers', lambda device: openers)
+    gone, right, worse = runtimes.check(settings, 'onnxruntime')
+    assert gone == dict(runtime='gone', absent='is not in this build of onnxruntime')
+    assert right['ok'] and right['worst'] == 0 and right['median_ms'] >= 0 and right['opened'] > 0
+    assert not worse['ok'] and worse['runtime'] == 'wrong'
+    monkeypatch.setattr(runtimes, '_providers', lambda device: dict(gone=None))
+    assert [*runtimes.check(settings, 'onnxruntime')] == [gone]
+    absent = dict(absent='needs a CUDA device')
+    assert [*runtimes.check(settings, 'tensorrt')] == [dict(runtime='tensorrt', **absent)]
+    monkeypatch.setattr(runtimes, '_OPENERS', dict(torch_tensorrt=wrong))
+    on_gpu = Settings('cuda', True, tmp_path, time.time() + 60)
+    monkeypatch.setattr(runtimes, 'compare', lambda exported, opener, settings: dict(ok=opener is wrong))
+    assert [*runtimes.check(on_gpu, 'torch_tensorrt')] == [dict(runtime='torch_tensorrt', ok=True)]
+    assert asked == [True, False]
+
+    def without(settings, onnx):
+        raise MissingPackageError('ONNX files need the package onnx: pip install onnx.')
+
+    monkeypatch.setattr(runtimes, 'prepare', without)
+    [row] = runtimes.check(on_gpu, 'torch_tensorrt')
+    assert row['absent'].startswith('ONNX files need')
+
+
+def test_torch_tensorrt_needs_a_gpu(tiny_run):
+    from mask2former.predictions import load
+
+    model = load(tiny_run.config, tiny_run.checkpoint, device='cpu').inferencer.model
+    with pytest.raises(ConfigError, match='needs a model on a CUDA device, but this one is on cpu'):
+        compile_with_tensorrt(model, (64, 64))
 
 
 def test_many_skipped_cases_are_counted():
