@@ -6,6 +6,7 @@ import io
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -42,18 +43,19 @@ def file(tiny_run, tmp_path_factory):
     return path
 
 
-@pytest.fixture(scope='module')
-def client(file):
+@contextlib.contextmanager
+def serving(*command, log):
+    """A client of a server, which is ended as systemd and Docker do it: by SIGTERM to the first process alone."""
     port = free_port()
-    command = [sys.executable, SERVER, file, '--port', port, '--threads', '1', '--results', 'panoptic', 'instance']
-    log = file.with_suffix('.log')
+    command = [sys.executable, *command, '--port', port]
+    env = tool_env(PYTHONPATH=str(SERVER.parent))
     with open(log, 'w') as output:
-        process = subprocess.Popen(command, stdout=output, stderr=output, env=tool_env(), start_new_session=True)
+        process = subprocess.Popen(command, stdout=output, stderr=output, env=env, start_new_session=True)
     with httpx.Client(base_url=f'http://127.0.0.1:{port}', timeout=60) as client:
         try:
             wait_for(client, process, log)
             yield client
-            process.terminate()  # alone, as systemd and Docker do
+            process.terminate()
             process.wait(30)
             with pytest.raises(httpx.ConnectError):
                 client.get('/health')
@@ -61,6 +63,13 @@ def client(file):
         finally:
             with contextlib.suppress(ProcessLookupError):  # all have ended
                 os.killpg(process.pid, signal.SIGKILL)
+
+
+@pytest.fixture(scope='module')
+def client(file):
+    command = (SERVER, file, '--threads', '1', '--results', 'panoptic', 'instance')
+    with serving(*command, log=file.with_suffix('.log')) as client:
+        yield client
 
 
 def wait_for(client, process, log):
@@ -167,3 +176,47 @@ def test_a_file_that_is_not_there(tmp_path):
     done = run_script(sys.executable, SERVER, tmp_path / 'x.onnx', cwd=tmp_path)
     assert done.returncode == 1 and "x.onnx': write it with `mask2former export`" in done.stderr
     assert 'Traceback' not in done.stderr
+
+
+SLOW_MODEL = """
+import time
+
+import numpy as np
+
+
+class Model:
+    def __init__(self, path, threads):
+        self.meta = dict(panoptic={}, instance=None, semantic=False)
+
+    def batch(self, images):
+        time.sleep(2)
+        empty = type('Result', (), dict(panoptic=np.zeros((2, 2), int), segments=[], instances=None, semantic=None))
+        return [empty for _ in images]
+"""
+SHORT_LIMITS = """
+import server
+
+server.SECONDS, server.CONNECTIONS, server.BATCH = 1, 12, 2
+if __name__ == '__main__':
+    server.main()
+"""
+
+
+def test_limits_of_time_and_connections(tmp_path):
+    """With a model that takes two seconds for two images: of five requests the last ones wait too long."""
+    (tmp_path / 'mask2former_onnx.py').write_text(SLOW_MODEL)
+    (tmp_path / 'short.py').write_text(SHORT_LIMITS)
+    (tmp_path / 'model.onnx').touch()
+    photo = io.BytesIO()
+    Image.new('RGB', (2, 2)).save(photo, 'PNG')
+    with serving(tmp_path / 'short.py', tmp_path / 'model.onnx', log=tmp_path / 'log') as client:
+        with ThreadPoolExecutor(5) as pool:
+            answers = list(pool.map(lambda content: send(client, content), [photo.getvalue()] * 5))
+        codes = [answer.status_code for answer in answers]
+        assert set(codes) == {200, 504} and codes.count(504) >= 1
+        assert 'timed out' in next(answer for answer in answers if answer.status_code == 504).json()['detail']
+        with contextlib.ExitStack() as stack:
+            for _ in range(12):
+                stack.enter_context(socket.create_connection((client.base_url.host, client.base_url.port)))
+            assert send(client, photo.getvalue()).status_code == 503
+        assert send(client, photo.getvalue()).status_code == 200

@@ -173,6 +173,10 @@ def test_files_that_are_none(file, tmp_path):
     onnx.save(model, tmp_path / 'instance.onnx')
     with pytest.raises(DataError, match='gives no panoptic results'):
         write_page(tmp_path / 'instance.onnx', tmp_path / 'page', {}, '')
+    model.graph.output[0].name = 'panoptic'
+    onnx.save(model, tmp_path / 'results.onnx')
+    with pytest.raises(DataError, match='does not give logits'):
+        write_page(tmp_path / 'results.onnx', tmp_path / 'page', {}, '')
     del model.metadata_props[:]
     onnx.save(model, tmp_path / 'others.onnx')
     with pytest.raises(DataError, match='does not say what it is'):

@@ -37,10 +37,12 @@ def write_page(onnx: Path, folder: Path, runtime: dict[str, bytes], title: str) 
         Path: The page.
 
     Raises:
-        DataError: If the file gives no panoptic results, or is none of ours.
+        DataError: If the file gives no logits or no panoptic results, or is none of ours.
         MissingFileError: If there is no such file.
     """
     file = read_onnx_file(onnx)
+    if {value.name for value in file.outputs} != {'class_logits', 'mask_logits'}:
+        raise DataError(f"'{onnx}' does not give logits, of which the page makes results itself: export it with them.")
     if not file.meta['panoptic']:
         raise DataError(f"'{onnx}' gives no panoptic results, which the page shows: export a panoptic model.")
     model = json.dumps(dict(meta=file.meta, bytes=in_base64(onnx.read_bytes())))
