@@ -68,6 +68,8 @@ def test_model_and_rate_follow_the_machine_and_the_start():
     with pytest.raises(ConfigError, match="no model 'resnet'"):
         choose_model('resnet', LAPTOP)
     assert choose_lr('lite0', 4, fine_tuned=False).value == 1e-3
+    assert choose_lr('lite0', 16, fine_tuned=False).value == 1e-3
+    assert choose_lr('lite0', 2, fine_tuned=False).value == 7.1e-4
     assert choose_lr('lite0', 4, fine_tuned=True).value == 3e-4
     assert choose_lr('r50', 16, fine_tuned=False).value == 1e-4
     assert choose_lr('r50', 4, fine_tuned=False).value == 5e-5
@@ -106,7 +108,7 @@ def test_what_is_no_time_is_refused(text):
 
 
 def test_every_model_has_a_config():
-    for name, (config, _) in MODELS.items():
+    for name, (config, _, _) in MODELS.items():
         assert (package_root() / f'configs/_base_/models/{config}.py').is_file(), name
 
 

@@ -12,16 +12,17 @@ from mask2former.errors import ConfigError
 
 from .survey import Survey
 
-# Configs of models by their short names, and the learning rate with which a training from ImageNet weights begins.
-MODELS: Mapping[str, tuple[str, float]] = {
-    'lite0': ('mask2former_efficientnet-lite0', 1e-3),
-    'r50': ('mask2former_r50', 1e-4),
-    'r101': ('mask2former_r101', 1e-4),
-    'swin-t': ('mask2former_swin-t', 1e-4),
-    'swin-s': ('mask2former_swin-s', 1e-4),
-    'swin-b': ('mask2former_swin-b-in21k', 1e-4),
-    'swin-l': ('mask2former_swin-l', 1e-4),
-    'convnext-t': ('mask2former_convnext-t', 1e-4),
+# Configs of models by their short names; the learning rate with which a training from ImageNet weights begins, and how
+# many images in a step it is for.
+MODELS: Mapping[str, tuple[str, float, int]] = {
+    'lite0': ('mask2former_efficientnet-lite0', 1e-3, 4),
+    'r50': ('mask2former_r50', 1e-4, 16),
+    'r101': ('mask2former_r101', 1e-4, 16),
+    'swin-t': ('mask2former_swin-t', 1e-4, 16),
+    'swin-s': ('mask2former_swin-s', 1e-4, 16),
+    'swin-b': ('mask2former_swin-b-in21k', 1e-4, 16),
+    'swin-l': ('mask2former_swin-l', 1e-4, 16),
+    'convnext-t': ('mask2former_convnext-t', 1e-4, 16),
 }
 _MASK_STRIDE = 4  # pixels of the input for one of the mask features, in each direction
 _VALIDATIONS = 6  # in between
@@ -70,7 +71,7 @@ def choose_model(name: str | None, machine: Machine, start: str | None = None) -
         if name not in MODELS:
             raise ConfigError(f"There is no model '{name}': choose one of {', '.join(MODELS)}.")
         return Choice(name, 'as asked for')
-    for key, (config, _) in MODELS.items():
+    for key, (config, _, _) in MODELS.items():
         if config == start:
             return Choice(key, 'that of the checkpoint to begin with')
     if machine.has_gpu:
@@ -126,13 +127,13 @@ def choose_points(crop: tuple[int, int]) -> Choice:
 
 def choose_lr(model: str, batch_size: int, fine_tuned: bool) -> Choice:
     """The learning rate after the warm-up."""
-    rate = MODELS[model][1]
+    _, rate, images = MODELS[model]
     if fine_tuned:
         return Choice(min(rate, 3e-4), 'lower, since the training begins with a trained model')
-    if rate < 1e-3 and batch_size < 16:  # the square-root rule: the reference's 1e-4 is that of 16 images
-        scaled = float(f'{rate * math.sqrt(batch_size / 16):.2g}')
-        return Choice(scaled, f"the reference's {rate:g} of 16 images, for {batch_size}")
-    return Choice(rate, 'what small models trained well with')
+    if batch_size < images:  # the square-root rule
+        scaled = float(f'{rate * math.sqrt(batch_size / images):.2g}')
+        return Choice(scaled, f'{rate:g} of {images} images in a step, for {batch_size}')
+    return Choice(rate, f'what trainings with {images} images in a step went well with')
 
 
 @dataclass(frozen=True)
