@@ -1,21 +1,19 @@
 """The training loop: a resumed run goes on at once, with the images that the interrupted one would have seen."""
 
 import logging
-from collections.abc import Iterator
-from functools import partial
-from itertools import islice
-from typing import Any
 
-from mmengine.dataset import InfiniteSampler, worker_init_fn
+from mmengine.dataset import InfiniteSampler
 from mmengine.logging import print_log
 from mmengine.runner import IterBasedTrainLoop, Runner
 from mmengine.runner.loops import _InfiniteDataloaderIterator
 from mmengine.runner.utils import calc_dynamic_intervals
 from torch import nn
-from torch.utils.data import BatchSampler, DataLoader
+from torch.utils.data import DataLoader
 
 from mask2former.errors import ConfigError
 from mask2former.registry import LOOPS
+
+from .random_numbers import PlacedBatches, SeededSamples
 
 
 @LOOPS.register_module()
@@ -79,6 +77,9 @@ class SegIterTrainLoop(IterBasedTrainLoop):
             )
         self.runner.call_hook('before_train')
         self.runner.call_hook('before_train_epoch')
+        if self._iter > 0:
+            self._decide_current_val_interval()
+            self._validate_where_due()  # the training may have ended before this validation did
         if self._iter == self._max_iters:
             print_log(
                 f'Iteration {self._iter} is reached already, and max_iters is {self._max_iters}: nothing is left '
@@ -92,62 +93,39 @@ class SegIterTrainLoop(IterBasedTrainLoop):
             self.runner.model.train()
             self.run_iter(next(self.dataloader_iterator))
             self._decide_current_val_interval()
-            if (
-                self.runner.val_loop is not None
-                and self._iter >= self.val_begin
-                and (self._iter % self.val_interval == 0 or self._iter == self._max_iters)
-            ):
-                self.runner.val_loop.run()
+            self._validate_where_due()
         self.runner.call_hook('after_train_epoch')
         self.runner.call_hook('after_train')
         return self.runner.model
 
+    def _validate_where_due(self) -> None:
+        """Validate, if this is an iteration after which it is time to."""
+        if (
+            self.runner.val_loop is not None
+            and self._iter >= self.val_begin
+            and (self._iter % self.val_interval == 0 or self._iter == self._max_iters)
+        ):
+            self.runner.val_loop.run()
+
     def _batches_from(self, iteration: int) -> _InfiniteDataloaderIterator:
-        """Start the dataloader with the batch of an iteration."""
-        if iteration == 0:
-            return _InfiniteDataloaderIterator(self.dataloader)
-        init = self.dataloader.worker_init_fn
-        if isinstance(init, partial) and init.func is worker_init_fn:
-            # Otherwise the workers would augment these images with the random numbers of the first ones.
-            self.dataloader.worker_init_fn = partial(init, seed=self.runner.seed + iteration)
-        batch_sampler = self.dataloader.batch_sampler
-        sampler = getattr(batch_sampler, 'sampler', None)
-        if type(batch_sampler) is BatchSampler and isinstance(sampler, InfiniteSampler):
-            next(islice(sampler.indices, iteration * batch_sampler.batch_size - 1, None))
-            return _InfiniteDataloaderIterator(self.dataloader)
-        if isinstance(sampler, InfiniteSampler):
-            # The data loader refuses another batch sampler, for its workers may run already; they do not yet.
-            object.__setattr__(self.dataloader, 'batch_sampler', LaterBatches(batch_sampler, iteration))
-            return _InfiniteDataloaderIterator(self.dataloader)
-        print_log(
-            f'{iteration} batches are loaded again to get past the images that were trained on before, which may '
-            f"take long, as the sampler is {type(sampler).__name__}: use sampler=dict(type='InfiniteSampler'), with "
-            'any batch_sampler, to skip them.',
-            'current',
-            logging.WARNING,
+        """Start the dataloader with the batch of an iteration; each image has the random numbers of its place."""
+        loader = self.dataloader
+        sampler = getattr(loader.batch_sampler, 'sampler', None)
+        skips = isinstance(sampler, InfiniteSampler)
+        # The data loader refuses another batch sampler or data set, for its workers may run already; they do not yet.
+        object.__setattr__(
+            loader, 'batch_sampler', PlacedBatches(loader.batch_sampler, skipped=iteration if skips else 0)
         )
-        batches = _InfiniteDataloaderIterator(self.dataloader)
-        for _ in range(iteration):
-            next(batches)
+        object.__setattr__(loader, 'dataset', SeededSamples(loader.dataset, self.runner.seed))
+        batches = _InfiniteDataloaderIterator(loader)
+        if iteration and not skips:
+            print_log(
+                f'{iteration} batches are loaded again to get past the images that were trained on before, which may '
+                f"take long, as the sampler is {type(sampler).__name__}: use sampler=dict(type='InfiniteSampler'), "
+                'with any batch_sampler, to skip them.',
+                'current',
+                logging.WARNING,
+            )
+            for _ in range(iteration):
+                next(batches)
         return batches
-
-
-class LaterBatches:
-    """The batches of a batch sampler but for the first few; its attributes are the batch sampler's.
-
-    Args:
-        batch_sampler: Gives lists of indices.
-        skipped: How many of them are left out.
-    """
-
-    def __init__(self, batch_sampler: Any, skipped: int) -> None:
-        self.batch_sampler, self.skipped = batch_sampler, skipped
-
-    def __iter__(self) -> Iterator[list[int]]:
-        return islice(iter(self.batch_sampler), self.skipped, None)
-
-    def __len__(self) -> int:
-        return len(self.batch_sampler)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.batch_sampler, name)

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
+from mmengine.dist import is_distributed
 from mmengine.logging import print_log
 from mmengine.optim import OptimWrapper
 from torch import Tensor, nn
@@ -47,6 +48,7 @@ class SegOptimWrapper(OptimWrapper):
         self.amp_dtype = amp_dtype
         self.max_skipped = max_skipped
         self.skipped = 0
+        self._accumulated: list[Tensor | None] | None = None  # of the checkpoint that was loaded
         self.device_type = 'cuda' if torch.cuda.is_available() else 'cpu'
         self.scaler = torch.amp.GradScaler(self.device_type, enabled=amp_dtype == 'float16')
 
@@ -65,7 +67,7 @@ class SegOptimWrapper(OptimWrapper):
     def step(self, **kwargs) -> None:
         """Clip the gradient and step, unless the gradient is not finite."""
         self.scaler.unscale_(self.optimizer)
-        parameters = [p for group in self.optimizer.param_groups for p in group['params'] if p.grad is not None]
+        parameters = [p for p in self._parameters() if p.grad is not None]
         norm = torch.nn.utils.clip_grad_norm_(parameters, **(self.clip_grad_kwargs or dict(max_norm=float('inf'))))
         finite = bool(norm.isfinite())
         if finite:
@@ -75,6 +77,9 @@ class SegOptimWrapper(OptimWrapper):
         self.scaler.update()
         if not finite:
             self._report_skipped()
+
+    def _parameters(self) -> list[nn.Parameter]:
+        return [p for group in self.optimizer.param_groups for p in group['params']]
 
     def _report_skipped(self) -> None:
         iteration = self.message_hub.get_info('iter', 'unknown')
@@ -86,9 +91,30 @@ class SegOptimWrapper(OptimWrapper):
             )
         print_log(f'{message}this step is left out ({self.skipped} in a row).', 'current', logging.WARNING)
 
+    def initialize_count_status(self, model: nn.Module, init_counts: int, max_counts: int) -> None:
+        """Begin at an iteration, which in a resumed training is not the first and may lie within a step.
+
+        Args:
+            model: What is trained.
+            init_counts: Iterations that were done.
+            max_counts: Iterations in all.
+        """
+        self._inner_count, self._max_counts = init_counts, max_counts
+        self._remainder_counts = max_counts % self._accumulative_counts
+        within = init_counts % self._accumulative_counts
+        if within and not self._accumulated:
+            print_log(
+                f'The checkpoint does not hold the gradients of the last {within} of {self._accumulative_counts} '
+                'iterations that make a step: the first step is made of those that follow.',
+                'current',
+                logging.WARNING,
+            )
+
     def state_dict(self) -> dict:
-        """The optimizer's state and the loss scale."""
+        """The optimizer's state, the loss scale, and within a step of one process the gradients so far."""
         state = super().state_dict()
+        if self._inner_count % self._accumulative_counts and not is_distributed():
+            state['accumulated'] = [p.grad for p in self._parameters()]
         if self.scaler.is_enabled():
             state['loss_scaler'] = self.scaler.state_dict()
         return state
@@ -97,6 +123,9 @@ class SegOptimWrapper(OptimWrapper):
         """Load what :meth:`state_dict` gave."""
         state_dict = dict(state_dict)
         scaler = state_dict.pop('loss_scaler', None)
+        self._accumulated = state_dict.pop('accumulated', None)
+        for parameter, gradient in zip(self._parameters(), self._accumulated or ()):
+            parameter.grad = None if gradient is None else gradient.to(parameter)
         if scaler is not None and self.scaler.is_enabled():
             self.scaler.load_state_dict(scaler)
         super().load_state_dict(state_dict)

@@ -27,10 +27,11 @@ from mask2former.registry import RUNNERS
 
 from .allocator import keep_freed_memory
 from .checkpoint_hook import SegCheckpointHook
+from .early_stopping_state import EarlyStoppingStateHook
 from .find_resumable import find_resumable
 from .other_classes_hook import OtherClassesHook
 from .out_of_memory import OutOfMemoryHook
-from .random_state import RandomStateHook
+from .random_numbers import RandomNumbersHook
 from .schedule_hook import ScheduleHook
 from .terminal import quieten
 from .terminal_hook import TerminalHook
@@ -47,7 +48,7 @@ class SegRunner(Runner):
     """A runner whose model takes its classes from the data set, and which runs on CPU processes over gloo as well.
 
     A resumed training goes on with the images and the random numbers that the interrupted one would have had; see
-    :class:`~mask2former.engine.random_state.RandomStateHook`.
+    :class:`~mask2former.engine.random_numbers.RandomNumbersHook`.
 
     The arguments are those of :class:`mmengine.runner.Runner`.
     """
@@ -83,7 +84,8 @@ class SegRunner(Runner):
     def register_hooks(self, default_hooks: dict | None = None, custom_hooks: list | None = None) -> None:
         """Register the hooks of the config, and those that every run has."""
         super().register_hooks(default_hooks, custom_hooks)
-        self.register_hook(RandomStateHook(), priority='VERY_HIGH')
+        self.register_hook(RandomNumbersHook(), priority='VERY_HIGH')
+        self.register_hook(EarlyStoppingStateHook())
         self.register_hook(ScheduleHook(), priority='VERY_HIGH')
         self._out_of_memory = OutOfMemoryHook()
         self.register_hook(self._out_of_memory)
