@@ -55,7 +55,7 @@ def page(request, browser, folder):
     """It may ask for nothing but its own files."""
     context = browser.new_context(viewport=dict(width=390, height=844))
     page = context.new_page()
-    page.set_default_timeout(60_000)
+    page.set_default_timeout(180_000)
     faults, asked = [], []
     page.on('pageerror', lambda error: faults.append(str(error)))
     page.on('console', lambda message: faults.append(message.text) if message.type == 'error' else None)
