@@ -7,6 +7,7 @@ import json
 import os
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 
 from mmengine.registry import init_default_scope
@@ -52,21 +53,25 @@ def main() -> None:
     console = Console(stderr=args.json)
     start = time.perf_counter()
     report = check_splits(sources, args.headers, args.jobs, lambda entries, name: track(entries, name, console=console))
-    images = sum(len(source.entries) for source in sources)
+    counts: Counter = Counter()  # of images, or of videos and frames
+    for source in sources:
+        if source.num_videos is not None:
+            counts['videos'] += source.num_videos
+        counts[f'{source.unit}s'] += len(source.entries)
     seconds = time.perf_counter() - start
     print_report(report, console)
-    console.print(f'{images} images in {seconds:.1f} s.')
+    console.print(f'{", ".join(f"{count} {name}" for name, count in counts.items())} in {seconds:.1f} s.')
     if args.html:
         write_html(report, args.html, args.num_pictures)
         console.print(f'The page is {escape(args.html)}.')
     if args.fix:
         for split in report.splits:
-            name, total = split.source.name, len(split.source.entries)
+            name, total, units = split.source.name, len(split.source.entries), f'{split.source.unit}s'
             settings, count = write_clean_copy(split, Path(args.fix) / name)
             used = ' '.join(f'{split.source.settings.key}.{key}={value}' for key, value in settings.items())
             console.print(
                 escape(
-                    printable(f'The clean copy of {name} has {count} of {total} images. Use it: --cfg-options {used}')
+                    printable(f'The clean copy of {name} has {count} of {total} {units}. Use it: --cfg-options {used}')
                 ),
                 soft_wrap=True,
             )
@@ -79,7 +84,7 @@ def main() -> None:
             for split in report.splits
             for row in problems_by_kind(split, 3)
         ]
-        print(json.dumps(dict(images=images, errors=report.num_errors, problems=problems)))
+        print(json.dumps(dict(counts, errors=report.num_errors, problems=problems)))
     sys.exit(1 if report.num_errors else 0)
 
 

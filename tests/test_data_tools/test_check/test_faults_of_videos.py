@@ -9,6 +9,7 @@ from PIL import Image
 from mask2former.data_tools.check import check_splits, write_clean_copy
 from mask2former.data_tools.check.read import read_split
 from mask2former.data_tools.check.source import Settings
+from mask2former.data_tools.check.statistics import classes_of, facts_of
 from mask2former.data_tools.shapes import generate_moving_shapes
 from mask2former.datasets import CocoInstanceFormat, YouTubeVISFormat
 from mask2former.errors import DataError
@@ -52,6 +53,10 @@ def test_sound_videos_have_no_fault(videos):
     assert len(split.source.entries) == frames
     shown = sum(bool(rle) for track in videos.content['annotations'] for rle in track['segmentations'])
     assert sum(len(entry.segments) for entry in split.source.entries.values()) == shown
+    facts = facts_of(split)
+    assert (facts['videos'], facts['frames']) == ('5', str(frames))
+    assert 'segments a frame: least, median, most' in facts and not any('image' in name for name in facts)
+    assert sum(row['frames'] for row in classes_of(split)) <= shown
 
 
 def test_faults_of_frames_and_masks_are_named(videos):

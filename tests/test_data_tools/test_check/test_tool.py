@@ -10,11 +10,13 @@ import pytest
 from mmengine.registry import DefaultScope, init_default_scope
 
 from mask2former.apis.cli import run_tool
+from mask2former.data_tools.shapes import generate_moving_shapes
 
 from .conftest import LABEL_MAP
 
 ROOT = Path(__file__).resolve().parents[3]
 SHAPES = ROOT / 'configs' / 'shapes' / 'mask2former_efficientnet-lite0_shapes-panoptic.py'
+MOVING_SHAPES = SHAPES.with_name('video-mask2former_efficientnet-lite0_moving-shapes.py')
 
 
 @pytest.fixture(autouse=True)
@@ -53,6 +55,23 @@ def run(monkeypatch, config, *arguments, options=()):
 
 def shapes_options(data):
     return [f'{split}_dataloader.dataset.data_root={data.root}/' for split in ('train', 'val')]
+
+
+def test_videos_and_their_frames_are_counted(tmp_path, monkeypatch, capsys):
+    generate_moving_shapes(tmp_path, num_train=2, num_val=1, size=(48, 64), frames=(3, 5), seed=2)
+    run(
+        monkeypatch,
+        MOVING_SHAPES,
+        '--headers',
+        '--json',
+        options=[f'{split}_dataloader.dataset.data_root={tmp_path}/' for split in ('train', 'val')],
+    )
+    out, err = capsys.readouterr()
+    contents = [json.loads((tmp_path / f'{split}.json').read_text())['videos'] for split in ('train', 'val')]
+    frames = sum(video['length'] for content in contents for video in content)
+    found = json.loads(out)
+    assert found['videos'] == 3 and found['frames'] == frames and 'images' not in found
+    assert f'3 videos, {frames} frames in ' in err
 
 
 @pytest.fixture

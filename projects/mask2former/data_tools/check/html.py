@@ -70,7 +70,7 @@ def _pictures_of(split: SplitReport, limit: int) -> list[tuple[str, list[tuple[b
         drawn = _draw(entries[image_id], split.source)
         if drawn is not None:
             data = cv2.imencode('.jpg', drawn[..., ::-1], JPEG_QUALITY)[1].tobytes()
-            title = printable(f'image {image_id}: {entries[image_id].path}')
+            title = printable(f'{split.source.unit} {image_id}: {entries[image_id].path}')
             pictures.append((title, texts.get(image_id, []), in_base64(data)))
     return pictures
 

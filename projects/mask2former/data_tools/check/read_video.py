@@ -1,5 +1,6 @@
 """Reads the JSON file of a split of videos: to a check, a frame is an image and what it shows of a track a segment."""
 
+from dataclasses import replace
 from typing import Any
 
 from mask2former.datasets.youtube_vis import YouTubeVISFormat
@@ -37,7 +38,7 @@ def read_video(dataset: YouTubeVISFormat, settings: Settings) -> Source:
         for video in content['videos']:
             if video['id'] not in shown:
                 problems.add('no annotation', None, f'video {video["id"]} has no track')
-    return read_content(raw, dataset, settings, problems)
+    return replace(read_content(raw, dataset, settings, problems), num_videos=len(content['videos']))
 
 
 def _places(track: dict) -> list[int]:

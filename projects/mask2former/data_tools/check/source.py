@@ -88,6 +88,7 @@ class Source:
         problems: What is wrong in the annotation file itself.
         raw: Content of the JSON file.
         label_table: ``(values,)``, of a semantic data set: pixel value to label, ``IGNORED`` or ``UNKNOWN``.
+        num_videos: Videos whose frames the entries are; None where they are images.
     """
 
     settings: Settings
@@ -100,6 +101,12 @@ class Source:
     problems: tuple[Problem, ...]
     raw: dict
     label_table: np.ndarray | None = None
+    num_videos: int | None = None
+
+    @property
+    def unit(self) -> str:
+        """What an entry is: 'image' or 'frame'."""
+        return 'image' if self.num_videos is None else 'frame'
 
     @property
     def name(self) -> str:

@@ -18,11 +18,12 @@ def facts_of(split: SplitReport) -> dict[str, str]:
     source, queries, crop = split.source, split.source.settings.num_queries, split.source.settings.crop_size
     semantic = source.form == 'semantic'
     parts = 'classes' if semantic else 'segments'
-    facts = {'images': str(len(source.entries))}
+    facts = {} if source.num_videos is None else {'videos': str(source.num_videos)}
+    facts[f'{source.unit}s'] = str(len(source.entries))
     sizes = np.array([image.size for image in split.image_reports.values() if image.size])  # (n, 2) of width, height
     if len(sizes):
         for name, sides in zip(('width', 'height'), sizes.T):
-            facts[f'image {name}: least, median, most'] = f'{sides.min()}, {np.median(sides):g}, {sides.max()}'
+            facts[f'{source.unit} {name}: least, median, most'] = f'{sides.min()}, {np.median(sides):g}, {sides.max()}'
         if crop:
             smaller = int((sizes < np.array(crop)).any(axis=1).sum())
             facts['smaller than the crop at a side'] = f'{smaller} ({crop[0]} x {crop[1]}, before any resizing)'
@@ -35,9 +36,12 @@ def facts_of(split: SplitReport) -> dict[str, str]:
         counts = np.array(list(split.num_learnt.values()))
         fullest = list(split.num_learnt)[int(counts.argmax())]
         spread = f'{counts.min()}, {np.median(counts):g}, {counts.max()}'
-        facts[f'{parts} an image: least, median, most'] = f'{spread} (image {fullest})'
+        each = f'an {source.unit}' if source.num_videos is None else f'a {source.unit}'
+        facts[f'{parts} {each}: least, median, most'] = f'{spread} ({source.unit} {fullest})'
         if queries is not None:
-            facts[f'images with more {parts} than queries'] = f'{int((counts > queries).sum())} ({queries} queries)'
+            facts[f'{source.unit}s with more {parts} than queries'] = (
+                f'{int((counts > queries).sum())} ({queries} queries)'
+            )
     if len(split.measured):
         for key, name in (('area', 'mask pixels'), ('width', 'box width'), ('height', 'box height')):
             values = np.percentile(split.measured[key], list(QUANTILES))
@@ -76,7 +80,8 @@ def _percent(share: float) -> str:
 
 
 def classes_of(split: SplitReport) -> list[dict]:
-    """The class histogram, most pixels first: ``name``, ``isthing``, ``segments``, ``images``, ``pixels``, ``share``.
+    """The class histogram, most pixels first: ``name``, ``isthing``, ``segments``, ``images`` (of
+    videos ``frames``), ``pixels``, ``share``.
 
     Classes that ``metainfo`` leaves out have none. ``share`` is that of the pixels of all classes, None where no pixel
     was read.
@@ -87,7 +92,7 @@ def classes_of(split: SplitReport) -> list[dict]:
             name=str(row.get('name')),
             isthing=bool(row.get('isthing')),
             segments=split.segments[category],
-            images=split.images[category],
+            **{f'{split.source.unit}s': split.images[category]},
             pixels=split.pixels[category],
             share=split.pixels[category] / total if total else None,
         )
@@ -99,7 +104,8 @@ def classes_of(split: SplitReport) -> list[dict]:
 
 def counts_of(split: SplitReport) -> list[str]:
     """What is counted of each class; an image has a class of semantic data once, so that two counts would be one."""
-    return ['images'] if split.source.form == 'semantic' else ['segments', 'images']
+    units = f'{split.source.unit}s'
+    return [units] if split.source.form == 'semantic' else ['segments', units]
 
 
 class KindCount(NamedTuple):
@@ -117,7 +123,7 @@ def problems_by_kind(split: SplitReport, examples: int) -> list[KindCount]:
     texts: dict[str, list[str]] = {kind: [] for kind in counts}
     for problem in split.problems:
         if len(texts[problem.kind]) < examples:
-            image = '' if problem.image is None else f'image {problem.image}: '
+            image = '' if problem.image is None else f'{split.source.unit} {problem.image}: '
             texts[problem.kind].append(printable(image + problem.text))
     rows = [KindCount(kind, KINDS[kind].error, total, texts[kind]) for kind, total in counts.items()]
     return sorted(rows, key=lambda row: (not row.is_error, -row.total))
