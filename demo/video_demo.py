@@ -2,7 +2,8 @@
 
 import argparse
 import os
-from contextlib import closing, nullcontext
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from mask2former.errors import UserError
 from mask2former.formats.frame_source import FrameSource
 from mask2former.formats.video_frames import FileFrames, open_frames
 from mask2former.formats.video_writer import FrameWriter, open_writer
-from mask2former.models.video import TASKS
+from mask2former.models.video import TASKS, VideoMask2Former
 from mask2former.progress import ProgressBar
 
 
@@ -82,13 +83,28 @@ def track(inferencer: VideoInferencer, source: FrameSource, writer: FrameWriter 
     """Go through the video; of a whole one the results come when the model has seen all of it."""
     total = None if source.length is None else -(-source.length // source.every)
     bar_of = partial(ProgressBar, total=total, unit=' frames')
-    with bar_of(desc='seen') if inferencer.tracker.whole else nullcontext() as seen:
+    with bar_of(desc='seen') if inferencer.tracker.whole else nullcontext() as seen, decoder_bar(inferencer):
         with closing(inferencer(source, seen=seen and seen.update)) as results:
             with bar_of(results, desc='written' if inferencer.tracker.whole else None) as bar:
                 for result in bar:
                     if writer is not None:
                         writer.write(inferencer.draw(result), result.time)
                     tracks.add(result)
+
+
+@contextmanager
+def decoder_bar(inferencer: VideoInferencer) -> Iterator[None]:
+    """Show the layers of the decoder while it goes through all frames of a whole video, which takes long, too."""
+    model = inferencer.tracker.model
+    if not (inferencer.tracker.whole and isinstance(model, VideoMask2Former)):
+        yield
+        return
+    layers = model.head.layers
+    with ExitStack() as stack:
+        bar = stack.enter_context(ProgressBar(total=len(layers), unit=' layers', desc='decoder'))
+        for layer in layers:
+            stack.callback(layer.register_forward_hook(lambda *_: bar.update()).remove)
+        yield
 
 
 def report(source: FrameSource, writer: FrameWriter | None, tracks: TrackJson, args: argparse.Namespace) -> None:

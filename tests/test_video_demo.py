@@ -99,6 +99,8 @@ def test_a_video_model_on_a_folder(video_run, demo, tmp_path, tracking):
     assert status == 0, status
     assert f'The video is in {out} (PNGs).' in printed.out
     assert ('seen' in printed.err) == (tracking == 'whole') and '6/6' in printed.err
+    layers = Config.fromfile(config).model.head.num_layers
+    assert ('decoder: 100%' in printed.err and f' {layers}/{layers} ' in printed.err) == (tracking == 'whole')
     assert 'other PNGs' not in printed.out
     assert len(list(out.iterdir())) == 6
     content = json.loads(tracks.read_text())
