@@ -33,7 +33,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--size', type=int, nargs=2, default=[480, 864], metavar=('H', 'W'))
     parser.add_argument('--classes', type=int, default=40)
     parser.add_argument('--half-features', action='store_true', help='keep mask features in half precision')
-    parser.add_argument('--frames-at-once', type=int, default=8, help='frames that go through the backbone together')
+    parser.add_argument('--frames-at-once', type=int, help='frames that go through the backbone together')
     parser.add_argument('--device', default='cpu')
     parser.add_argument('--one', action='store_true', help=argparse.SUPPRESS)
     return parser.parse_args()
@@ -49,7 +49,7 @@ def main() -> None:
         for tracking in args.tracking:
             command = [sys.executable, '-m', 'benchmarks.long_videos', args.config, '--one', '--device', args.device]
             command += ['--frames', str(frames), '--tracking', tracking, '--classes', str(args.classes)]
-            command += ['--frames-at-once', str(args.frames_at_once)]
+            command += ['--frames-at-once', str(args.frames_at_once)] if args.frames_at_once else []
             command += ['--size', *map(str, args.size), *['--half-features'] * args.half_features]
             run = subprocess.run(command, stdout=subprocess.PIPE, text=True)
             if run.returncode:

@@ -63,7 +63,7 @@ def as_video(image: torch.nn.Module) -> torch.nn.Module:
 
         model = torch.nn.Module()
         model.backbone, model.pixel_decoder, model.head = image.backbone, image.pixel_decoder, clip_head.eval()
-        model.frames_at_once = 3
+        model.few_frames = lambda frames: 3
         model.encode = VideoMask2Former.encode.__get__(model)
         return VideoMask2Former.extract(model, inputs)
 

@@ -93,3 +93,11 @@ def test_windows_are_refused():
     window = dict(crop_size=(64, 64), stride=(32, 32))
     with pytest.raises(ConfigError, match='sliding_window'):
         MODELS.build(dict(video_config(), sliding_window=window))
+
+
+def test_frames_at_once_follow_from_their_size():
+    model = build_video()
+    sizes = [(8, 8), (480, 864), (720, 1280), (2160, 3840)]
+    assert [model.few_frames([torch.empty(3, *size)]) for size in sizes] == [8, 2, 1, 1]
+    model.frames_at_once = 5
+    assert model.few_frames([torch.empty(3, 8, 8)]) == 5

@@ -84,7 +84,7 @@ def predict_clips(
 ) -> list[Clip]:
     """What a model says of T frames (3, H, W) uint8: of one clip, or of one for each frame if it is one of images."""
     if isinstance(model, VideoMask2Former):
-        return [model.predict_clip(torch.stack(list(frames)), geometry, seen=seen)]
+        return [model.predict_clip(frames, geometry, seen=seen)]
     inputs = model.data_preprocessor(dict(inputs=list(frames)))['inputs']  # (T, 3, H, W)
     output = model.extract(inputs).full_precision()
     if seen is not None:

@@ -1,6 +1,6 @@
 """Mask2Former for videos: the model that wires the parts."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import torch
 from mmdet.structures import DetDataSample
@@ -14,6 +14,9 @@ from mask2former.ops.precision import full_precision
 from mask2former.registry import MODELS
 
 from .query_tracker import Clip, QueryTracker
+
+MAX_FRAMES = 8  # at a time
+MAX_PIXELS_CPU = 2**20
 
 
 def is_of_images(model: object) -> bool:
@@ -31,14 +34,20 @@ class VideoMask2Former(Mask2Former):
         tracking: ``num_frames``, ``overlap`` and ``memory`` of the clips in which videos are tested, see
             :class:`QueryTracker`. By default a video is tested in one clip.
         frames_at_once: Frames that backbone and pixel decoder take, and queries look at, at a time when testing: fewer
-            need less memory, and give the same result up to rounding.
+            need less memory, and give the same result up to rounding. By default 8; on CPUs, which a large frame alone
+            keeps busy, no more than have ``MAX_PIXELS_CPU`` together, but one at least.
         half_features: Whether the mask features of a video are kept in half precision when testing, in half the memory;
             edges of masks differ a little then.
         args: Those of :class:`Mask2Former`, by name, too; images are tested whole (no ``sliding_window``).
     """
 
     def __init__(
-        self, *args, tracking: dict | None = None, frames_at_once: int = 8, half_features: bool = False, **kwargs
+        self,
+        *args,
+        tracking: dict | None = None,
+        frames_at_once: int | None = None,
+        half_features: bool = False,
+        **kwargs,
     ) -> None:
         super().__init__(*args, **kwargs)
         self.tracker = QueryTracker(**(tracking or {}))
@@ -50,12 +59,19 @@ class VideoMask2Former(Mask2Former):
     def extract(self, inputs: Tensor) -> HeadOutput:
         """Backbone and pixel decoder of all frames, then the head, of clips (B, T, 3, H, W)."""
         frames = inputs.flatten(0, 1)  # (B*T, 3, H, W)
-        few = len(frames) if torch.is_grad_enabled() else self.frames_at_once
+        few = len(frames) if torch.is_grad_enabled() else self.few_frames(frames)
         mask_features, memory = self.encode(
             frames.split(few), len(frames)
         )  # (B*T, C, h, w), L times (B*T, C, h_l, w_l)
         clips = inputs.shape[:2]
         return self.head(mask_features.unflatten(0, clips), [level.unflatten(0, clips) for level in memory], few)
+
+    def few_frames(self, frames: Tensor | Sequence[Tensor]) -> int:
+        """How many of the frames (3, H, W) go through the model at a time."""
+        if self.frames_at_once is not None:
+            return self.frames_at_once
+        most = MAX_PIXELS_CPU // frames[0][0].numel() if next(self.parameters()).device.type == 'cpu' else MAX_FRAMES
+        return min(max(most, 1), MAX_FRAMES)
 
     def encode(
         self,
@@ -92,6 +108,7 @@ class VideoMask2Former(Mask2Former):
             for whole, x in zip(kept, (mask_features, *memory)):
                 whole[start : start + len(part)] = x
             start += len(part)
+            del part, mask_features, memory, x  # while the next ones are computed
         return kept[0], kept[1:]
 
     @staticmethod
@@ -138,30 +155,35 @@ class VideoMask2Former(Mask2Former):
         def predict(part: list[Tensor]) -> Clip:
             # Clips are run among the postprocessing, which goes without autocast.
             with torch.autocast(device, dtype, enabled):
-                clip = self.predict_clip(torch.stack(part), geometry, normalised)
+                clip = self.predict_clip(part, geometry, normalised)
             return clip._replace(whole=len(part) == len(frames))
 
         return self.tracker.link(predict(part) for part in self.tracker.cut(frames))
 
     def predict_clip(
-        self, frames: Tensor, geometry: Geometry, normalised: bool = False, seen: Callable[[int], object] | None = None
+        self,
+        frames: Tensor | Sequence[Tensor],
+        geometry: Geometry,
+        normalised: bool = False,
+        seen: Callable[[int], object] | None = None,
     ) -> Clip:
         """The last decoder output for a clip.
 
         Args:
-            frames: (T, 3, H, W).
+            frames: T of (3, H, W).
             geometry: What was done to them.
             normalised: Whether they are normalised and padded, or as the data loader gives them.
             seen: As of :meth:`encode`.
         """
-        parts: Iterable[Tensor] = frames.split(self.frames_at_once)
+        few = self.few_frames(frames)
+        parts: Iterable[Tensor] = (torch.stack(list(frames[t : t + few])) for t in range(0, len(frames), few))
         if not normalised:
             parts = (self.data_preprocessor(dict(inputs=[part]))['inputs'][0] for part in parts)
         mask_features, memory = self.encode(parts, len(frames), torch.half if self.half_features else None, seen)
-        output = self.head(mask_features[None], [level[None] for level in memory], self.frames_at_once)
+        output = self.head(mask_features[None], [level[None] for level in memory], few)
         class_logits, embed = full_precision(output.class_logits[-1, 0], output.mask_embed[-1, 0])
         mask_features = mask_features if self.half_features else mask_features.to(embed.dtype)
         divisor = self.data_preprocessor.size_divisor
-        H, W = (-(-side // divisor) * divisor for side in frames.shape[-2:])
+        H, W = (-(-side // divisor) * divisor for side in frames[0].shape[-2:])
         masks = [LazyMasks(embed, features, (H, W), **geometry) for features in mask_features]
         return Clip(class_logits, None if output.queries is None else output.queries[0].to(embed.dtype), masks)
