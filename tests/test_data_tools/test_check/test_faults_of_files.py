@@ -200,6 +200,17 @@ def test_images_named_in_a_list(data):
 
 
 @pytest.mark.parametrize('form', FORMS)
+def test_every_copy_of_an_image_in_val_is_found(data, form):
+    for index in (5, 6, 7):
+        shutil.copy(data.image(0, 'val'), data.image(index))
+    shutil.copy(data.image(0, 'val'), data.image(1, 'val'))
+    [first, _] = (report := data.check(form)).splits
+    found = {problem.image for problem in first.problems if problem.kind == 'in another split'}
+    assert found == ({'000005', '000006', '000007'} if form == 'semantic' else {6, 7, 8})
+    assert len(report.duplicates) == 4  # the second copy in val is named once
+
+
+@pytest.mark.parametrize('form', FORMS)
 def test_copies_in_val_are_found(data, form):
     shutil.copy(data.image(0, 'val'), data.image(6))
     picture = cv2.imread(str(data.image(1, 'val')))

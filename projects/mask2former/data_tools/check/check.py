@@ -86,26 +86,33 @@ def _ids_of(source: Source) -> dict[Any, Any]:
 
 def _compare_images(report: Report, first: SplitReport, other: SplitReport) -> None:
     """Find images of ``first`` that are in ``other`` as well: equal files, and files that look the same."""
-    files: dict[bytes | None, Any] = {image.file_hash: key for key, image in first.image_reports.items()}
-    files.pop(None, None)  # of images that could not be read
+    files: dict[bytes, list] = {}
+    for key, image in first.image_reports.items():
+        if image.file_hash is not None:  # that of an image that could be read
+            files.setdefault(image.file_hash, []).append(key)
     hashes = {key: image.picture_hash for key, image in first.image_reports.items() if image.picture_hash is not None}
     ids, pictures = list(hashes), np.array(list(hashes.values()), dtype=np.uint8).reshape(-1, 32)
+    named: set[bytes] = set()
     for other_id, image in other.image_reports.items():
         same_file = image.file_hash in files
-        if same_file:
-            first_id = files[image.file_hash]
+        if image.file_hash is not None and same_file:
+            # All of them, as each is one to leave out; once, as a file may be there a hundred times in both splits.
+            copies = files[image.file_hash]
+            found = copies[:1] if image.file_hash in named else copies
+            named.add(image.file_hash)
         elif ids and image.picture_hash is not None and _has_edges(image.picture_hash):
             differing = np.bitwise_count(pictures ^ image.picture_hash).sum(axis=1)  # (images of first,)
             if differing.min() > SAME_PICTURE:
                 continue
-            first_id = ids[int(differing.argmin())]
+            found = [ids[int(differing.argmin())]]
         else:
             continue
         name = other.source.name
-        report.duplicates.append(Duplicate(first_id, name, other_id, same_file))
-        path, other_path = first.source.entries[first_id].path, other.source.entries[other_id].path
-        text = f'{path} {"is" if same_file else "looks like"} {other_path} of the {name} set'
-        first.problems.add('in another split' if same_file else 'similar in another split', first_id, text)
+        for first_id in found:
+            report.duplicates.append(Duplicate(first_id, name, other_id, same_file))
+            path, other_path = first.source.entries[first_id].path, other.source.entries[other_id].path
+            text = f'{path} {"is" if same_file else "looks like"} {other_path} of the {name} set'
+            first.problems.add('in another split' if same_file else 'similar in another split', first_id, text)
 
 
 def _has_edges(picture_hash: np.ndarray) -> bool:
