@@ -31,6 +31,27 @@ def test_pillow_backend_equals_pillow_bit_for_bit(size, cfg):
     assert np.array_equal(results['gt_seg_map'], seg_map[rows][:, columns])
 
 
+@pytest.mark.parametrize('size', [(2, 3000), (3000, 1)])
+@pytest.mark.parametrize(
+    'cfg',
+    [
+        dict(type='Resize', scale=(64, 64), keep_ratio=True),
+        dict(type='Resize', scale=(64, 64), keep_ratio=True, backend='pillow'),
+        dict(type='LargeScaleJitter', crop_size=(64, 64), scale=(64, 64), ratio_range=(0.75, 1.5), pad_val=0),
+    ],
+)
+@pytest.mark.parametrize('bands', [3, 5])
+def test_a_very_narrow_image_keeps_a_pixel(size, cfg, bands):
+    results = dict(img=np.full((*size, bands), 7, np.uint8), gt_seg_map=np.ones(size, np.uint8))
+    results = TRANSFORMS.build(cfg).transform(results)
+    assert results['img'].shape == (*results['img_shape'], bands) and results['gt_seg_map'].any()
+    if cfg['type'] == 'Resize':
+        assert results['img_shape'] == ((1, 64) if size[0] < size[1] else (64, 1))
+        assert results['gt_seg_map'].shape == results['img_shape'] and results['keep_ratio'] is True
+        factors = [new / old for new, old in zip(results['img_shape'], size)]
+        assert results['scale_factor'] == pytest.approx(factors[::-1])
+
+
 @pytest.mark.parametrize(
     'name',
     [

@@ -79,8 +79,9 @@ class LargeScaleJitter(BaseTransform):
         image, seg_map = results['img'], results.get('gt_seg_map')
         height, width = image.shape[:2]
         ratio = self._draw_ratio()
-        scale = tuple(int(side * ratio) for side in self.scale)
-        sizes = rescale_size((width, height), scale)[::-1]  # the whole image's resized height and width
+        scale = tuple(max(1, int(side * ratio)) for side in self.scale)
+        # The whole image's resized height and width; that of a very narrow image would be rounded to none.
+        sizes = [max(1, side) for side in rescale_size((width, height), scale)[::-1]]
         crop = self.crop_size[::-1]
         starts = self._draw_offset(tuple(max(size - side, 0) for size, side in zip(sizes, crop)))
         rows, columns = (

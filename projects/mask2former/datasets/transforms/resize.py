@@ -1,7 +1,10 @@
 """Resizing whose nearest neighbour is that of pixel centres."""
 
+import copy
+
 import cv2
 import numpy as np
+from mmcv.image import rescale_size
 from mmdet.datasets.transforms import Resize as MMDetResize
 
 from mask2former.errors import ConfigError
@@ -26,6 +29,14 @@ class Resize(MMDetResize):
             ConfigError: If Pillow is to resize others than uint8 images.
         """
         image = results['img']
+        size = rescale_size(image.shape[1::-1], results['scale'])
+        if self.keep_ratio and 0 in size:  # mmcv rounds a side of a very narrow image to nothing
+            stretched = copy.copy(self)
+            stretched.keep_ratio = False
+            part = dict(results, scale=tuple(max(1, side) for side in size))
+            stretched._resize_img(part)
+            results.update(part, scale=results['scale'], keep_ratio=True)
+            return
         if image.shape[2:] == (3,) and image.dtype == np.uint8:
             super()._resize_img(results)
             return
