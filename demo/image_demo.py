@@ -7,7 +7,7 @@ from pathlib import Path
 from PIL import Image
 from tqdm import tqdm
 
-from mask2former.apis import SegInferencer, list_images, summarize, write_id_map
+from mask2former.apis import SegInferencer, list_images, output_stems, summarize, write_id_map
 from mask2former.apis.cli import run_tool
 from mask2former.apis.tiles import add_tile_arguments
 from mask2former.errors import DataError
@@ -41,20 +41,6 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument('--no-png', action='store_true', help='write no maps of segments')
     return parser.parse_args()
-
-
-def output_stems(images: list[str], out_dir: Path) -> list[Path]:
-    """Where each image's results go, less the suffix; equal stems are numbered and no image is written over."""
-    taken = {Path(image).resolve() for image in images}
-    stems = []
-    for image in images:
-        stem, number = out_dir / Path(image).stem, 1
-        while any(Path(f'{stem}{suffix}').resolve() in taken for suffix in ('.jpg', '.json', '.png')):
-            number += 1
-            stem = out_dir / f'{Path(image).stem}_{number}'
-        taken |= {Path(f'{stem}{suffix}').resolve() for suffix in ('.jpg', '.json', '.png')}
-        stems.append(stem)
-    return stems
 
 
 def process(inferencer: SegInferencer, image: str, stem: Path, with_png: bool) -> str:

@@ -186,6 +186,36 @@ def test_drawing(panoptic, tmp_path):
     assert np.array_equal(np.asarray(Image.open(tmp_path / 'one.png')), panoptic.draw())
 
 
+def test_no_image_is_written_over(run, predictor, image, tmp_path, monkeypatch):
+    folder = tmp_path / 'images'
+    folder.mkdir()
+    shutil.copy(image, folder / 'a.jpg')
+    cv2.imwrite(str(folder / 'a.png'), cv2.imread(str(image))[:40])
+    (folder / 'a.json').write_text('mine')
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    prediction = predictor.predict(folder / 'a.jpg')
+    for place in (folder, folder / 'a.jpg'):
+        with pytest.raises(ConfigError, match='would overwrite the image'):
+            prediction.save(place)
+    arguments = ['predict', str(folder), str(run.config), str(run.checkpoint), '--format', 'picture', 'labelme']
+    monkeypatch.setattr(sys, 'argv', [*arguments, '--out', str(folder / '..' / 'images')])
+    with pytest.raises(ConfigError, match='could overwrite the images'):
+        command.main()
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    sys.argv[-1] = str(tmp_path / 'out')
+    with pytest.raises(SystemExit) as ended:
+        command.main()
+    assert ended.value.code == 0
+    assert {path.name for path in (tmp_path / 'out').iterdir()} == {'a.jpg', 'a.json', 'a_2.jpg', 'a_2.json'}
+    assert [json.loads((tmp_path / 'out' / name).read_text())['imagePath'] for name in ('a.json', 'a_2.json')] == [
+        'a.jpg',
+        'a.png',
+    ]
+    sys.argv[-1] = str(folder / 'a.json')
+    with pytest.raises(ConfigError, match='is a file'):
+        command.main()
+
+
 def test_arrays_and_tasks(predictor, run, image):
     array = cv2.imread(str(image))
     assert [s.rle for s in predictor.predict(array).segments] == [s.rle for s in predictor.predict(image).segments]

@@ -2,7 +2,7 @@
 
 from .build import init_model
 from .frame_tracker import FrameTracker
-from .inferencer import SegInferencer, list_images
+from .inferencer import SegInferencer, list_images, output_stems
 from .results import sample_to_json, summarize, write_id_map
 from .track_json import TrackJson
 from .video_inferencer import VideoInferencer
@@ -14,6 +14,7 @@ __all__ = [
     'VideoInferencer',
     'init_model',
     'list_images',
+    'output_stems',
     'sample_to_json',
     'summarize',
     'write_id_map',

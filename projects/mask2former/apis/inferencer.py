@@ -184,3 +184,22 @@ def list_images(folder: str | os.PathLike, suffixes: Sequence[str] = IMG_EXTENSI
     if not paths:
         raise ConfigError(f"The folder '{folder}' has no image ({', '.join(suffixes)}) directly in it.")
     return sorted(paths)
+
+
+def output_stems(images: Sequence[str], folder: Path) -> list[Path]:
+    """Where each image's results go in a folder, less the suffix.
+
+    Equal stems are numbered, and where the images themselves are there, so are those of the files beside them: neither
+    an image nor its annotation is written over.
+    """
+    beside = {path for parent in {Path(image).parent.resolve() for image in images} for path in parent.glob('*')}
+    taken = {path.with_suffix('') for path in beside}
+    stems = []
+    for image in images:
+        stem, number = folder / Path(image).stem, 1
+        while stem.resolve() in taken:
+            number += 1
+            stem = folder / f'{Path(image).stem}_{number}'
+        taken.add(stem.resolve())
+        stems.append(stem)
+    return stems

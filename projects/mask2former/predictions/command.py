@@ -6,8 +6,9 @@ import logging
 import sys
 from pathlib import Path
 
-from mask2former.apis import list_images
+from mask2former.apis import list_images, output_stems
 from mask2former.apis.tiles import add_tile_arguments
+from mask2former.errors import ConfigError
 from mask2former.formats.files import write_json, write_text
 from mask2former.progress import ProgressBar
 from mask2former.visualization.class_table import ClassTable
@@ -42,6 +43,11 @@ def main() -> None:
     """Run the command; the exit code is 1 if an image was left out."""
     args = parser().parse_args()
     logging.basicConfig(format='%(message)s', stream=sys.stderr)
+    folder, out = Path(args.images), Path(args.out)
+    if out.resolve() == (folder if folder.is_dir() else folder.parent).resolve():
+        raise ConfigError(f"Results in '{out}' could overwrite the images there: give another folder as --out.")
+    if out.is_file():
+        raise ConfigError(f"--out '{out}' is a file: give a folder.")
     predictor = load(
         args.run,
         args.checkpoint,
@@ -51,15 +57,14 @@ def main() -> None:
         tile=args.tile,
         overlap=args.overlap,
     )
-    folder = Path(args.images)
     images = list_images(folder, predictor.inferencer.suffixes) if folder.is_dir() else [args.images]
-    out = Path(args.out)
     out.mkdir(parents=True, exist_ok=True)
+    stems = output_stems(images, out)
     rows, xml, tasks, done = [], [], [], 0
     for number, image in enumerate(ProgressBar(images, disable=args.json or len(images) == 1)):
         for prediction in predictor.stream([image]):
             done += 1
-            _write(prediction, out, args.format)
+            _write(prediction, stems[number], args.format)
             if 'coco' in args.format:
                 rows += prediction.to_coco(number)
             if 'cvat' in args.format:
@@ -85,8 +90,7 @@ def main() -> None:
     sys.exit(0 if done == len(images) else 1)
 
 
-def _write(prediction: Prediction, out: Path, formats: list[str]) -> None:
-    stem = out / Path(prediction.name).stem
+def _write(prediction: Prediction, stem: Path, formats: list[str]) -> None:
     if 'picture' in formats:
         prediction.save(f'{stem}.jpg')
     if 'panoptic' in formats:

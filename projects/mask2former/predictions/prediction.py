@@ -92,10 +92,16 @@ class Prediction:
         return self.path.name if self.path else 'image.png'
 
     def save(self, path: str | os.PathLike) -> Path:
-        """Write the drawing to an image file, or into a folder under the name of the image; returns the file."""
+        """Write the drawing to an image file, or into a folder under the name of the image; returns the file.
+
+        Raises:
+            ConfigError: If that is the image itself.
+        """
         path = Path(path)
-        if not path.suffix:
+        if path.is_dir() or not path.suffix:
             path = path / f'{Path(self.name).stem}.jpg'
+        if self.path is not None and path.exists() and path.samefile(self.path):
+            raise ConfigError(f"The drawing would overwrite the image '{path}': give another file or folder.")
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(self.draw()).save(path, quality=95)
         return path
