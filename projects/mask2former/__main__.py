@@ -8,7 +8,7 @@ import runpy
 import sys
 from pathlib import Path
 
-from mask2former.checkpoints.zoo import package_root
+from mask2former.checkpoints.zoo import hub_name, model_zoo, package_root
 
 # Commands of their own, and the modules that have them. `train` is one where it is given data, else the tool.
 COMMANDS = dict(
@@ -71,10 +71,13 @@ def main() -> None:
 
 
 def _is_data(arguments: list[str]) -> bool:
-    """Whether ``train`` is asked to train on data, or how it does that, and not on a config."""
-    if arguments in (['-h'], ['--help']):
-        return True
-    return any(Path(word).exists() and not word.endswith('.py') for word in arguments[:1])
+    """Whether ``train`` is asked to train on data, or how it does that, and not on a config or a published model.
+
+    Data may come after options, or not be there at all, which the command says better than the tool.
+    """
+    named = [word for before, word in zip(['', *arguments], arguments) if before != '--from']
+    models = model_zoo(package_root())
+    return not any(word.endswith('.py') or word in models or hub_name(word) for word in named)
 
 
 if __name__ == '__main__':

@@ -1,12 +1,14 @@
 """What most people need, in three functions: ``from mask2former import load, predict, train``."""
 
 import os
+from argparse import ArgumentTypeError
 from collections.abc import Iterator, Sequence
 
 from mask2former.apis.inferencer import ImageInput
 from mask2former.auto.train import Options, Run
 from mask2former.auto.train import train as _train
 from mask2former.auto.train_command import parse_time
+from mask2former.errors import ConfigError
 from mask2former.predictions import Prediction, load
 
 __all__ = ['load', 'predict', 'train']
@@ -29,7 +31,7 @@ def train(
 
     Args:
         data: The folder or file.
-        out: Gets everything; by default ``runs/<name of the data>``.
+        out: Gets everything; by default ``runs/<name of the data>``, with a number if that has a training.
         time: How long all of it may take, such as ``'30m'``, which is the default.
         epochs: How often each image is seen, instead.
         task: 'auto', 'panoptic', 'instance' or 'semantic'.
@@ -42,8 +44,15 @@ def train(
 
     Returns:
         Run: Its folder, config, best checkpoint, report and metrics; ``load(run.folder)`` predicts with it.
+
+    Raises:
+        ConfigError: If an argument cannot be, or the time is too short.
+        DataError: If the data are not understood.
     """
-    seconds = None if time is None else parse_time(time)
+    try:
+        seconds = None if time is None else parse_time(time)
+    except ArgumentTypeError as error:
+        raise ConfigError(f'{error}.') from None
     return _train(data, out, Options(task, model, start, seconds, epochs, size, device, seed))
 
 

@@ -16,7 +16,7 @@ from mask2former.auto.choices import (
     choose_schedule,
     choose_size,
 )
-from mask2former.auto.config_file import Settings, config_text
+from mask2former.auto.config_file import Settings, config_text, write_config
 from mask2former.auto.survey import Survey
 from mask2former.auto.train_command import parse_time
 from mask2former.checkpoints.zoo import package_root
@@ -110,6 +110,33 @@ def test_what_is_no_time_is_refused(text):
 def test_every_model_has_a_config():
     for name, (config, _, _) in MODELS.items():
         assert (package_root() / f'configs/_base_/models/{config}.py').is_file(), name
+
+
+NASTY = 'it\'s "a"\nimport sys\r{{ fileDirname }} {{{{$HOME:x}}}} \\ [red] <b>'
+
+
+def test_names_of_others_stay_what_they_are_in_the_config(tmp_path):
+    settings = Settings(
+        command=f'mask2former train {NASTY}',
+        train=dict(type='A', data_root=NASTY, label_map={0: NASTY, 1: '{{'}),
+        val=dict(type='A', data_root=NASTY),
+        survey=STREETS,
+        model=choose_model(None, LAPTOP),
+        size=choose_size(STREETS, LAPTOP),
+        crop=Choice((320, 288), 'so'),
+        queries=choose_queries(STREETS),
+        points=Choice(2048, 'so'),
+        batch_size=Choice(4, 'so'),
+        lr=Choice(2e-4, 'so'),
+        start=NASTY,
+        workers=1,
+    )
+    path = tmp_path / 'config.py'
+    write_config(path, settings)
+    cfg = Config.fromfile(path)
+    assert cfg.load_from == cfg.train_dataloader.dataset.data_root == cfg.test_dataloader.dataset.data_root == NASTY
+    assert cfg.train_dataloader.dataset.label_map == {0: NASTY, 1: '{{'}
+    assert 'sys' not in cfg
 
 
 @pytest.mark.parametrize('numbers', [NUCLEI, PHOTOS, STREETS], ids=['panoptic', 'instance', 'semantic'])

@@ -1,17 +1,22 @@
 """From a folder to a model: files, figures and what a person reads."""
 
 import json
+import shlex
 import shutil
 import sys
+from pathlib import Path
 
 import pytest
 from mmengine.config import Config
 
+import mask2former
 from mask2former import load
-from mask2former.__main__ import main
+from mask2former.__main__ import _is_data, main
 from mask2former.apis.cli import build_runner
+from mask2former.auto import train as module
+from mask2former.auto.choices import Costs
 from mask2former.auto.info_command import run_info
-from mask2former.auto.train import Options, train
+from mask2former.auto.train import Options, _free_folder, train
 from mask2former.checkpoints.named_models import model_of
 from mask2former.data_tools.shapes import generate_shapes
 from mask2former.errors import ConfigError, DataError
@@ -118,9 +123,88 @@ def test_a_config_is_trained_as_by_the_tool(program):
     assert "There is no config 'absent.py'" in program('train', 'absent.py')[0]
 
 
+@pytest.mark.parametrize(
+    'arguments, is_data',
+    [
+        (['--time', '5m', 'images'], True),
+        (['--json', 'absent'], True),
+        (['absent', '--epochs', '1'], True),
+        (['images', '--from', 'mask2former_r50_8xb2-lsj-50e_coco-panoptic'], True),
+        (['-h'], True),
+        (['mask2former_r50_8xb2-lsj-50e_coco-panoptic', '--work-dir', 'runs'], False),
+        (['--work-dir', 'runs', 'config.py'], False),
+        (['config.py', '--help'], False),
+    ],
+)
+def test_what_is_data_and_what_a_config(arguments, is_data):
+    assert _is_data(arguments) == is_data
+
+
 def test_time_and_epochs_are_not_both_given(data, tmp_path):
     with pytest.raises(ConfigError, match='not both'):
         train(data, tmp_path, Options(seconds=60, epochs=1))
+
+
+@pytest.mark.parametrize(
+    'wrong, sentence',
+    [
+        (dict(epochs=0), 'number of epochs must be more than 0'),
+        (dict(epochs=float('nan')), 'not nan'),
+        (dict(epochs=float('inf')), 'not inf'),
+        (dict(seconds=float('nan')), 'time must be more than 0'),
+        (dict(seconds=1e30), 'at most'),
+        (dict(size=1), 'size must be in 32 .. 16384, not 1'),
+        (dict(size=1_000_000), 'not 1000000'),
+        (dict(seed=-1), 'seed must be in 0 .. 4294967295, not -1'),
+        (dict(device='nowhere'), "no device 'nowhere'"),
+        (dict(device='meta'), "cannot compute on the device 'meta'"),
+    ],
+)
+def test_options_that_cannot_be_are_refused_before_any_work(data, tmp_path, wrong, sentence):
+    lines = []
+    with pytest.raises(ConfigError, match=sentence):
+        train(data, tmp_path / 'out', Options(**wrong), lines.append)
+    assert not lines and not (tmp_path / 'out').exists()
+
+
+def test_times_of_python_are_refused_in_a_sentence(data):
+    with pytest.raises(ConfigError, match="'soon' is no time"):
+        mask2former.train(data, time='soon')
+
+
+def test_nothing_is_written_into_the_data(data, tmp_path):
+    for name in ('data', 'train'):
+        shutil.copytree(data, tmp_path / name)
+        with pytest.raises(DataError, match=f"{name}', lies in '.*{name}', which is read"):
+            train(tmp_path / name, tmp_path, Options(epochs=1))
+
+
+def test_a_training_is_not_trained_over(trained, data, tmp_path, monkeypatch):
+    run, _ = trained
+    before = run.config.read_text()
+    with pytest.raises(ConfigError, match=f"{run.folder}' has a training: .*{run.config} --work-dir .* --resume"):
+        train(data, run.folder, Options(epochs=1))
+    assert run.config.read_text() == before
+    monkeypatch.chdir(tmp_path)
+    for name in ('pictures', 'pictures_2'):
+        assert _free_folder(Path('runs/pictures')) == Path('runs', name)
+        (tmp_path / 'runs' / name / 'train').mkdir(parents=True)
+        (tmp_path / 'runs' / name / 'train' / 'iter_1.pth').touch()
+
+
+def test_an_interrupted_training_says_how_to_go_on(data, tmp_path, monkeypatch):
+    class Interrupted:
+        def train(self):
+            raise SystemExit(130)
+
+    monkeypatch.setattr(module, 'probe', lambda *_: Costs(1, 1, 2))
+    monkeypatch.setattr(module, 'build_runner', lambda _: Interrupted())
+    lines = []
+    with pytest.raises(SystemExit):
+        train(data, tmp_path / 'a b', Options(epochs=1, device='cpu'), lines.append)
+    words = shlex.split(lines[-1].removeprefix('Go on with: '))
+    assert words[:2] == ['mask2former', 'train'] and words[3::2] == ['--work-dir', '--resume']
+    assert Path(words[2]).is_file() and Path(words[4]) == tmp_path / 'a b' / 'train'
 
 
 def test_nothing_is_refused_in_a_sentence(tmp_path):
@@ -130,7 +214,6 @@ def test_nothing_is_refused_in_a_sentence(tmp_path):
 
 def test_json_of_the_command(trained, data, tmp_path, monkeypatch, capsys):
     run, _ = trained
-    from mask2former.auto import train as module
     from mask2former.auto.train_command import main as train_main
 
     monkeypatch.setattr(module, 'train', lambda *args: (print('a line for people'), run)[1])

@@ -51,7 +51,7 @@ def init_model(
         CheckpointError: If the checkpoint cannot be read or does not fit the config.
         ConfigError: If nothing says the classes, or if there is no such device.
     """
-    device = _find_device(device)
+    device = find_device(device)
     config, name = _read_config(config)
     if 'model' not in config:
         raise ConfigError(f'{name} has no model: give the config that the checkpoint was trained with.')
@@ -146,7 +146,12 @@ def scope_of(config: Config) -> AbstractContextManager:
     return DefaultScope.overwrite_default_scope(config.get('default_scope', 'mask2former'))
 
 
-def _find_device(device: str | torch.device | None) -> torch.device:
+def find_device(device: str | torch.device | None) -> torch.device:
+    """The device of a name, by default the GPU if there is one.
+
+    Raises:
+        ConfigError: If there is none of the name, or torch cannot compute on it here.
+    """
     try:
         found = torch.device(get_device() if device is None else device)
     except RuntimeError:
@@ -156,6 +161,10 @@ def _find_device(device: str | torch.device | None) -> torch.device:
             f"Device '{found}' was asked for, but torch sees {torch.cuda.device_count()} GPUs; "
             "write 'cpu', or install a torch with CUDA."
         )
+    try:
+        torch.zeros(1, device=found).item()
+    except (RuntimeError, AssertionError, ImportError) as error:  # the backends of torch say it in many ways
+        raise ConfigError(f"torch cannot compute on the device '{found}' here ({error}); write 'cpu'.") from None
     return found
 
 

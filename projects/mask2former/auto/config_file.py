@@ -63,7 +63,7 @@ def config_text(settings: Settings, folder: Path) -> str:
     bases = [f'models/{MODELS[settings.model.value][0]}', f'tasks/{form}', 'schedules/adamw_warmup-cosine']  # type: ignore[index]
     most = settings.survey.most_segments
     lines = [
-        f'# Written by: {settings.command}',
+        *(f'# {line}' for line in f'Written by: {settings.command}'.splitlines()),  # a path may have several lines
         f'# The model is {settings.model.value}: {settings.model.reason}.',
         '_base_ = [',
         *(f'    {_base(name, folder)!r},' for name in (*bases, 'default_runtime')),
@@ -113,7 +113,8 @@ def config_text(settings: Settings, folder: Path) -> str:
     ]
     if settings.start:
         lines += [f'load_from = {settings.start!r}', 'load_equal_classes = True']
-    return '\n'.join(lines) + '\n'
+    # mmengine takes `{{ name }}` in a config, even in a text or a comment, for a variable of its own.
+    return '\n'.join(lines).replace('{{', r'{\x7b') + '\n'
 
 
 def _base(name: str, folder: Path) -> str:

@@ -1,6 +1,7 @@
 """Writes what came of a training as one HTML page, with pictures within and nothing from outside."""
 
 import io
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -53,7 +54,7 @@ def write_report(
         plot=_plot([(step, row['loss']) for step, row in read_steps(work_dir)], read_curve(work_dir)),
         commands=commands,
         choices=list(choices),
-        config=str(cfg.filename),
+        config=shlex.quote(str(cfg.filename)),
         groups=_draw_groups(cfg, checkpoint, evaluation.scores, device),
     )
     write_text(path, page)

@@ -1,5 +1,6 @@
 """From annotated images to a trained model: everything is chosen, each choice is said, and the config is written."""
 
+import itertools
 import os
 import shlex
 import time
@@ -12,6 +13,7 @@ from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.registry import init_default_scope
 
+from mask2former.apis.build import find_device
 from mask2former.apis.cli import build_runner
 from mask2former.checkpoints.named_models import model_of
 from mask2former.data_tools.check import Report, check_splits, read_splits, write_clean_copy
@@ -41,6 +43,8 @@ from .report import write_report
 from .survey import survey
 
 _MOST_PIXELS = 2000  # images whose pixels are checked; of larger data sets the headers are
+_MOST_SECONDS, _MOST_EPOCHS = 366 * 24 * 3600, 1_000_000
+_SIDES = 32, 16384  # pixels of the longest side
 _GPU_BATCHES = (16, 8, 4, 2, 1)
 _CPU_BATCHES = (2, 1)  # in the same time two steps of 2 images teach more than one of 4 (docs/one_command.md)
 
@@ -68,6 +72,21 @@ class Options:
     size: int | None = None
     device: str | None = None
     seed: int = 0
+
+    def check(self) -> None:
+        """Raise a ``ConfigError`` if one of them cannot be, which shall be said before any work."""
+        if self.seconds is not None and self.epochs is not None:
+            raise ConfigError('Give a time or epochs, not both.')
+        for name, value, most, unit in (
+            ('time', self.seconds, _MOST_SECONDS, ' seconds'),
+            ('number of epochs', self.epochs, _MOST_EPOCHS, ''),
+        ):
+            if value is not None and not 0 < value <= most:  # NaN is neither
+                raise ConfigError(f'The {name} must be more than 0 and at most {most}{unit}, not {value:g}.')
+        for name, number, (least, highest) in (('size', self.size, _SIDES), ('seed', self.seed, (0, 2**32 - 1))):
+            if number is not None and not least <= number <= highest:
+                raise ConfigError(f'The {name} must be in {least} .. {highest}, not {number}.')
+        find_device(self.device)
 
 
 @dataclass(frozen=True)
@@ -100,21 +119,29 @@ def train(
     Args:
         data: Of any kind that :func:`~mask2former.auto.data.recognise` knows.
         out: Gets the data set (``data/``), ``config.py``, the training (``train/``) and ``report.html``; by default
-            ``runs/<name of the data>``.
+            ``runs/<name of the data>``, with a number if that has a training.
         options: What is asked for.
         say: Gets the lines for people.
 
     Raises:
         DataError: If the data are not understood, or have faults that nobody but a person can mend.
-        ConfigError: If an option cannot be, or the time is too short.
+        ConfigError: If an option cannot be, the time is too short, or ``out`` has a training already.
     """
-    begin, out = time.monotonic(), Path(out or Path('runs') / Path(data).resolve().stem)
-    if options.seconds is not None and options.epochs is not None:
-        raise ConfigError('Give a time or epochs, not both.')
+    begin = time.monotonic()
+    options.check()
+    out = _free_folder(Path('runs') / Path(data).resolve().stem) if not out else Path(out)
+    if _is_trained(out):
+        raise ConfigError(f"'{out}' has a training: give another folder as --out, or go on with `{_resuming(out)}`.")
     if options.start is not None and Path(options.start).is_dir() and not is_hf_folder(Path(options.start)):
         options = replace(options, start=str(locate_run(options.start)[1]))
     machine = Machine(options.device or get_device(), os.cpu_count() or 1)
-    prepared = prepare(recognise(Path(data)), out / 'data', task=options.task, seed=options.seed, jobs=machine.cores)
+    found = recognise(Path(data))
+    for part in ('data', 'train'):
+        if found.root.resolve() in ((out / part).resolve(), *(out / part).resolve().parents):
+            raise DataError(
+                f"The folder to write, '{out / part}', lies in '{found.root}', which is read; choose another."
+            )
+    prepared = prepare(found, out / 'data', task=options.task, seed=options.seed, jobs=machine.cores)
     for line in prepared.says:
         say(line)
     prepared, report = _check(prepared, out, say, machine)
@@ -133,7 +160,11 @@ def train(
     cfg.work_dir, cfg.launcher = str(out / 'train'), 'none'
     cfg.randomness = dict(seed=options.seed)
     cfg.visualizer.name = cfg.experiment_name = f'{out.name}_{uuid.uuid4().hex}'  # mmengine keeps both by name
-    build_runner(cfg).train()
+    try:
+        build_runner(cfg).train()
+    except SystemExit:  # a signal came, and what is trained is saved
+        say(f'Go on with: {_resuming(out)}')
+        raise
     checkpoint = best_checkpoint(out / 'train')
     evaluation = evaluate(Config.fromfile(config), checkpoint, machine.device)
     page = out / 'report.html'
@@ -142,6 +173,22 @@ def train(
     commands = f'mask2former predict IMAGES {shlex.quote(str(out))}'
     write_report(page, Config.fromfile(config), checkpoint, evaluation, rows, commands, out / 'train', machine.device)
     return Run(out, config, checkpoint, page, evaluation)
+
+
+def _is_trained(out: Path) -> bool:
+    return any((out / 'train').glob('*.pth'))
+
+
+def _free_folder(out: Path) -> Path:
+    """The folder, or the first one with a number behind its name that has no training."""
+    numbered = (out.with_name(f'{out.name}_{number}') for number in itertools.count(2))
+    return next(folder for folder in itertools.chain([out], numbered) if not _is_trained(folder))
+
+
+def _resuming(out: Path) -> str:
+    """The command that goes on with a training."""
+    folder = out / 'train'
+    return shlex.join(['mask2former', 'train', str(out / 'config.py'), '--work-dir', str(folder), '--resume'])
 
 
 def _check(prepared: Prepared, out: Path, say: Callable[[str], None], machine: Machine) -> tuple[Prepared, Report]:
@@ -196,7 +243,7 @@ def _choose(prepared: Prepared, report: Report, options: Options, machine: Machi
     size = choose_size(numbers, machine)
     if options.size is not None:
         factor = options.size / max(numbers.image_size)
-        width, height = (round(side * factor) for side in numbers.image_size)
+        width, height = (max(1, round(side * factor)) for side in numbers.image_size)
         size = Choice((width, height), 'as asked for')
     crop = choose_crop(size.value, machine)  # type: ignore[arg-type]
     batches = _GPU_BATCHES if machine.has_gpu else _CPU_BATCHES

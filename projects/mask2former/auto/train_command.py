@@ -6,7 +6,6 @@ import re
 
 from mask2former.apis.cli import add_json_argument, words_aside
 from mask2former.data_tools.arguments import positive
-from mask2former.errors import ConfigError
 
 from .choices import MODELS
 
@@ -51,7 +50,7 @@ def parser() -> argparse.ArgumentParser:
     length.add_argument('--time', type=parse_time, metavar='T', help='such as 90s, 30m, 2h (default: 30m)')
     length.add_argument('--epochs', type=float, metavar='N', help='how often each image is seen')
     result.add_argument('--size', type=positive, metavar='P', help='longest side that images are scaled to')
-    result.add_argument('--out', metavar='DIR', help='default: runs/<name of DATA>')
+    result.add_argument('--out', metavar='DIR', help='default: runs/<name of DATA>, with a number if that is taken')
     result.add_argument('--device', help="such as 'cpu' or 'cuda'; default: the GPU if there is one")
     result.add_argument('--seed', type=int, default=0, help='of the split and the training (default: 0)')
     add_json_argument(result)
@@ -61,8 +60,6 @@ def parser() -> argparse.ArgumentParser:
 def main() -> None:
     """Run the command."""
     args = parser().parse_args()
-    if args.epochs is not None and args.epochs <= 0:
-        raise ConfigError(f'--epochs must be more than 0, not {args.epochs:g}.')
     from .train import Options, train  # the imports take seconds, --help shall not
 
     options = Options(

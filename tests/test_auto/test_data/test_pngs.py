@@ -217,6 +217,7 @@ def test_images_without_png_are_left_alone(tmp_path):
         ('empty', 'is empty'),
         ('text', 'has no image, but 1 other file '),
         ('single', 'one annotated image'),
+        ('void', 'have no class: everything is void'),
         ('inside', 'lies in'),
     ],
 )
@@ -249,6 +250,10 @@ def test_faults(tmp_path, fault, sentence):
         for name in 'bcde':
             (root / 'images' / f'{name}.jpg').unlink()
             (root / 'labels' / f'{name}.png').unlink()
+    elif fault == 'void':
+        (root / 'classes.txt').unlink()
+        for name in THINGS:
+            save(root / 'labels' / f'{name}.png', np.full_like(class_map(name), 255))
     elif fault == 'inside':
         out = root / 'out'
     elif fault == 'empty':

@@ -46,6 +46,8 @@ def prepare(
     train, val, split = choose(found, val_share, seed)
     if found.look is not None:
         found = found.look(found, train if val is train else [*train, *val], jobs)
+    if not found.classes:
+        raise DataError(f"{found.kind} in '{found.root}' have no class: everything is void; annotate something.")
     says = [found.says, *found.notes, reason, split]
     configs = []
     if found.direct is not None:
