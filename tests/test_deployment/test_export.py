@@ -13,8 +13,9 @@ from mmengine.config import Config
 
 from mask2former.apis import SegInferencer
 from mask2former.deployment import command
-from mask2former.deployment.export import describe, export, open_file
+from mask2former.deployment.export import describe, export
 from mask2former.deployment.graph import RawGraph, example
+from mask2former.deployment.runners import open_file, read_metadata
 from mask2former.deployment.verify import Verification, verify
 from mask2former.errors import ConfigError, UserError
 from mask2former.predictions import load
@@ -119,7 +120,7 @@ def test_a_file_that_is_worse_is_refused(file, run, tmp_path, monkeypatch, capsy
     path = tmp_path / 'wrong.onnx'
     command_line = ['export', str(run.config), str(run.checkpoint), '--size', '64x96', '--out', str(path)]
     monkeypatch.setattr(sys, 'argv', [*command_line, '--verify', '--tolerance', '0.1', '--json'])
-    monkeypatch.setattr(command, 'export', lambda model, path, format, size: 0.0)
+    monkeypatch.setattr(command, 'export', lambda model, path, format, size, precision: 0.0)
     metrics = dict(PQ=(50.0, 49.5), mIoU=(60.0, 60.0), SQ=(1.0, 0.0))
     monkeypatch.setattr(command, 'verify', lambda *args: Verification(metrics, 0.5, 4))
     with pytest.raises(UserError, match='loses 0.50 points, more than 0.1'):
@@ -128,15 +129,40 @@ def test_a_file_that_is_worse_is_refused(file, run, tmp_path, monkeypatch, capsy
     assert said['metrics']['PQ'] == [50.0, 49.5] and (tmp_path / command.RUNTIME).is_file()
 
 
+@pytest.mark.parametrize('precision,most', [('fp32', 1e-5), ('fp16', 1e-2)])
+def test_openvino_computes_the_logits_for_any_batch(precision, most, predictor, tmp_path):
+    pytest.importorskip('openvino', reason='OpenVINO is optional')
+    path, model = tmp_path / 'model.xml', predictor.inferencer.model
+    assert export(model, path, 'openvino', SIZE, precision) < most
+    assert read_metadata(path) == json.loads(json.dumps(describe(model, SIZE, precision)))
+    _, mask_logits = open_file(path)(example(SIZE, 3).numpy())
+    assert len(mask_logits) == 3
+
+
+def test_half_precision_halves_the_file_and_keeps_inputs_and_outputs(predictor, file, tmp_path):
+    path = tmp_path / 'half.onnx'
+    assert export(predictor.inferencer.model, path, 'onnx', SIZE, 'fp16') < 1e-2
+    assert path.stat().st_size < 0.65 * file.stat().st_size
+    assert {value.dtype for value in open_file(path)(example(SIZE).numpy())} == {np.dtype('float32')}
+    weights = onnx.load(str(path)).graph.initializer
+    assert sum(x.data_type == onnx.TensorProto.FLOAT16 for x in weights) > 0.9 * sum(len(x.dims) > 1 for x in weights)
+
+
+def test_the_file_has_no_paths_of_the_computer_that_wrote_it(file):
+    assert str(Path(command.__file__).parents[3]).encode() not in file.read_bytes()
+
+
 def test_a_program_of_torch(predictor, tmp_path):
     path = tmp_path / 'model.pt2'
     assert export(predictor.inferencer.model, path, 'torch-export', SIZE) < 1e-5
 
 
 def test_impossible_sizes_and_files(predictor, tmp_path):
+    with pytest.raises(ConfigError, match='has the precisions fp32, not fp16'):
+        export(predictor.inferencer.model, tmp_path / 'x.pt2', 'torch-export', SIZE, 'fp16')
     with pytest.raises(ConfigError, match='multiples of 32'):
         export(predictor.inferencer.model, tmp_path / 'x.onnx', 'onnx', (64, 100))
-    with pytest.raises(ConfigError, match=r'must end with .onnx or .pt2'):
+    with pytest.raises(ConfigError, match=r'must end with .onnx or .xml or .pt2'):
         open_file(tmp_path / 'model.bin')
     with pytest.raises(ConfigError, match='this one is a Linear'):
         RawGraph(torch.nn.Linear(1, 1))

@@ -9,7 +9,9 @@ from mask2former.errors import UserError
 from mask2former.formats.files import write_text
 from mask2former.predictions import load
 
-from .export import FORMATS, export
+from .export import export
+from .precision import PRECISIONS
+from .runners import FORMATS
 from .verify import verify
 
 RUNTIME = 'mask2former_onnx.py'
@@ -38,8 +40,14 @@ def parser() -> argparse.ArgumentParser:
     result.add_argument('run', help='folder of a training, config file, or name of a published model')
     result.add_argument('checkpoint', nargs='?', help='weights; default: those of RUN')
     result.add_argument('--format', choices=list(FORMATS), default='onnx', help='default: onnx')
+    result.add_argument(
+        '--precision',
+        choices=sorted({one for some in PRECISIONS.values() for one in some}),
+        default='fp32',
+        help='default: fp32',
+    )
     result.add_argument('--size', type=parse_size, default=(512, 512), metavar='HxW', help='default: 512x512')
-    result.add_argument('--out', type=Path, help='the file (default: model.onnx or model.pt2)')
+    result.add_argument('--out', type=Path, help='the file (default: model with the ending of the format)')
     result.add_argument('--verify', action='store_true', help="measure file and model on the config's test data")
     result.add_argument('--images', type=int, metavar='N', help='verify on the first N images (default: all)')
     result.add_argument(
@@ -66,7 +74,7 @@ def main() -> None:
         raise UserError(f"--out '{path}' must end with {ending} for the format {args.format}.")
     with words_aside(args.json):
         model = load(args.run, args.checkpoint, device='cpu').inferencer.model
-        error = export(model, path, args.format, args.size)
+        error = export(model, path, args.format, args.size, args.precision)
         done = verify(model, path, args.size, args.images) if args.verify else None
     found: dict = dict(file=str(path), logit_difference=error)
     if args.format == 'onnx':

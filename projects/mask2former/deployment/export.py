@@ -1,7 +1,8 @@
-"""Writes a model as an ONNX file or as a program of torch.export, and sees that it computes the same."""
+"""Writes a model as a file for other runtimes, and sees that it computes the same."""
 
 import json
-from collections.abc import Callable, Mapping
+import tempfile
+from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -10,54 +11,63 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mask2former.errors import ConfigError, MissingPackageError, UserError
+from mask2former.errors import ConfigError, UserError
 
-from .graph import RawGraph, by_gathers, example
+from .graph import RawGraph, example, exportable
+from .precision import PRECISIONS, to_half
+from .runners import need, open_file
 
-FORMATS = {'onnx': '.onnx', 'torch-export': '.pt2'}
 OUTPUTS = ('class_logits', 'mask_logits')
-# Runs a file: images (B, 3, H, W) float32 to class and mask logits.
-Run = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
+# The most that a logit may differ, in parts of the largest one. Rounding of half precision takes some values of masked
+# attention over their threshold, so that the bound only tells a wrong graph from a right one.
+BOUNDS = {'fp32': 1e-3, 'fp16': 0.2}
 
 
-def export(model: Any, path: Path, format: str, size: tuple[int, int]) -> float:
+def export(model: Any, path: Path, format: str, size: tuple[int, int], precision: str = 'fp32') -> float:
     """Write the file, run it, and compare its logits with the model's.
 
     The batch may be of any size; height and width are fixed.
 
     Args:
         model: A trained model of images, on the CPU, that :func:`~mask2former.apis.init_model` built.
-        path: The file to write.
+        path: The file to write; OpenVINO's has another one with the ending ``.bin`` beside it.
         format: A key of :data:`FORMATS`.
         size: (H, W) of its input, multiples of 32.
+        precision: One of :data:`PRECISIONS` of the format.
 
     Returns:
         float: The largest difference of a logit, relative to the largest logit of its kind.
 
     Raises:
-        ConfigError: If the size or the model cannot be.
+        ConfigError: If the size, the model or the precision cannot be.
         MissingPackageError: If the format needs a package that is not installed.
         UserError: If the file computes something else.
     """
     divisor = getattr(model.data_preprocessor, 'size_divisor', 32)
     if any(side <= 0 or side % divisor for side in size):
         raise ConfigError(f'The size {size[0]}x{size[1]} must be of multiples of {divisor}.')
+    if precision not in PRECISIONS[format]:
+        raise ConfigError(f'The format {format} has the precisions {", ".join(PRECISIONS[format])}, not {precision}.')
+    if format != 'torch-export':
+        need('onnx', 'onnxscript', 'onnxruntime', *(['openvino'] if format == 'openvino' else []))
     graph = RawGraph(model).eval()
     image = example(size)
     path.parent.mkdir(parents=True, exist_ok=True)
+    metadata = describe(model, size, precision)
     with torch.no_grad():
-        with by_gathers(model):
+        with exportable(model, size):
             batch = torch.export.Dim('batch', min=1, max=256)
             program = torch.export.export(graph, (image,), dynamic_shapes=({0: batch},), strict=False)
-            metadata = describe(model, size)
-            if format == 'onnx':
-                write_onnx(program, path, metadata)
-            else:
+            if format == 'torch-export':
                 torch.export.save(program, path, extra_files={'mask2former.json': json.dumps(metadata)})
-        expected = graph(image[:1])  # of another batch size than the one that was traced
+            elif format == 'onnx':
+                write_onnx(program, path, metadata, precision)
+            else:
+                write_openvino(program, path, metadata, precision)
+            expected = graph(image[:1])  # of another batch size than the one that was traced
     found = open_file(path)(image[:1].numpy())
     error = max(relative_difference(a, b) for a, b in zip(found, expected))
-    if not error < 1e-3:
+    if not error < BOUNDS[precision]:
         raise UserError(
             f"'{path}' does not compute what the model does: logits differ by {error:.2g} of the largest one."
         )
@@ -69,13 +79,14 @@ def relative_difference(found: np.ndarray, expected: Tensor) -> float:
     return float(np.abs(found - expected.numpy()).max() / np.abs(expected.numpy()).max())
 
 
-def describe(model: Any, size: tuple[int, int]) -> dict[str, Any]:
+def describe(model: Any, size: tuple[int, int], precision: str = 'fp32') -> dict[str, Any]:
     """What a runtime has to know of the model beside its graph."""
     meta: Mapping = model.dataset_meta
     parts = {getattr(part, 'predicts', ''): part for part in model.postprocessors}
     panoptic, instance = parts.get('pred_panoptic_seg'), parts.get('pred_instances')
     return dict(
         size=list(size),
+        precision=precision,
         pad_val=model.data_preprocessor.mean.flatten().tolist(),
         classes=list(meta['classes']),
         isthing=[bool(flag) for flag in meta['isthing']],
@@ -88,41 +99,27 @@ def describe(model: Any, size: tuple[int, int]) -> dict[str, Any]:
     )
 
 
-def write_onnx(program: torch.export.ExportedProgram, path: Path, metadata: Mapping[str, Any]) -> None:
+def write_onnx(program: torch.export.ExportedProgram, path: Path, metadata: Mapping[str, Any], precision: str) -> None:
     """Write an ONNX file with the metadata under the key ``mask2former``."""
-    _need('onnx', 'onnxscript')
     file = torch.onnx.export(program, dynamo=True, input_names=['image'], output_names=list(OUTPUTS), verbose=False)
     assert file is not None
-    file.model.metadata_props['mask2former'] = json.dumps(metadata)
-    file.save(path)
+    proto = file.model_proto
+    if precision == 'fp16':
+        proto = to_half(proto)
+    for node in proto.graph.node:
+        del node.metadata_props[:]  # source files of this computer
+    proto.metadata_props.add(key='mask2former', value=json.dumps(metadata))
+    import_module('onnx').save(proto, str(path))
 
 
-def open_file(path: Path) -> Run:
-    """What runs an exported file on the CPU; its ending says the format.
-
-    Raises:
-        ConfigError: If the ending is none of :data:`FORMATS`.
-        MissingPackageError: If the format needs a package that is not installed.
-    """
-    if path.suffix == '.onnx':
-        _need('onnxruntime')
-        session = import_module('onnxruntime').InferenceSession(str(path), providers=['CPUExecutionProvider'])
-        return lambda image: tuple(session.run(list(OUTPUTS), {'image': image}))
-    if path.suffix == '.pt2':
-        module = torch.export.load(path).module()
-
-        @torch.no_grad()
-        def run(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-            class_logits, mask_logits = module(torch.from_numpy(image))
-            return class_logits.numpy(), mask_logits.numpy()
-
-        return run
-    raise ConfigError(f"'{path}' must end with {' or '.join(FORMATS.values())}.")
-
-
-def _need(*packages: str) -> None:
-    for package in packages:
-        try:
-            import_module(package)
-        except ImportError:
-            raise MissingPackageError(f'ONNX files need the package {package}: pip install {package}.') from None
+def write_openvino(
+    program: torch.export.ExportedProgram, path: Path, metadata: Mapping[str, Any], precision: str
+) -> None:
+    """Write OpenVINO's two files with the metadata as the runtime information ``mask2former``."""
+    openvino = import_module('openvino')
+    with tempfile.TemporaryDirectory() as folder:
+        onnx = Path(folder) / 'model.onnx'
+        write_onnx(program, onnx, metadata, 'fp32')
+        model = openvino.convert_model(str(onnx))
+        model.set_rt_info(json.dumps(metadata), 'mask2former')
+        openvino.save_model(model, str(path), compress_to_fp16=precision == 'fp16')

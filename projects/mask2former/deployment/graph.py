@@ -1,13 +1,15 @@
 """What an exported file computes: from pixels to class and mask logits."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import torch
 from torch import Tensor, nn
 
 from mask2former.errors import ConfigError
+from mask2former.models.backbones.plain_vit import PlainViT, resize_positions
 from mask2former.models.data_preprocessor import SegDataPreprocessor
+from mask2former.models.encoder_only_head import EncoderOnlyHead
 from mask2former.models.pixel_decoder.encoder import MSDeformAttn
 from mask2former.models.video import is_of_images
 
@@ -52,17 +54,25 @@ class RawGraph(nn.Module):
 
 
 @contextmanager
-def by_gathers(model: nn.Module) -> Iterator[None]:
-    """Within it, deformable attention is computed in the form that is exported."""
-    layers = [layer for layer in model.modules() if isinstance(layer, MSDeformAttn)]
-    backends = [layer.backend for layer in layers]
-    try:
-        for layer in layers:
-            layer.backend = 'gather'
+def exportable(model: nn.Module, size: tuple[int, int]) -> Iterator[None]:
+    """Within it, the model computes in the form that is exported, for inputs of ``size`` (H, W).
+
+    Deformable attention gathers rows, learned positions have the size's grid, and what EoMT masks is no tensor.
+    """
+    with ExitStack() as stack:
+        for part in model.modules():
+            if isinstance(part, MSDeformAttn):
+                stack.callback(setattr, part, 'backend', part.backend)
+                part.backend = 'gather'
+            elif isinstance(part, PlainViT) and part.positions is not None:
+                rows, columns = (side // part.patch_size for side in size)
+                fitting = nn.Parameter(resize_positions(part.positions.detach(), (rows, columns)), requires_grad=False)
+                stack.callback(setattr, part, 'positions', part.positions)
+                part.positions = fitting
+            elif isinstance(part, EncoderOnlyHead):
+                stack.callback(delattr, part, 'probabilities')  # the method is seen again
+                part.probabilities = part.probabilities().copy  # type: ignore[method-assign]
         yield
-    finally:
-        for layer, backend in zip(layers, backends):
-            layer.backend = backend
 
 
 def example(size: tuple[int, int], batch_size: int = 2) -> Tensor:

@@ -8,7 +8,7 @@ from torch import nn
 
 from mask2former.errors import ConfigError, MissingPackageError
 
-from .graph import RawGraph, by_gathers, example
+from .graph import RawGraph, example, exportable
 
 
 def compile_with_tensorrt(model: Any, size: tuple[int, int], batch_size: int = 1) -> nn.Module:
@@ -37,6 +37,6 @@ def compile_with_tensorrt(model: Any, size: tuple[int, int], batch_size: int = 1
             'Compiling for TensorRT needs torch_tensorrt, in the version of your torch: pip install torch-tensorrt.'
         ) from None
     image = example(size, batch_size).to(graph.mean.device)
-    with torch.no_grad(), by_gathers(model):
+    with torch.no_grad(), exportable(model, size):
         program = torch.export.export(graph, (image,), strict=False)
     return torch_tensorrt.dynamo.compile(program, arg_inputs=(image,), disable_tf32=True)

@@ -15,8 +15,9 @@ from mask2former.errors import ConfigError
 from mask2former.models.head import HeadOutput
 from mask2former.progress import ProgressBar
 
-from .export import Run, open_file, relative_difference
+from .export import relative_difference
 from .graph import RawGraph
+from .runners import Run, open_file
 
 MEASURED = ('PQ', 'segm_mAP', 'mIoU')
 
@@ -90,7 +91,7 @@ class _Extract:
 
     def __init__(self, run: Run, mean: Tensor, std: Tensor, size: tuple[int, int]) -> None:
         self.run, self.mean, self.std, self.size = run, mean, std, size
-        self.seen: tuple[np.ndarray, np.ndarray]
+        self.seen: tuple[np.ndarray, ...]
 
     def __call__(self, inputs: Tensor) -> HeadOutput:
         h, w = inputs.shape[-2:]
@@ -98,7 +99,8 @@ class _Extract:
         self.seen = self.run((padded * self.std + self.mean).numpy())
         class_logits, masks = map(torch.from_numpy, self.seen)
         B, Q = class_logits.shape[:2]
-        features = masks[..., : h // 4, : w // 4].contiguous()  # (B, Q, h/4, w/4)
+        rows, columns = (side * cells // whole for side, cells, whole in zip((h, w), masks.shape[-2:], self.size))
+        features = masks[..., :rows, :columns].contiguous()  # (B, Q, h', w')
         return HeadOutput(class_logits[None], torch.eye(Q).expand(1, B, Q, Q), features)
 
 

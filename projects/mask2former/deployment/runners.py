@@ -1,0 +1,68 @@
+"""Runs exported files on the CPU."""
+
+import json
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from mask2former.errors import ConfigError, MissingPackageError
+
+FORMATS = {'onnx': '.onnx', 'openvino': '.xml', 'torch-export': '.pt2'}
+# Maps an image, or a batch of them, to the file's outputs, in their order.
+Run = Callable[[np.ndarray], tuple[np.ndarray, ...]]
+
+
+def open_file(path: Path) -> Run:
+    """What runs an exported file, in float32 where its numbers have that type; its ending says the format.
+
+    Raises:
+        ConfigError: If the ending is none of :data:`FORMATS`.
+        MissingPackageError: If the format needs a package that is not installed.
+    """
+    if path.suffix == '.onnx':
+        need('onnxruntime')
+        session = import_module('onnxruntime').InferenceSession(str(path), providers=['CPUExecutionProvider'])
+        return lambda image: tuple(session.run(None, {'image': image}))
+    if path.suffix == '.xml':
+        need('openvino')
+        # Without the hint, processors that can compute in bfloat16 would.
+        model = import_module('openvino').Core().compile_model(str(path), 'CPU', {'INFERENCE_PRECISION_HINT': 'f32'})
+        return lambda image: tuple(value.copy() for value in model({'image': image}).values())
+    if path.suffix == '.pt2':
+        module = torch.export.load(path).module()
+
+        @torch.no_grad()
+        def run(image: np.ndarray) -> tuple[np.ndarray, ...]:
+            return tuple(value.numpy() for value in module(torch.from_numpy(image)))
+
+        return run
+    raise ConfigError(f"'{path}' must end with {' or '.join(FORMATS.values())}.")
+
+
+def read_metadata(path: Path) -> dict[str, Any]:
+    """What an exported file says of itself, see :func:`~mask2former.deployment.export.describe`."""
+    if path.suffix == '.onnx':
+        properties = import_module('onnx').load(str(path), load_external_data=False).metadata_props
+        return json.loads({entry.key: entry.value for entry in properties}['mask2former'])
+    if path.suffix == '.xml':
+        return json.loads(import_module('openvino').Core().read_model(str(path)).get_rt_info('mask2former').value)
+    extra = {'mask2former.json': ''}
+    torch.export.load(path, extra_files=extra)
+    return json.loads(extra['mask2former.json'])
+
+
+def need(*packages: str) -> None:
+    """See that optional packages are there.
+
+    Raises:
+        MissingPackageError: If one is not installed.
+    """
+    for package in packages:
+        try:
+            import_module(package)
+        except ImportError:
+            raise MissingPackageError(f'This format needs the package {package}: pip install {package}.') from None
