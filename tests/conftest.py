@@ -1,6 +1,9 @@
 """Fixtures of all tests."""
 
+import ipaddress
 import os
+import socket
+import sys
 from pathlib import Path
 from typing import NamedTuple
 
@@ -8,6 +11,23 @@ import pytest
 
 from mask2former.data_tools.shapes import generate_shapes
 from tests.tiny import TinyRun, make_tiny_run, train, write_config
+
+
+def _stay_at_home(event: str, arguments: tuple) -> None:
+    """Refuse a connection that leaves this computer."""
+    if event != 'socket.connect' or not isinstance(address := arguments[1], tuple):
+        return
+    host = address[0]
+    try:
+        number = ipaddress.ip_address(host)
+        local = number.is_loopback or number.is_unspecified
+    except ValueError:
+        local = host in ('localhost', socket.gethostname())
+    if not local:
+        raise ConnectionRefusedError(f'tests use no network, but one connects to {host}')
+
+
+sys.addaudithook(_stay_at_home)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
