@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 from mask2former.checkpoints.zoo import hub_name, model_zoo, package_root
+from mask2former.version import __version__
 
 # Commands of their own, and the modules that have them. `train` is one where it is given data, else the tool.
 COMMANDS = dict(
@@ -57,6 +58,8 @@ def main() -> None:
     name, *arguments = sys.argv[1:] or ['--help']
     if name in ('-h', '--help'):
         print(list_tools(tools))
+    elif name in ('-V', '--version'):
+        print(__version__)
     elif name in COMMANDS and (name != 'train' or _is_data(arguments)):
         sys.argv[:] = [f'mask2former {name}', *arguments]
         run_tool = importlib.import_module('mask2former.apis.cli').run_tool

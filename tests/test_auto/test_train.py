@@ -18,8 +18,9 @@ from mask2former.auto.choices import Costs
 from mask2former.auto.info_command import run_info
 from mask2former.auto.train import Options, _free_folder, train
 from mask2former.checkpoints.named_models import model_of
+from mask2former.checkpoints.zoo import find_config
 from mask2former.data_tools.shapes import generate_shapes
-from mask2former.errors import ConfigError, DataError
+from mask2former.errors import CheckpointError, ConfigError, DataError
 from tests.tiny import name_run
 
 
@@ -117,6 +118,34 @@ def test_refusals_of_the_commands(program, tmp_path):
     assert 'no log of a training' in program('info', tmp_path, '--json')[0]
     assert 'has no config' in program('predict', tmp_path, tmp_path)[0]
     assert "Did you mean 'predict'" in program('pradict')[0]
+
+
+def test_the_version_is_said(monkeypatch, capsys):
+    monkeypatch.setattr(sys, 'argv', ['mask2former', '--version'])
+    main()
+    assert capsys.readouterr().out == f'{mask2former.__version__}\n'
+
+
+def test_images_in_the_place_of_a_run_are_no_config(program, data):
+    images = sorted((data / 'val').glob('*.jpg'))[:2]  # what a shell makes of val/*.jpg
+    assert f"'{images[1]}' is no config: give one" in program('predict', *images, 'run')[0]
+
+
+def test_the_folder_of_a_training_is_a_config(trained):
+    run, _ = trained
+    assert find_config(str(run.folder)) == run.config
+
+
+def test_ports_that_cannot_be(program):
+    for port in ('0', '-1', '65536', 'x'):
+        assert 'is no port' in program('demo', 'run', f'--port={port}')[1].err
+
+
+def test_weights_are_looked_at_before_the_data(data, tmp_path):
+    lines = []
+    with pytest.raises(CheckpointError, match='no checkpoint'):
+        train(data, tmp_path / 'out', Options(start=str(next(data.rglob('*.jpg')))), lines.append)
+    assert not lines and not (tmp_path / 'out').exists()
 
 
 def test_a_config_is_trained_as_by_the_tool(program):

@@ -134,6 +134,7 @@ def train(
         raise ConfigError(f"'{out}' has a training: give another folder as --out, or go on with `{_resuming(out)}`.")
     if options.start is not None and Path(options.start).is_dir() and not is_hf_folder(Path(options.start)):
         options = replace(options, start=str(locate_run(options.start)[1]))
+    start = None if options.start is None else model_of(options.start)  # before the work on data, which takes longer
     machine = Machine(options.device or get_device(), os.cpu_count() or 1)
     found = recognise(Path(data))
     for part in ('data', 'train'):
@@ -145,7 +146,7 @@ def train(
     for line in prepared.says:
         say(line)
     prepared, report = _check(prepared, out, say, machine)
-    settings = _choose(prepared, report, options, machine, _command(data, out, options))
+    settings = _choose(prepared, report, options, start, machine, _command(data, out, options))
     config = out / 'config.py'
     for name, choice in _rows(settings):
         say(f'{name:<10} {choice.value!s:<12} {choice.reason}')
@@ -237,9 +238,11 @@ def _with_changes(data: dict, changes: dict[str, str]) -> dict:
     return cfg.to_dict()
 
 
-def _choose(prepared: Prepared, report: Report, options: Options, machine: Machine, command: str) -> Settings:
+def _choose(
+    prepared: Prepared, report: Report, options: Options, start: str | None, machine: Machine, command: str
+) -> Settings:
     numbers = survey(report)
-    model = choose_model(options.model, machine, None if options.start is None else model_of(options.start))
+    model = choose_model(options.model, machine, start)
     size = choose_size(numbers, machine)
     if options.size is not None:
         factor = options.size / max(numbers.image_size)

@@ -8,10 +8,11 @@ from typing import NamedTuple
 
 import yaml
 
-from mask2former.errors import CheckpointError, MissingFileError
+from mask2former.errors import CheckpointError, ConfigError, MissingFileError
 
 PACKAGE = Path(__file__).resolve().parents[1]
 LOADER = getattr(yaml, 'CSafeLoader', yaml.SafeLoader)  # PyYAML may lack libyaml, which is ten times as fast
+CONFIGS = ('.py', '.json', '.yaml', '.yml')  # what mmengine reads
 HUB = 'hf://'
 HUB_FILES = ('model.safetensors', 'pytorch_model.bin')  # names of many different files
 # ``facebook/mask2former-<backbone>-<data set>-<task>`` and ``facebook/maskformer-swin-<size>-<data set>`` on the hub
@@ -161,14 +162,20 @@ def _license(entry: dict) -> str | None:
 
 
 def find_config(name: str, root: Path | None = None) -> Path:
-    """The config of a path or of a model's name.
+    """The config of a path, of the folder of ``mask2former train`` or of a model's name.
 
     Raises:
+        ConfigError: If the file is none.
         MissingFileError: If there is neither such a file nor such a model.
         CheckpointError: If there is no config for the model here.
     """
-    if Path(name).is_file():
-        return Path(name)
+    path = Path(name)
+    if path.is_dir() and (path / 'config.py').is_file():
+        return path / 'config.py'
+    if path.is_file():
+        if path.suffix not in CONFIGS:
+            raise ConfigError(f"'{name}' is no config: give one ({', '.join(CONFIGS)}), or the folder of a training.")
+        return path
     model = None if str(name).endswith('.py') else resolve(str(name), root)
     if model is None:
         raise MissingFileError(

@@ -7,6 +7,12 @@ from pathlib import Path
 from mask2former.errors import MissingPackageError
 
 
+def _port(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= 65535:
+        raise argparse.ArgumentTypeError(f"'{text}' is no port: write a number of 1 .. 65535")
+    return int(text)
+
+
 def parser() -> argparse.ArgumentParser:
     """Of the command."""
     result = argparse.ArgumentParser(
@@ -23,7 +29,7 @@ def parser() -> argparse.ArgumentParser:
         help='images to choose from; default: the first ones of the data set, if only this computer can open the page',
     )
     result.add_argument('--host', default='127.0.0.1', help='0.0.0.0 is for the whole network; default: %(default)s')
-    result.add_argument('--port', type=int, help='default: the first from 7860 on that is free')
+    result.add_argument('--port', type=_port, metavar='N', help='default: the first from 7860 on that is free')
     result.add_argument('--share', action='store_true', help="a public address for a week, through Gradio's servers")
     result.add_argument('--open', action='store_true', help='open it in the browser')
     return result

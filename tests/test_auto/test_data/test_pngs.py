@@ -217,6 +217,8 @@ def test_images_without_png_are_left_alone(tmp_path):
         ('empty', 'is empty'),
         ('text', 'has no image, but 1 other file '),
         ('single', 'one annotated image'),
+        ('newline', r"image 'a\\nb.jpg' of '.*' has a name that no list of files can hold"),
+        ('bytes', r"name 'images/\\udcff.jpg' is not in UTF-8"),
         ('void', 'have no class: everything is void'),
         ('inside', 'lies in'),
     ],
@@ -250,6 +252,11 @@ def test_faults(tmp_path, fault, sentence):
         for name in 'bcde':
             (root / 'images' / f'{name}.jpg').unlink()
             (root / 'labels' / f'{name}.png').unlink()
+    elif fault == 'newline':
+        for path in (root / 'images/a.jpg', root / 'labels/a.png'):
+            path.rename(path.with_name(f'a\nb{path.suffix}'))
+    elif fault == 'bytes':
+        (root / 'images/a.jpg').rename(root / 'images/\udcff.jpg')
     elif fault == 'void':
         (root / 'classes.txt').unlink()
         for name in THINGS:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from functools import cached_property
 from pathlib import Path, PureWindowsPath
 
-from mask2former.errors import MissingFileError
+from mask2former.errors import DataError, MissingFileError
 from mask2former.formats.files import leaves_folder
 from mask2former.formats.images import SUFFIXES
 
@@ -27,6 +27,7 @@ class Listing:
 
     Raises:
         MissingFileError: If there is no such folder.
+        DataError: If the name of a file is no text.
     """
 
     def __init__(self, root: Path, files: Iterable[str] | None = None) -> None:
@@ -34,6 +35,13 @@ class Listing:
             raise MissingFileError(f"The folder '{root}' does not exist; correct the path.")
         self.root = root
         self.files = tuple(sorted(_walk(root) if files is None else files))
+        for name in (os.fspath(root.absolute()), *self.files):
+            try:
+                name.encode()
+            except UnicodeEncodeError:
+                raise DataError(
+                    f'The name {name!r} is not in UTF-8, so no annotation can hold it; rename it.'
+                ) from None
 
     def without(self, files: Iterable[str]) -> 'Listing':
         """The list without some of its files."""

@@ -223,7 +223,14 @@ def semantic_config(
     label_map: Mapping[int, str],
     ignore_index: int | Sequence[int] | None,
 ) -> dict:
-    """The config of a semantic data set of some images, whose names below ``img`` are written to ``ann_file``."""
+    """The config of a semantic data set of some images, whose names below ``img`` are written to ``ann_file``.
+
+    Raises:
+        DataError: If a name cannot be a line of it.
+    """
+    wrong = next((name for name in names if not name.isprintable() or name != name.strip()), None)
+    if wrong is not None:
+        raise DataError(f"The image {wrong!r} of '{root}' has a name that no list of files can hold; rename it.")
     write_text(ann_file, ''.join(f'{name}\n' for name in names))
     return dict(
         type='SemanticPngFormat',
