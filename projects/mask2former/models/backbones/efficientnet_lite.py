@@ -187,8 +187,8 @@ class EfficientNetLite(BaseModule):
         Returns:
             tuple[Tensor]: For each of ``strides`` and ``out_channels``: (B, C, ceil(H / stride), ceil(W / stride)).
         """
-        # Depthwise convolutions and their gradients take half the time of CPUs in this layout.
-        x = x.contiguous(memory_format=torch.channels_last)
+        if not x.is_cuda:  # depthwise convolutions and their gradients take half the time of CPUs in this layout
+            x = x.contiguous(memory_format=torch.channels_last)
         x = self.stem(x)  # (B, 32, ceil(H/2), ceil(W/2))
         features = []
         for index, stage in enumerate(self.stages):
