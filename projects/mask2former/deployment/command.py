@@ -9,7 +9,9 @@ from mask2former.errors import UserError
 from mask2former.formats.files import write_text
 from mask2former.predictions import load
 
+from .calibration import calibration_images
 from .export import export
+from .int8 import Calibration
 from .precision import PRECISIONS
 from .runners import FORMATS
 from .verify import verify
@@ -46,6 +48,13 @@ def parser() -> argparse.ArgumentParser:
         default='fp32',
         help='default: fp32',
     )
+    result.add_argument(
+        '--keep',
+        nargs='+',
+        default=[],
+        metavar='PART',
+        help='parts of the model that stay in float32 with int8, such as backbone or pixel_decoder.mask_proj',
+    )
     result.add_argument('--size', type=parse_size, default=(512, 512), metavar='HxW', help='default: 512x512')
     result.add_argument('--out', type=Path, help='the file (default: model with the ending of the format)')
     result.add_argument('--verify', action='store_true', help="measure file and model on the config's test data")
@@ -72,9 +81,14 @@ def main() -> None:
     path = args.out or Path(f'model{ending}')
     if path.suffix != ending:
         raise UserError(f"--out '{path}' must end with {ending} for the format {args.format}.")
+    if args.keep and args.precision != 'int8':
+        raise UserError('--keep is for --precision int8.')
     with words_aside(args.json):
         model = load(args.run, args.checkpoint, device='cpu').inferencer.model
-        error = export(model, path, args.format, args.size, args.precision)
+        calibration = None
+        if args.precision == 'int8':
+            calibration = Calibration(list(calibration_images(model, args.size)), args.keep)
+        error = export(model, path, args.format, args.size, args.precision, calibration)
         done = verify(model, path, args.size, args.images) if args.verify else None
     found: dict = dict(file=str(path), logit_difference=error)
     if args.format == 'onnx':

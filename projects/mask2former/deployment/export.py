@@ -14,16 +14,24 @@ from torch import Tensor
 from mask2former.errors import ConfigError, UserError
 
 from .graph import RawGraph, example, exportable
+from .int8 import Calibration, to_int8
 from .precision import PRECISIONS, to_half
 from .runners import need, open_file
 
 OUTPUTS = ('class_logits', 'mask_logits')
-# The most that a logit may differ, in parts of the largest one. Rounding of half precision takes some values of masked
-# attention over their threshold, so that the bound only tells a wrong graph from a right one.
-BOUNDS = {'fp32': 1e-3, 'fp16': 0.2}
+# The most that a logit may differ, in parts of the largest one. Rounding takes some values of masked attention over
+# their threshold, so that the bounds of less than float32 only tell a wrong graph from a right one.
+BOUNDS = {'fp32': 1e-3, 'fp16': 0.2, 'int8': 1.0}
 
 
-def export(model: Any, path: Path, format: str, size: tuple[int, int], precision: str = 'fp32') -> float:
+def export(
+    model: Any,
+    path: Path,
+    format: str,
+    size: tuple[int, int],
+    precision: str = 'fp32',
+    calibration: Calibration | None = None,
+) -> float:
     """Write the file, run it, and compare its logits with the model's.
 
     The batch may be of any size; height and width are fixed.
@@ -34,6 +42,7 @@ def export(model: Any, path: Path, format: str, size: tuple[int, int], precision
         format: A key of :data:`FORMATS`.
         size: (H, W) of its input, multiples of 32.
         precision: One of :data:`PRECISIONS` of the format.
+        calibration: What int8 needs.
 
     Returns:
         float: The largest difference of a logit, relative to the largest logit of its kind.
@@ -48,6 +57,14 @@ def export(model: Any, path: Path, format: str, size: tuple[int, int], precision
         raise ConfigError(f'The size {size[0]}x{size[1]} must be of multiples of {divisor}.')
     if precision not in PRECISIONS[format]:
         raise ConfigError(f'The format {format} has the precisions {", ".join(PRECISIONS[format])}, not {precision}.')
+    if (precision == 'int8') != bool(calibration and calibration.images):
+        raise ConfigError('int8 needs images that show the ranges of its numbers; other precisions need none.')
+    for name in calibration.keep if calibration else ():
+        if name not in dict(model.named_modules()):
+            parts = ', '.join(name for name, _ in model.named_children())
+            raise ConfigError(
+                f"The model has no part '{name}' to keep in float32: name one of {parts}, or inside of one."
+            )
     if format != 'torch-export':
         need('onnx', 'onnxscript', 'onnxruntime', *(['openvino'] if format == 'openvino' else []))
     graph = RawGraph(model).eval()
@@ -61,11 +78,13 @@ def export(model: Any, path: Path, format: str, size: tuple[int, int], precision
             if format == 'torch-export':
                 torch.export.save(program, path, extra_files={'mask2former.json': json.dumps(metadata)})
             elif format == 'onnx':
-                write_onnx(program, path, metadata, precision)
+                write_onnx(program, path, metadata, precision, calibration)
             else:
-                write_openvino(program, path, metadata, precision)
-            expected = graph(image[:1])  # of another batch size than the one that was traced
-    found = open_file(path)(image[:1].numpy())
+                write_openvino(program, path, metadata, precision, calibration)
+            # Of another batch size than the one that was traced; noise would be beyond what images have shown.
+            image = torch.from_numpy(calibration.images[0]) if calibration else image[:1]
+            expected = graph(image)
+    found = open_file(path)(image.numpy())
     error = max(relative_difference(a, b) for a, b in zip(found, expected))
     if not error < BOUNDS[precision]:
         raise UserError(
@@ -99,13 +118,21 @@ def describe(model: Any, size: tuple[int, int], precision: str = 'fp32') -> dict
     )
 
 
-def write_onnx(program: torch.export.ExportedProgram, path: Path, metadata: Mapping[str, Any], precision: str) -> None:
+def write_onnx(
+    program: torch.export.ExportedProgram,
+    path: Path,
+    metadata: Mapping[str, Any],
+    precision: str,
+    calibration: Calibration | None = None,
+) -> None:
     """Write an ONNX file with the metadata under the key ``mask2former``."""
     file = torch.onnx.export(program, dynamo=True, input_names=['image'], output_names=list(OUTPUTS), verbose=False)
     assert file is not None
     proto = file.model_proto
     if precision == 'fp16':
         proto = to_half(proto)
+    elif calibration:
+        proto = to_int8(proto, calibration)
     for node in proto.graph.node:
         del node.metadata_props[:]  # source files of this computer
     proto.metadata_props.add(key='mask2former', value=json.dumps(metadata))
@@ -113,13 +140,18 @@ def write_onnx(program: torch.export.ExportedProgram, path: Path, metadata: Mapp
 
 
 def write_openvino(
-    program: torch.export.ExportedProgram, path: Path, metadata: Mapping[str, Any], precision: str
+    program: torch.export.ExportedProgram,
+    path: Path,
+    metadata: Mapping[str, Any],
+    precision: str,
+    calibration: Calibration | None,
 ) -> None:
     """Write OpenVINO's two files with the metadata as the runtime information ``mask2former``."""
     openvino = import_module('openvino')
     with tempfile.TemporaryDirectory() as folder:
         onnx = Path(folder) / 'model.onnx'
-        write_onnx(program, onnx, metadata, 'fp32')
+        # OpenVINO itself makes halves of weights.
+        write_onnx(program, onnx, metadata, 'fp32' if precision == 'fp16' else precision, calibration)
         model = openvino.convert_model(str(onnx))
         model.set_rt_info(json.dumps(metadata), 'mask2former')
         openvino.save_model(model, str(path), compress_to_fp16=precision == 'fp16')

@@ -55,7 +55,7 @@ def verify(model: Any, path: Path, size: tuple[int, int], count: int | None = No
         MissingFileError: If the data are absent.
     """
     cfg = copy.deepcopy(model.cfg)
-    cfg.test_dataloader.dataset = _scaled(cfg.test_dataloader.dataset, size)
+    cfg.test_dataloader.dataset = scaled(cfg.test_dataloader.dataset, size)
     dataset = build_test_dataset(cfg)
     evaluators = [build_test_evaluator(cfg, dataset) for _ in range(2)]
     graph = RawGraph(copy.copy(model)).eval()
@@ -75,7 +75,12 @@ def verify(model: Any, path: Path, size: tuple[int, int], count: int | None = No
     return Verification(metrics, difference, len(images))
 
 
-def _scaled(dataset: dict, size: tuple[int, int]) -> dict:
+def scaled(dataset: dict, size: tuple[int, int]) -> dict:
+    """The config of a data set whose images are scaled into ``size`` (H, W).
+
+    Raises:
+        ConfigError: If its pipeline has not one ``Resize``.
+    """
     pipeline = list(dataset['pipeline'])
     places = [place for place, step in enumerate(pipeline) if step['type'] == 'Resize']
     if len(places) != 1:
