@@ -18,6 +18,7 @@ from mask2former.deployment.graph import RawGraph, example
 from mask2former.deployment.runners import open_file, read_metadata
 from mask2former.deployment.verify import Verification, verify
 from mask2former.errors import ConfigError, UserError
+from mask2former.models.postprocess import plain
 from mask2former.predictions import load
 
 pytest.importorskip('onnxruntime')
@@ -65,7 +66,7 @@ def test_there_is_no_grid_sample_and_the_file_says_what_it_is(file, predictor):
     [said] = [json.loads(entry.value) for entry in model.metadata_props if entry.key == 'mask2former']
     assert said == json.loads(json.dumps(describe(predictor.inferencer.model, SIZE)))
     assert said['classes'] == list(predictor.classes) and said['size'] == [64, 96]
-    assert said['panoptic'] == dict(score_thr=0.1, overlap_thr=0.1)
+    assert said['panoptic'] == dict(score_thr=0.1, overlap_thr=0.1, inside_mask=True)
 
 
 def test_the_model_is_as_it_was(predictor, file):
@@ -98,6 +99,23 @@ def test_the_runtime_s_results_are_the_inferencer_s(file, run, predictor):
         left, top, right, bottom = sample.pred_instances.bboxes[index].tolist()
         assert best['label'] == int(sample.pred_instances.labels[index])
         np.testing.assert_allclose(best['box'], (left, top, right - left, bottom - top), atol=1)
+
+
+@pytest.mark.parametrize('inside_mask', [True, False])
+def test_the_runtime_s_panoptic_rule_is_the_published_one(inside_mask):
+    model = object.__new__(mask2former_onnx.Model)  # without a file: the rule alone
+    isthing = [True, True, False, False]
+    model.meta = dict(classes=list('abcd'), isthing=isthing)
+    model.meta['panoptic'] = dict(score_thr=0.3, overlap_thr=0.4, inside_mask=inside_mask)
+    generator = torch.Generator().manual_seed(3)
+    class_logits, masks = (torch.randn(*shape, generator=generator) * 2 for shape in ((12, 5), (12, 20, 30)))
+    expected, infos = plain.panoptic_fusion(class_logits, masks, isthing, 0.3, 0.4, inside_mask)
+    scores = class_logits.softmax(-1).numpy()
+    found, segments = model._panoptic(scores, lambda queries: masks.numpy()[queries])
+    np.testing.assert_array_equal(found, expected)
+    other, _ = plain.panoptic_fusion(class_logits, masks, isthing, 0.3, 0.4, not inside_mask)
+    assert len(infos) == 2 and (expected != other).any()
+    assert [x['label'] for x in segments] == [x['label'] for x in infos]
 
 
 def test_resizing_is_opencv_s():

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
 import torch
+from mmdet.models.backbones.swin import ShiftWindowMSA
 from torch import Tensor, nn
 
 from mask2former.errors import ConfigError
@@ -57,7 +58,8 @@ class RawGraph(nn.Module):
 def exportable(model: nn.Module, size: tuple[int, int]) -> Iterator[None]:
     """Within it, the model computes in the form that is exported, for inputs of ``size`` (H, W).
 
-    Deformable attention gathers rows, learned positions have the size's grid, and what EoMT masks is no tensor.
+    Deformable attention gathers rows, learned positions have the size's grid, what EoMT masks is no tensor, and mmdet's
+    Swin, which counts windows with float numbers, leaves the batch open.
     """
     with ExitStack() as stack:
         for part in model.modules():
@@ -69,10 +71,20 @@ def exportable(model: nn.Module, size: tuple[int, int]) -> Iterator[None]:
                 fitting = nn.Parameter(resize_positions(part.positions.detach(), (rows, columns)), requires_grad=False)
                 stack.callback(setattr, part, 'positions', part.positions)
                 part.positions = fitting
+            elif isinstance(part, ShiftWindowMSA):
+                stack.callback(delattr, part, 'window_reverse')
+                part.window_reverse = join_windows
             elif isinstance(part, EncoderOnlyHead):
                 stack.callback(delattr, part, 'probabilities')  # the method is seen again
                 part.probabilities = part.probabilities().copy  # type: ignore[method-assign]
         yield
+
+
+def join_windows(windows: Tensor, H: int, W: int) -> Tensor:
+    """A map (B, H, W, C) of its windows (B*n, side, side, C), row after row of windows."""
+    side = windows.shape[1]
+    grid = windows.unflatten(0, (-1, H // side, W // side))  # (B, H/side, W/side, side, side, C)
+    return grid.transpose(2, 3).flatten(3, 4).flatten(1, 2)
 
 
 def example(size: tuple[int, int], batch_size: int = 2) -> Tensor:

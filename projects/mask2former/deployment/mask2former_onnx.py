@@ -127,8 +127,8 @@ class Model:
         stuff: dict[int, dict] = {}
         for place, query in enumerate(kept):
             label, inside, won = int(labels[query]), probability[place] >= 0.5, winner == place
-            visible = won & inside
-            if not visible.any() or won.sum() < rule['overlap_thr'] * inside.sum():
+            visible = won & inside if rule.get('inside_mask', True) else won
+            if not inside.any() or not visible.any() or won.sum() < rule['overlap_thr'] * inside.sum():
                 continue
             segment = stuff.get(label)
             if segment is None:

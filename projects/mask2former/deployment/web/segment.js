@@ -98,13 +98,13 @@ function panoptic(meta, logits, masks, dims, height, width) {
   const [h, w] = fitted(meta, height, width);
   const rows = composed(bilinear(cellsDown, meta.size[0]), bilinear(h, height));
   const columns = composed(bilinear(cellsAcross, meta.size[1]), bilinear(w, width));
-  const { score_thr: leastScore, overlap_thr: leastOverlap } = meta.panoptic;
+  const { score_thr: leastScore, overlap_thr: leastOverlap, inside_mask: onlyInside = true } = meta.panoptic;
   const kept = surest(logits, Q)
     .map(([label, score], query) => ({ query, label, score, inside: 0, won: 0, visible: 0, id: 0 }))
     .filter(({ label, score }) => label < meta.classes.length && score > leastScore);
   const best = new Float32Array(height * width);
   const winner = new Int16Array(height * width).fill(-1);
-  const winnerInside = new Uint8Array(height * width);
+  const shown = new Uint8Array(height * width);
   const enlarged = new Float32Array(height * width);
   kept.forEach((one, place) => {
     const cells = cellsDown * cellsAcross;
@@ -116,18 +116,18 @@ function panoptic(meta, logits, masks, dims, height, width) {
       if (winner[at] >= 0 && value <= best[at]) continue;
       best[at] = value;
       winner[at] = place;
-      winnerInside[at] = inside;
+      shown[at] = onlyInside ? inside : 1;
     }
   });
   for (let at = 0; at < winner.length; at++) {
     if (winner[at] < 0) continue;
     kept[winner[at]].won++;
-    kept[winner[at]].visible += winnerInside[at];
+    kept[winner[at]].visible += shown[at];
   }
   const segments = [];
   const stuff = new Map();
   for (const one of kept) {
-    if (!one.visible || one.won < leastOverlap * one.inside) continue;
+    if (!one.inside || !one.visible || one.won < leastOverlap * one.inside) continue;
     let segment = stuff.get(one.label);
     if (!segment) {
       const [name, isthing] = [meta.classes[one.label], meta.isthing[one.label]];
@@ -139,6 +139,6 @@ function panoptic(meta, logits, masks, dims, height, width) {
     one.id = segment.id;
   }
   const ids = new Int32Array(winner.length);
-  for (let at = 0; at < ids.length; at++) if (winnerInside[at]) ids[at] = kept[winner[at]].id;
+  for (let at = 0; at < ids.length; at++) if (winner[at] >= 0 && shown[at]) ids[at] = kept[winner[at]].id;
   return { ids, segments };
 }
