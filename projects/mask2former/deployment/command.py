@@ -11,6 +11,7 @@ from mask2former.predictions import load
 
 from .calibration import calibration_images
 from .export import export
+from .export_results import export_results
 from .int8 import Calibration
 from .precision import PRECISIONS
 from .runners import FORMATS
@@ -57,6 +58,12 @@ def parser() -> argparse.ArgumentParser:
     )
     result.add_argument('--size', type=parse_size, default=(512, 512), metavar='HxW', help='default: 512x512')
     result.add_argument('--out', type=Path, help='the file (default: model with the ending of the format)')
+    result.add_argument(
+        '--results',
+        action='store_true',
+        help='an ONNX file that takes a photograph (h, w, 3) uint8 of any size and gives panoptic, instance and '
+        'semantic results at its size, instead of logits',
+    )
     result.add_argument('--verify', action='store_true', help="measure file and model on the config's test data")
     result.add_argument('--images', type=int, metavar='N', help='verify on the first N images (default: all)')
     result.add_argument(
@@ -83,6 +90,14 @@ def main() -> None:
         raise UserError(f"--out '{path}' must end with {ending} for the format {args.format}.")
     if args.keep and args.precision != 'int8':
         raise UserError('--keep is for --precision int8.')
+    if args.results and (args.format != 'onnx' or args.precision != 'fp32' or args.verify):
+        raise UserError('--results is for ONNX in fp32, and without --verify, which compares logits.')
+    if args.results:
+        with words_aside(args.json):
+            share = export_results(load(args.run, args.checkpoint, device='cpu').inferencer.model, path, args.size)
+        sentence = f"{path} is written; of its maps of noise {100 * share:.2g} % of the pixels differ from the model's."
+        print(json.dumps(dict(file=str(path), map_difference=share)) if args.json else sentence)
+        return
     with words_aside(args.json):
         model = load(args.run, args.checkpoint, device='cpu').inferencer.model
         calibration = None

@@ -52,9 +52,7 @@ def export(
         MissingPackageError: If the format needs a package that is not installed.
         UserError: If the file computes something else.
     """
-    divisor = getattr(model.data_preprocessor, 'size_divisor', 32)
-    if any(side <= 0 or side % divisor for side in size):
-        raise ConfigError(f'The size {size[0]}x{size[1]} must be of multiples of {divisor}.')
+    check_size(model, size)
     if precision not in PRECISIONS[format]:
         raise ConfigError(f'The format {format} has the precisions {", ".join(PRECISIONS[format])}, not {precision}.')
     if (precision == 'int8') != bool(calibration and calibration.images):
@@ -91,6 +89,17 @@ def export(
             f"'{path}' does not compute what the model does: logits differ by {error:.2g} of the largest one."
         )
     return error
+
+
+def check_size(model: Any, size: tuple[int, int]) -> None:
+    """See that a model takes inputs of a size.
+
+    Raises:
+        ConfigError: If it is not of multiples of what the model divides by.
+    """
+    divisor = getattr(model.data_preprocessor, 'size_divisor', 32)
+    if any(side <= 0 or side % divisor for side in size):
+        raise ConfigError(f'The size {size[0]}x{size[1]} must be of multiples of {divisor}.')
 
 
 def relative_difference(found: np.ndarray, expected: Tensor) -> float:

@@ -56,6 +56,8 @@ class Model:
         if said is None:
             raise ValueError(f"'{path}' does not say what it is: write it with `mask2former export`.")
         self.meta = json.loads(said)
+        if 'results' in self.meta:
+            raise ValueError(f"'{path}' gives results, not logits: onnxruntime alone runs it on an image.")
 
     def __call__(self, image: np.ndarray) -> Result:
         """Segment an image (H, W, 3) uint8 RGB."""
