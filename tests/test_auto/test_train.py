@@ -45,7 +45,7 @@ def test_everything_is_written_and_said(trained, data):
     for name in ('model', 'size', 'crop', 'queries', 'batch', 'lr', 'iterations'):
         assert any(line.startswith(name) for line in lines), text
     cfg = Config.fromfile(run.config)
-    assert cfg.train_cfg.max_iters == 2  # 6 images, 4 a step
+    assert cfg.train_cfg.max_iters == 3  # 6 images, 2 a step
     assert run.config.read_text().startswith(f'# Written by: mask2former train {data}')
     assert run.checkpoint.is_file() and run.checkpoint.name.startswith('best_PQ')
     page = run.report.read_text()
@@ -77,8 +77,8 @@ def test_the_folder_is_a_model(trained, data):
 def test_info_of_a_run(trained):
     run, _ = trained
     info = run_info(run.folder)
-    assert (info['iteration'], info['max_iters']) == (2, 2)
-    assert info['curve'][-1]['iter'] == 2 and 'PQ' in info['curve'][-1]
+    assert (info['iteration'], info['max_iters']) == (3, 3)
+    assert info['curve'][-1]['iter'] == 3 and 'PQ' in info['curve'][-1]
     assert info['checkpoints'][0] == str(run.checkpoint)
     assert info['seconds_left'] == 0
     assert info['report'] == str(run.report)
