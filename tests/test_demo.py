@@ -3,7 +3,6 @@
 import json
 import runpy
 import shutil
-import subprocess
 import sys
 
 import cv2
@@ -15,6 +14,7 @@ from pycocotools import mask as coco_mask
 from mask2former.apis import SegInferencer
 from mask2former.formats.panoptic_png import read_id_map
 
+from .forked import run_forked
 from .tiny import ROOT
 
 
@@ -24,8 +24,7 @@ def run(tiny_run):
 
 
 def demo(*arguments):
-    command = [sys.executable, str(ROOT / 'demo' / 'image_demo.py'), *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True)
+    return run_forked(ROOT / 'demo' / 'image_demo.py', *arguments)
 
 
 def names(folder):

@@ -2,7 +2,6 @@
 
 import json
 import re
-import sys
 
 import cv2
 import numpy as np
@@ -19,8 +18,8 @@ from mask2former.errors import ConfigError
 from mask2former.models.pixel_decoder import encoder
 from mask2former.models.pixel_decoder.encoder import MSDeformAttn
 from mask2former.ops.ms_deform_attn.reference import ms_deform_attn_grid_sample
+from tests.forked import run_forked
 from tests.tiny import ROOT
-from tests.tools import run_script
 
 
 @pytest.fixture(scope='module')
@@ -149,9 +148,7 @@ def test_no_such_query(inferencer, image):
 
 def test_tool(run, image, tmp_path):
     tool = ROOT / 'tools/analysis_tools/explore_attention.py'
-    done = run_script(
-        sys.executable, tool, image, run.config, run.checkpoint, '--query', '3', '--out-dir', 'a/b', cwd=tmp_path
-    )
+    done = run_forked(tool, image, run.config, run.checkpoint, '--query', '3', '--out-dir', 'a/b', cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     names = {path.name: path.stat().st_size for path in (tmp_path / 'a/b').iterdir()}
     kinds = ('heads', 'layers', 'samples')

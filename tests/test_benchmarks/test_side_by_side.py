@@ -3,7 +3,6 @@
 import argparse
 import json
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from benchmarks.common import parse_size
 from benchmarks.profile import profile_prediction, profile_training
 from benchmarks.synthetic import make_batch, make_confident
 from mask2former.errors import UserError
+from tests.forked import run_forked
 from tests.test_models.peers import build_ours
 
 ROOT = Path(__file__).parents[2]
@@ -29,7 +29,7 @@ def run(monkeypatch, *args):
 
 
 def run_tool(tool, *args, cwd):
-    return subprocess.run([sys.executable, tool, CONFIG, *args], cwd=cwd, capture_output=True, text=True)
+    return run_forked(tool, CONFIG, *args, cwd=cwd)
 
 
 def test_results_of_ours_and_the_peers(tmp_path):

@@ -1,8 +1,6 @@
 """The shapes data set: what is on disk is valid, consistent, reproducible and worth learning."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import cv2
@@ -15,6 +13,7 @@ from pycocotools.coco import COCO
 from mask2former.data_tools.shapes import generate_shapes
 from mask2former.data_tools.shapes.generate import SPLITS
 from mask2former.data_tools.shapes.scene import CATEGORIES, MIN_AREA, draw_scene
+from tests.forked import run_forked
 
 COUNTS = dict(train=24, val=6)
 SIZE = (96, 128)
@@ -182,11 +181,11 @@ def test_bad_arguments_name_themselves(tmp_path, name, value):
 
 def test_command_line(tmp_path):
     script = Path(__file__).parents[2] / 'tools' / 'dataset_converters' / 'make_shapes.py'
-    command = [sys.executable, str(script), str(tmp_path), '--num-train', '2', '--num-val', '1', '--size', '32', '48']
-    done = subprocess.run(command, capture_output=True, text=True)
+    command = [script, tmp_path, '--num-train', '2', '--num-val', '1', '--size', '32', '48']
+    done = run_forked(*command)
     assert done.returncode == 0, done.stderr
     assert Image.open(tmp_path / 'val' / '000000.jpg').size == (48, 32)
     assert f'{tmp_path} has 2 images for training and 1 for validation.' in done.stdout
     assert 'train: 100%' in done.stderr and '\r' not in done.stderr
-    refused = subprocess.run([*command, '--seed', '7'], capture_output=True, text=True)
+    refused = run_forked(*command, '--seed', '7')
     assert refused.returncode == 1 and refused.stderr.startswith('Error: ') and 'Traceback' not in refused.stderr

@@ -1,10 +1,7 @@
 """Custom data, with the configs of the README and of docs/your_own_data.md: the tools, outside the repository."""
 
 import json
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import mmengine
@@ -15,6 +12,7 @@ from PIL import Image
 from pycocotools import mask as mask_utils
 
 from mask2former.data_tools.shapes import generate_shapes
+from tests.forked import run_forked
 
 ROOT = Path(__file__).resolve().parents[2]
 SMALL = (
@@ -79,15 +77,8 @@ def project(tmp_path_factory) -> Path:
 
 
 def run_tool(project, name, *arguments, options=SMALL):
-    env = dict(os.environ, OMP_NUM_THREADS='1')
     options = ('--cfg-options', *options) if options else ()
-    done = subprocess.run(
-        [sys.executable, ROOT / 'tools' / name, *arguments, *options],
-        cwd=project,
-        env=env,
-        capture_output=True,
-        text=True,
-    )
+    done = run_forked(ROOT / 'tools' / name, *arguments, *options, cwd=project)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     return done.stdout
 

@@ -1,6 +1,6 @@
-import subprocess
-import sys
 from pathlib import Path
+
+from tests.forked import run_forked
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -8,7 +8,7 @@ ROOT = Path(__file__).resolve().parents[2]
 def test_one_step_runs_and_shows_every_shape():
     script = ROOT / 'docs' / 'one_step.py'
     assert len(script.read_text().splitlines()) <= 30
-    process = subprocess.run([sys.executable, script], cwd=ROOT, capture_output=True, text=True)
+    process = run_forked(script, cwd=ROOT)
     assert process.returncode == 0, process.stderr
     for line in (
         'B images of H x W, N segments, Q queries, K classes, C channels, D predictions',

@@ -12,6 +12,7 @@ import pytest
 import torch
 from PIL import Image
 
+from tests.forked import run_forked_ranks
 from tests.tiny import ROOT, train, write_config
 from tests.tools import free_port, load_tool, run_script
 
@@ -107,19 +108,9 @@ def test_two_processes_train_the_parameters_of_one(runs):
 
 def test_two_processes_measure_what_one_measures(runs, monkeypatch):
     checkpoint = runs.single / 'work' / 'iter_3.pth'
-    process = run_script(
-        'bash',
-        ROOT / 'tools' / 'dist_test.sh',
-        'tiny.py',
-        checkpoint,
-        '2',
-        '--out',
-        'all.pkl',
-        cwd=runs.double,
-        PYTHONPATH=PATH,
-        PORT=free_port(),
-    )
-    assert process.returncode == 0, process.stderr[-3000:]
+    tool = ROOT / 'tools' / 'test.py'
+    ranks = run_forked_ranks(2, tool, 'tiny.py', checkpoint, '--out', 'all.pkl', cwd=runs.double)
+    assert not any(process.returncode for process in ranks), ranks[0].stderr[-3000:]
     monkeypatch.chdir(runs.single)
     monkeypatch.setattr('sys.argv', ['test.py', 'tiny.py', str(checkpoint), '--out', 'all.pkl'])
     load_tool('test').main()

@@ -14,6 +14,7 @@ import torch
 from mask2former.engine.find_resumable import find_resumable
 from mask2former.engine.work_dir_lock import work_dir_lock
 from mask2former.errors import CheckpointError, ConfigError
+from tests.forked import run_forked
 from tests.tiny import ROOT, train
 
 # Trains in a process that is killed while it writes the checkpoint of iteration 2.
@@ -46,7 +47,8 @@ def flip(path) -> None:
 def test_killed_while_saving_the_only_checkpoint_that_is_kept(run, tmp_path):
     options = dict(default_hooks__checkpoint__interval=1, default_hooks__checkpoint__max_keep_ckpts=1)
     source = KILLED.format(root=str(ROOT), config=str(run.config), work_dir=str(tmp_path), options=options)
-    result = subprocess.run([sys.executable, '-c', source], capture_output=True, text=True)
+    (tmp_path / 'killed.py').write_text(source)
+    result = run_forked(tmp_path / 'killed.py')
     assert result.returncode == -signal.SIGKILL, result.stderr
     assert not (tmp_path / 'iter_2.pth').exists()
     runner = train(run.config, work_dir=str(tmp_path), train_cfg__max_iters=3, resume=True, **options)

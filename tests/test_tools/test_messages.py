@@ -3,7 +3,6 @@
 import json
 import pickle
 import shutil
-import sys
 from pathlib import Path
 from unittest import mock
 
@@ -14,8 +13,9 @@ import torch
 
 from mask2former.apis.cli import run_tool
 from mask2former.errors import MissingFileError
+from tests.forked import run_forked
 from tests.tiny import ROOT, write_config
-from tests.tools import load_tool, run_script
+from tests.tools import load_tool
 
 
 def bad_category(data: Path) -> None:
@@ -29,7 +29,7 @@ def test_an_error_of_the_user_is_one_sentence(shapes, tmp_path):
     shutil.copytree(shapes, tmp_path / 'data')
     bad_category(tmp_path / 'data')
     config = write_config(tmp_path, tmp_path / 'data')
-    process = run_script(sys.executable, ROOT / 'tools' / 'train.py', config, cwd=tmp_path)
+    process = run_forked(ROOT / 'tools' / 'train.py', config, cwd=tmp_path)
     assert process.returncode == 1
     assert 'Traceback' not in process.stderr
     last = process.stderr.strip().splitlines()[-1]

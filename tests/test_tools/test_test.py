@@ -10,8 +10,9 @@ import pytest
 import torch
 from pycocotools import mask as mask_utils
 
+from tests.forked import run_forked_ranks
 from tests.tiny import ROOT, name_run, write_config
-from tests.tools import free_port, load_tool, run_script
+from tests.tools import load_tool
 
 
 def test_test_writes_metrics_predictions_and_pictures(tool, run, tmp_path, capsys):
@@ -135,22 +136,12 @@ def test_two_processes_measure_what_one_measures(varied, shapes, tmp_path, monke
         str(tmp_path / 'pictures'),
     )
     assert len(list((tmp_path / 'pictures').glob('*.jpg'))) == 5
-    process = run_script(
-        'bash',
-        ROOT / 'tools' / 'dist_test.sh',
-        config,
-        varied,
-        '2',
-        '--tta',
-        '--work-dir',
-        tmp_path / 'double',
-        cwd=tmp_path,
-        PORT=free_port(),
-    )
-    assert process.returncode == 0, process.stderr[-3000:]
+    tool = ROOT / 'tools' / 'test.py'
+    first, second = run_forked_ranks(2, tool, config, varied, '--tta', '--work-dir', tmp_path / 'double', cwd=tmp_path)
+    assert first.returncode == second.returncode == 0, first.stderr[-3000:]
     for text in ('Testing\n', '2 processes, each on: ', '| panoptic quality', 'test 1/'):
-        assert process.stdout.count(text) == 1  # by the first process alone
-    assert 'System environment' not in process.stdout
+        assert first.stdout.count(text) == 1
+    assert not second.stdout and 'System environment' not in first.stdout
     assert json.loads((tmp_path / 'double' / 'test_metrics_tta.json').read_text()) == single
     plain = metrics_of(monkeypatch, config, varied, tmp_path / 'plain')
     assert plain != single and plain.keys() == single.keys()

@@ -9,8 +9,9 @@ import pytest
 import torch
 
 from mask2former.data_tools.shapes import generate_moving_shapes
+from tests.forked import run_forked_ranks
 from tests.tiny import ROOT
-from tests.tools import free_port, load_tool, run_script
+from tests.tools import load_tool
 
 CONFIG = """
 _base_ = '{root}/configs/shapes/video-mask2former_efficientnet-lite0_moving-shapes.py'
@@ -69,18 +70,10 @@ def test_train_test_and_submit(tool, video_config, videos, tmp_path, monkeypatch
 
 
 def test_two_processes_train(video_config, tmp_path):
-    process = run_script(
-        'bash',
-        ROOT / 'tools' / 'dist_train.sh',
-        video_config,
-        '2',
-        '--work-dir',
-        tmp_path / 'work',
-        cwd=tmp_path,
-        PORT=free_port(),
-    )
-    assert process.returncode == 0, process.stderr[-3000:]
-    assert '2 processes, each on: ' in process.stdout
+    tool = ROOT / 'tools' / 'train.py'
+    first, second = run_forked_ranks(2, tool, video_config, '--work-dir', tmp_path / 'work', cwd=tmp_path)
+    assert first.returncode == second.returncode == 0, first.stderr[-3000:]
+    assert '2 processes, each on: ' in first.stdout
     [log] = (tmp_path / 'work').rglob('scalars.json')
     rows = [json.loads(line) for line in log.read_text().splitlines()]
     losses = [row['loss'] for row in rows if 'loss' in row]

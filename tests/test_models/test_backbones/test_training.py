@@ -1,15 +1,12 @@
 """Backbones of other libraries in the model: a step, a checkpoint, two processes."""
 
-import subprocess
-import sys
-
 import pytest
 import torch
 
 from mask2former.checkpoints import read_any
 from mask2former.registry import MODELS
-from tests.tiny import ROOT, random_images, sample_of, tiny_config
-from tests.tools import free_port, tool_env
+from tests.forked import run_forked_ranks
+from tests.tiny import random_images, sample_of, tiny_config
 
 from . import two_processes
 from .libraries import HF, HIERARCHICAL, TIMM, hf_config, import_timm
@@ -53,24 +50,8 @@ def test_a_step_and_a_checkpoint(kind, tmp_path):
 
 def test_two_processes_load_the_weights_and_do_what_one_does(tmp_path):
     weights, out = str(published('dinov2', tmp_path / 'weights')), str(tmp_path / 'gradients.pth')
-    port = free_port()
-    processes = [
-        subprocess.Popen(
-            [sys.executable, '-m', two_processes.__name__, weights, out],
-            cwd=ROOT,
-            env=tool_env(
-                MASTER_ADDR='127.0.0.1',
-                MASTER_PORT=port,
-                WORLD_SIZE='2',
-                RANK=str(rank),
-                PYTHONPATH=str(ROOT / 'projects'),
-            ),
-            stderr=subprocess.PIPE,
-        )
-        for rank in range(2)
-    ]
-    for process in processes:
-        assert process.wait(timeout=300) == 0, process.stderr.read()[-3000:]
+    for process in run_forked_ranks(2, two_processes.__file__, weights, out):
+        assert process.returncode == 0, process.stderr[-3000:]
     backbone = two_processes.build(weights, 2)
     expected = two_processes.step(backbone, backbone, two_processes.images())
     gradients = torch.load(out)
