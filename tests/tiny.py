@@ -144,8 +144,8 @@ test_evaluator = val_evaluator
 """
 
 
-def make_tiny_run(folder: Path, seed: int | None = None) -> TinyRun:
-    """Draw four images to test on, write a config that enlarges them, and train an iteration."""
+def make_tiny_run(folder: Path, seed: int = 0) -> TinyRun:
+    """Draw four images to test on, write a config that enlarges them, and train an iteration, from seeded weights."""
     generate_shapes(folder / 'shapes', num_train=2, num_val=4, size=(64, 96))
     config = write_config(folder, folder / 'shapes', RESIZED)
     train(config, train_cfg__max_iters=1, train_cfg__val_begin=2, randomness__seed=seed)
