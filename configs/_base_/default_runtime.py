@@ -12,7 +12,9 @@ default_hooks = dict(
     # What the terminal shows; None: the whole log, which is in the log file in any case.
     terminal=dict(type='TerminalHook'),
     # Says what the config caps before it trains or tests; None says nothing.
-    limits=dict(type='LimitsHook'))
+    limits=dict(type='LimitsHook'),
+    # Says where a loss, a gradient or a weight is not finite, and keeps the batch in work_dir/failures.
+    nonfinite=dict(type='NonFiniteHook'))
 
 env_cfg = dict(
     cudnn_benchmark=False,

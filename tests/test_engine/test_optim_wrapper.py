@@ -231,3 +231,29 @@ def test_bfloat16_trains_with_float32_losses(monkeypatch):
 def test_unknown_type_of_mixed_precision():
     with pytest.raises(ValueError, match="not 'half'"):
         SegOptimWrapper(adamw(linear()), amp_dtype='half')
+
+
+def test_a_loss_scale_that_falls_and_falls_is_said(warnings):
+    """Nineteen bad steps, one good, and again: never twenty in a row, and the scale is halved nineteen times."""
+    model = linear().float()
+    wrapper = SegOptimWrapper(adamw(model), amp_dtype='float16')
+    good = tuple(x.float() for x in data(4))
+    bad = (good[0], torch.full((4, 3), INF))
+    train(model, wrapper, [bad] * 16)
+    assert wrapper.scaler.get_scale() == 1 and not any('loss scale' in text for text in warnings)
+    train(model, wrapper, [bad, bad, good, bad, bad, bad])
+    said = [text for text in warnings if 'loss scale' in text]
+    assert wrapper.scaler.get_scale() == 1 / 32
+    assert len(said) == 1 and 'float16 has fallen to 0.5' in said[0] and 'Train in bfloat16' in said[0]
+    train(model, wrapper, [bad] * 5)
+    assert sum('loss scale' in text for text in warnings) == 2, 'at every sixteenth of it again'
+
+
+def test_an_infinite_loss_with_a_finite_gradient_is_left_out(warnings):
+    model = linear()
+    wrapper = SegOptimWrapper(adamw(model))
+    before = copies(model)
+    wrapper.update_params(loss_of(model, *data(4)) + INF)
+    assert wrapper.skipped == 1 and all(torch.equal(a, b) for a, b in zip(copies(model), before))
+    wrapper.update_params(loss_of(model, *data(4)))
+    assert wrapper.skipped == 0

@@ -13,6 +13,7 @@ from mmdet.utils.misc import IMG_EXTENSIONS
 from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 
+from mask2former.checkpoints.fit import check_finite
 from mask2former.errors import ConfigError, MissingFileError
 from mask2former.formats.bands import KEPT, in_file_order, is_image
 from mask2former.formats.images import is_bgr
@@ -51,7 +52,8 @@ class SegInferencer:
         suffixes (tuple): What names of images end with, in small letters.
 
     Raises:
-        ConfigError: If an option is wrong, or if the config has no test pipeline; also what :func:`init_model` raises.
+        ConfigError: If an option is wrong, or if the config has no test pipeline.
+        CheckpointError: If weights are not finite; also what :func:`init_model` raises.
     """
 
     def __init__(
@@ -72,6 +74,7 @@ class SegInferencer:
         if batch_size < 1:
             raise ConfigError(f'batch_size must be 1 or more, but is {batch_size}.')
         self.model = init_model(config, checkpoint, device)
+        check_finite(self.model, os.fspath(checkpoint))
         self.score_thr = score_thr
         self.batch_size = batch_size
         # To torch's types each attribute of a module is a tensor or a module.

@@ -4,7 +4,7 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from mask2former.errors import CheckpointError
 
@@ -84,3 +84,28 @@ def load_fitting(
         fitting._metadata = state._metadata  # type: ignore[attr-defined]
     model.load_state_dict(fitting, strict=False)
     return problem, [name for name in given if name not in own]
+
+
+def spoilt(tensors: Mapping[str, Tensor]) -> list[str]:
+    """Names of the tensors that have a value that is not finite."""
+    floating = {name: value for name, value in tensors.items() if value.is_floating_point()}
+    return [name for name, value in floating.items() if not value.isfinite().all()]
+
+
+def spoilt_weights(model: nn.Module) -> list[str]:
+    """Names of a model's weights and statistics that have a value that is not finite; its masks may have such."""
+    statistics = {n: b for n, b in model.named_buffers() if n.endswith(('running_mean', 'running_var'))}
+    return spoilt({**dict(model.named_parameters()), **statistics})
+
+
+def check_finite(model: nn.Module, filename: str) -> None:
+    """See that the weights that a model was given are finite.
+
+    Raises:
+        CheckpointError: If one is NaN or infinite.
+    """
+    if names := spoilt_weights(model):
+        raise CheckpointError(
+            f"'{filename}' has {len(names)} weights that are NaN or infinite, first '{names[0]}': its training went "
+            'astray; give an earlier checkpoint.'
+        )

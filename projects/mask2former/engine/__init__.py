@@ -5,6 +5,7 @@ from .curve_hook import CurveHook
 from .limits_hook import LimitsHook
 from .loops import SegIterTrainLoop
 from .mask_annealing_hook import MaskAnnealingHook
+from .nonfinite_hook import NonFiniteHook
 from .optim_constructor import SegOptimWrapperConstructor
 from .optim_wrapper import SegOptimWrapper
 from .runner import SegRunner
@@ -18,6 +19,7 @@ __all__ = [
     'EncoderOnlyOptimWrapperConstructor',
     'LimitsHook',
     'MaskAnnealingHook',
+    'NonFiniteHook',
     'SegCheckpointHook',
     'SegIterTrainLoop',
     'SegOptimWrapper',

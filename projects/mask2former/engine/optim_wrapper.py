@@ -1,7 +1,7 @@
 """Optimizer wrapper: mixed precision on any device, and steps whose gradient is not finite are left out."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import torch
@@ -48,6 +48,9 @@ class SegOptimWrapper(OptimWrapper):
         self.amp_dtype = amp_dtype
         self.max_skipped = max_skipped
         self.skipped = 0
+        self.explain: Callable[[], str] | None = None  # says where a gradient is not finite, while it is there
+        self._loss: Tensor | float = 0.0  # of this step, in one process
+        self._lowest_scale = 1.0
         self._accumulated: list[Tensor | None] | None = None  # of the checkpoint that was loaded
         self.device_type = 'cuda' if torch.cuda.is_available() else 'cpu'
         self.scaler = torch.amp.GradScaler(self.device_type, enabled=amp_dtype == 'float16')
@@ -62,34 +65,59 @@ class SegOptimWrapper(OptimWrapper):
     def backward(self, loss: Tensor, **kwargs) -> None:
         """Back-propagate the (scaled) loss."""
         self.scaler.scale(loss).backward(**kwargs)
+        if not is_distributed():  # elsewhere the gradient alone is the same in all processes
+            self._loss = self._loss + loss.detach()
         self._inner_count += 1
 
     def step(self, **kwargs) -> None:
-        """Clip the gradient and step, unless the gradient is not finite."""
+        """Clip the gradient and step, unless the gradient or, in one process, the loss is not finite."""
         self.scaler.unscale_(self.optimizer)
         parameters = [p for p in self._parameters() if p.grad is not None]
-        norm = torch.nn.utils.clip_grad_norm_(parameters, **(self.clip_grad_kwargs or dict(max_norm=float('inf'))))
-        finite = bool(norm.isfinite())
+        options = {'max_norm': float('inf'), **(self.clip_grad_kwargs or {})}
+        max_norm = options.pop('max_norm')
+        norm = torch.nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None], **options)
+        finite = bool((norm + self._loss).isfinite())
+        self._loss = 0.0
+        where = ''
         if finite:
+            torch.nn.utils.clip_grads_with_norm_(parameters, max_norm, norm, options.get('foreach'))
             self.message_hub.update_scalar('train/grad_norm', float(norm))
             self.scaler.step(self.optimizer, **kwargs)
+        elif self.explain is not None:
+            where = self.explain()  # before the gradients and the loss scale change
         self.skipped = 0 if finite else self.skipped + 1
         self.scaler.update()
+        if self.scaler.is_enabled():
+            self._watch_scale()
         if not finite:
-            self._report_skipped()
+            self._report_skipped(where)
 
     def _parameters(self) -> list[nn.Parameter]:
         return [p for group in self.optimizer.param_groups for p in group['params']]
 
-    def _report_skipped(self) -> None:
+    def _report_skipped(self, where: str) -> None:
         iteration = self.message_hub.get_info('iter', 'unknown')
-        message = f'The gradient is NaN or infinite at iteration {iteration}: '
+        message = f'The gradient or the loss is NaN or infinite at iteration {iteration}{where}: '
         if self.skipped >= self.max_skipped:
             raise NonFiniteError(
                 f'{message}{self.skipped} steps in a row were left out, so training stops. Resume '
                 'from the last checkpoint with a lower learning rate, or in bfloat16 or float32.'
             )
         print_log(f'{message}this step is left out ({self.skipped} in a row).', 'current', logging.WARNING)
+
+    def _watch_scale(self) -> None:
+        """Say so where the loss scale falls and falls: no scale helps against values that are too large themselves."""
+        scale = self.scaler.get_scale()
+        self.message_hub.update_scalar('train/loss_scale', scale)
+        if scale >= self._lowest_scale:
+            return
+        self._lowest_scale = scale / 16  # the next warning
+        print_log(
+            f'The loss scale of float16 has fallen to {scale:g}: steps are left out again and again, as values of the '
+            'model itself are too large for float16. Train in bfloat16 (amp_dtype) or float32.',
+            'current',
+            logging.WARNING,
+        )
 
     def initialize_count_status(self, model: nn.Module, init_counts: int, max_counts: int) -> None:
         """Begin at an iteration, which in a resumed training is not the first and may lie within a step.

@@ -2,7 +2,7 @@
 
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from mmengine.runner import BaseLoop, CheckpointLoader, Runner, TestLoop, ValLoo
 from torch import nn
 from torch.utils.data import DataLoader
 
-from mask2former.checkpoints.fit import load_fitting
+from mask2former.checkpoints.fit import check_finite, load_fitting
 from mask2former.checkpoints.key_map import rename
 from mask2former.checkpoints.read import check_sums, explain_unreadable
 from mask2former.checkpoints.schemes import loadable
@@ -29,6 +29,7 @@ from .allocator import keep_freed_memory
 from .checkpoint_hook import SegCheckpointHook
 from .early_stopping_state import EarlyStoppingStateHook
 from .find_resumable import find_resumable
+from .nonfinite_hook import NonFiniteHook
 from .other_classes_hook import OtherClassesHook
 from .out_of_memory import OutOfMemoryHook
 from .random_numbers import RandomNumbersHook
@@ -228,7 +229,11 @@ class SegRunner(Runner):
         """Write the config, and explain and tidy up whatever way the run ends."""
         super().dump_config()
         try:
-            with self._out_of_memory.explained(self):
+            with ExitStack() as explaining:
+                explaining.enter_context(self._out_of_memory.explained(self))
+                for hook in self.hooks:
+                    if isinstance(hook, NonFiniteHook):
+                        explaining.enter_context(hook.explained(self))
                 yield
         finally:
             for hook in self.hooks:
@@ -271,8 +276,8 @@ class SegRunner(Runner):
         that do not fit before anything can be said of them.
 
         Raises:
-            CheckpointError: If the checkpoint cannot be read, or does not fit the model; only what training starts
-                from (``load_from``) may do so in part, unless ``strict``.
+            CheckpointError: If the checkpoint cannot be read, has weights that are not finite, or does not fit the
+                model; only what training starts from (``load_from``) may do so in part, unless ``strict``.
         """
         with explain_unreadable(filename):
             if zipfile.is_zipfile(filename):
@@ -289,6 +294,7 @@ class SegRunner(Runner):
         state = rename(checkpoint.get('state_dict', checkpoint), revise_keys)
         partly = self._is_training and not self._resume and not strict
         rest, unknown = load_fitting(model, state, filename, partly=partly)
+        check_finite(model, filename)
         self._has_loaded = True
         self.logger.info(f'Load checkpoint from {filename}')
         if rest is not None:

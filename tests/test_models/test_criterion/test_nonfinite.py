@@ -1,5 +1,8 @@
 """Predictions that are not finite: an error or a warning that says where, and a match all the same."""
 
+import itertools
+
+import numpy as np
 import pytest
 import torch
 from mmengine.logging import MessageHub
@@ -88,6 +91,24 @@ def test_any_cost_that_is_not_finite_is_worthless(value, monkeypatch, warnings):
     kept = [q for q in range(Q) if q != 4]
     rows, columns = linear_sum_assignment(cost[1, kept])
     assert queries[1].tolist() == [kept[q] for q in rows] and segments[1].tolist() == columns.tolist()
+
+
+@pytest.mark.parametrize('scale', [1.0, 1e-3, 1e8, 1e30])
+def test_costs_that_are_not_finite_are_taken_last(scale):
+    """Of all assignments, counted one by one, it is the cheapest of those with the fewest such pairs."""
+    generator = np.random.default_rng(0)
+    for _ in range(40):
+        cost = (generator.standard_normal((5, 3)) * scale).astype(np.float32)
+        broken = generator.random((5, 3)) < 0.5
+        broken[:, 2] |= generator.random() < 0.3  # now and then a segment that no query has a cost for
+        cost[broken] = generator.choice([np.nan, np.inf, -np.inf], broken.sum())
+        rows, columns = linear_sum_assignment(matcher.without_infinite(cost))
+        chosen = (int(broken[rows, columns].sum()), np.where(broken, 0, cost.astype(float))[rows, columns].sum())
+        best = min(
+            (int(broken[q, range(3)].sum()), np.where(broken, 0, cost.astype(float))[q, range(3)].sum())
+            for q in map(list, itertools.permutations(range(5), 3))
+        )
+        assert chosen[0] == best[0] and chosen[1] == pytest.approx(best[1], rel=1e-6, abs=1e-6 * scale)
 
 
 def test_unknown_way_to_treat_them():

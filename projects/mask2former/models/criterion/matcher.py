@@ -36,8 +36,8 @@ class HungarianMatcher:
         num_points: P; None for all pixels of the mask features.
         focal: Whether the cost of a mask is the focal loss, as in MaskFormer, or the binary cross-entropy.
         on_nonfinite: What to do about NaN or infinite predictions: 'raise' :class:`NonFiniteError`, or 'skip': warn and
-            match as if such a query were worthless; the loss is then not finite either, and the optimizer wrapper
-            (``SegOptimWrapper``) leaves the step out.
+            match as if such a query were worthless (:func:`without_infinite`); the loss is then not finite either, and
+            the optimizer wrapper (``SegOptimWrapper``) leaves the step out.
     """
 
     def __init__(
@@ -71,13 +71,14 @@ class HungarianMatcher:
         costs = [self.cost(output, b, target) for b, target in enumerate(targets)]  # B times (D, Q, N)
         # One copy to the host for all outputs and images.
         host = torch.cat([cost.flatten() for cost in costs]).cpu().numpy()
-        if not np.isfinite(host).all():
+        finite = np.isfinite(host).all()
+        if not finite:
             self._handle_nonfinite(output, targets)
-            host = np.nan_to_num(host, nan=1e6, posinf=1e6, neginf=1e6)
         sizes = [cost.numel() for cost in costs]
         matches = []
         for cost, flat in zip(costs, np.split(host, np.cumsum(sizes)[:-1])):
-            pairs = [linear_sum_assignment(layer) for layer in flat.reshape(cost.shape)]
+            layers = flat.reshape(cost.shape)
+            pairs = [linear_sum_assignment(layer if finite else without_infinite(layer)) for layer in layers]
             queries, segments = (torch.from_numpy(np.stack(x)).to(cost.device) for x in zip(*pairs))
             matches.append((queries, segments))
         return matches
@@ -128,3 +129,16 @@ class HungarianMatcher:
         if self.on_nonfinite == 'raise':
             raise NonFiniteError(message)
         print_log(message, 'current', logging.WARNING)
+
+
+def without_infinite(cost: np.ndarray) -> np.ndarray:
+    """Costs (Q, N) in float64, in which NaN, plus and minus infinity are dearer than any finite assignment.
+
+    So a pair of such a cost is taken only where there is no assignment without one, and then as few as can be.
+    """
+    cost = cost.astype(np.float64)
+    finite = np.isfinite(cost)
+    kept = cost[finite]
+    low, high = (kept.min(), kept.max()) if kept.size else (0.0, 0.0)
+    cost[~finite] = high + (high - low + 1) * min(cost.shape)
+    return cost
