@@ -53,7 +53,7 @@ def run_forked_ranks(
             ranked = dict(env, RANK=str(rank), LOCAL_RANK=str(rank)) if count > 1 else env
             printed = [f'{folder}/{rank}.{stream}' for stream in ('out', 'err')]
             arguments = (words, str(cwd or Path.cwd()), dict(os.environ, **ranked), printed, mask2former.__file__)
-            processes.append(_server().Process(target=_run, args=arguments))
+            processes.append(fork_server().Process(target=_run, args=arguments))
         for process in processes:
             process.start()
         for process in processes:
@@ -69,7 +69,8 @@ def run_forked_ranks(
 
 
 @functools.cache
-def _server() -> ForkServerContext:
+def fork_server() -> ForkServerContext:
+    """Processes of this context begin with :data:`PRELOADED` imported."""
     context = multiprocessing.get_context('forkserver')
     context.set_forkserver_preload(PRELOADED)
     return context
