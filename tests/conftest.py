@@ -1,5 +1,6 @@
 """Fixtures of all tests."""
 
+import gc
 import ipaddress
 import os
 import socket
@@ -39,6 +40,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         for item in items:
             if item.get_closest_marker('slow'):
                 item.add_marker(pytest.mark.skip(reason='takes minutes: run it with --slow'))
+
+
+def pytest_collection_finish() -> None:
+    """Take the millions of objects of all that was imported out of the garbage collector's sight: mmengine collects
+    whenever a data set is built, which took most of the time of many tests."""
+    gc.collect()
+    gc.freeze()
 
 
 class Run(NamedTuple):
