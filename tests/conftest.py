@@ -1,13 +1,16 @@
 """Fixtures of all tests."""
 
+import functools
 import gc
 import ipaddress
 import os
 import socket
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+import mmengine.config.config
 import pytest
 
 from mask2former.data_tools.shapes import generate_shapes
@@ -42,11 +45,22 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
                 item.add_marker(pytest.mark.skip(reason='takes minutes: run it with --slow'))
 
 
-def pytest_collection_finish() -> None:
-    """Take the millions of objects of all that was imported out of the garbage collector's sight: mmengine collects
-    whenever a data set is built, which took most of the time of many tests."""
-    gc.collect()
-    gc.freeze()
+@functools.lru_cache(maxsize=8)
+def _formatted(code: str, format_code: Callable = mmengine.config.config.FormatCode, **style: object) -> tuple:
+    return format_code(code, style_config=style)
+
+
+# mmengine formats a config four times for each training, a tenth of a second each.
+mmengine.config.config.FormatCode = lambda code, style_config: _formatted(code, **style_config)
+
+
+@pytest.fixture(scope='module', autouse=True)
+def freeze_imports() -> None:
+    """Take the objects of all that was imported out of the garbage collector's sight: mmengine collects whenever a data
+    set is built, which took most of the time of many tests."""
+    if len(gc.get_objects(generation=2)) > 100_000:
+        gc.collect()
+        gc.freeze()
 
 
 class Run(NamedTuple):
