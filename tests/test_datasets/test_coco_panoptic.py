@@ -76,14 +76,14 @@ def _first(content):
         (lambda c: c.pop('images'), "has no 'images'"),
         (lambda c: c['annotations'][0].update(segments_info=None), "'NoneType' object is not iterable.*correct it: {"),
         (lambda c: c['annotations'][0].update(segments_info=[None]), 'An entry of .*panoptic.json. is malformed'),
-        (lambda c: c['annotations'][0].update(file_name=5), 'An entry of .* is malformed .TypeError'),
+        (lambda c: c['annotations'][0].update(file_name=5), "'file_name' of the annotation of image 10 in .* is 5;"),
         (lambda c: c['annotations'].append(None), 'An entry of .* is malformed .*: None'),
         (lambda c: c['images'].append(None), 'An entry of .* is malformed .*: None'),
-        (lambda c: c['images'][0].update(file_name=None), 'An entry of .* is malformed .TypeError'),
+        (lambda c: c['images'][0].update(file_name=None), "'file_name' of image 10 in .* is None;"),
         (lambda c: c['images'][0].update(id=[1]), 'An entry of .* is malformed .*unhashable'),
         (lambda c: c['categories'].append(None), 'Category None in .*panoptic.json. needs an'),
         (lambda c: _first(c).update(category_id=[1]), 'An entry of .* is malformed .*unhashable'),
-        (lambda c: _first(c).update(iscrowd='yes'), 'An entry of .* is malformed .*invalid literal'),
+        (lambda c: _first(c).update(iscrowd='yes'), "'iscrowd' of a segment of image 10 in .* is 'yes'; write 1 or 0"),
     ],
 )
 def test_wrong_annotations(two_images, spoil, message):

@@ -9,6 +9,7 @@ from mmengine.dataset import BaseDataset
 from mmengine.fileio import join_path
 
 from mask2former.errors import DataError, UserError
+from mask2former.formats.coco_values import is_file_name, is_flag, is_segment_id, is_side
 from mask2former.formats.files import read_json
 from mask2former.registry import DATASETS
 
@@ -18,6 +19,7 @@ from .segment_table import SegmentTable, TableBuilder
 
 # What null or text raises where a number or an object is expected.
 MALFORMED = (AttributeError, KeyError, OverflowError, TypeError, ValueError)
+SHOWN = 200  # characters of an entry in a message
 FOLDERS = {'panoptic': ('img', 'seg'), 'instance': ('img',)}  # what data_prefix has
 
 
@@ -120,7 +122,7 @@ class CocoFormat(BaseDataset):
         except MALFORMED as error:
             raise DataError(
                 f"An entry of '{self.ann_file}' is malformed ({type(error).__name__}: {error}); correct it: "
-                f'{reprlib.repr(entry)}.'
+                f'{reprlib.repr(entry)[:SHOWN]}.'
             ) from error
         return list(items.values())
 
@@ -131,13 +133,23 @@ class CocoFormat(BaseDataset):
                 raise DataError(f"Image {image} in '{self.ann_file}' has no '{key}'; add it to the entry.")
         if image['id'] in items:
             raise DataError(f"Image id {image['id']} occurs twice in '{self.ann_file}'; give each its own id.")
+        name = self.image_file(image)
+        self._refuse_unless(is_file_name(name), image, self.name_key, 'the name of a file', f'image {image["id"]!r}')
+        for key in ('height', 'width'):
+            self._refuse_unless(is_side(image[key]), image, key, 'a number of pixels', f'image {image["id"]!r}')
         items[image['id']] = dict(
-            img_path=join_path(self.data_prefix['img'], self.image_file(image)),
+            img_path=join_path(self.data_prefix['img'], name),
             img_id=image['id'],
             height=image['height'],
             width=image['width'],
             **(dict(segments_info=[], void_ids=[]) if self.form == 'panoptic' else dict(instances=[])),
         )
+
+    def _refuse_unless(self, sound: bool, entry: dict, key: str, expected: str, owner: str) -> None:
+        """Raise ``DataError`` where the value of a key is not what is expected."""
+        if not sound:
+            value = reprlib.repr(entry.get(key))
+            raise DataError(f"'{key}' of {owner} in '{self.ann_file}' is {value}; write {expected}.")
 
     def image_file(self, image: dict) -> str:
         """Where an image of the annotation file is, below the folder of the images."""
@@ -162,6 +174,9 @@ class CocoFormat(BaseDataset):
                 f"The annotation of image {item['img_id']} in '{self.ann_file}' needs 'segments_info' and the "
                 "PNG's 'file_name'; for an instance file (with 'segmentation') use type='CocoInstanceFormat'."
             )
+        owner = f'the annotation of image {item["img_id"]!r}'
+        self._refuse_unless(is_file_name(annotation['file_name']), annotation, 'file_name', 'the name of a PNG', owner)
+        owner = f'a segment of image {item["img_id"]!r}'
         item['seg_map_path'] = join_path(self.data_prefix['seg'], annotation['file_name'])
         seen = {0}  # 0 is void
         for segment in annotation['segments_info']:
@@ -170,6 +185,8 @@ class CocoFormat(BaseDataset):
                     f"Image {item['img_id']} in '{self.ann_file}' has a segment whose id is "
                     f'{segment.get("id")!r}; ids must be over 0 and differ within an image.'
                 )
+            self._refuse_unless(is_segment_id(segment['id']), segment, 'id', 'a number from 1 to 16777215', owner)
+            self._refuse_unless(is_flag(segment.get('iscrowd', 0)), segment, 'iscrowd', '1 or 0', owner)
             seen.add(segment['id'])
             label = self._label(item, segment, label_of)
             if label is None:
@@ -201,6 +218,8 @@ class CocoFormat(BaseDataset):
                 f"Annotation {annotation.get('id')} of image {item['img_id']} in '{self.ann_file}' has "
                 "no 'segmentation'; add its polygons or RLE (a box is not enough), or remove it."
             )
+        owner = f'annotation {annotation.get("id")!r} of image {item["img_id"]!r}'
+        self._refuse_unless(is_flag(annotation.get('iscrowd', 0)), annotation, 'iscrowd', '1 or 0', owner)
         item['instances'].append(
             dict(
                 segmentation=annotation['segmentation'],

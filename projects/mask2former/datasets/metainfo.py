@@ -6,6 +6,7 @@ Metainfo holds ``classes``, ``isthing``, ``palette`` and ``category_ids``, each 
 import functools
 import json
 import os
+import reprlib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from mmengine.utils import is_abs
 from torch.utils.data import DataLoader
 
 from mask2former.errors import DataError, MissingFileError, near_names
+from mask2former.formats.coco_values import is_flag
 from mask2former.formats.files import read_json
 from mask2former.formats.palette import make_palette
 from mask2former.registry import DATASETS
@@ -71,9 +73,17 @@ def _read_categories(path: str, version: tuple | None) -> list[dict]:
             f"Annotation file '{path}' has no 'categories'; add a list of dict(id, name, isthing), or give "
             f'metainfo=dict({", ".join(f"{key}=..." for key in KEYS)}).'
         )
+    if not isinstance(categories, list):
+        raise DataError(f"'categories' of '{path}' is a {type(categories).__name__}; write a list of dict(id, name).")
     for category in categories:
-        if not isinstance(category, dict) or 'id' not in category or 'name' not in category:
-            raise DataError(f"Category {category} in '{path}' needs an 'id' and a 'name'.")
+        sound = isinstance(category, dict) and isinstance(category.get('id'), int | str)
+        if not sound or not isinstance(category.get('name'), str):
+            shown = reprlib.repr(category)
+            raise DataError(f"Category {shown} in '{path}' needs an 'id' and a 'name', a number and a text.")
+        if category.get('isthing') is not None and not is_flag(category['isthing']):
+            raise DataError(
+                f"Category '{category['name']}' in '{path}' has 'isthing' {category['isthing']!r}; write 1 or 0."
+            )
     return categories
 
 

@@ -63,7 +63,7 @@ def read_json(path: str | Path) -> dict:
     with open(path, encoding='utf-8') as file:
         try:
             content = json.load(file)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:  # text within text within text
             raise DataError(f"Annotation file '{path}' is not valid JSON ({error}); get it again.") from None
     if not isinstance(content, dict):
         raise DataError(

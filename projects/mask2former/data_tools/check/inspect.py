@@ -33,7 +33,7 @@ def inspect(entry: Entry, source: Source, headers_only: bool) -> ImageReport:
     report = ImageReport()
     _inspect_image(entry, source, headers_only, report)
     if source.form == 'instance':
-        if not headers_only:
+        if not headers_only and report.size in (None, entry.size):  # a size that is not the image's may be any
             inspect_masks(entry, source, report)
     elif entry.map_path is not None and _inspect_map_header(entry, entry.map_path, source, report) and not headers_only:
         inspect_map = _inspect_class_ids if source.form == 'semantic' else inspect_panoptic_map

@@ -90,7 +90,8 @@ def inspect_masks(entry: Entry, source: Source, report: ImageReport) -> None:
             if not row['crowd'][0]:
                 layers += mask
         _compare_area(segment, entry, row[0], problems)
-        _compare_box(segment, entry, row[0], problems)
+        polygons = segmentation if isinstance(segmentation, list) else None
+        _compare_box(segment, entry, row[0], problems, polygons)
     report.segments = np.concatenate(rows) if rows else np.zeros(0, SEGMENT)
     report.void_share = float(1 - any_mask.mean())
     report.covered, report.overlapped = int((layers > 0).sum()), int((layers > 1).sum())
@@ -105,12 +106,12 @@ def _compare_area(segment: dict, entry: Entry, row: np.void, problems: Problems)
     if area is None or row['crowd']:
         return
     slack = int(row['width'] + row['height']) + 0.1 * row['area'] if isinstance(segment['segmentation'], list) else 0.5
-    if not isinstance(area, (int, float)) or not abs(area - row['area']) <= slack:
+    if not isinstance(area, (int, float)) or not abs(area - int(row['area'])) <= slack:
         text = f'segment {segment.get("id")} has {row["area"]} pixels, the JSON file says {area!r}'
         problems.add('wrong area', entry.id, text)
 
 
-def _compare_box(segment: dict, entry: Entry, row: np.void, problems: Problems) -> None:
+def _compare_box(segment: dict, entry: Entry, row: np.void, problems: Problems, polygons: list | None = None) -> None:
     """Report a box that is not that of the mask.
 
     The box of polygons may also be that of their points: their tips are thinner than a pixel.
@@ -120,8 +121,8 @@ def _compare_box(segment: dict, entry: Entry, row: np.void, problems: Problems) 
         return  # reported already
     x, y, width, height = (int(row[key]) for key in ('x', 'y', 'width', 'height'))
     right: list[tuple[float, ...]] = [(x, y, x + width, y + height)]
-    if isinstance(segment.get('segmentation'), list):
-        right.append(_corners(closed_polygons(segment['segmentation']), entry))
+    if polygons is not None:
+        right.append(_corners(closed_polygons(polygons), entry))
     given = (box[0], box[1], box[0] + box[2], box[1] + box[3])
     if all(max(abs(one - two) for one, two in zip(given, corners)) > BOX_SLACK for corners in right):
         text = f'segment {segment.get("id")} has the box {box}, its mask {[x, y, width, height]}'

@@ -70,6 +70,7 @@ KINDS = {
     'unknown value': Kind('a pixel value is neither a class nor `ignore_index`', error=True),
     'all void': Kind('no pixel of an image belongs to a class'),
     # The split as a whole
+    'nothing to learn': Kind('no image has a segment that a training learns', error=True, by_hand=True),
     'class without segment': Kind('no image shows a class'),
     'class without pixel': Kind('no image shows a class (semantic data)'),
     'more segments than queries': Kind('an image has more segments than the model can find'),

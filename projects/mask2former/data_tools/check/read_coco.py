@@ -2,12 +2,14 @@
 
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from mask2former.datasets.coco import CocoFormat
 from mask2former.datasets.youtube_vis import YouTubeVISFormat
 from mask2former.errors import DataError
+from mask2former.formats.coco_values import is_file_name, is_flag, is_segment_id, is_side
 from mask2former.formats.files import read_json
 
 from .kinds import Problems
@@ -75,7 +77,12 @@ def read_content(
             seen: set[Any] = set()
             for segment in entry.segments:
                 _check_segment(segment, entry, seen, categories, form, problems)
-    return Source(settings, form, dataset.ann_file, folders, categories, learnt, entries, tuple(problems), raw)
+    source = Source(settings, form, dataset.ann_file, folders, categories, learnt, entries, tuple(problems), raw)
+    learns = any(source.learns(segment) for entry in entries.values() for segment in entry.segments)
+    if settings.split == 'train' and not dataset.test_mode and not learns:
+        problems.add('nothing to learn', None, f'no image of {dataset.ann_file} has a segment that a training learns')
+        source = replace(source, problems=tuple(problems))
+    return source
 
 
 def _rows(raw: dict, key: str, problems: Problems) -> list[dict]:
@@ -124,10 +131,12 @@ def _explain_refusal(refusal: DataError, rows: list[dict], form: str, problems: 
 def _read_images(raw: dict, path_of: Callable[[dict], str], problems: Problems) -> dict[Any, Entry]:
     entries: dict[Any, Entry] = {}
     for image in _rows(raw, 'images', problems):
-        wrong = [key for key in ('height', 'width') if not isinstance(image.get(key), int) or image[key] <= 0]
+        wrong = [key for key in ('height', 'width') if not is_side(image.get(key))]
         wrong += [] if is_id(image.get('id')) else ['id']
         try:
             entry = Entry(image, path_of(image))
+            if not is_file_name(image.get('file_name', 'of another key')):
+                wrong.append('name of the file')
         except (KeyError, TypeError, AttributeError):
             wrong.append('name of the file')
         if wrong:
@@ -157,7 +166,7 @@ def _add_annotations(
             continue
         if map_folder is not None:
             segments = annotation.get('segments_info')
-            if not isinstance(segments, list) or not isinstance(annotation.get('file_name'), str):
+            if not isinstance(segments, list) or not is_file_name(annotation.get('file_name')):
                 problems.add('malformed entry', image_id, "a panoptic annotation lacks 'segments_info' or 'file_name'")
                 continue
             if image_id in annotated:
@@ -168,6 +177,9 @@ def _add_annotations(
             if len(entry.segments) < len(segments):
                 problems.add('malformed entry', image_id, "'segments_info' has entries that are no objects")
         else:
+            if 'segments_info' in annotation:
+                text = "the annotation has 'segments_info' as a panoptic one: use type='CocoPanopticFormat'"
+                problems.add('malformed entry', image_id, text)
             entry.segments.append(annotation)
         annotated.add(image_id)
     for image_id, entry in entries.items():
@@ -185,6 +197,8 @@ def _check_segment(
     if form == 'panoptic':
         if not is_id(id_) or not id_:
             problems.add('segment id 0', entry.id, 'a segment has no id, or 0, which is void')
+        elif not is_segment_id(id_):
+            problems.add('malformed entry', entry.id, f'{name}: an id is a number from 1 to 16777215')
         elif id_ in seen:
             problems.add('segment id twice', entry.id, f'{name} is listed twice')
         else:
@@ -196,6 +210,8 @@ def _check_segment(
             if isinstance(polygon, list) and (len(polygon) < 6 or len(polygon) % 2):
                 text = f'{name} has a polygon of {len(polygon)} numbers: it takes pairs x, y of at least 3 points'
                 problems.add('bad polygon', entry.id, text)
+    if not is_flag(segment.get('iscrowd', 0)):
+        problems.add('malformed entry', entry.id, f"{name} has 'iscrowd' {segment['iscrowd']!r}: write 1 or 0")
     if segment.get('area') == 0:
         problems.add('area 0', entry.id, f'{name} has the area 0')
     if segment.get('bbox') is not None:

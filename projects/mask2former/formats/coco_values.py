@@ -1,0 +1,25 @@
+"""What values of COCO's JSON files may be, where text, null or a list in their place would fail later and elsewhere."""
+
+from typing import Any, TypeGuard
+
+MAX_SIDE = 2**20  # pixels: OpenCV's limit
+
+
+def is_side(value: Any) -> TypeGuard[int]:
+    """Whether a value can be the height or the width of an image."""
+    return isinstance(value, int) and not isinstance(value, bool) and 0 < value <= MAX_SIDE
+
+
+def is_file_name(value: Any) -> TypeGuard[str]:
+    """Whether a value can name a file."""
+    return isinstance(value, str) and value.strip() != '' and '\0' not in value
+
+
+def is_segment_id(value: Any) -> TypeGuard[int]:
+    """Whether a value can be the id of a panoptic segment: a PNG holds 24 bits, and 0 is void."""
+    return isinstance(value, int) and 0 < value < 2**24
+
+
+def is_flag(value: Any) -> TypeGuard[int]:
+    """Whether a value says yes or no, as 1 or 0 or as JSON's true or false."""
+    return isinstance(value, int | float) and value in (0, 1)
