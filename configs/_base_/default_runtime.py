@@ -4,7 +4,7 @@ runner_type = 'SegRunner'
 
 default_hooks = dict(
     timer=dict(type='IterTimerHook'),
-    logger=dict(type='LoggerHook', interval=50),
+    logger=dict(type='LoggerHook', interval=50, log_metric_by_epoch=False),  # a validation is that of an iteration
     param_scheduler=dict(type='ParamSchedulerHook'),
     checkpoint=dict(type='SegCheckpointHook', by_epoch=False, interval=5000, max_keep_ckpts=3, save_last=True),
     sampler_seed=dict(type='DistSamplerSeedHook'),

@@ -1,6 +1,7 @@
 """TensorBoard's own reader finds what a training wrote; without TensorBoard a training is the same."""
 
 import importlib.util
+import json
 
 import numpy as np
 import pytest
@@ -38,3 +39,13 @@ def test_nothing_is_written_where_it_is_absent(tmp_path, monkeypatch):
     backend.add_image('val_img_1', np.zeros((4, 6, 3), np.uint8), step=1)
     backend.close()
     assert not any(tmp_path.iterdir())
+
+
+def test_a_training_has_its_validations_at_their_iterations(run):
+    [folder] = (run.config.parent / 'work').glob('*/vis_data')
+    rows = [json.loads(line) for line in (folder / 'scalars.json').read_text().splitlines()]
+    assert [row['step'] for row in rows if 'PQ' in row] == [4, 8]
+    pytest.importorskip('tensorboard')
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    assert [event.step for event in EventAccumulator(str(folder)).Reload().Scalars('PQ')] == [4, 8]

@@ -6,6 +6,7 @@ import os
 import sys
 import time
 from collections.abc import Callable
+from typing import TextIO
 
 from mmengine.logging import MMLogger
 from tqdm import tqdm
@@ -47,6 +48,11 @@ class TerminalHandler(logging.Handler):
 
     Not shown: information of the frameworks below (environment, config, hooks, their lines of losses).
     """
+
+    @property
+    def stream(self) -> TextIO:
+        """Where it goes: mmengine's MLflow backend looks whether that is open."""
+        return sys.stdout
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Whether a record is shown; see :meth:`logging.Handler.filter`."""
