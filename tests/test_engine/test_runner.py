@@ -40,3 +40,10 @@ def test_warm_up_and_cosine_end_with_the_training(max_iters, monkeypatch):
 )
 def test_the_best_checkpoint_has_the_highest_metric(key):
     assert SegCheckpointHook(save_best=key).rules == ['greater']
+
+
+def test_of_equally_good_checkpoints_the_last_is_the_best():
+    hook = SegCheckpointHook(save_best=['segm_mAP', 'loss'])
+    for key, worse, better in (('segm_mAP', 0.0, 0.1), ('loss', 0.1, 0.0)):
+        is_better = hook.is_better_than[key]
+        assert is_better(worse, worse) and is_better(better, worse) and not is_better(worse, better)

@@ -1,6 +1,7 @@
 """Saves checkpoints at intervals, and once more when the training is interrupted."""
 
 import logging
+import operator
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -46,6 +47,9 @@ class SegCheckpointHook(CheckpointHook):
     """
 
     file_backend: Any
+    # Of equally good checkpoints the last one is the best, as it was trained longest: until something is found, all
+    # have 0.
+    rule_map = {'greater': operator.ge, 'less': operator.le}
     # `save_best` of any metric of this package needs no `rule='greater'`.
     _default_greater_keys = [*CheckpointHook._default_greater_keys, 'PQ', 'SQ', 'RQ', 'AP', 'IoU']
 
