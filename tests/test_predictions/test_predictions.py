@@ -6,10 +6,12 @@ import shutil
 import sys
 import xml.etree.ElementTree as ET
 from contextlib import redirect_stdout
+from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+from mmengine.config import Config
 from PIL import Image
 from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
@@ -19,6 +21,7 @@ from mask2former.formats.panoptic_png import read_id_map
 from mask2former.formats.rle import encode_mask
 from mask2former.predictions import command, exchange, load
 from mask2former.predictions.load import locate, locate_run
+from mask2former.predictions.predictor import Predictor
 
 
 @pytest.fixture(scope='module')
@@ -83,7 +86,8 @@ def test_results_for_coco_are_read_by_pycocotools(instances, predictor, image, t
     for annotation, segment in zip(read.anns.values(), instances.segments):
         assert np.array_equal(coco_mask.decode(annotation['segmentation']).astype(bool), segment.mask)
         assert annotation['category_id'] == segment.category_id
-        assert annotation['bbox'] == list(segment.box) == coco_mask.toBbox(annotation['segmentation']).tolist()
+        assert list(annotation['bbox']) == list(segment.box)
+        assert annotation['area'] == segment.area  # of the mask, by which pycocotools tells small from large
     scores = [segment.score for segment in instances.segments]
     assert scores == sorted(scores, reverse=True)
 
@@ -262,6 +266,30 @@ def test_results_that_the_model_does_not_give(predictor, monkeypatch):
     monkeypatch.setattr(predictor, 'task', 'panoptic')
     with pytest.raises(UserError, match='no panoptic results, but instance ones'):
         predictor._task_of(dict(pred_instances=1))
+
+
+@pytest.mark.parametrize('wrong, sentence', [(['a.jpg'], 'not list: stream'), (Path(), 'is a folder: stream')])
+def test_what_is_no_image_is_refused_in_a_sentence(predictor, wrong, sentence):
+    with pytest.raises(ConfigError, match=sentence):
+        predictor.predict(wrong)
+
+
+def test_what_cannot_be_is_said_before_the_work(run, tmp_path, monkeypatch):
+    monkeypatch.setattr(command, 'load', None)  # nothing is loaded
+    monkeypatch.setattr(sys, 'argv', ['predict', str(tmp_path / 'absent.jpg'), 'run'])
+    with pytest.raises(MissingFileError, match="no image or folder '.*absent.jpg'"):
+        command.main()
+    monkeypatch.undo()
+    out = tmp_path / 'out'
+    monkeypatch.setattr(sys, 'argv', ['predict', str(run.images), str(run.config), str(run.checkpoint)])
+    sys.argv += ['--out', str(out), '--format', 'picture', 'panoptic', '--task', 'instance', '--device', 'cpu']
+    with pytest.raises(ConfigError, match='or choose --task panoptic'):
+        command.main()
+    assert not out.exists()
+    only = Config.fromfile(run.config)
+    only.model.postprocessors = dict(instance=only.model.postprocessors.instance)
+    with pytest.raises(ConfigError, match='no semantic results, but instance ones'):
+        Predictor(only, run.checkpoint, task='semantic', device='cpu')
 
 
 def test_files_for_label_studio_of_many_images(run, tmp_path, monkeypatch):

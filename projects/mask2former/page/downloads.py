@@ -65,7 +65,9 @@ def coco(result: Result) -> Download:
     rows = zip(result.prediction.segments, result.prediction.to_coco(1))
     content = dict(
         images=[dict(id=1, file_name=result.found.name, height=height, width=width)],
-        annotations=[dict(row, id=segment.id, area=segment.area, iscrowd=0) for segment, row in rows],
+        annotations=[
+            dict(row, id=segment.id, bbox=list(segment.box), area=segment.area, iscrowd=0) for segment, row in rows
+        ],
         categories=[dict(id=int(category), name=name) for category, name in zip(ids, names)],
     )
     return Download(f'{result.stem}_coco.json', 'application/json', _json(content))

@@ -16,7 +16,6 @@ from PIL import Image
 
 from mask2former.engine.unwrap import unwrap_model
 from mask2former.errors import ConfigError
-from mask2former.evaluation.sample_fields import RESULTS
 from mask2former.formats.frame_source import reduce_image
 from mask2former.formats.rle import decode_mask
 from mask2former.models.postprocess import PanopticFusion
@@ -72,8 +71,7 @@ class Studio:
         if bands not in (None, 3):
             raise ConfigError(f'The config reads images of {bands} bands, which browsers do not show: use `predict`.')
         parts = getattr(unwrap_model(predictor.inferencer.model), 'postprocessors', ())
-        predicted = {getattr(part, 'predicts', None) for part in parts}
-        self.tasks = tuple(task for task, field in RESULTS.items() if field in predicted)
+        self.tasks = predictor.tasks
         if not self.tasks:
             raise ConfigError('The model gives no results to show: its config has no model.postprocessors.')
         self._fusion = next((part for part in parts if isinstance(part, PanopticFusion)), None)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from mask2former.apis import list_images, output_stems
 from mask2former.apis.tiles import add_tile_arguments
-from mask2former.errors import ConfigError
+from mask2former.errors import ConfigError, MissingFileError
 from mask2former.formats.files import write_json, write_text
 from mask2former.progress import ProgressBar
 from mask2former.visualization.class_table import ClassTable
@@ -30,9 +30,11 @@ def parser() -> argparse.ArgumentParser:
     result.add_argument('--out', default='outputs', metavar='DIR', help='default: %(default)s')
     result.add_argument('--format', nargs='+', choices=FORMATS, default=['picture', 'coco'], help='what is written')
     result.add_argument(
-        '--task', choices=['panoptic', 'instance', 'semantic'], help='which results, if there are several'
+        '--task', choices=['panoptic', 'instance', 'semantic'], help='which results, where the model gives several'
     )
-    result.add_argument('--score-thr', type=float, default=0.3, help='default: %(default)s')
+    result.add_argument(
+        '--score-thr', type=float, default=0.3, help='least score of an instance, in 0 .. 1 (default: %(default)s)'
+    )
     add_tile_arguments(result)
     result.add_argument('--device', help="such as 'cpu' or 'cuda'; default: the GPU if there is one")
     result.add_argument('--json', action='store_true', help='print a JSON object for each image, and nothing else')
@@ -48,6 +50,8 @@ def main() -> None:
         raise ConfigError(f"Results in '{out}' could overwrite the images there: give another folder as --out.")
     if out.is_file():
         raise ConfigError(f"--out '{out}' is a file: give a folder.")
+    if '://' not in args.images and not folder.exists():
+        raise MissingFileError(f"There is no image or folder '{args.images}'.")
     predictor = load(
         args.run,
         args.checkpoint,
@@ -57,13 +61,19 @@ def main() -> None:
         tile=args.tile,
         overlap=args.overlap,
     )
+    if 'panoptic' in args.format and (args.task or (*predictor.tasks, '')[0]) == 'instance':
+        raise ConfigError(
+            'Instances may overlap, so they are no panoptic map: leave out --format panoptic'
+            + (', or choose --task panoptic.' if 'panoptic' in predictor.tasks else '.')
+        )
     images = list_images(folder, predictor.inferencer.suffixes) if folder.is_dir() else [args.images]
     out.mkdir(parents=True, exist_ok=True)
     stems = output_stems(images, out)
-    rows, xml, tasks, done = [], [], [], 0
+    rows, xml, tasks, done, segments = [], [], [], 0, 0
     for number, image in enumerate(ProgressBar(images, disable=args.json or len(images) == 1)):
         for prediction in predictor.stream([image]):
             done += 1
+            segments += len(prediction.segments)
             _write(prediction, stems[number], args.format)
             if 'coco' in args.format:
                 rows += prediction.to_coco(number)
@@ -86,7 +96,9 @@ def main() -> None:
         write_json(out / 'label_studio.json', tasks)
         write_text(out / 'label_studio.xml', label_studio_interface(_colors(predictor)))
     if not args.json:
-        print(f'{done} of {len(images)} done; results are in {out}.')
+        print(f'{done} of {len(images)} done, {segments} segments found; results are in {out}.')
+        if done and not segments:
+            print('Nothing was found: a lower --score-thr shows less sure instances; the model may need more training.')
     sys.exit(0 if done == len(images) else 1)
 
 

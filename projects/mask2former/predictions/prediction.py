@@ -107,15 +107,15 @@ class Prediction:
         return path
 
     def to_coco(self, image_id: int | str) -> list[dict]:
-        """COCO's results of the image: ``image_id``, ``category_id``, ``bbox`` (xywh), ``score``, ``segmentation``.
+        """COCO's results of the image: ``image_id``, ``category_id``, ``score``, ``segmentation``.
 
-        ``pycocotools.COCO.loadRes`` reads a list of these. What has no score gets 1.
+        ``pycocotools.COCO.loadRes`` reads a list of these, and makes boxes and areas of the masks. With a ``bbox`` it
+        would take the area of that, so that masks would count as larger than they are. What has no score gets 1.
         """
         return [
             dict(
                 image_id=image_id,
                 category_id=segment.category_id,
-                bbox=list(segment.box),
                 score=1.0 if segment.score is None else segment.score,
                 segmentation=json_rle(segment.rle),
             )
@@ -160,7 +160,10 @@ class Prediction:
             ConfigError: If segments overlap.
         """
         if self.task == 'instance':
-            raise ConfigError("Instances may overlap, so they are no map: load the model with task='panoptic'.")
+            raise ConfigError(
+                "Instances may overlap, so they are no map: load the model with task='panoptic', if it gives such "
+                'results.'
+            )
         id_map = np.zeros(self.size, np.int32)
         for segment in self.segments:
             id_map[segment.mask] = segment.id

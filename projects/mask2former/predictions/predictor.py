@@ -12,6 +12,7 @@ from mmengine.config import Config
 
 from mask2former.apis import SegInferencer, list_images
 from mask2former.apis.inferencer import ImageInput
+from mask2former.engine.unwrap import unwrap_model
 from mask2former.errors import ConfigError, DataError, UserError
 from mask2former.evaluation.sample_fields import RESULTS
 from mask2former.formats.image_rows import ImageRows
@@ -65,14 +66,31 @@ class Predictor:
         )
         self.task = task
         self.classes: tuple[str, ...] = tuple(self.inferencer.dataset_meta['classes'])
+        if task is not None and self.tasks and task not in self.tasks:
+            raise ConfigError(_not_given(task, self.tasks))
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """What the model gives, of 'panoptic', 'instance' and 'semantic'; empty if a part of it does not say so."""
+        parts = getattr(unwrap_model(self.inferencer.model), 'postprocessors', ())
+        predicted = [getattr(part, 'predicts', None) for part in parts]
+        return () if None in predicted else tuple(task for task, field in RESULTS.items() if field in predicted)
 
     def predict(self, image: ImageInput) -> Prediction:
         """Segment an image: a file, or an array (H, W, 3) uint8 in the order BGR.
 
         Raises:
+            ConfigError: If it is something else, such as a folder or a list, which :meth:`stream` takes.
             MissingFileError: If there is no such file.
             DataError: If it is no image that can be read.
         """
+        if not isinstance(image, str | os.PathLike | np.ndarray):
+            raise ConfigError(
+                f'An image must be a path or an array (H, W, 3) uint8 in the order BGR, not {type(image).__name__}: '
+                "stream() takes lists, and np.array(image.convert('RGB'))[..., ::-1] makes an array of Pillow's image."
+            )
+        if not isinstance(image, np.ndarray) and Path(image).is_dir():
+            raise ConfigError(f"'{image}' is a folder: stream() takes it, image by image.")
         model = self.inferencer.model
         if isinstance(model, SegTileModel):
             rows = open_image(self.inferencer, image)
@@ -117,10 +135,7 @@ class Predictor:
     def _task_of(self, sample: DetDataSample) -> tuple[str, str]:
         given = [task for task, field in RESULTS.items() if field in sample]
         if not given or (self.task is not None and self.task not in given):
-            raise UserError(
-                f'The model gives no {self.task or ""} results'.replace('  ', ' ')
-                + (f', but {" and ".join(given)} ones: choose one of these as task.' if given else '.')
-            )
+            raise UserError(_not_given(self.task, given))
         task = self.task or given[0]
         return task, RESULTS[task]
 
@@ -157,3 +172,9 @@ class Predictor:
         if field == 'pred_panoptic_seg':
             segments.sort(key=lambda segment: (not segment.isthing, -(segment.score or 0)))
         return segments
+
+
+def _not_given(task: str | None, given: Sequence[str]) -> str:
+    """That a model gives no results of a task, in a sentence."""
+    sentence = f'The model gives no {task} results' if task else 'The model gives no results'
+    return f'{sentence}, but {" and ".join(given)} ones: choose one of these as task.' if given else f'{sentence}.'
