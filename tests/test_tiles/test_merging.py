@@ -49,6 +49,14 @@ def test_tiles_cover_the_image_and_overlap():
         assert {other.number for other in grid.earlier_neighbours(tile)} == near
 
 
+def test_the_number_of_very_many_tiles_is_said_once(caplog):
+    for _ in range(2):
+        TileGrid((400, 300), 8, 1)
+        TileGrid((400, 300), 64, 16)
+    [record] = caplog.records
+    assert '300 x 400 pixels has 2451 tiles of 8 with an overlap of 1' in record.getMessage()  # 43 x 57
+
+
 def noisy_parts(grid, seed, isthing=True):
     rng = np.random.default_rng(seed)
     parts = []

@@ -1,5 +1,7 @@
 """Where the tiles of an image lie, and how much each has to say at a pixel."""
 
+import functools
+import logging
 import math
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -8,6 +10,8 @@ import numpy as np
 
 from mask2former.errors import ConfigError
 
+_LOG = logging.getLogger(__name__)
+MANY_TILES = 1000  # of which a person should know before waiting for them
 MOST_PIXELS = 2**32 - 1  # of an image whose masks pycocotools can count
 
 
@@ -55,6 +59,9 @@ class TileGrid:
             for j, columns in enumerate(across)
         ]
 
+        if len(self.tiles) > MANY_TILES:
+            _warn(tuple(size), tile, overlap, len(self.tiles))
+
     def __len__(self) -> int:
         return len(self.tiles)
 
@@ -75,6 +82,15 @@ class TileGrid:
         for index in (i * len(self.bounds[1]) + j for i in rows for j in columns):
             if index < tile.number:
                 yield self.tiles[index]
+
+
+@functools.cache  # once for all images of a size
+def _warn(size: tuple[int, int], tile: int, overlap: int, count: int) -> None:
+    _LOG.warning(
+        'An image of %d x %d pixels has %d tiles of %d with an overlap of %d, and the model runs on each: larger tiles '
+        'or a smaller overlap make them fewer.',
+        *(*reversed(size), count, tile, overlap),
+    )
 
 
 def window_bounds(side: int, window: int, stride: int) -> list[tuple[int, int]]:
