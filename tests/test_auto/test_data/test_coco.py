@@ -107,6 +107,16 @@ def layout_label_studio_upload(root):
     return None
 
 
+def layout_label_studio_without_images(root):
+    """The images are the ones that were uploaded; their server names some by a number, some by an address."""
+    for name in THINGS:
+        picture(root / 'images' / f'{name}.png')
+    content = instances(list(THINGS), '/data/upload/1/3fa85f64-')
+    content['images'][0]['file_name'] = '/data/local-files/?d=my%20images/a.png'
+    write(root / 'result.json', content)
+    return None
+
+
 def layout_coco(root):
     for split, names in (('train', 'abc'), ('val', 'de')):
         for name in names:
@@ -117,7 +127,14 @@ def layout_coco(root):
     return 'abc', 'de'
 
 
-LAYOUTS = [layout_roboflow, layout_cvat, layout_label_studio, layout_label_studio_upload, layout_coco]
+LAYOUTS = [
+    layout_roboflow,
+    layout_cvat,
+    layout_label_studio,
+    layout_label_studio_upload,
+    layout_label_studio_without_images,
+]
+LAYOUTS += [layout_coco]
 
 
 @pytest.mark.parametrize('layout', LAYOUTS)
@@ -131,6 +148,15 @@ def test_instances(tmp_path, layout):
         assert same(both(result), truth()) and len(masks_of(result.val)) == 1
     dataset = DATASETS.build(dict(result.train, pipeline=[]))
     assert dataset.metainfo['classes'] == ('cat', 'dog')
+
+
+def test_two_names_are_not_one_file(tmp_path):
+    picture(tmp_path / 'images' / 'a.png')
+    write(tmp_path / 'result.json', instances('ab') | dict(images=[
+        dict(id=i, file_name=f'/upload/{i}fa85f64-a.png', height=SIZE[0], width=SIZE[1]) for i in range(2)
+    ]))  # fmt: skip
+    with pytest.raises(DataError, match="0fa85f64-a.png' and .*1fa85f64-a.png', but .* only 'images/a.png'"):
+        recognise(tmp_path)
 
 
 @pytest.mark.parametrize('task', ['panoptic', 'semantic'])

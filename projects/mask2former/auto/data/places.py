@@ -1,9 +1,11 @@
 """Where the files are that an annotation file names."""
 
 import posixpath
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from urllib.parse import unquote
 
 from mask2former.errors import DataError
 from mask2former.formats.files import leaves_folder
@@ -65,14 +67,32 @@ def place(listing: Listing, ann_file: str, names: Sequence[str], split: str, lab
     of = {name: posixpath.join(best, name) for name in names if not leaves_folder(name)}
     if len(of) == len(names) and all(name in known for name in of.values()):
         return Places(of, best)
-    found = {name: listing.find(name, folders=(best, here), near=best) for name in names}
+    found = {
+        name: listing.find(name, folders=(best, here), near=best)
+        or listing.find(_original(name), folders=(best, here), near=best)
+        for name in names
+    }
     lost = [name for name, where in found.items() if where is None]
     if lost:
         raise DataError(
             f"{len(lost)} of the {len(names)} {what} that '{path}' names are not below '{listing.root}', such as "
             f"'{lost[0]}': put them there, or leave them out of the file."
         )
+    twice = next((where for where, times in Counter(found.values()).items() if times > 1), None)
+    if twice is not None:
+        several = [name for name, where in found.items() if where == twice]
+        raise DataError(
+            f"'{path}' names '{several[0]}' and '{several[1]}', but below '{listing.root}' there is only '{twice}': "
+            'put both there.'
+        )
     return Places({name: where for name, where in found.items() if where is not None}, None)
+
+
+def _original(name: str) -> str:
+    """The file that Label Studio was given: it puts eight digits before the names of uploads, and names files of its
+    server's disk by an address."""
+    _, _, path = name.rpartition('?d=')
+    return re.sub('^[0-9a-f]{8}-', '', posixpath.basename(unquote(path) if '?d=' in name else name))
 
 
 def _all_folders(listing: Listing) -> list[str]:

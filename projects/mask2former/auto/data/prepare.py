@@ -34,7 +34,7 @@ def prepare(
         raise ConfigError(f"There is no task '{task}'; {near_names(task, ('auto', *TASKS))}")
     if task == 'auto':
         task = found.task
-        reason = f'Task: {task}, as {found.kind} annotations are made for it.'
+        reason = f'Task: {task}, which annotations of the format {found.kind} are made for.'
     elif task not in found.tasks:
         raise ConfigError(
             f"{found.kind} in '{found.root}' cannot be learned as {task} data, but as {' or '.join(found.tasks)}."
