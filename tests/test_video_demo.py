@@ -166,7 +166,7 @@ def test_a_camera_that_goes_away_and_an_interruption_leave_what_was_done(image_r
     monkeypatch.setattr(video_frames, '_upright', stop)
     out = tmp_path / 'out2.mp4'
     status, printed = demo(video, image_run.config, image_run.checkpoint, '--out', out, '--json', tracks)
-    assert status == 'Interrupted.' and 'in 4 frames' in printed.out
+    assert status == 130 and printed.err.endswith('Interrupted.\n') and 'in 4 frames' in printed.out
     monkeypatch.undo()
     assert len(list(open_frames(out))) == 4 and len(json.loads(tracks.read_text())['images']) == 4
 

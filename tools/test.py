@@ -17,11 +17,17 @@ from mask2former.checkpoints.fetch import locate
 from mask2former.evaluation import DumpSegResults
 from mask2former.evaluation.tables import comparison_table
 from mask2former.formats.files import write_text
+from mask2former.predictions.load import locate_run
 
 
 def main() -> None:
     parser = run_parser('Test a checkpoint.')
-    parser.add_argument('checkpoint', help='checkpoint of any format, address, or name of a published model')
+    parser.add_argument(
+        'checkpoint',
+        nargs='?',
+        help='checkpoint of any format, address, or name of a published model; default: the best one, where the config '
+        'is the folder of a training',
+    )
     parser.add_argument('--out', metavar='F.pkl', help='write all predictions to this pickle file')
     parser.add_argument('--show-dir', metavar='D', help='write a picture of each result to this folder')
     parser.add_argument(
@@ -30,6 +36,10 @@ def main() -> None:
     add_tile_arguments(parser)
     add_json_argument(parser)
     args = parser.parse_args()
+    if args.checkpoint is None:
+        if not Path(args.config).is_dir():
+            parser.error('give a checkpoint, too: only the folder of a training has one of its own')
+        args.config, args.checkpoint = map(str, locate_run(args.config))
     if args.out is not None and not args.out.endswith(('.pkl', '.pickle')):
         parser.error(f"--out must name a .pkl file, not '{args.out}'")
     with words_aside(args.json):

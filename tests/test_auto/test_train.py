@@ -211,7 +211,7 @@ def test_nothing_is_written_into_the_data(data, tmp_path):
 def test_a_training_is_not_trained_over(trained, data, tmp_path, monkeypatch):
     run, _ = trained
     before = run.config.read_text()
-    with pytest.raises(ConfigError, match=f"{run.folder}' has a training: .*{run.config} --work-dir .* --resume"):
+    with pytest.raises(ConfigError, match=f"{run.folder}' has a training: .*mask2former train {run.folder} --resume"):
         train(data, run.folder, Options(epochs=1))
     assert run.config.read_text() == before
     monkeypatch.chdir(tmp_path)
@@ -232,8 +232,32 @@ def test_an_interrupted_training_says_how_to_go_on(data, tmp_path, monkeypatch):
     with pytest.raises(SystemExit):
         train(data, tmp_path / 'a b', Options(epochs=1, device='cpu'), lines.append)
     words = shlex.split(lines[-1].removeprefix('Go on with: '))
-    assert words[:2] == ['mask2former', 'train'] and words[3::2] == ['--work-dir', '--resume']
-    assert Path(words[2]).is_file() and Path(words[4]) == tmp_path / 'a b' / 'train'
+    assert words == ['mask2former', 'train', str(tmp_path / 'a b'), '--resume']
+
+
+def test_an_interrupted_training_is_gone_on_with_and_reported(trained, tmp_path, monkeypatch, capsys):
+    folder = tmp_path / 'mine'
+    shutil.copytree(trained[0].folder, folder)
+    (folder / 'report.html').unlink()
+    seen = []
+
+    class Resumed:
+        def train(self):
+            pass
+
+    monkeypatch.setattr(module, 'build_runner', lambda cfg: seen.append(cfg) or Resumed())
+    monkeypatch.setattr(sys, 'argv', ['mask2former', 'train', str(folder), '--resume', '--device', 'cpu'])
+    main()
+    [cfg] = seen
+    assert cfg.resume and cfg.work_dir == str(folder / 'train') and cfg.randomness == dict(seed=0)
+    page = (folder / 'report.html').read_text()
+    assert page.count('data:image/jpeg') == 2 and 'What was chosen, and why' not in page
+    assert f'mask2former predict IMAGES {folder}' in capsys.readouterr().out
+
+
+def test_what_cannot_be_gone_on_with(program, tmp_path):
+    assert 'has no training to go on with' in program('train', tmp_path, '--resume')[0]
+    assert 'takes no option' in program('train', tmp_path, '--resume', '--time', '3m')[1].err
 
 
 def test_nothing_is_refused_in_a_sentence(tmp_path):

@@ -2,12 +2,14 @@
 
 import json
 import pickle
+import shutil
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 import torch
+from mmengine.config import Config
 from pycocotools import mask as mask_utils
 
 from tests.forked import run_forked_ranks
@@ -46,6 +48,22 @@ def test_test_refuses_another_kind_of_file(tool, run, capsys):
     with pytest.raises(SystemExit):
         tool('test', run.config, run.full, '--out', 'all.json')
     assert "--out must name a .pkl file, not 'all.json'" in capsys.readouterr().err
+
+
+def test_the_folder_of_a_training_has_a_checkpoint_of_its_own(tool, run, tmp_path, monkeypatch, capsys):
+    with pytest.raises(SystemExit):
+        tool('test', run.config)
+    assert 'only the folder of a training has one' in capsys.readouterr().err
+    folder = tmp_path / 'mine'
+    folder.mkdir()
+    cfg = Config.fromfile(run.config)
+    cfg.pop('work_dir')
+    cfg.dump(folder / 'config.py')
+    shutil.copy(run.full, folder / 'best_PQ_iter_1.pth')
+    monkeypatch.chdir(tmp_path)
+    tool('test', folder)
+    tested = json.loads((tmp_path / 'work_dirs' / 'mine' / 'tested.json').read_text())  # no folder called 'config'
+    assert str(folder / 'best_PQ_iter_1.pth') in tested['test_metrics.json']['checkpoint']
 
 
 def test_test_does_not_measure_a_model_that_is_loaded_in_part(tool, run, tmp_path):

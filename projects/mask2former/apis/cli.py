@@ -3,6 +3,7 @@
 import argparse
 import gc
 import os
+import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext, redirect_stdout
@@ -27,7 +28,8 @@ def run_tool(main: Callable[[], None]) -> None:
         main()
         leave_distributed()
     except KeyboardInterrupt:
-        sys.exit('Interrupted.')
+        print('Interrupted.', file=sys.stderr)
+        sys.exit(128 + signal.SIGINT)  # as shells have it
     except Exception as error:
         sentence = user_sentence(error)
         if sentence is None:
@@ -79,7 +81,7 @@ class Options(DictAction):
 def config_parser(description: str) -> argparse.ArgumentParser:
     """A parser of a config and changes to it, for :func:`load_config`."""
     parser = argparse.ArgumentParser(description=description)
-    parser.add_argument('config', help='config file')
+    parser.add_argument('config', help='config file, or the folder of a training')
     parser.add_argument(
         '--cfg-options',
         nargs='+',
@@ -93,7 +95,10 @@ def config_parser(description: str) -> argparse.ArgumentParser:
 def run_parser(description: str) -> argparse.ArgumentParser:
     """A parser with the flags that training and testing share, for :func:`load_run_config`."""
     parser = config_parser(description)
-    parser.add_argument('--work-dir', help='where logs and results go; default: work_dirs/<name of the config>')
+    parser.add_argument(
+        '--work-dir',
+        help='where logs and results go; default: work_dirs/<name of the config, or of its folder if it is config.py>',
+    )
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none', help='job launcher')
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
     return parser
@@ -176,7 +181,9 @@ def load_run_config(args: argparse.Namespace) -> Config:
     if args.work_dir is not None:
         cfg.work_dir = args.work_dir
     elif cfg.get('work_dir') is None:
-        cfg.work_dir = str(Path('work_dirs') / Path(cfg.filename).stem)
+        path = Path(cfg.filename).resolve()
+        # `mask2former train` calls each of its configs so; one training shall not go into the folder of another.
+        cfg.work_dir = str(Path('work_dirs') / (path.parent.name if path.stem == 'config' else path.stem))
     return cfg
 
 

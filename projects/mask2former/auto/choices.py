@@ -122,7 +122,7 @@ def choose_points(crop: tuple[int, int]) -> Choice:
     cells = crop[0] * crop[1] // _MASK_STRIDE**2
     count = min(12544, max(2048, round(12544 / 65536 * cells / 64) * 64))
     reason = "the reference's share of the mask features" if count > 2048 else 'enough for masks this small, and faster'
-    return Choice(count, f'{reason}: its 12544 are of 256 x 256')
+    return Choice(count, f'{reason}; the reference looks at 12544 of 256 x 256')
 
 
 def choose_lr(model: str, batch_size: int, fine_tuned: bool) -> Choice:
@@ -132,7 +132,7 @@ def choose_lr(model: str, batch_size: int, fine_tuned: bool) -> Choice:
         return Choice(min(rate, 3e-4), 'lower, since the training begins with a trained model')
     if batch_size < images:  # the square-root rule
         scaled = float(f'{rate * math.sqrt(batch_size / images):.2g}')
-        return Choice(scaled, f'{rate:g} of {images} images in a step, for {batch_size}')
+        return Choice(scaled, f'{rate:g} is for {images} images in a step, and less for {batch_size}')
     return Choice(rate, f'what trainings with {images} images in a step went well with')
 
 
@@ -171,7 +171,7 @@ def choose_schedule(survey: Survey, costs: Costs, seconds: float | None, epochs:
     if seconds is None:
         assert epochs is not None
         max_iters = max(1, round(epochs * survey.num_train / costs.batch_size))
-        reason = f'{epochs:g} epochs of {survey.num_train} images, {costs.batch_size} a step'
+        reason = f'{epochs:g} epoch{"" if epochs == 1 else "s"} of {survey.num_train} images, {costs.batch_size} a step'
         val_images = max(1, min(survey.num_val, int(_VALIDATION_SHARE * max_iters * costs.step / costs.image)))
     else:
         val_images = max(1, min(survey.num_val, int(_VALIDATION_SHARE * seconds / costs.image)))

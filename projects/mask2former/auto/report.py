@@ -67,7 +67,7 @@ def _plot(losses: Sequence[tuple[int, float]], curve: Sequence[Mapping[str, floa
     figure = Figure(figsize=(11, 3.6), layout='constrained')
     FigureCanvasAgg(figure)
     left, right = figure.subplots(1, 2)
-    left.plot(*zip(*losses))
+    left.plot(*zip(*losses), marker='o' if len(losses) < 10 else None)
     left.set(xlabel='iterations', ylabel='loss')
     names = [name for name in ('PQ', 'segm_mAP', 'mIoU') if curve and name in curve[0]]
     for name in names:

@@ -5,7 +5,7 @@ import os
 import shlex
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from mask2former.apis.cli import build_runner
 from mask2former.checkpoints.named_models import model_of
 from mask2former.data_tools.check import Report, check_splits, read_splits, write_clean_copy
 from mask2former.data_tools.check.statistics import problems_by_kind
-from mask2former.errors import ConfigError, DataError
+from mask2former.errors import ConfigError, DataError, MissingFileError
 from mask2former.predictions.hf_folder import is_hf_folder
 from mask2former.predictions.load import best_checkpoint, locate_run
 from mask2former.progress import ProgressBar
@@ -45,6 +45,8 @@ from .survey import survey
 _MOST_PIXELS = 2000  # images whose pixels are checked; of larger data sets the headers are
 _MOST_SECONDS, _MOST_EPOCHS = 366 * 24 * 3600, 1_000_000
 _SIDES = 32, 16384  # pixels of the longest side
+_CHOSEN = ('model', 'size', 'crop', 'queries', 'points')
+_MEASURED = ('batch_size', 'lr', 'iterations', 'validation')
 _GPU_BATCHES = (16, 8, 4, 2, 1)
 _CPU_BATCHES = (2, 1)  # in the same time two steps of 2 images teach more than one of 4 (docs/one_command.md)
 
@@ -148,18 +150,53 @@ def train(
     prepared, report = _check(prepared, out, say, machine)
     settings = _choose(prepared, report, options, start, machine, _command(data, out, options))
     config = out / 'config.py'
-    for name, choice in _rows(settings):
+    for name, choice in _rows(settings, _CHOSEN):
         say(f'{name:<10} {choice.value!s:<12} {choice.reason}')
+    say('A few steps are tried, to see what fits into the memory and how long they take.')
     settings = _measured(config, settings, options, machine, begin)
-    schedule = settings.schedule
-    assert schedule is not None
-    say(f'{"iterations":<10} {schedule.max_iters:<12} {schedule.reason}')
+    for name, choice in _rows(settings, _MEASURED):
+        say(f'{name:<10} {choice.value!s:<12} {choice.reason}')
     write_config(config, settings)
     say(f'All of it is in {config}.')
+    rows = [(name, str(choice.value), choice.reason) for name, choice in _rows(settings, (*_CHOSEN, *_MEASURED))]
+    return _run(out, options.seed, machine, rows, say)
 
+
+def resume(out: str | os.PathLike, device: str | None = None, say: Callable[[str], None] = print) -> Run:
+    """Go on with an interrupted training of :func:`train`, test it, and write the report.
+
+    Args:
+        out: Its folder.
+        device: 'cpu' or 'cuda'.
+        say: Gets the lines for people.
+
+    Raises:
+        MissingFileError: If there is nothing to go on with.
+    """
+    out = Path(out)
+    if not (out / 'config.py').is_file() or not _is_trained(out):
+        raise MissingFileError(
+            f"'{out}' has no training to go on with: give the folder of one, or begin with `mask2former train DATA`."
+        )
+    find_device(device)
+    former = out / 'train' / 'config.py'  # as the training had it, seed and all
+    seed = Config.fromfile(former).get('randomness', {}).get('seed') if former.is_file() else None
+    return _run(out, seed, Machine(device or get_device(), os.cpu_count() or 1), (), say, resumes=True)
+
+
+def _run(
+    out: Path,
+    seed: int | None,
+    machine: Machine,
+    rows: Sequence[tuple[str, str, str]],
+    say: Callable[[str], None],
+    resumes: bool = False,
+) -> Run:
+    """Train by the config in the folder, test the best checkpoint, and write the report; ``rows`` are the choices."""
+    config = out / 'config.py'
     cfg = Config.fromfile(config)
-    cfg.work_dir, cfg.launcher = str(out / 'train'), 'none'
-    cfg.randomness = dict(seed=options.seed)
+    cfg.work_dir, cfg.launcher, cfg.resume = str(out / 'train'), 'none', resumes
+    cfg.randomness = dict(seed=seed)
     cfg.visualizer.name = cfg.experiment_name = f'{out.name}_{uuid.uuid4().hex}'  # mmengine keeps both by name
     try:
         build_runner(cfg).train()
@@ -169,8 +206,6 @@ def train(
     checkpoint = best_checkpoint(out / 'train')
     evaluation = evaluate(Config.fromfile(config), checkpoint, machine.device)
     page = out / 'report.html'
-    rows = [(name, str(choice.value), choice.reason) for name, choice in _rows(settings)]
-    rows.append(('iterations', str(schedule.max_iters), schedule.reason))
     commands = f'mask2former predict IMAGES {shlex.quote(str(out))}'
     write_report(page, Config.fromfile(config), checkpoint, evaluation, rows, commands, out / 'train', machine.device)
     return Run(out, config, checkpoint, page, evaluation)
@@ -188,8 +223,7 @@ def _free_folder(out: Path) -> Path:
 
 def _resuming(out: Path) -> str:
     """The command that goes on with a training."""
-    folder = out / 'train'
-    return shlex.join(['mask2former', 'train', str(out / 'config.py'), '--work-dir', str(folder), '--resume'])
+    return shlex.join(['mask2former', 'train', str(out), '--resume'])
 
 
 def _check(prepared: Prepared, out: Path, say: Callable[[str], None], machine: Machine) -> tuple[Prepared, Report]:
@@ -283,9 +317,17 @@ def _measured(config: Path, settings: Settings, options: Options, machine: Machi
     return replace(settings, batch_size=batch, lr=lr, schedule=schedule)
 
 
-def _rows(settings: Settings) -> Iterator[tuple[str, Choice]]:
-    for name in ('model', 'size', 'crop', 'queries', 'points', 'batch_size', 'lr'):
-        yield name.replace('_size', ''), getattr(settings, name)
+def _rows(settings: Settings, names: Iterable[str]) -> Iterator[tuple[str, Choice]]:
+    """The choices of these names, as people read them."""
+    schedule, images = settings.schedule, settings.survey.num_val
+    for name in names:
+        if name == 'iterations' and schedule is not None:
+            yield name, Choice(schedule.max_iters, schedule.reason)
+        elif name == 'validation' and schedule is not None:
+            seen = 'all images' if schedule.val_images == images else f'{schedule.val_images} of the {images} images'
+            yield name, Choice(f'every {schedule.val_interval}', f'of {seen}; the test at the end sees all')
+        else:
+            yield name.replace('_size', ''), getattr(settings, name)
 
 
 def _command(data: str | os.PathLike, out: Path, options: Options) -> str:

@@ -38,8 +38,10 @@ def parser() -> argparse.ArgumentParser:
         'this is tools/train.py.',
     )
     result.add_argument('data', metavar='DATA', help='folder or file of annotated images')
-    result.add_argument('--task', choices=['auto', 'panoptic', 'instance', 'semantic'], default='auto')
-    result.add_argument('--model', choices=list(MODELS), help='default: lite0, with a GPU r50')
+    result.add_argument(
+        '--task', choices=['auto', 'panoptic', 'instance', 'semantic'], default='auto', help='what is learned'
+    )
+    result.add_argument('--model', choices=list(MODELS), help='backbone (default: lite0, with a GPU r50)')
     result.add_argument(
         '--from',
         dest='start',
@@ -53,6 +55,9 @@ def parser() -> argparse.ArgumentParser:
     result.add_argument('--out', metavar='DIR', help='default: runs/<name of DATA>, with a number if that is taken')
     result.add_argument('--device', help="such as 'cpu' or 'cuda'; default: the GPU if there is one")
     result.add_argument('--seed', type=int, default=0, help='of the split and the training (default: 0)')
+    result.add_argument(
+        '--resume', action='store_true', help='go on with the interrupted training in the folder DATA, by its config'
+    )
     add_json_argument(result)
     return result
 
@@ -60,7 +65,10 @@ def parser() -> argparse.ArgumentParser:
 def main() -> None:
     """Run the command."""
     args = parser().parse_args()
-    from .train import Options, train  # the imports take seconds, --help shall not
+    of_training = ('task', 'model', 'start', 'time', 'epochs', 'size', 'out', 'seed')
+    if args.resume and any(getattr(args, name) != parser().get_default(name) for name in of_training):
+        parser().error('--resume goes on by the config in the folder, and takes no option but --device and --json')
+    from .train import Options, resume, train  # the imports take seconds, --help shall not
 
     options = Options(
         task=args.task,
@@ -73,10 +81,12 @@ def main() -> None:
         seed=args.seed,
     )
     with words_aside(args.json):
-        run = train(args.data, args.out, options)
+        run = resume(args.data, args.device) if args.resume else train(args.data, args.out, options)
     if args.json:
         files = dict(config=run.config, checkpoint=run.checkpoint, report=run.report)
         print(json.dumps(dict({name: str(path) for name, path in files.items()}, metrics=run.evaluation.metrics)))
     else:
+        if not next(iter(run.evaluation.metrics.values()), 1):
+            print('Nothing was found in the test yet: this takes a longer training (--time, --epochs).')
         shown = ', '.join(f'{name} {value:.1f}' for name, value in list(run.evaluation.metrics.items())[:3])
         print(f'{shown}. Look at {run.report}; use it: mask2former predict IMAGES {run.folder}')

@@ -179,7 +179,14 @@ def find_config(name: str, root: Path | None = None) -> Path:
     model = None if str(name).endswith('.py') else resolve(str(name), root)
     if model is None:
         raise MissingFileError(
-            f"There is no config '{name}': see configs/ for those that there are." + suggest_model(str(name), root)
+            f"There is no config '{name}'"
+            + (
+                ': see configs/ for those that there are.'
+                if path.suffix in CONFIGS
+                else ', and no folder of a training or published model of that name: check the path; docs/model_zoo.md '
+                'has the names.'
+            )
+            + suggest_model(str(name), root)
         )
     if model.config is None or not model.config.is_file():
         raise CheckpointError(f"There is no config for '{name}' here: give the path of one beside the checkpoint.")
