@@ -16,11 +16,10 @@ from pathlib import Path
 import torch
 from mmengine.registry import DefaultScope
 
-from mask2former.errors import ConfigError, user_sentence
+from mask2former.errors import user_sentence
 from mask2former.models import Mask2Former
 from mask2former.registry import DATASETS
 
-from .clips import is_video
 from .common import allow_tf32, peak_mb, synchronize
 from .contestants import Contestant
 from .profile import profile_prediction, profile_training
@@ -78,8 +77,6 @@ class Worker:
 
     def profile(self) -> dict:
         """Seconds of the parts of a training step or prediction of ours."""
-        if is_video(self.scene.cfg.model):
-            raise ConfigError('The parts of a model of videos are not timed: leave out --profile.')
         self.contestant = self.contestant or self.load()
         images, samples = self.scene.batch()
         model = self.contestant.model

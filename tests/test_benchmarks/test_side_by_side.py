@@ -90,6 +90,11 @@ def test_an_eomt_of_images_that_are_no_squares():
         common.contestant('transformers', {})
 
 
+def test_parts_of_videos_are_refused_before_the_work():
+    with pytest.raises(UserError, match='leave out --profile'):
+        scene_of('../../youtube_vis/video-mask2former_r50_8xb2-6k_youtube-vis-2019.py', profile=True)
+
+
 def compare(common, peers):
     """Compare ours and the peers, and return our weights."""
     weights, expected = common.common_weights()
