@@ -42,7 +42,7 @@ def list_tools(tools: dict[str, Path]) -> str:
     folder = Path(__file__).parents[1]
     modules = {name: folder / f'{module.replace(".", "/")}.py' for name, module in COMMANDS.items()}
     commands = [f'  {name:10} {_purpose(path)}' for name, path in modules.items()]
-    commands += [f'  {name:10} The tool {tool}' for name, tool in ALIASES.items()]
+    commands += [f'  {name:10} {_purpose(tools[tool])} (the tool {tool})' for name, tool in ALIASES.items()]
     heading = 'mask2former COMMAND [ARGUMENTS]; COMMAND --help tells more.'
     return '\n'.join([heading, '', 'commands:', *commands, *lines])
 

@@ -6,13 +6,16 @@ import shutil
 import sys
 from pathlib import Path
 
+import cv2
 import pytest
+from mmdet.structures import DetDataSample
 from mmengine.config import Config
 
 import mask2former
 from mask2former import load
 from mask2former.__main__ import _is_data, main
 from mask2former.apis.cli import build_runner
+from mask2former.auto import report
 from mask2former.auto import train as module
 from mask2former.auto.choices import Costs
 from mask2former.auto.info_command import run_info
@@ -253,6 +256,38 @@ def test_an_interrupted_training_is_gone_on_with_and_reported(trained, tmp_path,
     page = (folder / 'report.html').read_text()
     assert page.count('data:image/jpeg') == 2 and 'What was chosen, and why' not in page
     assert f'mask2former predict IMAGES {folder}' in capsys.readouterr().out
+
+
+def test_the_report_shows_the_truth_of_instances(data, tmp_path, monkeypatch):
+    """A training of instances, up to its first iteration; then pictures with an inferencer that finds nothing."""
+    drawn = []
+
+    class Nothing:
+        score_thr = 0.3
+
+        def __init__(self, *_, **__):
+            self.visualizer = self
+
+        def __call__(self, path):
+            return [DetDataSample()]
+
+        def read_image(self, path):
+            return cv2.imread(path)
+
+        def draw_datasample(self, image, sample, pred_score_thr):
+            drawn.append(sample)
+            return image
+
+    def stop(_):
+        raise SystemExit(130)
+
+    monkeypatch.setattr(module, 'probe', lambda *_: Costs(1, 1, 2))
+    monkeypatch.setattr(module, 'build_runner', stop)
+    with pytest.raises(SystemExit):
+        train(data, tmp_path / 'run', Options(task='instance', epochs=1, device='cpu'), lambda _: None)
+    monkeypatch.setattr(report, 'SegInferencer', Nothing)
+    report._draw_groups(Config.fromfile(tmp_path / 'run' / 'config.py'), tmp_path, [(0, 50.0)], 'cpu')
+    assert drawn and all(len(sample.gt_instances.masks) > 0 for sample in drawn)
 
 
 def test_what_cannot_be_gone_on_with(program, tmp_path):

@@ -1,14 +1,17 @@
 """The learning rate schedule of the small configs, and which checkpoint is the best."""
 
 import math
+from urllib.error import URLError
 
 import mmdet.models  # noqa: F401  (registers the backbones)
 import pytest
 import torch
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
+from mmengine.runner import Runner
 
 from mask2former.engine import SegCheckpointHook, SegOptimWrapper, SegRunner
+from mask2former.errors import CheckpointError
 from tests.test_models.peers import ROOT
 
 
@@ -47,3 +50,15 @@ def test_of_equally_good_checkpoints_the_last_is_the_best():
     for key, worse, better in (('segm_mAP', 0.0, 0.1), ('loss', 0.1, 0.0)):
         is_better = hook.is_better_than[key]
         assert is_better(worse, worse) and is_better(better, worse) and not is_better(worse, better)
+
+
+def test_weights_that_cannot_be_fetched_are_one_sentence(monkeypatch):
+    def fail(_):
+        raise URLError('no such host')
+
+    monkeypatch.setattr(Runner, '_init_model_weights', fail)
+    runner = SegRunner.__new__(SegRunner)
+    runner._resume, init = False, dict(type='Pretrained', checkpoint='torchvision://resnet50')
+    runner.cfg = Config(dict(model=dict(backbone=dict(init_cfg=init))))
+    with pytest.raises(CheckpointError, match="from 'torchvision://resnet50' .*no such host.*: check the network"):
+        runner._init_model_weights()

@@ -95,7 +95,7 @@ def _draw_groups(
             path = dataset.get_data_info(index)['img_path']
             [sample] = inferencer(path)
             truth = dataset[index]['data_samples']
-            for field in ('gt_panoptic_seg', 'gt_segments', 'gt_sem_seg'):
+            for field in ('gt_panoptic_seg', 'gt_segments', 'gt_instances', 'gt_sem_seg'):
                 if field in truth:
                     sample.set_field(getattr(truth, field), field)
             image = in_file_order(inferencer.read_image(path))

@@ -68,7 +68,8 @@ def _count(number: int, one: str, more: str) -> str:
 
 def _device(runner: Runner) -> str:
     device = next((parameter.device for parameter in runner.model.parameters()), torch.device('cpu'))
-    name = torch.cuda.get_device_name(device) if device.type == 'cuda' else f'CPU, {torch.get_num_threads()} threads'
+    cpu = f'CPU, {_count(torch.get_num_threads(), "thread", "threads")}'
+    name = torch.cuda.get_device_name(device) if device.type == 'cuda' else cpu
     return name if runner.world_size == 1 else f'{runner.world_size} processes, each on: {name}'
 
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.error import URLError
 
 import torch
 from mmengine.dist import is_distributed, master_only
@@ -246,7 +247,15 @@ class SegRunner(Runner):
         if self._resume and self._load_from is None and not self._has_loaded:
             self._load_from = find_resumable(self.work_dir)
         if not self._resume or (self._load_from is None and not self._has_loaded):
-            super()._init_model_weights()
+            try:
+                super()._init_model_weights()
+            except (URLError, ConnectionError, TimeoutError) as error:
+                backbone = (self.cfg.get('model') or {}).get('backbone') or {}
+                address = (backbone.get('init_cfg') or {}).get('checkpoint', 'another machine')
+                raise CheckpointError(
+                    f"The weights that the backbone begins with cannot be fetched from '{address}' ({error}): check "
+                    'the network, or fetch the file elsewhere and set model.backbone.init_cfg.checkpoint to its path.'
+                ) from error
 
     def load_or_resume(self) -> None:
         """Load or resume the checkpoint that the config names, or resume the last one of the work directory.

@@ -157,7 +157,7 @@ class InstanceAP(BaseMetric):
         truth = self._truth(results, category_of)
         if len(image_ids) < len(truth.imgs):
             print_log(
-                f"InstanceAP evaluates the {len(image_ids)} images seen, of {len(truth.imgs)} in '{self.ann_file}'.",
+                f"InstanceAP evaluates {len(image_ids)} of the {len(truth.imgs)} images of '{self.ann_file}'.",
                 logger='current',
             )
         detections = [detection for result in results for detection in result['detections']]
