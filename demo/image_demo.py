@@ -11,7 +11,7 @@ from mask2former.apis import SegInferencer, list_images, output_stems, summarize
 from mask2former.apis.cli import run_tool
 from mask2former.apis.tiles import add_tile_arguments
 from mask2former.errors import DataError
-from mask2former.formats.files import write_text
+from mask2former.formats.files import check_output, write_text
 
 
 def parse_args() -> argparse.Namespace:
@@ -57,8 +57,7 @@ def process(inferencer: SegInferencer, image: str, stem: Path, with_png: bool) -
 
 def main() -> None:
     args = parse_args()
-    if Path(args.out_dir).is_file():
-        raise SystemExit(f"Error: --out-dir '{args.out_dir}' is a file; give a folder.")
+    check_output(args.out_dir, is_folder=True)
     inferencer = SegInferencer(
         args.config,
         args.checkpoint,

@@ -184,7 +184,7 @@ def test_tools_of_the_wheel_run_by_name(installed, empty):
     listed = run_tool(installed, empty)
     for command in re.findall(r'python -m mask2former ([a-z_]+) ', page):
         assert f'  {command} ' in listed
-    for group, first in (('tools', 'test'), ('analysis tools', 'ablate'), ('demo', 'image_demo')):
+    for group, first in (('tools', 'predict'), ('analysis tools', 'ablate'), ('demo', 'image_demo')):
         assert f'\n\n{group}:\n  {first} ' in listed
     [config] = re.findall(r'<!-- package-config -->\n```python\n(.*?)```', page, re.S)
     (empty / 'mine.py').write_text(config)

@@ -16,7 +16,7 @@ from mask2former.apis.tta import use_tta
 from mask2former.checkpoints.fetch import locate
 from mask2former.evaluation import DumpSegResults
 from mask2former.evaluation.tables import comparison_table
-from mask2former.formats.files import write_text
+from mask2former.formats.files import check_output, write_text
 from mask2former.predictions.load import locate_run
 
 
@@ -59,6 +59,9 @@ def test(args: argparse.Namespace) -> tuple[dict[str, float], Path | None]:
         use_tta(cfg)
     in_tiles = use_tiles(cfg, args.tile, args.overlap)
 
+    for path, is_folder in ((args.out, False), (args.show_dir, True)):
+        if path is not None:
+            check_output(path, is_folder)
     runner = build_runner(cfg)
     if args.out is not None:
         runner.test_evaluator.metrics.append(DumpSegResults(out_file_path=args.out))

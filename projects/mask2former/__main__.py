@@ -20,7 +20,7 @@ COMMANDS = dict(
     demo='mask2former.page.command',
 )
 # Commands that are tools of other names.
-ALIASES = dict(val='test', doctor='check_dataset', browse='browse_dataset')
+ALIASES = {'val': 'test', 'doctor': 'check_dataset', 'browse': 'browse_dataset', 'predict-many': 'predict'}
 
 
 def find_tools() -> dict[str, Path]:
@@ -41,8 +41,8 @@ def list_tools(tools: dict[str, Path]) -> str:
         lines.append(f'  {name:26} {_purpose(path)}')
     folder = Path(__file__).parents[1]
     modules = {name: folder / f'{module.replace(".", "/")}.py' for name, module in COMMANDS.items()}
-    commands = [f'  {name:10} {_purpose(path)}' for name, path in modules.items()]
-    commands += [f'  {name:10} {_purpose(tools[tool])} (the tool {tool})' for name, tool in ALIASES.items()]
+    commands = [f'  {name:12} {_purpose(path)}' for name, path in modules.items()]
+    commands += [f'  {name:12} {_purpose(tools[tool])} (the tool {tool})' for name, tool in ALIASES.items()]
     heading = 'mask2former COMMAND [ARGUMENTS]; COMMAND --help tells more.'
     return '\n'.join([heading, '', 'commands:', *commands, *lines])
 

@@ -78,6 +78,15 @@ class ScaleWeight(Hook):
             runner.model.get_parameter(self.name).data.mul_(self.factor)
 
 
+@HOOKS.register_module()
+class SpoilStep(Hook):
+    """Makes the next step's learning rate infinite, which the check of the config would refuse."""
+
+    def before_train_iter(self, runner, batch_idx, data_batch=None):
+        for group in runner.optim_wrapper.param_groups:
+            group['lr'] = float('inf')
+
+
 def scaled(name, iteration, factor):
     return dict(custom_hooks=[dict(type='ScaleWeight', name=name, iteration=iteration, factor=factor)])
 
@@ -103,7 +112,7 @@ def test_the_first_layer_whose_output_is_not_finite_is_named(config, tmp_path):
 
 def test_no_checkpoint_of_weights_that_are_not_finite(config, tmp_path):
     """An infinite learning rate spoils the weights in the first step."""
-    options = dict(optim_wrapper__optimizer__lr=float('inf'), default_hooks__checkpoint=dict(interval=1))
+    options = dict(custom_hooks=[dict(type='SpoilStep')], default_hooks__checkpoint=dict(interval=1))
     with pytest.raises(NonFiniteError, match=r'^the weights .* \d+ more are NaN or infinite after iteration 1 '):
         failing(config, tmp_path, param_scheduler=[], **options)
     assert not list((tmp_path / 'work').glob('*.pth'))

@@ -16,6 +16,7 @@ from mmengine.runner import Runner
 
 from mask2former.checkpoints.zoo import find_config
 from mask2former.errors import ConfigError, MissingFileError, MissingPackageError, user_sentence
+from mask2former.formats.files import check_output
 from mask2former.registry import RUNNERS
 
 from .config_check import check_config
@@ -184,6 +185,7 @@ def load_run_config(args: argparse.Namespace) -> Config:
         path = Path(cfg.filename).resolve()
         # `mask2former train` calls each of its configs so; one training shall not go into the folder of another.
         cfg.work_dir = str(Path('work_dirs') / (path.parent.name if path.stem == 'config' else path.stem))
+    check_output(cfg.work_dir, is_folder=True)
     return cfg
 
 

@@ -15,6 +15,7 @@ from mmengine.runner import Runner
 from mask2former.errors import ConfigError, near_names
 
 from .band_check import band_faults
+from .bounds import bound_faults
 from .config_parts import PartsCheck
 from .signatures import arguments_of
 
@@ -66,7 +67,11 @@ def find_faults(cfg: Config, changed: Collection[str] = (), complete: bool = Tru
         where = f"'{cfg.filename}'" if cfg.filename else 'the config'
         return [f'{where} has no model: inherit from a config of configs/, or from one of configs/_base_/models.']
     unknown = _unknown_settings(cfg, {key.split('.')[0] for key in changed})
-    return [*unknown, *check.faults, *band_faults(cfg, complete)]
+    faults = [*unknown, *check.faults]
+    settings = _leaves(dict(cfg.items()), '')
+    named = {fault.split(':')[0] for fault in faults}
+    out_of_bounds = [fault for fault in bound_faults(settings) if fault.split()[0] not in named]
+    return [*faults, *out_of_bounds, *band_faults(cfg, complete)]
 
 
 def _unknown_settings(cfg: Config, changed: Collection[str]) -> Iterator[str]:

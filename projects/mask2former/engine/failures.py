@@ -3,6 +3,7 @@
 They hold tensors and plain values only, so that reading one runs no code of it.
 """
 
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import torch
 from mmdet.structures import DetDataSample
 from mmengine.structures import BaseDataElement, InstanceData, PixelData
 
+from mask2former.checkpoints.read import check_sums
 from mask2former.errors import DataError
 from mask2former.formats.files import write_atomically
 
@@ -52,6 +54,8 @@ def read_failure(path: str | Path) -> dict:
         DataError: If it is no such file.
     """
     try:
+        if zipfile.is_zipfile(path):
+            check_sums(Path(path))  # and how much it unpacks to
         content = torch.load(path, map_location='cpu', weights_only=True)
         return dict(content, samples=[sample_of(sample) for sample in content['samples']])
     except OSError:

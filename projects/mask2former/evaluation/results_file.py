@@ -109,7 +109,9 @@ def read_results(path: str | Path) -> list[dict]:
     try:
         results = load_pickle(path)
     except Exception as error:  # a damaged file can raise anything
-        raise DataError(f"'{path}' is no file of tools/test.py --out ({error}): write it again.") from error
+        raise DataError(
+            f"'{path}' is no file of tools/test.py --out ({' '.join(str(error).split())}): write it again."
+        ) from error
     needed = {'img_id', 'ori_shape'}
     if not isinstance(results, list) or not all(isinstance(r, dict) and needed <= r.keys() for r in results):
         raise DataError(

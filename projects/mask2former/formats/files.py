@@ -1,13 +1,15 @@
 """Files that are complete or absent, never half-written; JSON annotation files; links instead of copies; safe names."""
 
+import errno
 import json
 import os
 import shutil
+import tempfile
 from collections.abc import Callable
 from pathlib import Path, PureWindowsPath
 from typing import Any
 
-from mask2former.errors import DataError, MissingFileError
+from mask2former.errors import ConfigError, DataError, MissingFileError
 
 
 def write_atomically(path: str | Path, write: Callable[[Path], object]) -> None:
@@ -23,6 +25,25 @@ def write_atomically(path: str | Path, write: Callable[[Path], object]) -> None:
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
+
+
+def check_output(path: str | Path, is_folder: bool = False) -> None:
+    """See, before long work, that a file or a folder can be written to; what is not there is not made.
+
+    Raises:
+        ConfigError: If it cannot.
+    """
+    path = Path(path)
+    try:
+        if path.exists() and path.is_dir() != is_folder:
+            raise OSError(errno.EEXIST, f'it is a {"file" if is_folder else "folder"}')
+        folder = (path if is_folder else path.parent).absolute()
+        while not folder.exists():
+            folder = folder.parent
+        with tempfile.NamedTemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise ConfigError(f"Nothing can be written to '{path}' ({error.strerror}): give another place.") from None
 
 
 def flush_to_disk(path: str | Path) -> None:

@@ -160,6 +160,8 @@ class MaskedAttentionHead(BaseModule):
                 f"level_schedule must be 'round_robin', 'concat' or a level from 0 to {num_levels - 1}, "
                 f'not {level_schedule!r}'
             )
+        if embed_dims % num_heads:
+            raise ConfigError(f'num_heads of the head must divide its {embed_dims} channels, and {num_heads} does not.')
         self.num_classes = num_classes
         self.with_cp = with_cp
         self.masked_attention = masked_attention

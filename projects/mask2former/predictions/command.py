@@ -9,7 +9,7 @@ from pathlib import Path
 from mask2former.apis import list_images, output_stems
 from mask2former.apis.tiles import add_tile_arguments
 from mask2former.errors import ConfigError, MissingFileError
-from mask2former.formats.files import write_json, write_text
+from mask2former.formats.files import check_output, write_json, write_text
 from mask2former.progress import ProgressBar
 from mask2former.visualization.class_table import ClassTable
 
@@ -48,10 +48,9 @@ def main() -> None:
     folder, out = Path(args.images), Path(args.out)
     if out.resolve() == (folder if folder.is_dir() else folder.parent).resolve():
         raise ConfigError(f"Results in '{out}' could overwrite the images there: give another folder as --out.")
-    if out.is_file():
-        raise ConfigError(f"--out '{out}' is a file: give a folder.")
     if '://' not in args.images and not folder.exists():
         raise MissingFileError(f"There is no image or folder '{args.images}'.")
+    check_output(out, is_folder=True)
     predictor = load(
         args.run,
         args.checkpoint,

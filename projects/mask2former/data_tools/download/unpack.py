@@ -1,5 +1,6 @@
 """Unpacks archives that others made: nothing is written outside of the target, and no link is made."""
 
+import os
 import shutil
 import stat
 import tarfile
@@ -15,6 +16,7 @@ from mask2former.errors import DataError
 from mask2former.formats.files import leaves_folder
 from mask2former.progress import ProgressBar
 
+LONGEST_NAME = 255  # bytes, of most file systems
 BROKEN = (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError)
 
 # Name, size in bytes, and what opens it.
@@ -40,7 +42,10 @@ def unpack(archive: str | Path, target: str | Path) -> None:
         need_space(target, sum(size for _, size, _ in todo), f"The content of '{archive.name}'")
         for name, _, open_member in ProgressBar(todo, desc=f'unpacking {archive.name}'):
             path = target / name
-            path.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+            except (FileExistsError, NotADirectoryError):
+                raise DataError(f"The archive '{archive}' holds '{name}' below a file; it is not whole.") from None
             part = path.with_name(f'{path.name}.part')
             with open_member() as content, part.open('wb') as out:
                 shutil.copyfileobj(content, out, 1 << 20)
@@ -99,6 +104,10 @@ def _is_wanted(archive: Path, name: str, is_folder: bool, is_special: bool) -> b
             f"The archive '{archive}' holds '{name}', which {fault}; it is not what it should be, nothing was unpacked."
         )
     parts = PurePosixPath(name).parts
+    if not is_folder and (not parts or max(map(len, map(os.fsencode, parts))) > LONGEST_NAME):
+        raise DataError(
+            f"The archive '{archive}' holds {name[:40]!r}, which no file can be called; nothing was unpacked."
+        )
     return not is_folder and '__MACOSX' not in parts and parts[-1] != '.DS_Store'
 
 
