@@ -324,8 +324,10 @@ def _rows(settings: Settings, names: Iterable[str]) -> Iterator[tuple[str, Choic
         if name == 'iterations' and schedule is not None:
             yield name, Choice(schedule.max_iters, schedule.reason)
         elif name == 'validation' and schedule is not None:
-            seen = 'all images' if schedule.val_images == images else f'{schedule.val_images} of the {images} images'
-            yield name, Choice(f'every {schedule.val_interval}', f'of {seen}; the test at the end sees all')
+            seen = f'sees {schedule.val_images} of the {images} images, to be quick; the test at the end sees all'
+            if schedule.val_images == images:
+                seen = 'sees all images'
+            yield name, Choice(f'every {schedule.val_interval}', seen)
         else:
             yield name.replace('_size', ''), getattr(settings, name)
 

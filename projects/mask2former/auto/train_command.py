@@ -87,6 +87,6 @@ def main() -> None:
         print(json.dumps(dict({name: str(path) for name, path in files.items()}, metrics=run.evaluation.metrics)))
     else:
         if not next(iter(run.evaluation.metrics.values()), 1):
-            print('Nothing was found in the test yet: this takes a longer training (--time, --epochs).')
+            print('The test counts nothing as found yet: that takes a longer training (--time, --epochs).')
         shown = ', '.join(f'{name} {value:.1f}' for name, value in list(run.evaluation.metrics.items())[:3])
         print(f'{shown}. Look at {run.report}; use it: mask2former predict IMAGES {run.folder}')
