@@ -1,19 +1,16 @@
 """Fixtures of all tests."""
 
-import functools
-import gc
 import ipaddress
 import os
 import socket
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-import mmengine.config.config
 import pytest
 
 from mask2former.data_tools.shapes import generate_shapes
+from tests import quicker
 from tests.tiny import TinyRun, make_tiny_run, train, write_config
 
 
@@ -45,22 +42,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
                 item.add_marker(pytest.mark.skip(reason='takes minutes: run it with --slow'))
 
 
-@functools.lru_cache(maxsize=8)
-def _formatted(code: str, format_code: Callable = mmengine.config.config.FormatCode, **style: object) -> tuple:
-    return format_code(code, style_config=style)
-
-
-# mmengine formats a config four times for each training, a tenth of a second each.
-mmengine.config.config.FormatCode = lambda code, style_config: _formatted(code, **style_config)
-
-
 @pytest.fixture(scope='module', autouse=True)
-def freeze_imports() -> None:
-    """Take the objects of all that was imported out of the garbage collector's sight: mmengine collects whenever a data
-    set is built, which took most of the time of many tests."""
-    if len(gc.get_objects(generation=2)) > 100_000:
-        gc.collect()
-        gc.freeze()
+def _quicker() -> None:
+    quicker.freeze_imports()
 
 
 class Run(NamedTuple):

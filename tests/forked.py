@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 
 import mask2former
+from tests import quicker
 from tests.tools import free_port
 
 PRELOADED = [
@@ -26,6 +27,7 @@ PRELOADED = [
     'mask2former.engine',
     'mask2former.evaluation',
     'mask2former.visualization',
+    'torch._dynamo',  # by optimizers
     'tests.forked',
 ]
 
@@ -85,6 +87,7 @@ def _run(words: list[str], cwd: str, env: dict[str, str], printed: list[str], pa
     sys.stdout = open(1, 'w', closefd=False)
     sys.stderr = open(2, 'w', buffering=1, closefd=False)
     assert mask2former.__file__ == package, f'{mask2former.__file__} was imported, not {package}'
+    quicker.freeze_imports()
     np.random.seed()  # or every process would draw the same
     os.chdir(cwd)
     os.environ.clear()
