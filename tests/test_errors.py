@@ -3,6 +3,7 @@
 import errno
 import os
 import pickle
+import signal
 import traceback
 
 import pytest
@@ -49,6 +50,24 @@ def end_of(error: Exception, num_workers: int | None) -> str | int | None:
     with pytest.raises(SystemExit) as caught:
         run_tool(main)
     return caught.value.code
+
+
+class Dies(Dataset):
+    """Ends the process that asks for a sample, as the kernel does where memory runs out."""
+
+    def __len__(self) -> int:
+        return 2
+
+    def __getitem__(self, index: int) -> None:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_worker_that_dies_is_one_sentence():
+    with pytest.raises(
+        SystemExit, match=r'^Error: A process that loads images has died \(DataLoader worker \(pid'
+    ) as end:
+        run_tool(lambda: print(list(DataLoader(Dies(), num_workers=1))))
+    assert 'Killed' in end.value.code and 'lower num_workers' in end.value.code and '\n' not in end.value.code
 
 
 @pytest.mark.parametrize('num_workers', [None, 0, 1])

@@ -48,6 +48,11 @@ def user_sentence(error: BaseException) -> str | None:
     mmengine says of a file that is not there.
     """
     message, names_file = str(error), isinstance(error, OSError) and error.filename is not None
+    if isinstance(error, RuntimeError) and (died := re.match(r'DataLoader worker \(pid[^)]*\) .*', message)):
+        return (
+            f'A process that loads images has died ({died[0].rstrip(". ")}): often memory ran out; lower num_workers '
+            'of the dataloader, or set it to 0, where errors have a traceback.'
+        )
     if message.startswith('Caught ') and ' in DataLoader worker process ' in message:
         # The worker's traceback, by torch; its last part is `module.Type: message`, and attributes are lost.
         kind = type(error)

@@ -11,7 +11,7 @@ import zipfile
 import pytest
 import torch
 
-from mask2former.engine.find_resumable import find_resumable
+from mask2former.engine.find_resumable import checkpoints_in, find_resumable
 from mask2former.engine.work_dir_lock import work_dir_lock
 from mask2former.errors import CheckpointError, ConfigError
 from tests.forked import run_forked
@@ -126,6 +126,17 @@ def test_a_flipped_bit_is_neither_loaded_nor_resumed(run, tmp_path):
     for options in (dict(load_from=str(path)), dict(load_from=str(path), resume=True)):
         with pytest.raises(CheckpointError, match="iter_4.pth' is no checkpoint or is damaged"):
             train(run.config, work_dir=str(tmp_path / 'work'), **options)
+
+
+def test_old_checkpoints_in_the_folder_are_said(run, tmp_path):
+    (tmp_path / 'iter_99.pth').write_bytes(b'of another training')
+    runner = train(run.config, work_dir=str(tmp_path), train_cfg__max_iters=1, train_cfg__val_begin=2)
+    log = next(tmp_path.rglob('*.log')).read_text()
+    assert "has checkpoints of an earlier training, up to 'iter_99.pth': this one begins anew" in log
+    (tmp_path / 'iter_99.pth').unlink()
+    runner._resume = True
+    assert checkpoints_in(tmp_path) == [tmp_path / 'iter_1.pth'] and runner._mind_old_checkpoints() is None
+    assert next(tmp_path.rglob('*.log')).read_text().count('an earlier training') == 1
 
 
 def test_two_trainings_do_not_share_a_work_directory(run, tmp_path):

@@ -11,7 +11,7 @@ from mmdet.structures.mask import BitmapMasks
 from mmengine.structures import InstanceData, PixelData
 
 from mask2former.errors import ConfigError
-from mask2former.models import SegDataPreprocessor
+from mask2former.models import SegDataPreprocessor, data_preprocessor
 
 MEAN, STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
 SIZES = {'uneven': [(37, 90), (64, 41), (5, 7)], 'multiples of 32': [(64, 96), (32, 32)], 'one image': [(33, 31)]}
@@ -141,3 +141,21 @@ def test_bands_keep_their_order_and_each_has_its_normalisation(dtype):
     assert batch.shape == (1, 5, 64, 64)
     np.testing.assert_allclose(batch[0, :, :40], expected, rtol=1e-6, atol=1e-6)
     assert not batch[0, :, 40:].any()
+
+
+def test_a_batch_of_padding_is_said_once(monkeypatch):
+    said = []
+    monkeypatch.setattr(data_preprocessor, 'print_log', lambda message, logger, level: said.append(message))
+    monkeypatch.setattr(data_preprocessor, 'LEAST_SIDE', 100)
+    preprocessor = SegDataPreprocessor(size_divisor=1)
+
+    def batch(*sizes):
+        preprocessor(dict(inputs=[torch.zeros(3, *size, dtype=torch.uint8) for size in sizes], data_samples=None))
+
+    batch((200, 200), (150, 100))
+    batch((60, 1), (1, 60))  # small
+    assert not said
+    batch((1, 300), (300, 1), (50, 50))
+    batch((1, 300), (300, 1))
+    [message] = said
+    assert 'padded to 300 x 300 pixels, of which 1% are images (1 x 300, 300 x 1, 50 x 50)' in message

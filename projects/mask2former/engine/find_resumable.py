@@ -34,6 +34,16 @@ def find_resumable(work_dir: str | Path) -> str | None:
     return found[0]
 
 
+def checkpoints_in(work_dir: str | Path) -> list[Path]:
+    """The numbered checkpoints directly in a work directory, the oldest first."""
+    numbered = {
+        path: int(match[1])
+        for path in (Path(work_dir).iterdir() if Path(work_dir).is_dir() else ())
+        if (match := _NUMBERED.fullmatch(path.name))
+    }
+    return sorted(numbered, key=lambda path: numbered[path])
+
+
 def _newest_whole(work_dir: Path) -> str | CheckpointError | None:
     folders = {work_dir: None}  # in order, each once
     note = work_dir / 'last_checkpoint'

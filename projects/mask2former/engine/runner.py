@@ -29,7 +29,7 @@ from mask2former.registry import RUNNERS
 from .allocator import keep_freed_memory
 from .checkpoint_hook import SegCheckpointHook
 from .early_stopping_state import EarlyStoppingStateHook
-from .find_resumable import find_resumable
+from .find_resumable import checkpoints_in, find_resumable
 from .nonfinite_hook import NonFiniteHook
 from .other_classes_hook import OtherClassesHook
 from .out_of_memory import OutOfMemoryHook
@@ -209,11 +209,22 @@ class SegRunner(Runner):
             keep_freed_memory()
         try:
             with work_dir_lock(self.work_dir), self._running():
+                self._mind_old_checkpoints()
                 return super().train()
         finally:
             for hook in self.hooks:
                 if isinstance(hook, SegCheckpointHook):
                     hook.stop_listening()
+
+    def _mind_old_checkpoints(self) -> None:
+        """Say that a training begins anew where another one's checkpoints are."""
+        old = [] if self._resume else checkpoints_in(self.work_dir)
+        if old:
+            self.logger.warning(
+                f"'{self.work_dir}' has checkpoints of an earlier training, up to '{old[-1].name}': this one begins anew "
+                'and writes over those of the same number, and a later --resume could take one of the others. Give '
+                '--resume to go on, or another --work-dir.'
+            )
 
     def val(self) -> dict[str, float]:
         """Validate; see :meth:`mmengine.runner.Runner.val`."""

@@ -1,16 +1,21 @@
 """From single images and targets to a normalised, padded batch."""
 
+import logging
 import math
 from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
 from mmdet.structures import DetDataSample
+from mmengine.logging import print_log
 from mmengine.model import BaseDataPreprocessor
 from torch import Tensor
 
 from mask2former.errors import ConfigError
 from mask2former.registry import MODELS
+
+LEAST_SHARE = 0.25  # of a batch that is images, below which the padding is said
+LEAST_SIDE = 1024  # pixels; smaller batches cost little
 
 
 @MODELS.register_module()
@@ -49,6 +54,7 @@ class SegDataPreprocessor(BaseDataPreprocessor):
         self.register_buffer('padding', (padding - self.mean) / self.std, persistent=False)
         self.bgr_to_rgb = bgr_to_rgb
         self.size_divisor = size_divisor
+        self._said = False
 
     def forward(self, data: dict, training: bool = False) -> dict:
         """Make a batch.
@@ -77,6 +83,7 @@ class SegDataPreprocessor(BaseDataPreprocessor):
         H, W = (
             math.ceil(max(image.shape[i] for image in images) / self.size_divisor) * self.size_divisor for i in (-2, -1)
         )
+        self._mind_padding(images, H, W)
         batch = images[0].new_empty((len(images), len(self.mean), H, W), dtype=self.mean.dtype)
         batch.copy_(self.padding)
         for image, slot in zip(images, batch):
@@ -93,6 +100,19 @@ class SegDataPreprocessor(BaseDataPreprocessor):
                 if masks.shape[-2:] != (H, W):  # without it, F.pad copies all the masks
                     sample.gt_segments.masks = F.pad(masks, (0, W - masks.shape[-1], 0, H - masks.shape[-2]))
         return dict(inputs=batch, data_samples=samples)
+
+    def _mind_padding(self, images: Sequence[Tensor], H: int, W: int) -> None:
+        """Say once where a batch is padding for the most part: its memory and time are that of the padding."""
+        share = sum(image.shape[-2] * image.shape[-1] for image in images) / (len(images) * H * W)
+        if share < LEAST_SHARE and H * W > LEAST_SIDE**2 and not self._said:
+            self._said = True
+            sizes = ', '.join(f'{image.shape[-2]} x {image.shape[-1]}' for image in images[:8])
+            print_log(
+                f'A batch is padded to {H} x {W} pixels, of which {share:.0%} are images ({sizes}): memory and time go '
+                'into the padding. Resize or crop the images in the pipeline, or set a batch_size of 1.',
+                'current',
+                logging.WARNING,
+            )
 
 
 def form_masks(sample: DetDataSample) -> None:
