@@ -217,6 +217,8 @@ def test_a_training_is_not_trained_over(trained, data, tmp_path, monkeypatch):
     with pytest.raises(ConfigError, match=f"{run.folder}' has a training: .*mask2former train {run.folder} --resume"):
         train(data, run.folder, Options(epochs=1))
     assert run.config.read_text() == before
+    with pytest.raises(ConfigError, match='is the folder of a training, not of images: .* --resume'):
+        train(run.folder, tmp_path / 'other', Options(epochs=1))
     monkeypatch.chdir(tmp_path)
     for name in ('pictures', 'pictures_2'):
         assert _free_folder(Path('runs/pictures')) == Path('runs', name)

@@ -69,15 +69,19 @@ def test_a_training_starts_from_other_classes(run, tmp_path):
     assert 'only a part is loaded' in log and 'no, from scratch' in log
 
 
-def test_a_training_copies_the_rows_of_equal_names(run, tmp_path):
+def test_a_training_copies_the_rows_of_equal_names(run, tmp_path, capfd):
     theirs, classes, ours = with_classes(run, tmp_path / 'other.pth')
-    after, before, log = start_from(run, tmp_path / 'work', tmp_path / 'other.pth', load_equal_classes=True)
+    means = [dict(type='EMAHook')]  # which load the checkpoint, too
+    after, before, log = start_from(
+        run, tmp_path / 'work', tmp_path / 'other.pth', load_equal_classes=True, custom_hooks=means
+    )
     for name in CLASSIFIER:
         for row, label in enumerate((*ours, 'no-object')):
             source = len(classes) if label == 'no-object' else classes.index(label) if label in classes else None
             expected = before[name][row] if source is None else theirs[name][source]
             torch.testing.assert_close(after[name][row], expected)
     assert 'rows of equal names' in log and f'{ours[0]} ' in log
+    assert_no_lists(capfd, tmp_path)
 
 
 def test_rows_without_names_are_refused_with_the_file(run, tmp_path):

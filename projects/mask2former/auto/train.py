@@ -138,6 +138,11 @@ def train(
         options = replace(options, start=str(locate_run(options.start)[1]))
     start = None if options.start is None else model_of(options.start)  # before the work on data, which takes longer
     machine = Machine(options.device or get_device(), os.cpu_count() or 1)
+    if (Path(data) / 'config.py').is_file() and _is_trained(Path(data)):
+        raise ConfigError(
+            f"'{data}' is the folder of a training, not of images: go on with it by `{_resuming(Path(data))}`, or give "
+            'its config.py to train anew.'
+        )
     found = recognise(Path(data))
     for part in ('data', 'train'):
         if found.root.resolve() in ((out / part).resolve(), *(out / part).resolve().parents):

@@ -282,7 +282,8 @@ class SegRunner(Runner):
         if not self._resume and self._load_from is not None and not self._has_loaded:
             self._load_from = loadable(self._load_from)
             if self._is_training:
-                self.register_hook(OtherClassesHook(self.cfg.get('load_equal_classes', False)))
+                # Before EMAHook, which loads what this one has changed.
+                self.register_hook(OtherClassesHook(self.cfg.get('load_equal_classes', False)), priority='ABOVE_NORMAL')
         super().load_or_resume()
 
     def load_checkpoint(
