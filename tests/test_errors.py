@@ -67,7 +67,7 @@ def test_a_worker_that_dies_is_one_sentence():
         SystemExit, match=r'^Error: A process that loads images has died \(DataLoader worker \(pid'
     ) as end:
         run_tool(lambda: print(list(DataLoader(Dies(), num_workers=1))))
-    assert 'Killed' in end.value.code and 'lower num_workers' in end.value.code and '\n' not in end.value.code
+    assert 'lower num_workers' in end.value.code and '\n' not in end.value.code
 
 
 @pytest.mark.parametrize('num_workers', [None, 0, 1])

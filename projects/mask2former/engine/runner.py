@@ -221,9 +221,9 @@ class SegRunner(Runner):
         old = [] if self._resume else checkpoints_in(self.work_dir)
         if old:
             self.logger.warning(
-                f"'{self.work_dir}' has checkpoints of an earlier training, up to '{old[-1].name}': this one begins anew "
-                'and writes over those of the same number, and a later --resume could take one of the others. Give '
-                '--resume to go on, or another --work-dir.'
+                f"'{self.work_dir}' has checkpoints of an earlier training, up to '{old[-1].name}': this one begins "
+                'anew and writes over those of the same number, and a later --resume could take one of the others. '
+                'Give --resume to go on, or another --work-dir.'
             )
 
     def val(self) -> dict[str, float]:
