@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from mask2former.data_tools.check.inspect import inspect
+from mask2former.data_tools.check.source import Entry, Settings, Source
 from mask2former.datasets.transforms import LoadImage
 
 from .kit import FINE, last_line
@@ -73,6 +75,10 @@ REFUSED = {
     'png of no width': png_of(0, 20, b'\0' * 100),
     'bomb of 10^10 pixels': png_of(100_000, 100_000, b'\0'),
     'bomb of 2^62 pixels': png_of(2**31 - 1, 2**31 - 1, b'\0'),
+    'tiff of floats': saved('TIFF', Image.fromarray(RANDOM.random((20, 30), np.float32))),
+    'tiff of 32 bits': saved('TIFF', Image.fromarray(RANDOM.integers(0, 9, (20, 30), np.int32))),
+    'icon': saved('ICO'),
+    'pcx': saved('PCX'),
     'bmp of 10^9 rows': saved('BMP')[:22] + struct.pack('<i', 10**9) + saved('BMP')[26:],
 }
 
@@ -127,3 +133,12 @@ def test_bytes_changed_at_random_crash_nothing(tmp_path, seed):
     (tmp_path / 'image.jpg').write_bytes(content)
     line, images = read(tmp_path / 'image.jpg')
     assert (line == FINE) == bool(images) and (line == FINE or 'image.jpg' in line)
+
+
+@pytest.mark.parametrize('name', [*READ, *REFUSED])
+def test_the_data_check_finds_what_a_training_cannot_read(tmp_path, name):
+    (tmp_path / 'image.png').write_bytes({**READ, **REFUSED}[name])
+    entry = Entry(dict(id=1), str(tmp_path / 'image.png'))
+    source = Source(Settings('train'), 'panoptic', '', {}, {}, frozenset(), {}, (), {})
+    kinds = [problem.kind for problem in inspect(entry, source, headers_only=False).problems]
+    assert kinds == ([] if name in READ else ['corrupt image'])

@@ -3,6 +3,7 @@
 import hashlib
 from pathlib import Path
 
+import cv2
 import numpy as np
 from PIL import Image
 
@@ -20,6 +21,8 @@ from .source import Entry, Source
 HASH_SIDE = 16
 SHOWN_VALUES = 8
 ONE_CHANNEL = ('1', 'L', 'P', 'I', 'I;16', 'I;16L', 'I;16B')  # Pillow's modes
+# What Pillow, which is used here, and OpenCV, which a training uses, read alike.
+READ_ALIKE = ('JPEG', 'PNG', 'BMP', 'WEBP')
 
 
 def inspect(entry: Entry, source: Source, headers_only: bool) -> ImageReport:
@@ -66,8 +69,17 @@ def _inspect_image(entry: Entry, source: Source, headers_only: bool, report: Ima
         if headers_only:
             return
         try:
-            report.file_hash = hashlib.blake2b(Path(entry.path).read_bytes(), digest_size=16).digest()
+            content = Path(entry.path).read_bytes()
+            report.file_hash = hashlib.blake2b(content, digest_size=16).digest()
             image.load()
+            if (
+                image.format not in READ_ALIKE
+                and cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR) is None
+            ):
+                raise DataError(
+                    f'OpenCV, which reads the images of a training, cannot decode {image.format} of mode {image.mode}; '
+                    'save it as a PNG of 8 bits'
+                )
             small = image.convert('L').resize((HASH_SIDE + 1, HASH_SIDE), Image.Resampling.BOX)
         except Exception as error:
             report.problems.add('corrupt image', entry.id, f'{entry.path}: {error}')
