@@ -30,7 +30,7 @@ def test_the_exported_form_computes_the_same():
     graph, image = RawGraph(model).eval(), example(SIZE)
     with torch.no_grad():
         expected = graph(image)
-        with exportable(model, SIZE):
+        with exportable(model):
             found = graph(image)
     for ours, theirs in zip(found, expected):
         np.testing.assert_array_equal(ours, theirs)

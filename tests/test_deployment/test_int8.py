@@ -25,7 +25,7 @@ def model(tiny_run):
 
 @pytest.fixture(scope='module')
 def proto(model):
-    with torch.no_grad(), exportable(model, SIZE):
+    with torch.no_grad(), exportable(model):
         program = torch.export.export(RawGraph(model).eval(), (example(SIZE, 1),), strict=False)
         names = dict(input_names=['image'], output_names=list(OUTPUTS))
         return torch.onnx.export(program, dynamo=True, verbose=False, **names).model_proto

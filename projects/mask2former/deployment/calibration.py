@@ -5,16 +5,18 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-import torch.nn.functional as F
 from mmengine.dataset import pseudo_collate
 
 from mask2former.apis.evaluation_parts import build_test_dataset
 
+from .preparation import Size, padded, pixels
 from .verify import scaled
 
 
-def calibration_images(model: Any, size: tuple[int, int], count: int = 16) -> Iterator[np.ndarray]:
-    """Inputs (1, 3, H, W) float32 from 0 to 255 of training images, scaled into ``size`` (H, W), from all over the set.
+def calibration_images(model: Any, size: Size, count: int = 16) -> Iterator[np.ndarray]:
+    """Inputs (1, 3, H, W) float32 from 0 to 255 of training images, of ``size`` (H, W), from all over the set.
+
+    None is as the config prepares them for a test.
 
     Args:
         model: With ``cfg``, whose training data are there.
@@ -27,11 +29,11 @@ def calibration_images(model: Any, size: tuple[int, int], count: int = 16) -> It
     """
     cfg = copy.deepcopy(model.cfg)
     train = cfg.train_dataloader.dataset
-    pipeline = scaled(cfg.test_dataloader.dataset, size)['pipeline']
+    test = cfg.test_dataloader.dataset
+    pipeline = (scaled(test, size) if size else test)['pipeline']
     cfg.test_dataloader.dataset = dict(train, pipeline=pipeline)
     dataset = build_test_dataset(cfg)
     preprocessor = model.data_preprocessor
     for index in np.linspace(0, len(dataset) - 1, min(count, len(dataset))).round():
         inputs = preprocessor(pseudo_collate([dataset[int(index)]]))['inputs']  # (1, 3, h, w), normalised
-        padded = F.pad(inputs, (0, size[1] - inputs.shape[3], 0, size[0] - inputs.shape[2]))
-        yield (padded * preprocessor.std + preprocessor.mean).numpy()
+        yield pixels(preprocessor, padded(preprocessor, inputs, size)).numpy()

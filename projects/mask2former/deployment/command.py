@@ -14,21 +14,24 @@ from .export import export
 from .export_results import export_results
 from .int8 import Calibration
 from .precision import PRECISIONS
+from .preparation import Size
 from .runners import FORMATS
-from .verify import verify
+from .verify import Verification, verify, verify_results
 
 RUNTIME = 'mask2former_onnx.py'
 
 
-def parse_size(text: str) -> tuple[int, int]:
-    """(H, W) of '512x672' or of '512'.
+def parse_size(text: str) -> Size:
+    """(H, W) of '512x672' or of '512'; None of 'dynamic'.
 
     Raises:
         argparse.ArgumentTypeError: If it is none.
     """
+    if text == 'dynamic':
+        return None
     sides = text.lower().split('x')
     if not 1 <= len(sides) <= 2 or not all(side.isdigit() for side in sides):
-        raise argparse.ArgumentTypeError(f"'{text}' is no size: write 512 or 512x672 (height x width)")
+        raise argparse.ArgumentTypeError(f"'{text}' is no size: write 512, 512x672 (height x width) or dynamic")
     return int(sides[0]), int(sides[-1])
 
 
@@ -56,15 +59,26 @@ def parser() -> argparse.ArgumentParser:
         metavar='PART',
         help='parts of the model that stay in float32 with int8, such as backbone or pixel_decoder.mask_proj',
     )
-    result.add_argument('--size', type=parse_size, default=(512, 512), metavar='HxW', help='default: 512x512')
+    result.add_argument(
+        '--size',
+        type=parse_size,
+        default='dynamic',
+        metavar='HxW',
+        help='of the input: dynamic (the default) for images of any size, which are prepared as in a test, or one such '
+        'as 512x672, into which they are scaled and padded',
+    )
     result.add_argument('--out', type=Path, help='the file (default: model with the ending of the format)')
     result.add_argument(
         '--results',
         action='store_true',
-        help='an ONNX file that takes a photograph (h, w, 3) uint8 of any size and gives panoptic, instance and '
-        'semantic results at its size, instead of logits',
+        help='an ONNX file that takes a photograph (h, w, 3) uint8, scales it into --size (here 512x512, unless it is '
+        'given) and gives panoptic, instance and semantic results at its own size, instead of logits',
     )
-    result.add_argument('--verify', action='store_true', help="measure file and model on the config's test data")
+    result.add_argument(
+        '--verify',
+        action='store_true',
+        help="measure the file on the config's test data, beside the model as the config tests it",
+    )
     result.add_argument('--images', type=int, metavar='N', help='verify on the first N images (default: all)')
     result.add_argument(
         '--tolerance',
@@ -90,33 +104,50 @@ def main() -> None:
         raise UserError(f"--out '{path}' must end with {ending} for the format {args.format}.")
     if args.keep and args.precision != 'int8':
         raise UserError('--keep is for --precision int8.')
-    if args.results and (args.format != 'onnx' or args.precision != 'fp32' or args.verify):
-        raise UserError('--results is for ONNX in fp32, and without --verify, which compares logits.')
-    if args.results:
-        with words_aside(args.json):
-            share = export_results(load(args.run, args.checkpoint, device='cpu').inferencer.model, path, args.size)
-        sentence = f"{path} is written; of its maps of noise {100 * share:.2g} % of the pixels differ from the model's."
-        print(json.dumps(dict(file=str(path), map_difference=share)) if args.json else sentence)
-        return
+    if args.results and (args.format != 'onnx' or args.precision != 'fp32'):
+        raise UserError('--results is for ONNX in fp32.')
     with words_aside(args.json):
         model = load(args.run, args.checkpoint, device='cpu').inferencer.model
-        calibration = None
-        if args.precision == 'int8':
-            calibration = Calibration(list(calibration_images(model, args.size)), args.keep)
-        error = export(model, path, args.format, args.size, args.precision, calibration)
-        done = verify(model, path, args.size, args.images) if args.verify else None
-    found: dict = dict(file=str(path), logit_difference=error)
-    if args.format == 'onnx':
+        if args.results:
+            size = args.size or (512, 512)
+            share, error = export_results(model, path, size), None
+            done = verify_results(model, path, args.images) if args.verify else None
+        else:
+            size, calibration = args.size, None
+            if args.precision == 'int8':
+                calibration = Calibration(list(calibration_images(model, size)), args.keep)
+            share, error = None, export(model, path, args.format, size, args.precision, calibration)
+            done = verify(model, path, size, args.images) if args.verify else None
+    found: dict = dict(file=str(path), size=size)
+    if error is None:
+        found['map_difference'] = share
+        said = [f"{path} is written; of its maps of noise {100 * share:.2g} % of the pixels differ from the model's."]
+    else:
+        found['logit_difference'] = error
+        said = [f"{path} is written; its logits differ from the model's by at most {error:.1g} of the largest one."]
+    if args.format == 'onnx' and not args.results:
         runtime = path.parent / RUNTIME
         write_text(runtime, (Path(__file__).parent / RUNTIME).read_text(encoding='utf-8'))
         found['runtime'] = str(runtime)
-    said = [f"{path} is written; its logits differ from the model's by at most {error:.1g} of the largest one."]
     if done is not None:
-        found |= dict(metrics=done.metrics, images=done.images, logit_difference=max(error, done.difference))
-        said += [f'{name:<10} model {ours:6.2f}   file {theirs:6.2f}' for name, (ours, theirs) in done.metrics.items()]
-        said.append(f'On {done.images} images; logits differ by at most {done.difference:.1g} of the largest one.')
+        found |= done._asdict()
+        said += sentences(done, size)
     print(json.dumps(found) if args.json else '\n'.join(said))
     if done is not None and done.lost() > args.tolerance:
         raise UserError(
-            f"'{path}' loses {done.lost():.2f} points, more than {args.tolerance:g}: leave it, or raise --tolerance."
+            f"'{path}' loses {done.lost():.2f} points, more than {args.tolerance:g}: "
+            + ('--size dynamic pads as the model does' if size else 'leave it')
+            + ', or raise --tolerance.'
         )
+
+
+def sentences(done: Verification, size: Size) -> list[str]:
+    """What a verification says."""
+    said = [f'{name:<10} model {ours:6.2f}   file {theirs:6.2f}' for name, (ours, theirs) in done.metrics.items()]
+    said.append(f'On {done.images} images.')
+    if done.difference is not None:
+        said[-1] += f' Of the same input, logits differ by at most {done.difference:.1g} of the largest one.'
+    if size and (costs := done.cost_of_size()):
+        points = ', '.join(f'{name} {cost:.2f}' for name, cost in costs.items())
+        said.append(f'The fixed size {size[0]}x{size[1]} alone costs, in points (negative: gains): {points}.')
+    return said

@@ -13,9 +13,10 @@ from torch import Tensor
 
 from mask2former.errors import ConfigError, UserError
 
-from .graph import RawGraph, example, exportable
+from .graph import RawGraph, example, exportable, free_sizes
 from .int8 import Calibration, to_int8
 from .precision import PRECISIONS, to_half
+from .preparation import Size, check_size, describe, multiple, step_of
 from .runners import need, open_file
 
 OUTPUTS = ('class_logits', 'mask_logits')
@@ -25,22 +26,17 @@ BOUNDS = {'fp32': 1e-3, 'fp16': 0.5, 'int8': 1.0}
 
 
 def export(
-    model: Any,
-    path: Path,
-    format: str,
-    size: tuple[int, int],
-    precision: str = 'fp32',
-    calibration: Calibration | None = None,
+    model: Any, path: Path, format: str, size: Size, precision: str = 'fp32', calibration: Calibration | None = None
 ) -> float:
     """Write the file, run it, and compare its logits with the model's.
 
-    The batch may be of any size; height and width are fixed.
+    The batch may be of any size.
 
     Args:
         model: A trained model of images, on the CPU, that :func:`~mask2former.apis.init_model` built.
         path: The file to write; OpenVINO's has another one with the ending ``.bin`` beside it.
         format: A key of :data:`FORMATS`.
-        size: (H, W) of its input, multiples of 32.
+        size: (H, W) of its input, multiples of 32; None leaves them free.
         precision: One of :data:`PRECISIONS` of the format.
         calibration: What int8 needs.
 
@@ -53,6 +49,7 @@ def export(
         UserError: If the file computes something else.
     """
     check_size(model, size)
+    step = step_of(model)
     if precision not in PRECISIONS[format]:
         raise ConfigError(f'The format {format} has the precisions {", ".join(PRECISIONS[format])}, not {precision}.')
     if (precision == 'int8') != bool(calibration and calibration.images):
@@ -66,21 +63,25 @@ def export(
     if format != 'torch-export':
         need('onnx', 'onnxscript', 'onnxruntime', *(['openvino'] if format == 'openvino' else []))
     graph = RawGraph(model).eval()
-    image = example(size)
+    # Sides that differ from each other, and from those of all the checks.
+    image = example(size or (multiple(160, step), multiple(224, step)))
     path.parent.mkdir(parents=True, exist_ok=True)
     metadata = describe(model, size, precision)
     with torch.no_grad():
-        with exportable(model, size):
-            batch = torch.export.Dim('batch', min=1, max=256)
-            program = torch.export.export(graph, (image,), dynamic_shapes=({0: batch},), strict=False)
+        with exportable(model):
+            program = torch.export.export(
+                graph, (image,), dynamic_shapes=(free_sizes(None if size else step),), strict=False
+            )
             if format == 'torch-export':
                 torch.export.save(program, path, extra_files={'mask2former.json': json.dumps(metadata)})
             elif format == 'onnx':
                 write_onnx(program, path, metadata, precision, calibration)
             else:
                 write_openvino(program, path, metadata, precision, calibration)
-            # Of another batch size than the one that was traced; noise would be beyond what images have shown.
-            image = torch.from_numpy(calibration.images[0]) if calibration else image[:1]
+            # Of another size than the one that was traced; noise would be beyond what images have shown.
+            image = example(size or (multiple(123, step), multiple(95, step)), 1)
+            if calibration:
+                image = torch.from_numpy(calibration.images[0])
             expected = graph(image)
     found = open_file(path)(image.numpy())
     error = max(relative_difference(a, b) for a, b in zip(found, expected))
@@ -91,40 +92,9 @@ def export(
     return error
 
 
-def check_size(model: Any, size: tuple[int, int]) -> None:
-    """See that a model takes inputs of a size.
-
-    Raises:
-        ConfigError: If it is not of multiples of what the model divides by.
-    """
-    divisor = getattr(model.data_preprocessor, 'size_divisor', 32)
-    if any(side <= 0 or side % divisor for side in size):
-        raise ConfigError(f'The size {size[0]}x{size[1]} must be of multiples of {divisor}.')
-
-
 def relative_difference(found: np.ndarray, expected: Tensor) -> float:
     """The largest difference, in parts of the largest value; NaN where one of them is not finite."""
     return float(np.abs(found - expected.numpy()).max() / np.abs(expected.numpy()).max())
-
-
-def describe(model: Any, size: tuple[int, int], precision: str = 'fp32') -> dict[str, Any]:
-    """What a runtime has to know of the model beside its graph."""
-    meta: Mapping = model.dataset_meta
-    parts = {getattr(part, 'predicts', ''): part for part in model.postprocessors}
-    panoptic, instance = parts.get('pred_panoptic_seg'), parts.get('pred_instances')
-    return dict(
-        size=list(size),
-        precision=precision,
-        pad_val=model.data_preprocessor.mean.flatten().tolist(),
-        classes=list(meta['classes']),
-        isthing=[bool(flag) for flag in meta['isthing']],
-        palette=[list(map(int, color)) for color in meta.get('palette') or ()],
-        category_ids=[int(number) for number in meta.get('category_ids') or ()],
-        panoptic=panoptic and {key: getattr(panoptic, key) for key in ('score_thr', 'overlap_thr', 'inside_mask')},
-        instance=instance and dict(max_per_image=instance.max_per_image),
-        semantic='pred_sem_seg' in parts,
-        license=meta.get('license'),
-    )
 
 
 def write_onnx(

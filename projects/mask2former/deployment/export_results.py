@@ -10,8 +10,8 @@ import torch
 
 from mask2former.errors import UserError
 
-from .export import check_size, describe
 from .graph import exportable
+from .preparation import check_size, describe
 from .results_graph import ResultsGraph
 from .runners import need, open_file
 
@@ -42,7 +42,7 @@ def export_results(model: Any, path: Path, size: tuple[int, int]) -> float:
     graph = ResultsGraph(model, size).eval()
     traced, other = (_noise(shape) for shape in ((size[0] + 7, size[1] + 21), (size[0] // 2 + 5, size[1] - 3)))
     path.parent.mkdir(parents=True, exist_ok=True)
-    with torch.no_grad(), exportable(model, size):
+    with torch.no_grad(), exportable(model):
         free = tuple(torch.export.Dim(name, min=2, max=2**15) for name in ('height', 'width'))
         program = torch.export.export(graph, (traced,), dynamic_shapes=(dict(enumerate(free)),), strict=False)
         file = torch.onnx.export(

@@ -1,18 +1,23 @@
 """What an exported file computes: from pixels to class and mask logits."""
 
+import functools
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
 import torch
+import torch.nn.functional as F
+from mmcv.cnn.bricks.conv2d_adaptive_padding import Conv2dAdaptivePadding
 from mmdet.models.backbones.swin import ShiftWindowMSA
 from torch import Tensor, nn
 
 from mask2former.errors import ConfigError
-from mask2former.models.backbones.plain_vit import PlainViT, resize_positions
+from mask2former.models.backbones.plain_vit import PlainViT
 from mask2former.models.data_preprocessor import SegDataPreprocessor
 from mask2former.models.encoder_only_head import EncoderOnlyHead
 from mask2former.models.pixel_decoder.encoder import MSDeformAttn
 from mask2former.models.video import is_of_images
+
+from .preparation import STRIDE, step_of
 
 
 class RawGraph(nn.Module):
@@ -55,22 +60,25 @@ class RawGraph(nn.Module):
 
 
 @contextmanager
-def exportable(model: nn.Module, size: tuple[int, int]) -> Iterator[None]:
-    """Within it, the model computes in the form that is exported, for inputs of ``size`` (H, W).
+def exportable(model: nn.Module) -> Iterator[None]:
+    """Within it, the model computes in the form that is exported.
 
-    Deformable attention gathers rows, learned positions have the size's grid, what EoMT masks is no tensor, and mmdet's
-    Swin, which counts windows with float numbers, leaves the batch open.
+    Deformable attention gathers rows, learned positions are resized by products of matrices, what EoMT masks is no
+    tensor, mmdet's Swin, which counts windows with float numbers, leaves the batch open, and TensorFlow's SAME padding
+    has one width where sides are even at every stride.
     """
+    even = step_of(model) % STRIDE == 0
     with ExitStack() as stack:
         for part in model.modules():
             if isinstance(part, MSDeformAttn):
                 stack.callback(setattr, part, 'backend', part.backend)
                 part.backend = 'gather'
-            elif isinstance(part, PlainViT) and part.positions is not None:
-                rows, columns = (side // part.patch_size for side in size)
-                fitting = nn.Parameter(resize_positions(part.positions.detach(), (rows, columns)), requires_grad=False)
-                stack.callback(setattr, part, 'positions', part.positions)
-                part.positions = fitting
+            elif isinstance(part, PlainViT):
+                stack.callback(delattr, part, 'fitting_positions')
+                part.fitting_positions = functools.partial(resize_positions, part.positions)
+            elif isinstance(part, Conv2dAdaptivePadding) and even:
+                stack.callback(delattr, part, 'forward')
+                part.forward = functools.partial(padded_conv, part)
             elif isinstance(part, ShiftWindowMSA):
                 stack.callback(delattr, part, 'window_reverse')
                 part.window_reverse = join_windows
@@ -78,6 +86,36 @@ def exportable(model: nn.Module, size: tuple[int, int]) -> Iterator[None]:
                 stack.callback(delattr, part, 'probabilities')  # the method is seen again
                 part.probabilities = part.probabilities().copy  # type: ignore[method-assign]
         yield
+
+
+def padded_conv(conv: Conv2dAdaptivePadding, x: Tensor) -> Tensor:
+    """What the convolution computes of a map (B, C, h, w) whose sides are multiples of the stride."""
+    sides: list[int] = []
+    for kernel, stride, dilation in list(zip(conv.kernel_size, conv.stride, conv.dilation))[::-1]:
+        total = max((kernel - 1) * dilation + 1 - stride, 0)
+        sides += [total // 2, total - total // 2]  # the odd pixel goes to the right and the bottom
+    return F.conv2d(F.pad(x, sides), conv.weight, conv.bias, conv.stride, 0, conv.dilation, conv.groups)
+
+
+def resize_positions(positions: Tensor, size: tuple[int, int]) -> Tensor:
+    """What :func:`mask2former.models.backbones.plain_vit.resize_positions` computes, for sizes that may be free."""
+    down, across = (bicubic(cells, wanted) for cells, wanted in zip(positions.shape[-2:], size))
+    return down @ positions @ across.T
+
+
+def bicubic(size: int, wanted: int) -> Tensor:
+    """The matrix (wanted, size) that resizes a line of values as torch's antialiased bicubic interpolation does.
+
+    Keys' kernel with a = -1/2, stretched where there are fewer values than before; the weights of each sum to 1.
+    """
+    step = size / wanted
+    stretch = torch.scalar_tensor(step).clamp(min=1)
+    places = (torch.arange(wanted) + 0.5) * step
+    x = ((torch.arange(size) + 0.5 - places[:, None]) / stretch).abs()
+    near = (1.5 * x - 2.5) * x * x + 1
+    far = ((-0.5 * x + 2.5) * x - 4) * x + 2
+    weights = torch.where(x < 1, near, torch.where(x < 2, far, 0.0))
+    return weights / weights.sum(1, keepdim=True)
 
 
 def join_windows(windows: Tensor, H: int, W: int) -> Tensor:
@@ -91,3 +129,12 @@ def example(size: tuple[int, int], batch_size: int = 2) -> Tensor:
     """Pixels (B, 3, H, W) of noise."""
     generator = torch.Generator().manual_seed(0)
     return torch.randint(0, 256, (batch_size, 3, *size), generator=generator).float()
+
+
+def free_sizes(step: int | None) -> dict[int, object]:
+    """What is free in an input (B, 3, H, W): the batch and, unless ``step`` is None, H and W, any multiples of it."""
+    free: dict[int, object] = {0: torch.export.Dim('batch', min=1, max=256)}
+    if step is not None:
+        rows, columns = (torch.export.Dim(name, min=-(-64 // step), max=2**15 // step) for name in ('rows', 'columns'))
+        free |= {2: step * rows, 3: step * columns}
+    return free

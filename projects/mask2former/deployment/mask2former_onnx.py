@@ -45,7 +45,8 @@ class Model:
         providers: Of onnxruntime, such as ``['CUDAExecutionProvider']``.
 
     Attributes:
-        meta (dict): ``classes``, ``isthing``, ``palette``, ``category_ids``, ``size`` (H, W) of the input, thresholds.
+        meta (dict): ``classes``, ``isthing``, ``palette``, ``category_ids``, thresholds, and how images are prepared:
+            ``size`` (H, W) of the input, or None for any multiples of ``divisor``, and ``scale``.
     """
 
     def __init__(self, path: str, threads: int = 0, providers: tuple[str, ...] = ('CPUExecutionProvider',)) -> None:
@@ -65,53 +66,83 @@ class Model:
         return result
 
     def batch(self, images: list[np.ndarray]) -> list[Result]:
-        """Segment images of any sizes together."""
-        inputs, shapes = zip(*(self.prepare(image) for image in images))
-        class_logits, mask_logits = self.session.run(['class_logits', 'mask_logits'], {'image': np.stack(inputs)})
-        return [
-            self.results(logits, masks, shape, image.shape[:2])
-            for logits, masks, shape, image in zip(class_logits, mask_logits, shapes, images)
-        ]
+        """Segment images of any sizes; those whose inputs have the same size go through the model together."""
+        inputs, shapes = zip(*(self.prepare(image) for image in images)) if images else ((), ())
+        found: dict[int, Result] = {}
+        for size in dict.fromkeys(x.shape for x in inputs):
+            places = [place for place, x in enumerate(inputs) if x.shape == size]
+            fed = {'image': np.stack([inputs[place] for place in places])}
+            for place, logits, masks in zip(places, *self.session.run(['class_logits', 'mask_logits'], fed)):
+                found[place] = self.results(logits, masks, shapes[place], images[place].shape[:2])
+        return [found[place] for place in range(len(images))]
 
     def prepare(self, image: np.ndarray) -> tuple[np.ndarray, tuple[int, int]]:
-        """The input (3, H, W) float32 of an image, scaled to fit into it and padded; and the size (h, w) within it."""
+        """The input (3, H, W) float32 of an image, scaled and padded; and the size (h, w) of the image within it."""
         if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
             raise ValueError(f'An image must be (H, W, 3) uint8 RGB, not {image.dtype} of shape {image.shape}.')
-        height, width = self.meta['size']
-        factor = min(height / image.shape[0], width / image.shape[1])
-        h, w = (min(int(side * factor + 0.5), most) for side, most in zip(image.shape, (height, width)))
-        rows, columns = _bilinear(image.shape[0], h), _bilinear(image.shape[1], w)
-        scaled = np.einsum('ha,abc->hbc', rows, image.astype(np.float32))  # (h, W', 3)
-        scaled = np.clip(np.rint(np.einsum('wb,hbc->chw', columns, scaled)), 0, 255)  # (3, h, w)
-        padded = np.empty((3, height, width), np.float32)
+        h, w = self.scaled_size(*image.shape[:2])
+        scaled = image.astype(np.float32)
+        if (h, w) != image.shape[:2]:
+            rows, columns = (_bilinear(*sides, self.meta.get('antialias')) for sides in zip(image.shape, (h, w)))
+            scaled = np.tensordot(columns, np.tensordot(rows, scaled, 1), (1, 1)).transpose(1, 0, 2)  # (h, w, 3)
+        padded = np.empty((3, *self.input_size(h, w)), np.float32)
         padded[:] = np.asarray(self.meta['pad_val'], np.float32)[:, None, None]
-        padded[:, :h, :w] = scaled
+        padded[:, :h, :w] = np.clip(np.rint(scaled), 0, 255).transpose(2, 0, 1)
         return padded, (h, w)
+
+    def scaled_size(self, height: int, width: int) -> tuple[int, int]:
+        """The size (h, w) that an image gets."""
+        most = self.meta['size']
+        if most is None and self.meta['scale'] is None:
+            return height, width
+        if most is None and not self.meta['keep_ratio']:
+            return self.meta['scale'][1], self.meta['scale'][0]
+        if most is None:  # a frame that may lie across
+            long, short = max(self.meta['scale']), min(self.meta['scale'])
+            factor = min(long / max(height, width), short / min(height, width))
+            most = (long, long)
+        else:
+            factor = min(most[0] / height, most[1] / width)
+        h, w = (max(1, min(int(side * factor + 0.5), limit)) for side, limit in zip((height, width), most))
+        return h, w
+
+    def input_size(self, h: int, w: int) -> tuple[int, int]:
+        """The size (H, W) of the input of an image that is scaled to (h, w)."""
+        divisor = self.meta.get('divisor')
+        H, W = self.meta['size'] or (-(-side // divisor) * divisor for side in (h, w))
+        return H, W
 
     def results(
         self, class_logits: np.ndarray, mask_logits: np.ndarray, shape: tuple[int, int], original: tuple[int, ...]
     ) -> Result:
         """Results of logits (Q, K + 1) and (Q, h', w') of an image that has ``shape`` (h, w) in the input."""
+        to_shape = [
+            _bilinear(cells, whole)[:inner]
+            for cells, whole, inner in zip(mask_logits.shape[1:], self.input_size(*shape), shape)
+        ]
+        to_original = [_bilinear(inner, outer) for inner, outer in zip(shape, original)]
         # Two bilinear steps as one matrix for each direction: to the input's size, cut, to the original size.
-        down, across = (
-            _bilinear(inner, outer) @ _bilinear(cells, whole)[:inner]
-            for cells, whole, inner, outer in zip(mask_logits.shape[1:], self.meta['size'], shape, original)
-        )
+        at_once = [second @ first for first, second in zip(to_shape, to_original)]
         scores = np.exp(class_logits - class_logits.max(-1, keepdims=True))
         scores /= scores.sum(-1, keepdims=True)  # (Q, K + 1)
 
         def enlarged(queries: np.ndarray) -> np.ndarray:
-            return np.matmul(np.matmul(down, mask_logits[queries]), across.T)  # (n, H, W)
+            return _resized(mask_logits[queries], *at_once)  # (n, H, W)
 
         panoptic = segments = instances = semantic = None
         if self.meta['panoptic']:
             panoptic, segments = self._panoptic(scores, enlarged)
         if self.meta['instance']:
             instances = self._instances(scores, enlarged)
-        if self.meta['semantic']:
-            totals = np.zeros((scores.shape[1] - 1, *original), np.float32)
-            for query in range(len(scores)):  # one mask at a time
-                totals += scores[query, :-1, None, None] * _sigmoid(enlarged(np.array([query])))
+        if rule := self.meta['semantic']:
+            if rule == 'logits':  # each query stands for a class
+                totals = enlarged(np.arange(len(scores)))
+            elif rule == 'scores':  # of the input's size
+                totals = _resized(
+                    _class_scores(scores, lambda query: _resized(mask_logits[query], *to_shape)), *to_original
+                )
+            else:
+                totals = _class_scores(scores, enlarged)
             semantic = totals.argmax(0).astype(np.int32)
         return Result(panoptic, segments, instances, semantic)
 
@@ -146,29 +177,47 @@ class Model:
     def _instances(self, scores: np.ndarray, enlarged) -> list[dict]:
         """The pairs of query and class with the highest scores; each is multiplied with its mask's mean probability."""
         classes, count = self.meta['classes'], self.meta['instance']['max_per_image']
+        least = self.meta['instance'].get('score_thr', 0.0)
         flat = scores[:, :-1].ravel()
         found = []
         for pair in np.argsort(-flat, kind='stable')[:count]:
             query, label = divmod(int(pair), len(classes))
-            if not self.meta['isthing'][label]:
+            if not self.meta['isthing'][label] or flat[pair] < least:
                 continue
             logits = enlarged(np.array([query]))[0]
             mask = logits > 0
             quality = _sigmoid(logits[mask]).sum() / (mask.sum() + 1e-6)
             score = float(flat[pair] * quality)
-            found.append(dict(label=label, name=classes[label], score=score, box=_box(mask), mask=mask))
+            if score >= least:
+                found.append(dict(label=label, name=classes[label], score=score, box=_box(mask), mask=mask))
         return sorted(found, key=lambda one: -one['score'])
 
 
-def _bilinear(size: int, wanted: int) -> np.ndarray:
-    """(wanted, size), the weights with which a line of values is resized, between the centres of the pixels."""
-    places = np.clip((np.arange(wanted) + 0.5) * size / wanted - 0.5, 0, size - 1)
-    left = np.minimum(places.astype(int), size - 1)
-    right = np.minimum(left + 1, size - 1)
-    weights = np.zeros((wanted, size), np.float32)
-    np.add.at(weights, (np.arange(wanted), left), 1 - (places - left))
-    np.add.at(weights, (np.arange(wanted), right), places - left)
-    return weights
+def _bilinear(size: int, wanted: int, antialias: bool = False) -> np.ndarray:
+    """(wanted, size), the weights with which a line of values is resized, between the centres of the pixels.
+
+    With ``antialias`` each of fewer values is the mean of all that it stands for, as Pillow does it.
+    """
+    step = size / wanted
+    reach = max(step, 1) if antialias else 1.0
+    places = (np.arange(wanted) + 0.5) * step - 0.5
+    if reach == 1:
+        places = np.clip(places, 0, size - 1)
+    weights = np.maximum(1 - np.abs(np.arange(size) - places[:, None]) / reach, 0)
+    return (weights / weights.sum(1, keepdims=True)).astype(np.float32)
+
+
+def _resized(maps: np.ndarray, down: np.ndarray, across: np.ndarray) -> np.ndarray:
+    """(n, H, W) of maps (n, h, w) and matrices (H, h) and (W, w)."""
+    return np.matmul(np.matmul(down, maps), across.T)
+
+
+def _class_scores(scores: np.ndarray, masks) -> np.ndarray:
+    """(K, H, W) of scores (Q, K + 1) and what gives mask logits (n, H, W) of queries (n,)."""
+    totals = 0.0
+    for query in range(len(scores)):  # one mask at a time
+        totals = totals + scores[query, :-1, None, None] * _sigmoid(masks(np.array([query])))
+    return totals
 
 
 def _sigmoid(x: np.ndarray) -> np.ndarray:

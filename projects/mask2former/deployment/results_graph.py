@@ -45,7 +45,7 @@ class ResultsGraph(nn.Module):
         if model.sliding_window is not None:
             raise ConfigError('The model is tested in windows, which are not in an exported file: export its logits.')
         for part in model.postprocessors:
-            if type(part) not in OUTPUTS:
+            if type(part) not in OUTPUTS or getattr(part, 'resize', None) == 'scores':
                 raise ConfigError(f'The results of {type(part).__name__} are not exported: export the logits.')
             self.outputs += OUTPUTS[type(part)]
         self.postprocessors = model.postprocessors

@@ -37,6 +37,6 @@ def compile_with_tensorrt(model: Any, size: tuple[int, int], batch_size: int = 1
             'Compiling for TensorRT needs torch_tensorrt, in the version of your torch: pip install torch-tensorrt.'
         ) from None
     image = example(size, batch_size).to(graph.mean.device)
-    with torch.no_grad(), exportable(model, size):
+    with torch.no_grad(), exportable(model):
         program = torch.export.export(graph, (image,), strict=False)
     return torch_tensorrt.dynamo.compile(program, arg_inputs=(image,), disable_tf32=True)

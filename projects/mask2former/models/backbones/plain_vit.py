@@ -108,7 +108,7 @@ class PlainViT(BaseModule):
         patches = self.patch_embed(inputs)  # (B, C, h, w)
         B, _, h, w = patches.shape
         if self.positions is not None:
-            patches = patches + resize_positions(self.positions, (h, w))
+            patches = patches + self.fitting_positions((h, w))
         prefix = torch.cat((self.cls_token, self.registers), dim=1).expand(B, -1, -1)  # (B, n, C)
         rotation = None if self.positions is not None else self.rotation(patches)  # (2, h*w, d)
 
@@ -122,6 +122,10 @@ class PlainViT(BaseModule):
         if rotation is None:
             return features
         return (*features, rotation.transpose(1, 2).unflatten(2, (h, w)))
+
+    def fitting_positions(self, size: tuple[int, int]) -> Tensor:
+        """The learned positions (1, C, h, w) of a grid of ``size`` (h, w)."""
+        return resize_positions(self.positions, size)
 
     def rotation(self, patches: Tensor) -> Tensor:
         """Cosine and sine (2, h*w, d) for the patches (B, C, h, w)."""

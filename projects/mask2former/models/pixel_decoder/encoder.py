@@ -85,10 +85,20 @@ class MSDeformAttn(nn.Module):
         weights = self.attention_weights(query).unflatten(-1, (heads, levels * points))
         weights = softmax_of_few(weights).unflatten(-1, (levels, points))  # (B, N, M, L, R)
         # Sizes and references as long rows, M*L*R*2 each: arithmetic on these is several times faster than on pairs.
-        level_wh = reference_points.new_tensor([(w, h) for h, w in level_shapes]).repeat_interleave(points, dim=0)
+        level_wh = level_sizes(level_shapes, reference_points).repeat_interleave(points, dim=0)
         offsets = self.sampling_offsets(query) / level_wh.flatten().repeat(heads)  # (B, N, M*L*R*2)
         locations = offsets + reference_points.repeat(1, heads * levels * points)
         return locations.unflatten(-1, (heads, levels, points, 2)), weights  # (B, N, M, L, R, 2), (B, N, M, L, R)
+
+
+def level_sizes(level_shapes: list[tuple[int, int]], like: Tensor) -> Tensor:
+    """Widths and heights (L, 2) of levels, of the type and on the device of ``like``."""
+    if torch.compiler.is_exporting():  # sizes may be free then, and ``new_tensor`` would make constants of them
+        sides = [
+            torch.scalar_tensor(side, dtype=like.dtype, device=like.device) for h, w in level_shapes for side in (w, h)
+        ]
+        return torch.stack(sides).view(-1, 2)
+    return like.new_tensor([(w, h) for h, w in level_shapes])
 
 
 class MSDeformAttnEncoderLayer(nn.Module):

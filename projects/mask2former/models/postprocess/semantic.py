@@ -37,6 +37,7 @@ class SemanticInference:
     def __init__(self, resize: str = 'masks') -> None:
         if resize not in ('masks', 'scores'):
             raise ConfigError(f"SemanticInference: resize must be 'masks' or 'scores', not {resize!r}.")
+        self.resize = resize
         self.class_scores = class_scores if resize == 'masks' else resized_class_scores
 
     def __call__(self, class_logits: Tensor, masks: LazyMasks, isthing: Sequence[bool], sample: DetDataSample) -> None:
@@ -92,6 +93,7 @@ class PerPixelInference(SemanticInference):
 
     def __init__(self) -> None:
         super().__init__()
+        self.resize = 'logits'
         self.class_scores = class_masks
 
 

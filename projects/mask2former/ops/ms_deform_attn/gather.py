@@ -24,7 +24,8 @@ def ms_deform_attn_gather(
     out = value.new_zeros(B, Q, M, Cm)
     start = 0
     for level, (h, w) in enumerate(level_shapes):
-        x, y = (locations[:, :, :, level] * locations.new_tensor([w, h]) - 0.5).unbind(-1)  # (B, Q, M, R) each
+        # Numbers, not a tensor of them: an exported file's sizes may be free.
+        x, y = (locations[:, :, :, level, :, axis] * side - 0.5 for axis, side in enumerate((w, h)))  # (B, Q, M, R)
         left, top = x.floor(), y.floor()
         across, along = (1 - (x - left), x - left), (1 - (y - top), y - top)
         for down in (0, 1):
