@@ -83,9 +83,8 @@ def test_the_model_is_as_it_was(predictor, file):
 
 
 def test_the_runtime_s_results_are_the_inferencer_s(file, run, predictor):
-    """Images of odd sizes, which are not scaled: numpy's resizing and OpenCV's differ by a grey value."""
+    """Images of odd sizes, once as they are, once enlarged."""
     runtime = mask2former_onnx.Model(file)
-    runtime.meta['scale'] = None
     whole = [cv2.imread(str(path)) for path in sorted(run.images.glob('*.jpg'))]
     images = [whole[0], whole[1][:50, :70], whole[2][3:, 5:], whole[3][:33, ::2]]
     cfg = Config.fromfile(run.config)
@@ -93,8 +92,10 @@ def test_the_runtime_s_results_are_the_inferencer_s(file, run, predictor):
         step for step in cfg.test_dataloader.dataset.pipeline if 'Resize' not in step['type']
     ]
     plain = SegInferencer(cfg, run.checkpoint, device='cpu', score_thr=0.0)
-    for image, result in zip(images, runtime.batch([image[..., ::-1] for image in images]), strict=True):
-        check_result(result, plain(image)[0])
+    for inferencer, scale in ((predictor.inferencer, [120, 120]), (plain, None)):
+        runtime.meta['scale'] = scale
+        for image, result in zip(images, runtime.batch([image[..., ::-1] for image in images]), strict=True):
+            check_result(result, inferencer(image)[0])
 
 
 def test_the_runtime_scales_as_the_config_says(file, run, predictor):
@@ -104,8 +105,8 @@ def test_the_runtime_scales_as_the_config_says(file, run, predictor):
     prepared, shape = runtime.prepare(image[..., ::-1])
     assert shape == sample.img_shape == (79, 120) and prepared.shape == (3, 96, 128)
     expected = predictor.inferencer.prepare(image)['inputs'].flip(0)  # (3, h, w) RGB
-    assert np.abs(prepared[:, :79, :120] - expected.numpy()).max() <= 1
-    assert (runtime(image[..., ::-1]).semantic == sample.pred_sem_seg.sem_seg[0].numpy()).mean() > 0.99
+    np.testing.assert_array_equal(prepared[:, :79, :120], expected)
+    assert (runtime(image[..., ::-1]).semantic == sample.pred_sem_seg.sem_seg[0].numpy()).mean() > 0.999
 
 
 def check_result(result, sample):
@@ -126,10 +127,9 @@ def check_result(result, sample):
 
 @pytest.mark.parametrize('inside_mask', [True, False])
 def test_the_runtime_s_panoptic_rule_is_the_published_one(inside_mask):
-    model = object.__new__(mask2former_onnx.Model)  # without a file: the rule alone
     isthing = [True, True, False, False]
-    model.meta = dict(classes=list('abcd'), isthing=isthing)
-    model.meta['panoptic'] = dict(score_thr=0.3, overlap_thr=0.4, inside_mask=inside_mask)
+    panoptic = dict(score_thr=0.3, overlap_thr=0.4, inside_mask=inside_mask)
+    model = mask2former_onnx.Model.of(dict(classes=list('abcd'), isthing=isthing, panoptic=panoptic))
     generator = torch.Generator().manual_seed(3)
     class_logits, masks = (torch.randn(*shape, generator=generator) * 2 for shape in ((12, 5), (12, 20, 30)))
     expected, infos = plain.panoptic_fusion(class_logits, masks, isthing, 0.3, 0.4, inside_mask)
@@ -141,12 +141,19 @@ def test_the_runtime_s_panoptic_rule_is_the_published_one(inside_mask):
     assert [x['label'] for x in segments] == [x['label'] for x in infos]
 
 
-def test_resizing_is_opencv_s():
-    image = np.random.default_rng(0).integers(0, 256, (50, 80, 3), dtype=np.uint8)
-    for height, width in ((64, 96), (20, 33)):
-        rows, columns = mask2former_onnx._bilinear(50, height), mask2former_onnx._bilinear(80, width)
-        resized = np.einsum('ha,abc,wb->hwc', rows, image.astype(np.float32), columns)
-        assert np.abs(resized - cv2.resize(image.astype(np.float32), (width, height))).max() < 1e-2
+@pytest.mark.parametrize('shape', [(50, 80), (64, 91), (1, 90), (128, 60)])
+@pytest.mark.parametrize('size', [(64, 96), (20, 33), (64, 30), (3, 200)])
+def test_resizing_is_opencv_s(shape, size):
+    image = np.random.default_rng(0).integers(0, 256, (*shape, 3), dtype=np.uint8)
+    np.testing.assert_array_equal(mask2former_onnx._as_opencv(image, *size), cv2.resize(image, size[::-1]))
+
+
+def test_masks_are_resized_as_torch_does_it():
+    masks = torch.randn(2, 16, 24, generator=torch.Generator().manual_seed(0))
+    for size in ((64, 96), (7, 50)):
+        expected = torch.nn.functional.interpolate(masks[None], size, mode='bilinear')[0]
+        matrices = [mask2former_onnx._bilinear(*pair) for pair in zip((16, 24), size)]
+        np.testing.assert_allclose(mask2former_onnx._resized(masks.numpy(), *matrices), expected, atol=1e-5)
 
 
 def test_pillow_s_reducing_is_pillow_s():
@@ -160,8 +167,7 @@ def test_pillow_s_reducing_is_pillow_s():
 @pytest.mark.parametrize('keep_ratio', [True, False])
 @pytest.mark.parametrize('shape', [(256, 320), (520, 696), (1000, 333), (3, 800)])
 def test_images_are_scaled_as_resize_scales_them(shape, keep_ratio):
-    model = object.__new__(mask2former_onnx.Model)
-    model.meta = dict(size=None, scale=[400, 300], keep_ratio=keep_ratio, divisor=32)
+    model = mask2former_onnx.Model.of(dict(size=None, scale=[400, 300], keep_ratio=keep_ratio, divisor=32))
     step = TRANSFORMS.build(dict(type='Resize', scale=(400, 300), keep_ratio=keep_ratio))
     assert model.scaled_size(*shape) == step(dict(img=np.zeros((*shape, 3), np.uint8)))['img'].shape[:2]
     assert model.input_size(65, 64) == (96, 64)
@@ -185,8 +191,7 @@ def test_the_runtime_has_every_semantic_rule(resize):
     rule = PerPixelInference() if resize == 'logits' else SemanticInference(resize)
     sample, masks = DetDataSample(), LazyMasks(torch.eye(Q), mask_logits, (64, 64), (37, 52), (50, 70))
     rule(class_logits, masks, (True,) * K, sample)
-    model = object.__new__(mask2former_onnx.Model)
-    model.meta = dict(size=[64, 64], panoptic=None, instance=None, semantic=rule.resize)
+    model = mask2former_onnx.Model.of(dict(size=[64, 64], panoptic=None, instance=None, semantic=rule.resize))
     result = model.results(class_logits.numpy(), mask_logits.numpy(), (37, 52), (50, 70))
     assert (result.semantic == sample.pred_sem_seg.sem_seg[0].numpy()).mean() > 0.999
 
@@ -207,18 +212,23 @@ def test_verification_finds_equal_metrics(file, predictor):
         assert ours == pytest.approx(theirs, abs=0.05, nan_ok=True)
 
 
-def test_verification_sees_what_a_fixed_size_costs(file, predictor, run):
-    """Images of 64 x 96, which a test enlarges to 80 x 120, lie in 96 x 96."""
+def test_verification_compares_a_fixed_size_with_the_model_as_it_is_run(file, predictor):
+    """Images of 64 x 96, which a test enlarges to 80 x 120 and pads to 96 x 128, lie in 96 x 96."""
     model = predictor.inferencer.model
-    done = verify(model, file, (96, 96))
-    expected = verify(model, file, None)
+    seen = []
+    hook = model.backbone.register_forward_pre_hook(lambda module, inputs: seen.append(tuple(inputs[0].shape)))
+    done = verify(model, file, (96, 96), count=2)
+    hook.remove()
+    assert seen == [(1, 3, 96, 128), (1, 3, 96, 96)] * 2
+    assert done.images == 2 and done.difference < 1e-4
     model_miou, file_miou = done.metrics['mIoU']
-    assert model_miou == expected.metrics['mIoU'][0]  # as its users run it
-    assert file_miou == pytest.approx(done.at_size['mIoU'], abs=0.05) and done.difference < 1e-4
-    assert done.cost_of_size() == dict(mIoU=model_miou - done.at_size['mIoU'])
-    assert abs(done.cost_of_size()['mIoU']) > 0.5
-    *_, said = command.sentences(done, (96, 96))
-    assert said.startswith('The fixed size 96x96 alone costs, in points (negative: gains): mIoU ')
+    assert model_miou == verify(model, file, None, count=2).metrics['mIoU'][0]
+    assert file_miou == pytest.approx(done.at_size['mIoU'], abs=0.05)
+    done = Verification(dict(PQ=(50.0, 47.0), mIoU=(60.0, 60.5)), 2, 1e-6, dict(PQ=48.0, mIoU=61.0))
+    assert command.sentences(done, (96, 96))[-1] == (
+        'The fixed size 96x96 alone costs, in points (negative: gains): PQ 2.00, mIoU -1.00.'
+    )
+    assert done.lost() == 3
 
 
 def test_a_file_that_is_worse_is_refused(file, run, tmp_path, monkeypatch, capsys):

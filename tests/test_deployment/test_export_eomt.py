@@ -1,4 +1,4 @@
-"""EoMT as a file: its masking is fixed, and its learned positions are those of the file's size."""
+"""EoMT as a file: its masking is fixed, and its learned positions are resized in the graph."""
 
 import numpy as np
 import pytest
@@ -6,6 +6,7 @@ import torch
 
 from mask2former.deployment.export import export
 from mask2former.deployment.graph import RawGraph, example, exportable
+from mask2former.deployment.runners import open_file
 from tests.test_models.test_eomt.small import CLASSES, ISTHING, build_small
 
 pytest.importorskip('onnxruntime')
@@ -20,9 +21,16 @@ def test_logits_are_the_model_s(kind, probability, tmp_path):
     model = build_small(kind).float()
     model.head.mask_probability.fill_(probability)
     model.dataset_meta = dict(classes=CLASSES, isthing=ISTHING)
-    before = model.backbone.positions
-    assert export(model, tmp_path / 'model.onnx', 'onnx', SIZE) < 1e-5
-    assert model.backbone.positions is before and 'probabilities' not in vars(model.head)
+    path = tmp_path / 'model.onnx'
+    assert export(model, path, 'onnx', None) < 1e-5
+    assert 'fit_positions' not in vars(model.backbone) and 'probabilities' not in vars(model.head)
+    run, graph = open_file(path), RawGraph(model).eval()
+    for batch_size, size in ((1, (96, 96)), (2, (64, 112)), (1, (240, 128))):  # the first has learned positions
+        image = example(size, batch_size)
+        with torch.no_grad():
+            expected = graph(image)
+        for found, logits in zip(run(image.numpy()), expected):
+            assert np.abs(found - logits.numpy()).max() <= 2e-5 * logits.abs().max()
 
 
 def test_the_exported_form_computes_the_same():
@@ -33,4 +41,4 @@ def test_the_exported_form_computes_the_same():
         with exportable(model):
             found = graph(image)
     for ours, theirs in zip(found, expected):
-        np.testing.assert_array_equal(ours, theirs)
+        torch.testing.assert_close(ours, theirs, atol=2e-5, rtol=0)

@@ -7,11 +7,16 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from mmdet.structures import DetDataSample
+from mmengine.dataset import pseudo_collate
 from torch import nn
 
+from mask2former.apis.evaluation_parts import build_test_dataset, build_test_evaluator
 from mask2former.deployment import command, results_graph
 from mask2former.deployment.results_graph import ResultsGraph, bilinear, boxes
-from mask2former.errors import UserError
+from mask2former.deployment.verify import set_results
+from mask2former.errors import ConfigError, UserError
+from mask2former.formats.rle import decode_mask
 from mask2former.models.postprocess import InstanceTopK, PanopticFusion, SemanticInference, plain
 from mask2former.predictions import load
 
@@ -89,17 +94,64 @@ def test_results_are_those_of_the_plain_rules(original, inside_mask, sure, monke
     assert (found['semantic'] == plain.semantic_inference(class_logits, logits)).float().mean() > 0.999
 
 
+def tested_miou(tiny_run):
+    """As a test measures it."""
+    model = load(tiny_run.config, tiny_run.checkpoint, device='cpu').inferencer.model
+    dataset = build_test_dataset(model.cfg)
+    evaluator = build_test_evaluator(model.cfg, dataset)
+    for index in range(len(dataset)):
+        evaluator.process(model.test_step(pseudo_collate([dataset[index]])))
+    return evaluator.evaluate(len(dataset))['mIoU']
+
+
+def test_outputs_of_a_file_become_a_sample():
+    rng = np.random.default_rng(0)
+    outputs = dict(
+        panoptic=rng.integers(0, 3, (5, 7), dtype=np.int32),
+        segment_labels=np.array([3, 0]),
+        segment_scores=np.array([0.5, 0.25], np.float32),
+        instance_masks=rng.random((2, 5, 7)) > 0.5,
+        instance_labels=np.array([1, 0]),
+        instance_scores=np.array([0.75, 0.5], np.float32),
+        instance_boxes=np.array([[0, 1, 2, 3], [4, 3, 7, 5]], np.float32),
+        semantic=rng.integers(0, 4, (5, 7), dtype=np.int32),
+    )
+    sample = DetDataSample()
+    set_results(sample, outputs, ISTHING)
+    np.testing.assert_array_equal(sample.pred_panoptic_seg.id_map[0], outputs['panoptic'])
+    assert sample.pred_panoptic_seg.segments_info == [
+        dict(id=1, label=3, isthing=False, score=0.5),
+        dict(id=2, label=0, isthing=True, score=0.25),
+    ]
+    for mask, expected in zip(sample.pred_instances.masks, outputs['instance_masks'], strict=True):
+        np.testing.assert_array_equal(decode_mask(mask), expected)
+    assert sample.pred_instances.labels.tolist() == [1, 0] and sample.pred_instances.scores.tolist() == [0.75, 0.5]
+    np.testing.assert_array_equal(sample.pred_instances.bboxes, outputs['instance_boxes'])
+    np.testing.assert_array_equal(sample.pred_sem_seg.sem_seg[0], outputs['semantic'])
+
+
+def test_scores_that_are_resized_are_refused(tiny_run):
+    model = load(tiny_run.config, tiny_run.checkpoint, device='cpu').inferencer.model
+    model.postprocessors = [SemanticInference('scores')]
+    with pytest.raises(ConfigError, match='The results of SemanticInference are not exported: export the logits'):
+        ResultsGraph(model, SIZE)
+
+
 def test_a_file_gives_results_of_photographs_of_any_size(tiny_run, tmp_path, monkeypatch, capsys):
     onnxruntime = pytest.importorskip('onnxruntime')
     pytest.importorskip('onnxscript')
     path = tmp_path / 'results.onnx'
     arguments = [str(tiny_run.config), str(tiny_run.checkpoint), '--size', '64x96', '--out', str(path)]
-    monkeypatch.setattr(sys, 'argv', ['export', *arguments, '--results', '--json'])
+    monkeypatch.setattr(sys, 'argv', ['export', *arguments, '--results', '--verify', '--tolerance', '100', '--json'])
     command.main()
-    assert json.loads(capsys.readouterr().out)['map_difference'] < 0.01
+    said = json.loads(capsys.readouterr().out)
+    assert said['map_difference'] < 0.01 and said['images'] == 4
+    ours, theirs = said['metrics']['mIoU']
+    assert ours == tested_miou(tiny_run) and theirs > 0
     session = onnxruntime.InferenceSession(str(path), providers=['CPUExecutionProvider'])
     names = [output.name for output in session.get_outputs()]
-    graph = ResultsGraph(load(tiny_run.config, tiny_run.checkpoint, device='cpu').inferencer.model, SIZE).eval()
+    model = load(tiny_run.config, tiny_run.checkpoint, device='cpu').inferencer.model
+    graph = ResultsGraph(model, SIZE).eval()
     assert names == list(graph.outputs) and len(names) == 8
     for shape in ((50, 70), (64, 96), (201, 300), (33, 10)):
         image = np.random.default_rng(0).integers(0, 256, (*shape, 3), dtype=np.uint8)
@@ -119,7 +171,7 @@ def test_a_file_gives_results_of_photographs_of_any_size(tiny_run, tmp_path, mon
         Model(path)
 
 
-@pytest.mark.parametrize('more', [['--verify'], ['--precision', 'fp16'], ['--format', 'torch-export']])
+@pytest.mark.parametrize('more', [['--precision', 'fp16'], ['--format', 'torch-export']])
 def test_results_are_for_onnx_in_float32(tiny_run, monkeypatch, more):
     monkeypatch.setattr(sys, 'argv', ['export', str(tiny_run.config), str(tiny_run.checkpoint), '--results', *more])
     with pytest.raises(UserError, match='--results is for ONNX in fp32'):

@@ -1,14 +1,18 @@
 """The model repository for Triton, read by the definition of its configuration that Triton's own client has."""
 
 import json
+import re
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from mask2former.deployment import triton
 from mask2former.deployment.onnx_file import OnnxFile, Value
 from mask2former.errors import ConfigError, DataError
+from tests.tiny import ROOT
 
 onnx = pytest.importorskip('onnx', reason='the model is written as ONNX')
 text_format = pytest.importorskip('google.protobuf.text_format', reason='config.pbtxt is read by it')
@@ -37,6 +41,56 @@ def file(tmp_path):
     helper.set_model_props(model, dict(mask2former=json.dumps(META)))
     onnx.save(model, tmp_path / 'model.onnx')
     return tmp_path / 'model.onnx'
+
+
+def test_the_client_of_the_docs_makes_results(tmp_path, monkeypatch):
+    """It asks a server that answers in Triton's protocol, and has random logits for every image."""
+    grpc = pytest.importorskip('grpc', reason='the server is made with it')
+    pytest.importorskip('onnxruntime', reason="the runtime's one file imports it")
+    from mask2former.deployment import mask2former_onnx
+
+    rng = np.random.default_rng(0)
+    logits = dict(class_logits=rng.normal(size=(1, 10, 5)), mask_logits=rng.normal(size=(1, 10, 16, 24)))
+    logits = {name: value.astype(np.float32) for name, value in logits.items()}
+    meta = dict(size=None, divisor=32, scale=[90, 90], keep_ratio=True, antialias=False, pad_val=[1.0, 2.0, 3.0])
+    meta |= dict(classes=list('abcd'), isthing=[True] * 4, instance=None, semantic='masks')
+    meta['panoptic'] = dict(score_thr=0.0, overlap_thr=0.0, inside_mask=True)
+    seen = []
+
+    class Server(client.service_pb2_grpc.GRPCInferenceServiceServicer):
+        def ModelConfig(self, request, context):
+            text = triton.model_config(OnnxFile(None, meta, [], []), request.name, 8, 10, 64)
+            return client.service_pb2.ModelConfigResponse(config=parse(text))
+
+        def ModelInfer(self, request, context):
+            [entry] = request.inputs
+            seen.append(np.frombuffer(request.raw_input_contents[0], np.float32).reshape(entry.shape))
+            answer = client.service_pb2.ModelInferResponse(model_name=request.model_name)
+            for name, value in logits.items():
+                answer.outputs.add(name=name, datatype='FP32', shape=value.shape)
+                answer.raw_output_contents.append(value.tobytes())
+            return answer
+
+    server = grpc.server(ThreadPoolExecutor(1))
+    client.service_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(Server(), server)
+    port = server.add_insecure_port('127.0.0.1:0')
+    server.start()
+    image = rng.integers(0, 256, (47, 83, 3), dtype=np.uint8)
+    Image.fromarray(image).save(tmp_path / 'image.png')
+    [code] = re.findall(r'```python\n(import json\n.*?)```', (ROOT / 'docs' / 'serving.md').read_text(), re.DOTALL)
+    code = code.replace('localhost:8001', f'127.0.0.1:{port}').replace('image.jpg', str(tmp_path / 'image.png'))
+    monkeypatch.setitem(sys.modules, 'mask2former_onnx', mask2former_onnx)
+    names = {}
+    exec(code, names)
+    server.stop(None)
+    names['client'].close()
+    model = mask2former_onnx.Model.of(meta)
+    prepared, shape = model.prepare(image)
+    assert shape == (51, 90) and prepared.shape == (3, 64, 96)
+    np.testing.assert_array_equal(seen, [prepared[None]])
+    expected = model.results(logits['class_logits'][0], logits['mask_logits'][0], shape, (47, 83))
+    assert expected.segments and names['result'].segments == expected.segments
+    np.testing.assert_array_equal(names['result'].panoptic, expected.panoptic)
 
 
 def parse(text):

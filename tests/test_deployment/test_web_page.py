@@ -178,7 +178,12 @@ def test_files_that_are_none(file, tmp_path):
         read_onnx_file(tmp_path / 'x.onnx')
     model = onnx.load(str(file))
     [entry] = model.metadata_props
-    entry.value = json.dumps(dict(json.loads(entry.value), panoptic=None))
+    said = json.loads(entry.value)
+    entry.value = json.dumps(dict(said, size=None))
+    onnx.save(model, tmp_path / 'any.onnx')
+    with pytest.raises(DataError, match='any size, and the page is for one: export it with --size 320x320'):
+        write_page(tmp_path / 'any.onnx', tmp_path / 'page', {}, '')
+    entry.value = json.dumps(dict(said, panoptic=None))
     onnx.save(model, tmp_path / 'instance.onnx')
     with pytest.raises(DataError, match='gives no panoptic results'):
         write_page(tmp_path / 'instance.onnx', tmp_path / 'page', {}, '')

@@ -110,33 +110,37 @@ def main() -> None:
         model = load(args.run, args.checkpoint, device='cpu').inferencer.model
         if args.results:
             size = args.size or (512, 512)
-            share, error = export_results(model, path, size), None
+            difference = export_results(model, path, size)
             done = verify_results(model, path, args.images) if args.verify else None
         else:
             size, calibration = args.size, None
             if args.precision == 'int8':
                 calibration = Calibration(list(calibration_images(model, size)), args.keep)
-            share, error = None, export(model, path, args.format, size, args.precision, calibration)
+            difference = export(model, path, args.format, size, args.precision, calibration)
             done = verify(model, path, size, args.images) if args.verify else None
     found: dict = dict(file=str(path), size=size)
-    if error is None:
-        found['map_difference'] = share
-        said = [f"{path} is written; of its maps of noise {100 * share:.2g} % of the pixels differ from the model's."]
+    if args.results:
+        found['map_difference'] = difference
+        said = [
+            f"{path} is written; {100 * difference:.2g} % of the pixels of its maps of noise differ from the model's."
+        ]
     else:
-        found['logit_difference'] = error
-        said = [f"{path} is written; its logits differ from the model's by at most {error:.1g} of the largest one."]
+        found['logit_difference'] = difference
+        said = [
+            f"{path} is written; its logits differ from the model's by at most {difference:.1g} of the largest one."
+        ]
     if args.format == 'onnx' and not args.results:
         runtime = path.parent / RUNTIME
         write_text(runtime, (Path(__file__).parent / RUNTIME).read_text(encoding='utf-8'))
         found['runtime'] = str(runtime)
     if done is not None:
-        found |= done._asdict()
+        found |= {key: value for key, value in done._asdict().items() if value is not None}
         said += sentences(done, size)
     print(json.dumps(found) if args.json else '\n'.join(said))
     if done is not None and done.lost() > args.tolerance:
         raise UserError(
             f"'{path}' loses {done.lost():.2f} points, more than {args.tolerance:g}: "
-            + ('--size dynamic pads as the model does' if size else 'leave it')
+            + ('--size dynamic pads as the model does' if size and not args.results else 'leave it')
             + ', or raise --tolerance.'
         )
 

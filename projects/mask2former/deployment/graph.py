@@ -74,8 +74,8 @@ def exportable(model: nn.Module) -> Iterator[None]:
                 stack.callback(setattr, part, 'backend', part.backend)
                 part.backend = 'gather'
             elif isinstance(part, PlainViT):
-                stack.callback(delattr, part, 'fitting_positions')
-                part.fitting_positions = functools.partial(resize_positions, part.positions)
+                stack.callback(delattr, part, 'fit_positions')
+                part.fit_positions = resize_positions  # type: ignore[method-assign]
             elif isinstance(part, Conv2dAdaptivePadding) and even:
                 stack.callback(delattr, part, 'forward')
                 part.forward = functools.partial(padded_conv, part)

@@ -60,6 +60,13 @@ class Model:
         if 'results' in self.meta:
             raise ValueError(f"'{path}' gives results, not logits: onnxruntime alone runs it on an image.")
 
+    @classmethod
+    def of(cls, meta: dict) -> 'Model':
+        """One without a file, for :meth:`prepare` and :meth:`results` where something else runs the network."""
+        model = cls.__new__(cls)
+        model.meta = meta
+        return model
+
     def __call__(self, image: np.ndarray) -> Result:
         """Segment an image (H, W, 3) uint8 RGB."""
         [result] = self.batch([image])
@@ -81,13 +88,15 @@ class Model:
         if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
             raise ValueError(f'An image must be (H, W, 3) uint8 RGB, not {image.dtype} of shape {image.shape}.')
         h, w = self.scaled_size(*image.shape[:2])
-        scaled = image.astype(np.float32)
-        if (h, w) != image.shape[:2]:
-            rows, columns = (_bilinear(*sides, self.meta.get('antialias')) for sides in zip(image.shape, (h, w)))
-            scaled = np.tensordot(columns, np.tensordot(rows, scaled, 1), (1, 1)).transpose(1, 0, 2)  # (h, w, 3)
+        scaled = image
+        if (h, w) != image.shape[:2] and self.meta.get('antialias'):
+            rows, columns = (_bilinear(*sides, antialias=True) for sides in zip(image.shape, (h, w)))
+            scaled = np.rint(_resized(image.transpose(2, 0, 1), rows, columns)).transpose(1, 2, 0)  # (h, w, 3)
+        elif (h, w) != image.shape[:2]:
+            scaled = _as_opencv(image, h, w)
         padded = np.empty((3, *self.input_size(h, w)), np.float32)
         padded[:] = np.asarray(self.meta['pad_val'], np.float32)[:, None, None]
-        padded[:, :h, :w] = np.clip(np.rint(scaled), 0, 255).transpose(2, 0, 1)
+        padded[:, :h, :w] = scaled.transpose(2, 0, 1)
         return padded, (h, w)
 
     def scaled_size(self, height: int, width: int) -> tuple[int, int]:
@@ -207,6 +216,29 @@ def _bilinear(size: int, wanted: int, antialias: bool = False) -> np.ndarray:
     return (weights / weights.sum(1, keepdims=True)).astype(np.float32)
 
 
+def _as_opencv(image: np.ndarray, h: int, w: int) -> np.ndarray:
+    """(h, w, 3) of an image (H, W, 3) uint8, the values that OpenCV's bilinear resizing of bytes gives.
+
+    It weighs by 2048ths, and rounds down what was summed along a row, and each of the two rows.
+    """
+
+    def two(size: int, wanted: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        places = ((np.arange(wanted) + 0.5) * (1 / (wanted / size)) - 0.5).astype(np.float32)
+        first = np.floor(places).astype(int)
+        return first, places - first, np.stack((first, first + 1)).clip(0, size - 1)
+
+    def weights(share: np.ndarray, *shape: int) -> tuple[np.ndarray, np.ndarray]:
+        left, right = (np.rint(part * 2048).astype(np.int32).reshape(shape) for part in (np.float32(1) - share, share))
+        return left, right
+
+    first, share, (a, b) = two(image.shape[1], w)
+    left, right = weights(np.where((first < 0) | (first >= image.shape[1] - 1), np.float32(0), share), -1, 1)
+    line = (image[:, a] * left + image[:, b] * right) >> 4  # (H, w, 3)
+    _, share, (a, b) = two(image.shape[0], h)
+    left, right = weights(share, -1, 1, 1)
+    return ((line[a] * left >> 16) + (line[b] * right >> 16) + 2) >> 2
+
+
 def _resized(maps: np.ndarray, down: np.ndarray, across: np.ndarray) -> np.ndarray:
     """(n, H, W) of maps (n, h, w) and matrices (H, h) and (W, w)."""
     return np.matmul(np.matmul(down, maps), across.T)
@@ -214,7 +246,7 @@ def _resized(maps: np.ndarray, down: np.ndarray, across: np.ndarray) -> np.ndarr
 
 def _class_scores(scores: np.ndarray, masks) -> np.ndarray:
     """(K, H, W) of scores (Q, K + 1) and what gives mask logits (n, H, W) of queries (n,)."""
-    totals = 0.0
+    totals = np.zeros((), np.float32)
     for query in range(len(scores)):  # one mask at a time
         totals = totals + scores[query, :-1, None, None] * _sigmoid(masks(np.array([query])))
     return totals

@@ -45,6 +45,8 @@ def write_page(onnx: Path, folder: Path, runtime: dict[str, bytes], title: str) 
         raise DataError(f"'{onnx}' does not give logits, of which the page makes results itself: export it with them.")
     if not file.meta['panoptic']:
         raise DataError(f"'{onnx}' gives no panoptic results, which the page shows: export a panoptic model.")
+    if file.meta['size'] is None:
+        raise DataError(f"'{onnx}' takes images of any size, and the page is for one: export it with --size 320x320.")
     model = json.dumps(dict(meta=file.meta, bytes=in_base64(onnx.read_bytes())))
     write_text(folder / 'model.js', f'const MODEL = {model};\n')
     write_text(folder / 'runtime.js', f'const RUNTIME = {json.dumps({k: in_base64(v) for k, v in runtime.items()})};\n')

@@ -108,7 +108,7 @@ class PlainViT(BaseModule):
         patches = self.patch_embed(inputs)  # (B, C, h, w)
         B, _, h, w = patches.shape
         if self.positions is not None:
-            patches = patches + self.fitting_positions((h, w))
+            patches = patches + self.fit_positions(self.positions, (h, w))
         prefix = torch.cat((self.cls_token, self.registers), dim=1).expand(B, -1, -1)  # (B, n, C)
         rotation = None if self.positions is not None else self.rotation(patches)  # (2, h*w, d)
 
@@ -123,9 +123,9 @@ class PlainViT(BaseModule):
             return features
         return (*features, rotation.transpose(1, 2).unflatten(2, (h, w)))
 
-    def fitting_positions(self, size: tuple[int, int]) -> Tensor:
-        """The learned positions (1, C, h, w) of a grid of ``size`` (h, w)."""
-        return resize_positions(self.positions, size)
+    def fit_positions(self, positions: Tensor, size: tuple[int, int]) -> Tensor:
+        """Learned positions (1, C, h, w) for a grid of ``size`` (h, w); exported files have them another way."""
+        return resize_positions(positions, size)
 
     def rotation(self, patches: Tensor) -> Tensor:
         """Cosine and sine (2, h*w, d) for the patches (B, C, h, w)."""
