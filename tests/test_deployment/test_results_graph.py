@@ -94,7 +94,7 @@ def test_results_are_those_of_the_plain_rules(original, inside_mask, sure, monke
     assert (found['semantic'] == plain.semantic_inference(class_logits, logits)).float().mean() > 0.999
 
 
-def tested_miou(tiny_run):
+def miou_of_a_test(tiny_run):
     """As a test measures it."""
     model = load(tiny_run.config, tiny_run.checkpoint, device='cpu').inferencer.model
     dataset = build_test_dataset(model.cfg)
@@ -147,7 +147,7 @@ def test_a_file_gives_results_of_photographs_of_any_size(tiny_run, tmp_path, mon
     said = json.loads(capsys.readouterr().out)
     assert said['map_difference'] < 0.01 and said['images'] == 4
     ours, theirs = said['metrics']['mIoU']
-    assert ours == tested_miou(tiny_run) and theirs > 0
+    assert ours == miou_of_a_test(tiny_run) and theirs > 0
     session = onnxruntime.InferenceSession(str(path), providers=['CPUExecutionProvider'])
     names = [output.name for output in session.get_outputs()]
     model = load(tiny_run.config, tiny_run.checkpoint, device='cpu').inferencer.model

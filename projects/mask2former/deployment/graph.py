@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from mmcv.cnn.bricks.conv2d_adaptive_padding import Conv2dAdaptivePadding
 from mmdet.models.backbones.swin import ShiftWindowMSA
+from mmdet.models.layers.transformer.utils import AdaptivePadding
 from torch import Tensor, nn
 
 from mask2former.errors import ConfigError
@@ -18,6 +19,7 @@ from mask2former.models.pixel_decoder.encoder import MSDeformAttn
 from mask2former.models.video import is_of_images
 
 from .preparation import STRIDE, step_of
+from .windows import windowed_attention
 
 
 class RawGraph(nn.Module):
@@ -64,8 +66,8 @@ def exportable(model: nn.Module) -> Iterator[None]:
     """Within it, the model computes in the form that is exported.
 
     Deformable attention gathers rows, learned positions are resized by products of matrices, what EoMT masks is no
-    tensor, mmdet's Swin, which counts windows with float numbers, leaves the batch open, and TensorFlow's SAME padding
-    has one width where sides are even at every stride.
+    tensor, mmdet's Swin counts its windows another way, and padding that depends on the size has one width where sides
+    are even at every stride.
     """
     even = step_of(model) % STRIDE == 0
     with ExitStack() as stack:
@@ -80,8 +82,11 @@ def exportable(model: nn.Module) -> Iterator[None]:
                 stack.callback(delattr, part, 'forward')
                 part.forward = functools.partial(padded_conv, part)
             elif isinstance(part, ShiftWindowMSA):
-                stack.callback(delattr, part, 'window_reverse')
-                part.window_reverse = join_windows
+                stack.callback(delattr, part, 'forward')
+                part.forward = functools.partial(windowed_attention, part)
+            elif isinstance(part, AdaptivePadding) and even:
+                stack.callback(delattr, part, 'get_pad_shape')
+                part.get_pad_shape = functools.partial(same_padding, part)
             elif isinstance(part, EncoderOnlyHead):
                 stack.callback(delattr, part, 'probabilities')  # the method is seen again
                 part.probabilities = part.probabilities().copy  # type: ignore[method-assign]
@@ -90,11 +95,19 @@ def exportable(model: nn.Module) -> Iterator[None]:
 
 def padded_conv(conv: Conv2dAdaptivePadding, x: Tensor) -> Tensor:
     """What the convolution computes of a map (B, C, h, w) whose sides are multiples of the stride."""
-    sides: list[int] = []
-    for kernel, stride, dilation in list(zip(conv.kernel_size, conv.stride, conv.dilation))[::-1]:
-        total = max((kernel - 1) * dilation + 1 - stride, 0)
-        sides += [total // 2, total - total // 2]  # the odd pixel goes to the right and the bottom
-    return F.conv2d(F.pad(x, sides), conv.weight, conv.bias, conv.stride, 0, conv.dilation, conv.groups)
+    down, across = same_padding(conv)
+    # The odd pixel goes to the right and the bottom.
+    x = F.pad(x, (across // 2, across - across // 2, down // 2, down - down // 2))
+    return F.conv2d(x, conv.weight, conv.bias, conv.stride, 0, conv.dilation, conv.groups)
+
+
+def same_padding(part: Conv2dAdaptivePadding | AdaptivePadding, shape: object = None) -> tuple[int, int]:
+    """The padding, down and across, of any map whose sides are multiples of the stride."""
+    down, across = (
+        max((kernel - 1) * dilation + 1 - stride, 0)
+        for kernel, stride, dilation in zip(part.kernel_size, part.stride, part.dilation)
+    )
+    return down, across
 
 
 def resize_positions(positions: Tensor, size: tuple[int, int]) -> Tensor:
@@ -116,13 +129,6 @@ def bicubic(size: int, wanted: int) -> Tensor:
     far = ((-0.5 * x + 2.5) * x - 4) * x + 2
     weights = torch.where(x < 1, near, torch.where(x < 2, far, 0.0))
     return weights / weights.sum(1, keepdim=True)
-
-
-def join_windows(windows: Tensor, H: int, W: int) -> Tensor:
-    """A map (B, H, W, C) of its windows (B*n, side, side, C), row after row of windows."""
-    side = windows.shape[1]
-    grid = windows.unflatten(0, (-1, H // side, W // side))  # (B, H/side, W/side, side, side, C)
-    return grid.transpose(2, 3).flatten(3, 4).flatten(1, 2)
 
 
 def example(size: tuple[int, int], batch_size: int = 2) -> Tensor:
