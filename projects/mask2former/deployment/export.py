@@ -63,8 +63,8 @@ def export(
     if format != 'torch-export':
         need('onnx', 'onnxscript', 'onnxruntime', *(['openvino'] if format == 'openvino' else []))
     graph = RawGraph(model).eval()
-    # Sides that differ from each other, and from those of all the checks.
-    image = example(size or (multiple(160, step), multiple(224, step)))
+    # Of sides of which no feature has one pixel, or one of Swin's windows: ones would be taken for constants.
+    image = example(size or (multiple(416, step), multiple(800, step)))
     path.parent.mkdir(parents=True, exist_ok=True)
     metadata = describe(model, size, precision)
     with torch.no_grad():

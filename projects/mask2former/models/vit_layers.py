@@ -148,7 +148,8 @@ def rotate(x: Tensor, rotation: Tensor) -> Tensor:
         Tensor: (B, heads, T, d).
     """
     cosine, sine = rotation
-    others, patches = x.split((x.shape[2] - len(cosine), len(cosine)), dim=2)
+    S = cosine.shape[0]  # `len` would make a constant of it in an exported file
+    others, patches = x.split((x.shape[2] - S, S), dim=2)
     first, second = patches.chunk(2, dim=-1)
     partner = torch.cat((-second, first), dim=-1)
     return torch.cat((others, patches * cosine + partner * sine), dim=2)
