@@ -73,7 +73,7 @@ def test_an_error_takes_the_line_away(tool, config, monkeypatch):
     runners = []
     with pytest.raises(SystemExit):
         run_tool(
-            lambda: tool('train', config, '--cfg-options', 'optim_wrapper.optimizer.lr=1e30', change=runners.append)
+            lambda: tool('train', config, '--cfg-options', 'model.data_preprocessor.std=[0,0,0]', change=runners.append)
         )
     [hook] = [hook for hook in runners[0].hooks if isinstance(hook, TerminalHook)]
     assert not hook._lines
