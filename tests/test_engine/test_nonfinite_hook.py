@@ -1,5 +1,7 @@
 """Numbers that are not finite: what is said of them, and that the file that is kept gives the same numbers again."""
 
+import os
+import re
 from pathlib import Path
 
 import pytest
@@ -10,8 +12,8 @@ from mask2former.apis.cli import run_tool
 from mask2former.engine.failures import read_failure
 from mask2former.errors import DataError, NonFiniteError
 from mask2former.registry import HOOKS
-from tests.tiny import train, write_config
-from tests.tools import load_tool
+from tests.tiny import ROOT, train, write_config
+from tests.tools import free_port, load_tool, run_script
 
 SAVE = dict(default_hooks__nonfinite__save_weights=True, default_hooks__checkpoint=None, val_cfg=None)
 NO_VAL = dict(val_dataloader=None, val_evaluator=None, train_cfg__max_iters=2, randomness__seed=0)
@@ -154,3 +156,18 @@ def test_what_is_no_failure_is_refused(tmp_path, content):
     path.write_bytes(content) if content is not None else torch.save({}, path)
     with pytest.raises(DataError, match='is no file of work_dir/failures'):
         read_failure(path)
+
+
+@pytest.mark.slow
+def test_images_of_every_process_are_named(shapes, tmp_path):
+    """The gradient is the same in both processes; each knows of its own images only."""
+    config = write_config(tmp_path, shapes)
+    options = ['model.criterion.mask_weight=1e999', 'train_cfg.max_iters=1', 'val_cfg=None', 'val_dataloader=None']
+    command = ('bash', ROOT / 'tools' / 'dist_train.sh', config, '2', '--cfg-options', *options, 'val_evaluator=None')
+    path = os.pathsep.join([str(ROOT / 'projects'), os.environ.get('PYTHONPATH', '')])
+    done = run_script(*command, cwd=tmp_path, PYTHONPATH=path, PORT=free_port())
+    assert done.returncode == 0, done.stderr[-3000:]
+    [line] = [line for line in (done.stdout + done.stderr).splitlines() if 'NaN or infinite at iteration 0' in line]
+    found = re.findall(r'loss_mask, loss_aux of images (\S+\.jpg), (\S+\.jpg) on rank (\d)', line)
+    assert [rank for *_, rank in found] == ['0', '1'] and len({name for *names, _ in found for name in names}) == 4
+    assert [path.name for path in kept(tmp_path)] == ['iter_0_rank_0.pth', 'iter_0_rank_1.pth']
