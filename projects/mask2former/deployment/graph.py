@@ -112,7 +112,7 @@ def same_padding(part: Conv2dAdaptivePadding | AdaptivePadding, shape: object = 
 
 def resize_positions(positions: Tensor, size: tuple[int, int]) -> Tensor:
     """What :func:`mask2former.models.backbones.plain_vit.resize_positions` computes, for sizes that may be free."""
-    down, across = (bicubic(cells, wanted) for cells, wanted in zip(positions.shape[-2:], size))
+    down, across = (bicubic(cells, wanted).to(positions) for cells, wanted in zip(positions.shape[-2:], size))
     return down @ positions @ across.T
 
 
