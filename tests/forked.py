@@ -87,7 +87,6 @@ def _run(words: list[str], cwd: str, env: dict[str, str], printed: list[str], pa
     sys.stdout = open(1, 'w', closefd=False)
     sys.stderr = open(2, 'w', buffering=1, closefd=False)
     assert mask2former.__file__ == package, f'{mask2former.__file__} was imported, not {package}'
-    quicker.freeze_imports()
     np.random.seed()  # or every process would draw the same
     os.chdir(cwd)
     os.environ.clear()
@@ -95,3 +94,6 @@ def _run(words: list[str], cwd: str, env: dict[str, str], printed: list[str], pa
     sys.argv[:] = words
     sys.path.insert(0, str(Path(words[0]).resolve().parent))
     runpy.run_path(words[0], run_name='__main__')
+
+
+quicker.freeze_imports()  # in the server: a process that collects garbage itself copies the memory that it shares

@@ -2,6 +2,7 @@
 
 import functools
 import gc
+import sys
 from collections.abc import Callable
 
 import mmengine.config.config
@@ -16,9 +17,17 @@ def _formatted(code: str, format_code: Callable = mmengine.config.config.FormatC
 mmengine.config.config.FormatCode = lambda code, style_config: _formatted(code, **style_config)
 
 
+_seen = 0  # modules at the last freeze
+
+
 def freeze_imports() -> None:
     """Take the objects of all that was imported out of the garbage collector's sight: mmengine collects whenever a data
-    set is built, which took most of the time of many tests."""
-    if len(gc.get_objects(generation=2)) > 100_000:
+    set is built, which took most of the time of many tests.
+
+    Only where much was imported since the last time, as garbage of later is not seen any more either.
+    """
+    global _seen
+    if len(sys.modules) > _seen + 200:
         gc.collect()
         gc.freeze()
+        _seen = len(sys.modules)

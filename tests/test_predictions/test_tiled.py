@@ -14,6 +14,7 @@ from mask2former.formats import image_rows
 from mask2former.formats.panoptic_png import read_id_map
 from mask2former.formats.rle import decode_mask
 from mask2former.predictions import TiledPrediction, command, load
+from mask2former.tiles import TileMerger
 from tests.tiny import make_tiny_run
 
 TILES = dict(tile=48, overlap=16)
@@ -127,3 +128,14 @@ def test_the_command_writes_a_map_on_earth(run, image, tmp_path, monkeypatch, ca
     infos = json.loads((tmp_path / 'out' / 'field_segments.json').read_text())
     assert infos and len(json.loads((tmp_path / 'out' / 'results.json').read_text())) == len(infos)
     assert {path.name for path in (tmp_path / 'out').iterdir()} >= {'field.jpg', 'field.json', 'annotations.xml'}
+
+
+def test_behind_the_first_tile_only_what_is_wanted_is_made(run, image, monkeypatch):
+    add, made = TileMerger.add, []
+    monkeypatch.setattr(TileMerger, 'add', lambda self, tile, found, *args: (
+        made.append(self.fields_of(found)), add(self, tile, found, *args)))  # fmt: skip
+    predictor = load(run.config, run.checkpoint, task='semantic', **TILES, device='cpu')
+    predictor.predict(image)
+    assert len(made[0]) == 3 and made[1:] == [['pred_sem_seg']] * (len(made) - 1) and len(made) > 2
+    predictor.predict(image)
+    assert len(made[len(made) // 2]) == 3  # all is as it was

@@ -1,9 +1,10 @@
 """Images that are read, predicted and written without ever being in memory as a whole."""
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -13,6 +14,7 @@ from scipy import ndimage
 
 from mask2former.apis import SegInferencer
 from mask2former.apis.inferencer import ImageInput
+from mask2former.engine.unwrap import unwrap_model
 from mask2former.errors import ConfigError, MissingFileError
 from mask2former.formats.bands import in_file_order
 from mask2former.formats.image_rows import ArrayRows, ImageRows, open_rows
@@ -89,7 +91,7 @@ def predict_in_tiles(
     step = -(-max(grid.size) // PICTURE_SIDE)
     rows, chosen = np.empty((0, 0, 0)), ''
     picture: list[np.ndarray] = []
-    with torch.no_grad():
+    with torch.no_grad(), ExitStack() as stack:
         for tile in ProgressBar(grid.tiles, disable=len(grid) <= FEW_TILES, desc='tiles', unit='tile'):
             if tile.columns.start == 0:
                 rows = image.read(tile.rows)
@@ -97,7 +99,9 @@ def predict_in_tiles(
                 picture.append(rows[done - tile.rows.start :: step, ::step].copy())
             pixels = np.ascontiguousarray(rows[:, tile.columns])
             found = model.predict_tile(pixels, tile, sample)
-            chosen = chosen or choose(found)
+            if not chosen:
+                chosen = choose(found)
+                stack.enter_context(_only(chosen, model))
             merger.add(tile, found, [chosen])
     if chosen == 'pred_instances':
         sure = [instance for instance in merger.instances() if instance.score >= inferencer.score_thr]
@@ -106,6 +110,18 @@ def predict_in_tiles(
     segment_map = merger.panoptic() if chosen == 'pred_panoptic_seg' else merger.semantic()
     segments = segments_of_map(segment_map, with_scores=chosen == 'pred_panoptic_seg')
     return TiledResult(chosen, segments, segment_map, np.concatenate(picture), step)
+
+
+@contextmanager
+def _only(field: str, model: SegTileModel) -> Iterator[None]:
+    """In it, of each tile's results only this kind is made."""
+    plain: Any = unwrap_model(model)
+    parts = plain.postprocessors
+    plain.postprocessors = [part for part in parts if getattr(part, 'predicts', None) in (field, None)]
+    try:
+        yield
+    finally:
+        plain.postprocessors = parts
 
 
 def segments_of_map(segment_map: SegmentMap, with_scores: bool) -> list[PredictedSegment]:
