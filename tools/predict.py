@@ -15,7 +15,7 @@ from mask2former.apis import SegInferencer, write_id_map
 from mask2former.apis.cli import run_tool
 from mask2former.apis.tiles import add_tile_arguments
 from mask2former.checkpoints.fetch import locate
-from mask2former.errors import ConfigError, DataError, MissingFileError
+from mask2former.errors import ConfigError, DataError
 from mask2former.formats.files import check_output, inside, leaves_folder
 from mask2former.predictions.shards import ResultLog, Shard, find_images, merge, parse_shard
 from mask2former.progress import ProgressBar
@@ -85,8 +85,6 @@ def main() -> None:
         path, count = merge(out)
         print(f'{count} results are in {path}.')
         return
-    if not Path(args.images).exists():
-        raise MissingFileError(f"There is no folder or list of images '{args.images}'.")
     root, names = find_images(args.images, IMG_EXTENSIONS)
     if args.png and (outside := next((name for name in names if leaves_folder(name)), None)) is not None:
         raise ConfigError(f"--png needs images below the folder '{root}', where '{outside}' is not.")

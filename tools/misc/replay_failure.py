@@ -17,6 +17,7 @@ from torch import Tensor
 from mask2former.apis import init_model
 from mask2former.apis.cli import config_parser, load_config, run_tool
 from mask2former.checkpoints.fit import spoilt_weights
+from mask2former.engine.batch import image_names
 from mask2former.engine.failures import read_failure
 from mask2former.engine.nonfinite_hook import first_spoilt_output
 from mask2former.engine.random_numbers import seed_generators
@@ -32,6 +33,11 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
+def batch_of(failure: dict) -> dict:
+    """The batch, as the data loader gave it."""
+    return dict(inputs=failure['inputs'], data_samples=failure['samples'])
+
+
 def replay(model: BaseModel, failure: dict) -> dict[str, Any]:
     """The ``losses``, the ``grad_norm`` and the ``error`` (None, or what the model raised) of the step."""
     MessageHub.get_current_instance().update_info('iter', failure['iteration'])
@@ -42,12 +48,11 @@ def replay(model: BaseModel, failure: dict) -> dict[str, Any]:
             amp_dtype=failure['amp_dtype'],
         )
     )
-    batch = dict(inputs=failure['inputs'], data_samples=failure['samples'])
     model.train().zero_grad()
     seed_generators(*failure['seeds'])
     try:
         with wrapper.optim_context(model):
-            losses = model(**model.data_preprocessor(batch, True), mode='loss')
+            losses = model(**model.data_preprocessor(batch_of(failure), True), mode='loss')
     except NonFiniteError as error:
         return dict(losses={}, grad_norm=None, error=str(error))
     scale = failure['loss_scale']
@@ -85,8 +90,7 @@ def main() -> None:
             f'{failure["iteration"]}, or train with default_hooks.nonfinite.save_weights=True to keep them.'
         )
     model = init_model(load_config(args), args.checkpoint or args.failure, args.device)
-    names = [str(sample.get('img_path', '?')) for sample in failure['samples']]
-    print(f'Iteration {failure["iteration"]}, rank {failure["rank"]}: {", ".join(names)}')
+    print(f'Iteration {failure["iteration"]}, rank {failure["rank"]}: {", ".join(image_names(failure["samples"]))}')
     again = replay(model, failure)
     rows = compare(failure, again)
     for name, before, now, same in rows:
@@ -94,9 +98,7 @@ def main() -> None:
             print(f'{name}: {_show(before)}' + (', the same again' if same else f', now {_show(now)}'))
     if weights := spoilt_weights(model):
         print(f"{len(weights)} weights are not finite, first '{weights[0]}'.")
-    elif found := first_spoilt_output(
-        model, dict(inputs=failure['inputs'], data_samples=failure['samples']), failure['amp_dtype']
-    ):
+    elif found := first_spoilt_output(model, batch_of(failure), failure['amp_dtype']):
         print(f'First not finite: {found}.')
     raise SystemExit(0 if all(same for *_, same in rows) else 1)
 

@@ -79,9 +79,10 @@ def export(
             else:
                 write_openvino(program, path, metadata, precision, calibration)
             # Of another size than the one that was traced; noise would be beyond what images have shown.
-            image = example(size or (multiple(123, step), multiple(95, step)), 1)
             if calibration:
                 image = torch.from_numpy(calibration.images[0])
+            else:
+                image = example(size or (multiple(123, step), multiple(95, step)), 1)
             expected = graph(image)
     found = open_file(path)(image.numpy())
     error = max(relative_difference(a, b) for a, b in zip(found, expected))

@@ -59,26 +59,27 @@ def antialiases(model: Any) -> bool:
     return any(step.get('backend') == 'pillow' for step in pipeline)
 
 
-def check_size(model: Any, size: Size) -> int:
-    """See that a model takes inputs of a size.
+def divisor_of(model: Any) -> int:
+    """What height and width of a model's inputs are multiples of, after padding."""
+    return getattr(model.data_preprocessor, 'size_divisor', STRIDE)
 
-    Returns:
-        int: What its height and width are multiples of, after padding.
+
+def check_size(model: Any, size: Size) -> None:
+    """See that a model takes inputs of a size.
 
     Raises:
         ConfigError: If it is not of multiples of what the model divides by.
     """
-    divisor = getattr(model.data_preprocessor, 'size_divisor', STRIDE)
+    divisor = divisor_of(model)
     if size is not None and any(side <= 0 or side % divisor for side in size):
         raise ConfigError(f'The size {size[0]}x{size[1]} must be of multiples of {divisor}.')
-    return divisor
 
 
 def step_of(model: Any) -> int:
     """What the sides of all inputs are multiples of: patches, or strides as far as images are padded to them."""
     if isinstance(model.backbone, PlainViT):
         return model.backbone.patch_size
-    return math.gcd(check_size(model, None), STRIDE)
+    return math.gcd(divisor_of(model), STRIDE)
 
 
 def multiple(length: int, step: int) -> int:
@@ -112,7 +113,7 @@ def describe(model: Any, size: Size, precision: str = 'fp32') -> dict[str, Any]:
     scaling = Scaling(antialias=antialiases(model)) if size else scaling_of(model)
     return dict(
         size=list(size) if size else None,
-        divisor=check_size(model, size),
+        divisor=divisor_of(model),
         **scaling._asdict(),
         precision=precision,
         pad_val=pixels(model.data_preprocessor, model.data_preprocessor.padding).flatten().tolist(),

@@ -87,9 +87,8 @@ def verify(model: Any, path: Path, size: Size, count: int | None = None) -> Veri
     if size is None and model.sliding_window is None:  # then the inputs are the same anyway
         tests['model'] = tests.pop('same_inputs')
     found = _measure(model.cfg, dataset, tests, count)
-    metrics = {name: (value, found['file'][name]) for name, value in found['model'].items()}
     at_size = found.get('same_inputs') if size else None
-    return Verification(metrics, _count(dataset, count), max(differences), at_size)
+    return Verification(_beside(found), _count(dataset, count), max(differences), at_size)
 
 
 @torch.no_grad()
@@ -106,8 +105,7 @@ def verify_results(model: Any, path: Path, count: int | None = None) -> Verifica
         return sample
 
     found = _measure(model.cfg, dataset, dict(model=_tested(model, dataset), file=test_file), count)
-    metrics = {name: (value, found['file'][name]) for name, value in found['model'].items()}
-    return Verification(metrics, _count(dataset, count))
+    return Verification(_beside(found), _count(dataset, count))
 
 
 def set_results(sample: DetDataSample, outputs: Mapping[str, np.ndarray], isthing: tuple[bool, ...]) -> None:
@@ -181,6 +179,11 @@ def _measure(
     if not set(MEASURED) & set(found['model']):
         raise ConfigError(f'test_evaluator of the config measures none of {", ".join(MEASURED)}.')
     return found
+
+
+def _beside(found: Mapping[str, Mapping[str, float]]) -> dict[str, tuple[float, float]]:
+    """Of each metric the model's value and the file's."""
+    return {name: (value, found['file'][name]) for name, value in found['model'].items()}
 
 
 def _tested(model: Any, dataset: BaseDataset) -> Test:

@@ -3,6 +3,7 @@
 import logging
 import re
 import zipfile
+from collections.abc import Iterable
 from pathlib import Path
 
 from mmengine.dist import broadcast_object_list, is_main_process
@@ -36,12 +37,19 @@ def find_resumable(work_dir: str | Path) -> str | None:
 
 def checkpoints_in(work_dir: str | Path) -> list[Path]:
     """The numbered checkpoints directly in a work directory, the oldest first."""
-    numbered = {
+    numbers = _numbers([Path(work_dir)])
+    return sorted(numbers, key=lambda path: numbers[path])
+
+
+def _numbers(folders: Iterable[Path]) -> dict[Path, int]:
+    """The numbered checkpoints directly in folders, those of the first folder first."""
+    return {
         path: int(match[1])
-        for path in (Path(work_dir).iterdir() if Path(work_dir).is_dir() else ())
+        for folder in folders
+        if folder.is_dir()
+        for path in folder.iterdir()
         if (match := _NUMBERED.fullmatch(path.name))
     }
-    return sorted(numbered, key=lambda path: numbered[path])
 
 
 def _newest_whole(work_dir: Path) -> str | CheckpointError | None:
@@ -50,15 +58,9 @@ def _newest_whole(work_dir: Path) -> str | CheckpointError | None:
     named = _named_in(note)
     if named is not None:
         folders[named.parent] = None
-    numbered = {
-        path: int(match[1])
-        for folder in folders
-        if folder.is_dir()
-        for path in folder.iterdir()
-        if (match := _NUMBERED.fullmatch(path.name))
-    }
-    candidates = sorted(numbered, key=lambda path: numbered[path], reverse=True)
-    if named is not None and not numbered:  # a file name of the user's own
+    numbers = _numbers(folders)
+    candidates = sorted(numbers, key=lambda path: numbers[path], reverse=True)
+    if named is not None and not numbers:  # a file name of the user's own
         candidates = [path for path in (work_dir / named.name, named) if path.is_file()]
         if not candidates:
             return str(named)  # whoever opens it says that it is gone

@@ -9,15 +9,16 @@ import torch
 from mmengine.dist import all_gather_object, is_distributed
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
-from torch import Tensor, nn
+from torch import nn
 
 from mask2former.checkpoints.fit import spoilt, spoilt_weights
 from mask2former.errors import NonFiniteError
 from mask2former.registry import HOOKS
 
+from .batch import image_names, tensors_in
 from .failures import write_failure
 from .optim_wrapper import SegOptimWrapper, iterations_per_step
-from .random_numbers import seed_generators
+from .random_numbers import iteration_numbers, seed_generators
 from .unwrap import unwrap_model
 
 _SHOWN = 4  # names in a message
@@ -91,7 +92,7 @@ class NonFiniteHook(Hook):
             for name, parameter in unwrap_model(runner.model).named_parameters()
             if parameter.grad is not None
         }
-        terms = [name for name, value in self._losses.items() if not all(x.isfinite().all() for x in _tensors(value))]
+        terms = [name for name, value in self._losses.items() if not all(x.isfinite().all() for x in tensors_in(value))]
         own = dict(rank=runner.rank, terms=terms, images=_images(self._batch))
         guilty = [found for found in all_gather_object(own) if found['terms']] or [dict(own, terms=[])]
         parts = [_count(names, 'gradient') for names in [spoilt(gradients)] if names]
@@ -110,7 +111,7 @@ class NonFiniteHook(Hook):
             return f'{_count(weights, "weight")} not finite already; '
         if is_distributed() and any(isinstance(module, nn.SyncBatchNorm) for module in model.modules()):
             return ''  # the other processes do not take part
-        seed_generators(*_seeds(runner))
+        seed_generators(*iteration_numbers(runner, runner.iter))
         name = first_spoilt_output(model, self._batch, getattr(runner.optim_wrapper, 'amp_dtype', None))
         return f'{name} is not finite first; ' if name else ''
 
@@ -127,7 +128,7 @@ class NonFiniteHook(Hook):
         content = dict(
             inputs=batch['inputs'],
             samples=batch['data_samples'],
-            seeds=_seeds(runner),
+            seeds=iteration_numbers(runner, runner.iter),
             iteration=runner.iter,
             rank=runner.rank,
             world_size=runner.world_size,
@@ -167,7 +168,7 @@ def first_spoilt_output(model: nn.Module, batch: Any, amp_dtype: str | None = No
     def look(name: str) -> Any:
         def hook(module: nn.Module, args: tuple, output: Any) -> None:
             for what, value in (('input', args), ('output', output)):
-                if not found and not all(x.isfinite().all() for x in _tensors(value) if x.is_floating_point()):
+                if not found and not all(x.isfinite().all() for x in tensors_in(value) if x.is_floating_point()):
                     found.append(f"the {what} of '{name}'")
 
         return hook
@@ -194,22 +195,9 @@ def first_spoilt_output(model: nn.Module, batch: Any, amp_dtype: str | None = No
     return found[0] if found else None
 
 
-def _seeds(runner: Runner) -> tuple[int, int, int, int]:
-    """Those of ``RandomNumbersHook`` for this iteration."""
-    return runner.seed, 1, runner.iter, runner.rank
-
-
 def _loss_scale(optim_wrapper: Any) -> float:
     scaler = getattr(optim_wrapper, 'scaler', None)
     return 1.0 if scaler is None else scaler.get_scale()
-
-
-def _tensors(value: Any) -> Iterator[Tensor]:
-    if isinstance(value, Tensor):
-        yield value
-    elif isinstance(value, list | tuple):
-        for item in value:
-            yield from _tensors(item)
 
 
 def _detached(value: Any) -> Any:
@@ -218,7 +206,7 @@ def _detached(value: Any) -> Any:
 
 def _images(batch: Any) -> list[str]:
     samples = batch.get('data_samples') if isinstance(batch, dict) else None
-    return [str(sample.get('img_path', sample.get('img_id', '?'))) for sample in samples or ()]
+    return image_names(samples or ())
 
 
 def _list(names: list[str]) -> str:

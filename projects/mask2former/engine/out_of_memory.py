@@ -14,6 +14,8 @@ from torch import Tensor
 
 from mask2former.errors import OutOfMemoryError
 
+from .batch import tensors_in
+
 
 def ran_out_of_memory(error: BaseException) -> bool:
     """Whether an error is that of torch, on any device, or of Python where there is not enough memory."""
@@ -37,21 +39,12 @@ def describe_batch(batch: Any) -> tuple[int, str]:
     """The number of images in a batch of a data loader, and a description: '2 images of 1024 x 768 pixels'."""
     inputs = batch.get('inputs') if isinstance(batch, dict) else None
     count = len(inputs) if isinstance(inputs, list | Tensor) else 0
-    sizes = [tuple(image.shape[-2:]) for image in _tensors(inputs)]
+    sizes = [tuple(image.shape[-2:]) for image in tensors_in(inputs)]
     if not sizes:
         return count, 'a batch of unknown size'
     height, width = (max(side) for side in zip(*sizes))
     images = f'{count} images of up to' if count > 1 else 'one image of'
     return count, f'{images} {height} x {width} pixels'
-
-
-def _tensors(value: Any) -> Iterator[Tensor]:
-    """Images, which test-time augmentation has in lists."""
-    if isinstance(value, Tensor):
-        yield value
-    elif isinstance(value, list | tuple):
-        for item in value:
-            yield from _tensors(item)
 
 
 class OutOfMemoryHook(Hook):

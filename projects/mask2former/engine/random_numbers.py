@@ -129,7 +129,12 @@ class RandomNumbersHook(Hook):
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
         """Seed the generators by the iteration and the process."""
-        seed_generators(runner.seed, 1, batch_idx, runner.rank)
+        seed_generators(*iteration_numbers(runner, batch_idx))
+
+
+def iteration_numbers(runner: Runner, iteration: int) -> tuple[int, int, int, int]:
+    """What :func:`seed_generators` is given for an iteration of this process."""
+    return runner.seed, 1, iteration, runner.rank
 
 
 def _train_sampler(runner: Runner) -> Sampler:

@@ -116,10 +116,11 @@ def _found(
     folder = posixpath.commonpath([folder_of(pair.png) for pair in pairs]) or '.'
     says = describe('class PNGs', repr(folder), splits, rows)
     source = [
-        'Classes are the values that the PNG files have; a classes.txt beside them, with one name a line, names them.'
+        f"Classes are those of '{names.path}'."
+        if names
+        else 'Classes are the values that the PNG files have; a classes.txt beside them, with one name a line, names '
+        'them.'
     ]
-    if names:
-        source = [f"Classes are those of '{names.path}'."]
     meaning: object = Meaning({value: False for value in classes}, void=void)
     if colors and names is not None:
         by_color = {color: value if value in classes else None for color, value in names.colors.items()}
