@@ -11,18 +11,16 @@ from pathlib import Path
 
 from mmengine.config import Config
 from mmengine.device import get_device
-from mmengine.registry import init_default_scope
 
 from mask2former.apis.build import find_device
 from mask2former.apis.cli import build_runner
 from mask2former.checkpoints.named_models import model_of
-from mask2former.data_tools.check import Report, check_splits, read_splits, write_clean_copy
-from mask2former.data_tools.check.statistics import problems_by_kind
+from mask2former.data_tools.check import Report
 from mask2former.errors import ConfigError, DataError, MissingFileError
 from mask2former.predictions.hf_folder import is_hf_folder
 from mask2former.predictions.load import best_checkpoint, locate_run
-from mask2former.progress import ProgressBar
 
+from .checked_data import check
 from .choices import (
     Choice,
     Machine,
@@ -42,7 +40,6 @@ from .probe import probe
 from .report import write_report
 from .survey import survey
 
-_MOST_PIXELS = 2000  # images whose pixels are checked; of larger data sets the headers are
 _MOST_SECONDS, _MOST_EPOCHS = 366 * 24 * 3600, 1_000_000
 _SIDES = 32, 16384  # pixels of the longest side
 _CHOSEN = ('model', 'size', 'crop', 'queries', 'points')
@@ -152,7 +149,7 @@ def train(
     prepared = prepare(found, out / 'data', task=options.task, seed=options.seed, jobs=machine.cores)
     for line in prepared.says:
         say(line)
-    prepared, report = _check(prepared, out, say, machine)
+    prepared, report = check(prepared, out, say, machine)
     settings = _choose(prepared, report, options, start, machine, _command(data, out, options))
     config = out / 'config.py'
     for name, choice in _rows(settings, _CHOSEN):
@@ -229,52 +226,6 @@ def _free_folder(out: Path) -> Path:
 def _resuming(out: Path) -> str:
     """The command that goes on with a training."""
     return shlex.join(['mask2former', 'train', str(out), '--resume'])
-
-
-def _check(prepared: Prepared, out: Path, say: Callable[[str], None], machine: Machine) -> tuple[Prepared, Report]:
-    """Look for faults; what can be left out is left out.
-
-    Raises:
-        DataError: If something has to be mended by hand, or nothing is left.
-    """
-    init_default_scope('mask2former')
-    report = _report_of(prepared, machine)
-    if not report.num_errors:
-        say(f'The data check finds no error in {sum(len(split.source.entries) for split in report.splits)} images.')
-        return prepared, report
-    for split in report.splits:
-        for kind in problems_by_kind(split, 1):
-            if kind.is_error:
-                say(f'{split.source.name}: {kind.total} × {kind.kind}, such as: {kind.examples[0]}')
-    copies = {}
-    for split in report.splits:
-        name = split.source.name
-        changes, count = write_clean_copy(split, out / 'data' / 'clean' / name)
-        say(f'{name}: {count} of {len(split.source.entries)} images are used, from a clean copy of the annotations.')
-        copies[name] = _with_changes(getattr(prepared, name), changes)
-    prepared = replace(prepared, train=copies['train'], val=copies['val'])
-    report = _report_of(prepared, machine)
-    if report.num_errors:
-        [kind, *_] = (kind for split in report.splits for kind in problems_by_kind(split, 1) if kind.is_error)
-        raise DataError(f'{kind.total} × {kind.kind} is for you to mend, such as: {kind.examples[0]}.')
-    return prepared, report
-
-
-def _report_of(prepared: Prepared, machine: Machine) -> Report:
-    cfg = Config(dict(train_dataloader=dict(dataset=prepared.train), val_dataloader=dict(dataset=prepared.val)))
-    sources = [source for name in ('train', 'val') for source in read_splits(cfg, name)]
-    for source in sources:
-        if not source.entries:
-            raise DataError(f'The {source.name} split has no image: {source.title}.')
-    headers_only = sum(len(source.entries) for source in sources) > _MOST_PIXELS
-    return check_splits(sources, headers_only, machine.cores, lambda entries, name: ProgressBar(entries, desc=name))
-
-
-def _with_changes(data: dict, changes: dict[str, str]) -> dict:
-    """A data set's settings with those of a clean copy, whose keys may lead into others with dots."""
-    cfg = Config(dict(data))
-    cfg.merge_from_dict(changes)
-    return cfg.to_dict()
 
 
 def _choose(
