@@ -27,6 +27,7 @@ MODELS: Mapping[str, tuple[str, float, int]] = {
 _MASK_STRIDE = 4  # pixels of the input for one of the mask features, in each direction
 _VALIDATIONS = 6  # in between
 _VALIDATION_SHARE = 0.0125  # of the time, for each
+_TRAINING_SHARE = 0.95  # of the time, for training, validations and the test; the rest is for the report
 PATIENCE = 3  # validations without a better result, after which a training ends
 
 
@@ -154,12 +155,14 @@ class Schedule:
         val_interval: Iterations from one validation to the next.
         val_images: Images of the validations in between; the last one, of the best checkpoint, sees all.
         reason: Why.
+        seconds: That training and validations may take; None without a limit.
     """
 
     max_iters: int
     val_interval: int
     val_images: int
     reason: str
+    seconds: float | None = None
 
 
 def choose_schedule(survey: Survey, costs: Costs, seconds: float | None, epochs: float | None) -> Schedule:
@@ -168,6 +171,7 @@ def choose_schedule(survey: Survey, costs: Costs, seconds: float | None, epochs:
     Raises:
         ConfigError: If so little time is left that nothing can be learnt.
     """
+    limit = None
     if seconds is None:
         assert epochs is not None
         max_iters = max(1, round(epochs * survey.num_train / costs.batch_size))
@@ -175,8 +179,8 @@ def choose_schedule(survey: Survey, costs: Costs, seconds: float | None, epochs:
         val_images = max(1, min(survey.num_val, int(_VALIDATION_SHARE * max_iters * costs.step / costs.image)))
     else:
         val_images = max(1, min(survey.num_val, int(_VALIDATION_SHARE * seconds / costs.image)))
-        left = 0.9 * seconds - costs.image * (_VALIDATIONS * val_images + survey.num_val)
-        max_iters = int(left / costs.step)
+        limit = _TRAINING_SHARE * seconds - costs.image * survey.num_val
+        max_iters = int((limit - costs.image * _VALIDATIONS * val_images) / costs.step)
         if max_iters < 20:
             least = 60 * math.ceil((20 * costs.step + costs.image * survey.num_val) / 0.6 / 60)
             raise ConfigError(
@@ -186,4 +190,4 @@ def choose_schedule(survey: Survey, costs: Costs, seconds: float | None, epochs:
             )
         passes = max_iters * costs.batch_size / survey.num_train
         reason = f'a step of {costs.batch_size} images takes {costs.step:.2g} s here; {passes:.2g} epochs'
-    return Schedule(max_iters, max(1, math.ceil(max_iters / _VALIDATIONS)), val_images, reason)
+    return Schedule(max_iters, max(1, math.ceil(max_iters / _VALIDATIONS)), val_images, reason, limit)

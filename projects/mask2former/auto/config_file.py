@@ -110,8 +110,13 @@ def config_text(settings: Settings, folder: Path) -> str:
         "    dict(type='EarlyStoppingHook', min_delta=0, rule='greater',"
         f" monitor='{METRICS[form]}', patience={PATIENCE}),",
         "    dict(type='CurveHook'),",
-        ']',
     ]
+    if schedule.seconds is not None:
+        lines += [
+            '    # Of training and validations: their number follows, where iterations take another time than planned.',
+            f"    dict(type='TimeLimitHook', seconds={schedule.seconds:.0f}),",
+        ]
+    lines.append(']')
     if settings.start:
         lines += [f'load_from = {settings.start!r}', 'load_equal_classes = True']
     # mmengine takes `{{ name }}` in a config, even in a text or a comment, for a variable of its own.

@@ -3,6 +3,7 @@
 import argparse
 import json
 import time
+from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -35,7 +36,7 @@ def run_info(folder: Path) -> dict[str, Any]:
     curve = read_curve(work_dir)
     iteration = max([iteration, *(int(point['iter']) for point in curve)])  # losses are logged now and then only
     report = folder / 'report.html'
-    max_iters, pace = _max_iters(work_dir), last.get('time')
+    max_iters, pace = _max_iters(work_dir, last), last.get('time')
     return dict(
         work_dir=str(work_dir),
         iteration=iteration,
@@ -51,8 +52,10 @@ def run_info(folder: Path) -> dict[str, Any]:
     )
 
 
-def _max_iters(work_dir: Path) -> int | None:
-    """The iterations of the newest run, of the config that it left."""
+def _max_iters(work_dir: Path, last: Mapping[str, float]) -> int | None:
+    """The iterations of the newest run: of its last logged step, where its length may change, or of its config."""
+    if 'max_iters' in last:
+        return int(last['max_iters'])
     configs = sorted(work_dir.glob('*/vis_data/config.py'))
     if not configs:
         return None

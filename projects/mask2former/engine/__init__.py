@@ -10,6 +10,7 @@ from .optim_constructor import SegOptimWrapperConstructor
 from .optim_wrapper import SegOptimWrapper
 from .runner import SegRunner
 from .terminal_hook import TerminalHook
+from .time_limit_hook import TimeLimitHook
 from .two_stage_schedule import TwoStageWarmupPolyLR
 from .visualization_hook import SegVisualizationHook
 from .vit_optim_constructor import EncoderOnlyOptimWrapperConstructor
@@ -27,5 +28,6 @@ __all__ = [
     'SegRunner',
     'SegVisualizationHook',
     'TerminalHook',
+    'TimeLimitHook',
     'TwoStageWarmupPolyLR',
 ]

@@ -129,6 +129,10 @@ class Progress:
             self._last_line = now
             say(f'{self.title} {self.done}/{self.total}, {long()}')
 
+    def set_total(self, total: int) -> None:
+        """There are more or fewer steps in all than there were."""
+        self.total = self._bar.total = total
+
     def close(self) -> None:
         """Take the line away."""
         self._bar.close()

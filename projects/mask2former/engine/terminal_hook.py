@@ -56,6 +56,7 @@ class TerminalHook(Hook):
         line = self._lines.get('train')
         if line is None:
             return
+        line.set_total(runner.max_iters)  # a TimeLimitHook may have changed it
         interval = next((hook.interval for hook in runner.hooks if isinstance(hook, LoggerHook)), 50)
         left = _time_left(runner)
         loss = _value(runner, 'loss', 1)
