@@ -12,6 +12,7 @@ from mmdet.models.layers.transformer.utils import AdaptivePadding
 from torch import Tensor, nn
 
 from mask2former.errors import ConfigError
+from mask2former.models.backbones.efficientnet_lite import SameConvBN
 from mask2former.models.backbones.plain_vit import PlainViT
 from mask2former.models.data_preprocessor import SegDataPreprocessor
 from mask2former.models.encoder_only_head import EncoderOnlyHead
@@ -81,6 +82,9 @@ def exportable(model: nn.Module) -> Iterator[None]:
             elif isinstance(part, Conv2dAdaptivePadding) and even:
                 stack.callback(delattr, part, 'forward')
                 part.forward = functools.partial(padded_conv, part)
+            elif isinstance(part, SameConvBN) and part.conv.stride[0] > 1 and even:
+                stack.callback(delattr, part, 'pad')
+                part.pad = functools.partial(padded, part.conv)  # type: ignore[method-assign]
             elif isinstance(part, ShiftWindowMSA):
                 stack.callback(delattr, part, 'forward')
                 part.forward = functools.partial(windowed_attention, part)
@@ -95,13 +99,17 @@ def exportable(model: nn.Module) -> Iterator[None]:
 
 def padded_conv(conv: Conv2dAdaptivePadding, x: Tensor) -> Tensor:
     """What the convolution computes of a map (B, C, h, w) whose sides are multiples of the stride."""
+    return F.conv2d(padded(conv, x), conv.weight, conv.bias, conv.stride, 0, conv.dilation, conv.groups)
+
+
+def padded(conv: nn.Conv2d, x: Tensor) -> Tensor:
+    """A map (B, C, h, w) whose sides are multiples of the stride, padded for a convolution."""
     down, across = same_padding(conv)
     # The odd pixel goes to the right and the bottom.
-    x = F.pad(x, (across // 2, across - across // 2, down // 2, down - down // 2))
-    return F.conv2d(x, conv.weight, conv.bias, conv.stride, 0, conv.dilation, conv.groups)
+    return F.pad(x, (across // 2, across - across // 2, down // 2, down - down // 2))
 
 
-def same_padding(part: Conv2dAdaptivePadding | AdaptivePadding, shape: object = None) -> tuple[int, int]:
+def same_padding(part: nn.Conv2d | AdaptivePadding, shape: object = None) -> tuple[int, int]:
     """The padding, down and across, of any map whose sides are multiples of the stride."""
     down, across = (
         max((kernel - 1) * dilation + 1 - stride, 0)

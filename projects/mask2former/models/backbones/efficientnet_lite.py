@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 import torch
-from mmcv.cnn import ConvModule
+import torch.nn.functional as F
 from mmengine.logging import print_log
 from mmengine.model import BaseModule, Sequential
 from mmengine.model.weight_init import PretrainedInit, update_init_info
@@ -14,6 +14,8 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from mask2former.checkpoints.keys_lite0 import convert_lite0_keys
 from mask2former.errors import CheckpointError, ConfigError
 from mask2former.registry import MODELS
+
+from .folded_norm import conv_bn
 
 STEM_CHANNELS = 32
 # One row a stage: kernel size, stride of its first block, expansion, output channels, blocks.
@@ -31,27 +33,48 @@ FEATURE_STAGES = (1, 2, 4, 6)
 FEATURE_STRIDES = (4, 8, 16, 32)
 
 
-def conv_bn(
-    in_channels: int, out_channels: int, kernel_size: int, stride: int = 1, groups: int = 1, act: bool = True
-) -> ConvModule:
-    """A convolution with TensorFlow's SAME padding, batch norm and ReLU6.
+class SameConvBN(nn.Module):
+    """A convolution with TensorFlow's SAME padding, batch norm and, by option, ReLU6.
 
-    At stride 1 SAME padding is ``kernel_size // 2`` on each side; at stride 2 it depends on the size of the input and
-    the odd pixel goes to the bottom and the right, which the adaptive convolution works out in each call.
+    Args:
+        in_channels: Channels of the input.
+        out_channels: Channels of the output.
+        kernel_size: Odd size of the kernel.
+        stride: 1 or 2.
+        groups: Groups of the convolution.
+        act: Whether a ReLU6 comes last.
     """
-    same = stride == 1
-    return ConvModule(
-        in_channels,
-        out_channels,
-        kernel_size,
-        stride=stride,
-        padding=kernel_size // 2 if same else 0,
-        groups=groups,
-        conv_cfg=None if same else dict(type='Conv2dAdaptivePadding'),
+
+    def __init__(
+        self, in_channels: int, out_channels: int, kernel_size: int, stride: int = 1, groups: int = 1, act: bool = True
+    ) -> None:
+        super().__init__()
+        # At stride 1 SAME padding is a constant; see `pad`.
+        padding = kernel_size // 2 if stride == 1 else 0
+        self.conv = nn.Conv2d(in_channels, out_channels, kernel_size, stride, padding, groups=groups, bias=False)
         # TensorFlow's decay of 0.99 is PyTorch's momentum of 0.01.
-        norm_cfg=dict(type='BN', eps=1e-3, momentum=0.01),
-        act_cfg=dict(type='ReLU6') if act else None,
-    )
+        self.bn = nn.BatchNorm2d(out_channels, eps=1e-3, momentum=0.01)
+        self.act = act
+
+    def forward(self, x: Tensor, add: Tensor | None = None) -> Tensor:
+        """(B, in_channels, H, W) -> (B, out_channels, ceil(H / stride), ceil(W / stride)), to which ``add`` is added.
+
+        Where the norm keeps its statistics there is no pass of it over the features, the widest of the model.
+        """
+        x = self.pad(x)
+        if not self.bn.training:
+            return conv_bn(x, self.conv, self.bn, add, relu=self.act, ceiling=6.0)
+        x = self.bn(self.conv(x))
+        x = x if add is None else x + add
+        return F.relu6(x) if self.act else x
+
+    def pad(self, x: Tensor) -> Tensor:
+        """Pad (B, C, H, W) as stride 2 needs it: it depends on the size, and the odd pixel goes to bottom and right."""
+        (stride, _), (kernel, _) = self.conv.stride, self.conv.kernel_size
+        if stride == 1:
+            return x
+        down, across = (max((-(-size // stride) - 1) * stride + kernel - size, 0) for size in x.shape[-2:])
+        return F.pad(x, (across // 2, across - across // 2, down // 2, down - down // 2))
 
 
 class InvertedResidual(BaseModule):
@@ -68,15 +91,18 @@ class InvertedResidual(BaseModule):
     def __init__(self, in_channels: int, out_channels: int, kernel_size: int, stride: int, expansion: int) -> None:
         super().__init__()
         width = in_channels * expansion
-        self.expand = conv_bn(in_channels, width, 1) if expansion > 1 else nn.Identity()
-        self.depthwise = conv_bn(width, width, kernel_size, stride, groups=width)
-        self.project = conv_bn(width, out_channels, 1, act=False)
+        self.expand = SameConvBN(in_channels, width, 1) if expansion > 1 else None
+        self.depthwise = SameConvBN(width, width, kernel_size, stride, groups=width)
+        self.project = SameConvBN(width, out_channels, 1, act=False)
         self.shortcut = stride == 1 and in_channels == out_channels
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, in_channels, H, W) -> (B, out_channels, ceil(H / stride), ceil(W / stride))."""
-        out = self.project(self.depthwise(self.expand(x)))
-        return x + out if self.shortcut else out
+        out = x
+        if self.expand is not None:
+            out = self.expand(out)  # (B, expansion * in_channels, H, W)
+        out = self.depthwise(out)  # (B, expansion * in_channels, ceil(H / stride), ceil(W / stride))
+        return self.project(out, add=x if self.shortcut else None)
 
 
 @MODELS.register_module()
@@ -131,7 +157,7 @@ class EfficientNetLite(BaseModule):
         self.frozen_stages = frozen_stages
         self.norm_eval = norm_eval
 
-        self.stem = conv_bn(3, STEM_CHANNELS, 3, stride=2)
+        self.stem = SameConvBN(3, STEM_CHANNELS, 3, stride=2)
         self.stages = nn.ModuleList()
         channels = STEM_CHANNELS
         for kernel_size, stride, expansion, out_channels, num_blocks in STAGES[:num_stages]:

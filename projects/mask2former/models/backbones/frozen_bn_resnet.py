@@ -3,14 +3,14 @@
 from collections.abc import Sequence
 
 import torch
-import torch.nn.functional as F
 from mmdet.models.backbones.resnet import BasicBlock, Bottleneck, ResNet
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from mask2former.errors import ConfigError
-from mask2former.ops.linear import pointwise_conv
 from mask2former.registry import MODELS
+
+from .folded_norm import conv_bn
 
 
 @MODELS.register_module()
@@ -105,16 +105,3 @@ def residual_block(x: Tensor, block: BasicBlock | Bottleneck) -> Tensor:
     for conv, norm in convs[:-1]:
         x = conv_bn(x, conv, norm, relu=True)
     return conv_bn(x, *convs[-1], add=identity, relu=True)
-
-
-def conv_bn(x: Tensor, conv: nn.Conv2d, norm: nn.BatchNorm2d, add: Tensor | None = None, relu: bool = False) -> Tensor:
-    """Convolution and frozen BN, by option an addition and a ReLU: (B, in, H, W) -> (B, out, H', W')."""
-    assert norm.running_mean is not None and norm.running_var is not None
-    scale = norm.weight * (norm.running_var + norm.eps).rsqrt()  # (out,)
-    weight = conv.weight * scale[:, None, None, None]
-    bias = norm.bias - norm.running_mean * scale
-    if conv.kernel_size == (1, 1):
-        return pointwise_conv(x, weight, bias, conv.stride[0], add=add, relu=relu)
-    out = F.conv2d(x, weight, bias, conv.stride, conv.padding, conv.dilation, conv.groups)
-    out = out if add is None else out + add
-    return out.relu_() if relu else out
