@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, ProcessFailure
 
 from mask2former.apis.cli import run_tool
 from mask2former.errors import MissingFileError
@@ -35,6 +36,18 @@ def test_an_error_of_the_user_is_one_sentence(shapes, tmp_path):
     last = process.stderr.strip().splitlines()[-1]
     assert last.startswith('Error: Image ')
     assert "has a segment with category_id 77, which no entry of 'categories' has; add the category" in last
+
+
+def test_torchrun_ends_its_report_with_the_sentence(tmp_path, monkeypatch):
+    """torchrun gives each process the name of a file, and prints what the first one that failed wrote into it."""
+    path = tmp_path / 'error.json'
+    monkeypatch.setenv('TORCHELASTIC_ERROR_FILE', str(path))
+    with pytest.raises(SystemExit, match='Error: There is no'), mock.patch('gc.freeze'):
+        run_tool(mock.Mock(side_effect=MissingFileError("There is no 'x.json'.")))
+    failure = ProcessFailure(local_rank=0, pid=1, exitcode=1, error_file=str(path))
+    *_, last, line = str(ChildFailedError('train.py', {0: failure})).strip().splitlines()
+    assert last.strip() == "traceback : There is no 'x.json'."
+    assert set(line) == {'='}
 
 
 @pytest.mark.parametrize(

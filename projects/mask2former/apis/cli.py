@@ -2,9 +2,11 @@
 
 import argparse
 import gc
+import json
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext, redirect_stdout
 from pathlib import Path
@@ -35,7 +37,16 @@ def run_tool(main: Callable[[], None]) -> None:
         sentence = user_sentence(error)
         if sentence is None:
             raise
+        tell_torchrun(sentence)
         sys.exit(f'Error: {sentence}')
+
+
+def tell_torchrun(sentence: str) -> None:
+    """Let torchrun end its report of a failure with the sentence, which would stand far above it otherwise."""
+    path = os.environ.get('TORCHELASTIC_ERROR_FILE')
+    if path:
+        message = dict(message=sentence, extraInfo=dict(timestamp=str(int(time.time()))))
+        Path(path).write_text(json.dumps(dict(message=message)), encoding='utf-8')
 
 
 def leave_distributed() -> None:
