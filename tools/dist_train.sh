@@ -6,6 +6,8 @@
 #   NNODES, NODE_RANK, MASTER_ADDR    machines, which of them this is, and the first one's address
 #                                     (default: 1, 0, 127.0.0.1)
 #   PORT                              a free port of the first machine (default: 29500)
+#   MAX_RESTARTS                      how often all processes start again, from the last checkpoint, after one of them
+#                                     died (default: 0). NODE_RANK is not needed then, and NNODES may be LEAST:MOST
 set -euo pipefail
 
 if [[ $# -lt 2 ]]; then
@@ -16,7 +18,16 @@ config=$1
 gpus=$2
 shift 2
 
+address=${MASTER_ADDR:-127.0.0.1} port=${PORT:-29500}
+if [[ ${MAX_RESTARTS:-0} == 0 ]]; then
+    meeting=(--node_rank "${NODE_RANK:-0}" --master_addr "$address" --master_port "$port")
+else
+    meeting=(--max_restarts "$MAX_RESTARTS" --rdzv_backend c10d --rdzv_endpoint "$address:$port")
+    # In torchrun's own store processes that start again find the addresses of the dead ones (pytorch/pytorch#135712).
+    export TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1
+    [[ " $* " == *' --resume'* ]] || set -- "$@" --resume
+fi
+
 exec "${PYTHON:-python}" -m torch.distributed.run \
-    --nnodes "${NNODES:-1}" --node_rank "${NODE_RANK:-0}" --nproc_per_node "$gpus" \
-    --master_addr "${MASTER_ADDR:-127.0.0.1}" --master_port "${PORT:-29500}" \
+    --nnodes "${NNODES:-1}" --nproc_per_node "$gpus" "${meeting[@]}" \
     "$(dirname "${BASH_SOURCE[0]}")/train.py" "$config" --launcher pytorch "$@"
