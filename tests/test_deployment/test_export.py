@@ -1,6 +1,7 @@
 """Exported files compute what the model computes; the runtime makes the inferencer's results of them."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -15,12 +16,12 @@ from PIL import Image
 
 from mask2former.apis import SegInferencer
 from mask2former.deployment import command
-from mask2former.deployment.export import export
+from mask2former.deployment.export import export, write_aoti
 from mask2former.deployment.graph import RawGraph, bicubic, example
 from mask2former.deployment.preparation import describe
 from mask2former.deployment.runners import open_file, read_metadata
 from mask2former.deployment.verify import Verification, verify
-from mask2former.errors import ConfigError, UserError
+from mask2former.errors import ConfigError, MissingFileError, MissingPackageError, UserError
 from mask2former.models.masks import LazyMasks
 from mask2former.models.postprocess import PerPixelInference, SemanticInference, plain
 from mask2former.predictions import load
@@ -276,6 +277,37 @@ def test_the_file_has_no_paths_of_the_computer_that_wrote_it(file):
 def test_a_program_of_torch(predictor, tmp_path):
     path = tmp_path / 'model.pt2'
     assert export(predictor.inferencer.model, path, 'torch-export', None) < 1e-5
+
+
+@pytest.mark.slow
+def test_a_compiled_program_computes_the_same_at_sizes_that_were_not_traced(predictor, tmp_path):
+    pytest.importorskip('torch._inductor')
+    if not shutil.which('g++'):
+        pytest.skip('needs g++')
+    path = tmp_path / 'model.aoti.pt2'
+    assert export(predictor.inferencer.model, path, 'aoti', None) < 1e-5
+    assert read_metadata(path) == json.loads(json.dumps(describe(predictor.inferencer.model, None, 'fp32')))
+    run = open_file(path)
+    for batch_size, size in SIZES[::2]:
+        image = example(size if min(size) >= 64 else (64, size[1]), batch_size)
+        with torch.no_grad():
+            expected = RawGraph(predictor.inferencer.model).eval()(image)
+        for found, logits in zip(run(image.numpy()), expected):
+            assert found.shape == logits.shape
+            assert np.abs(found - logits.numpy()).max() <= 1e-5 * logits.abs().max()
+
+
+def test_a_compiled_program_needs_a_compiler_and_its_ending(predictor, tmp_path, monkeypatch):
+    model = predictor.inferencer.model
+    with pytest.raises(ConfigError, match=r'must end with .aoti.pt2 for the format aoti'):
+        export(model, tmp_path / 'model.pt2', 'aoti', SIZE)
+    with pytest.raises(ConfigError, match=r'must end with .pt2 for the format torch-export'):
+        export(model, tmp_path / 'model.aoti.pt2', 'torch-export', SIZE)
+    with pytest.raises(MissingFileError, match='There is no file'):
+        open_file(tmp_path / 'model.aoti.pt2')
+    monkeypatch.setattr('shutil.which', lambda name: None)
+    with pytest.raises(MissingPackageError, match='install g'):
+        write_aoti(None, tmp_path / 'model.aoti.pt2', {})
 
 
 def test_impossible_sizes_and_files(predictor, tmp_path):

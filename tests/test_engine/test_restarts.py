@@ -1,4 +1,4 @@
-"""tools/dist_train.sh with MAX_RESTARTS: where one of several processes dies, all start again, from the last checkpoint."""
+"""tools/dist_train.sh with MAX_RESTARTS: when one of several processes dies, all go on from the last checkpoint."""
 
 import os
 import signal

@@ -100,7 +100,7 @@ def main() -> None:
     args = parser().parse_args()
     ending = FORMATS[args.format]
     path = args.out or Path(f'model{ending}')
-    if path.suffix != ending:
+    if not path.name.endswith(ending):
         raise UserError(f"--out '{path}' must end with {ending} for the format {args.format}.")
     if args.keep and args.precision != 'int8':
         raise UserError('--keep is for --precision int8.')

@@ -1,6 +1,8 @@
 """Writes a model as a file for other runtimes, and sees that it computes the same."""
 
 import json
+import os
+import shutil
 import tempfile
 from collections.abc import Mapping
 from importlib import import_module
@@ -11,13 +13,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mask2former.errors import ConfigError, UserError
+from mask2former.errors import ConfigError, MissingPackageError, UserError
 
 from .graph import RawGraph, example, exportable, free_sizes
 from .int8 import Calibration, to_int8
 from .precision import PRECISIONS, to_half
 from .preparation import Size, check_size, describe, multiple, step_of
-from .runners import need, open_file
+from .runners import FORMATS, format_of, need, open_file
 
 OUTPUTS = ('class_logits', 'mask_logits')
 # The most that a logit may differ, in parts of the largest one. Rounding takes some values of masked attention over
@@ -60,7 +62,10 @@ def export(
             raise ConfigError(
                 f"The model has no part '{name}' to keep in float32: name one of {parts}, or inside of one."
             )
-    if format != 'torch-export':
+    if format_of(path) != format:
+        other = ', and not as one of aoti does' if format == 'torch-export' else ''
+        raise ConfigError(f"'{path}' must end with {FORMATS[format]} for the format {format}{other}.")
+    if format in ('onnx', 'openvino'):
         need('onnx', 'onnxscript', 'onnxruntime', *(['openvino'] if format == 'openvino' else []))
     graph = RawGraph(model).eval()
     # Of sides of which no feature has one pixel, or one of Swin's windows: ones would be taken for constants.
@@ -74,6 +79,8 @@ def export(
             )
             if format == 'torch-export':
                 torch.export.save(program, path, extra_files={'mask2former.json': json.dumps(metadata)})
+            elif format == 'aoti':
+                write_aoti(program, path, metadata)
             elif format == 'onnx':
                 write_onnx(program, path, metadata, precision, calibration)
             else:
@@ -96,6 +103,19 @@ def export(
 def relative_difference(found: np.ndarray, expected: Tensor) -> float:
     """The largest difference, in parts of the largest value; NaN where one of them is not finite."""
     return float(np.abs(found - expected.numpy()).max() / np.abs(expected.numpy()).max())
+
+
+def write_aoti(program: torch.export.ExportedProgram, path: Path, metadata: Mapping[str, Any]) -> None:
+    """Compile for this processor, with the metadata under the key ``mask2former``; takes a C++ compiler, and minutes.
+
+    Raises:
+        MissingPackageError: If there is no compiler.
+    """
+    if not any(shutil.which(name) for name in (os.environ.get('CXX', 'g++'), 'g++', 'clang++')):
+        raise MissingPackageError('The format aoti needs a C++ compiler: install g++, or set CXX to one.')
+    compile_package = import_module('torch._inductor').aoti_compile_and_package
+    options = {'aot_inductor.metadata': {'mask2former': json.dumps(metadata)}}
+    compile_package(program, package_path=str(path), inductor_configs=options)
 
 
 def write_onnx(

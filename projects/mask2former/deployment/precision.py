@@ -4,7 +4,12 @@ from importlib import import_module
 from typing import Any
 
 # Of each format. In OpenVINO's fp16 the weights are halves, and processors compute in float32.
-PRECISIONS = {'onnx': ('fp32', 'fp16', 'int8'), 'openvino': ('fp32', 'fp16', 'int8'), 'torch-export': ('fp32',)}
+PRECISIONS = {
+    'onnx': ('fp32', 'fp16', 'int8'),
+    'openvino': ('fp32', 'fp16', 'int8'),
+    'torch-export': ('fp32',),
+    'aoti': ('fp32',),
+}
 SCOPES = 'pkg.torch.onnx.class_hierarchy'
 
 

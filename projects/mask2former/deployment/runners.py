@@ -9,47 +9,70 @@ from typing import Any
 import numpy as np
 import torch
 
-from mask2former.errors import ConfigError, MissingPackageError
+from mask2former.errors import ConfigError, MissingFileError, MissingPackageError
 
-FORMATS = {'onnx': '.onnx', 'openvino': '.xml', 'torch-export': '.pt2'}
+FORMATS = {'onnx': '.onnx', 'openvino': '.xml', 'torch-export': '.pt2', 'aoti': '.aoti.pt2'}
 # Maps an image, or a batch of them, to the file's outputs, in their order.
 Run = Callable[[np.ndarray], tuple[np.ndarray, ...]]
+
+
+def format_of(path: Path) -> str:
+    """The format of a file by its ending, a key of :data:`FORMATS`.
+
+    Raises:
+        ConfigError: If the ending is of none.
+    """
+    fitting = [name for name, ending in FORMATS.items() if path.name.endswith(ending)]
+    if not fitting:
+        raise ConfigError(f"'{path}' must end with {' or '.join(FORMATS.values())}.")
+    return max(fitting, key=lambda name: len(FORMATS[name]))
 
 
 def open_file(path: Path) -> Run:
     """What runs an exported file, in float32 where its numbers have that type; its ending says the format.
 
+    A file of the format aoti is machine code, which runs when it is opened: open none that you do not trust.
+
     Raises:
         ConfigError: If the ending is none of :data:`FORMATS`.
         MissingPackageError: If the format needs a package that is not installed.
     """
-    if path.suffix == '.onnx':
+    format = format_of(path)
+    if format == 'onnx':
         need('onnxruntime')
         session = import_module('onnxruntime').InferenceSession(str(path), providers=['CPUExecutionProvider'])
         return lambda image: tuple(session.run(None, {'image': image}))
-    if path.suffix == '.xml':
+    if format == 'openvino':
         need('openvino')
         # Without the hint, processors that can compute in bfloat16 would.
         model = import_module('openvino').Core().compile_model(str(path), 'CPU', {'INFERENCE_PRECISION_HINT': 'f32'})
         return lambda image: tuple(value.copy() for value in model({'image': image}).values())
-    if path.suffix == '.pt2':
-        module = torch.export.load(path).module()
+    module = _aoti_package(path) if format == 'aoti' else torch.export.load(path).module()
 
-        @torch.no_grad()
-        def run(image: np.ndarray) -> tuple[np.ndarray, ...]:
-            return tuple(value.numpy() for value in module(torch.from_numpy(image)))
+    @torch.no_grad()
+    def run(image: np.ndarray) -> tuple[np.ndarray, ...]:
+        return tuple(value.numpy() for value in module(torch.from_numpy(image)))
 
-        return run
-    raise ConfigError(f"'{path}' must end with {' or '.join(FORMATS.values())}.")
+    return run
+
+
+def _aoti_package(path: Path) -> Any:
+    # torch says nothing of the file where there is none.
+    if not path.is_file():
+        raise MissingFileError(f"There is no file '{path}'.")
+    return import_module('torch._inductor').aoti_load_package(str(path))
 
 
 def read_metadata(path: Path) -> dict[str, Any]:
     """What an exported file says of itself, see :func:`~mask2former.deployment.export.describe`."""
-    if path.suffix == '.onnx':
+    format = format_of(path)
+    if format == 'onnx':
         properties = import_module('onnx').load(str(path), load_external_data=False).metadata_props
         return json.loads({entry.key: entry.value for entry in properties}['mask2former'])
-    if path.suffix == '.xml':
+    if format == 'openvino':
         return json.loads(import_module('openvino').Core().read_model(str(path)).get_rt_info('mask2former').value)
+    if format == 'aoti':
+        return json.loads(_aoti_package(path).get_metadata()['mask2former'])
     extra = {'mask2former.json': ''}
     torch.export.load(path, extra_files=extra)
     return json.loads(extra['mask2former.json'])
