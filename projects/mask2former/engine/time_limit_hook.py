@@ -16,8 +16,8 @@ from mask2former.registry import HOOKS
 from .schedule_hook import are_built
 
 _INTERVAL = 10  # iterations from one look at the clock to the next
-_WINDOW = 5  # such intervals, whose mean is what an iteration takes
-_CHANGE = 0.02  # share of the iterations; smaller changes wait
+_WINDOW = 10  # such intervals, whose mean is what an iteration takes
+_CHANGE = 0.03  # share of the iterations; smaller changes wait
 
 
 @HOOKS.register_module()
