@@ -62,10 +62,10 @@ class Simulation:
 @pytest.mark.parametrize(
     ('step', 'iterations'),
     [
-        (lambda i: 1.0, (195, 205)),
+        (lambda i: 1.0, (195, 209)),
         (lambda i: 1.6, (128, 138)),
         (lambda i: 0.5, (338, 354)),
-        (lambda i: 3.0 if 60 <= i < 100 else 1.0, (115, 130)),  # other programs ran for a while
+        (lambda i: 3.0 if 60 <= i < 100 else 1.0, (115, 133)),  # other programs ran for a while
         (lambda i: 3.0 if i < 10 else 1.0, (180, 190)),
         (lambda i: 1.0 if i < 150 else 2.0, (174, 184)),
     ],
@@ -81,7 +81,7 @@ def test_a_training_ends_in_time_and_its_rate_goes_to_zero(monkeypatch, step, it
     assert all(later <= earlier for earlier, later in itertools.pairwise(falling))
     steps = [earlier - later for earlier, later in itertools.pairwise(falling)]
     assert max(steps) < 0.0035  # no jump
-    assert falling[-1] < 0.003
+    assert falling[-1] < 0.004
 
 
 def test_without_validations(monkeypatch):

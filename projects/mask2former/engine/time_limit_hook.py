@@ -17,7 +17,7 @@ from .schedule_hook import are_built
 
 _INTERVAL = 10  # iterations from one look at the clock to the next
 _WINDOW = 10  # such intervals, whose mean is what an iteration takes
-_CHANGE = 0.03  # share of the iterations; smaller changes wait
+_CHANGE = 0.05  # share of the iterations that are left; smaller changes wait
 
 
 @HOOKS.register_module()
@@ -82,7 +82,7 @@ class TimeLimitHook(Hook):
         shared = [self._fitting(runner, done)]
         broadcast_object_list(shared)  # the clocks of several processes differ
         length = shared[0]
-        if abs(length - runner.max_iters) > _CHANGE * runner.max_iters:
+        if abs(length - runner.max_iters) > _CHANGE * (runner.max_iters - done):
             runner.logger.info(
                 f'After {self._elapsed():.0f} of {self.seconds:.0f} seconds, {done} iterations are done: the training '
                 f'will have {length} instead of {runner.max_iters}.'
