@@ -59,7 +59,7 @@ def test_the_map_is_that_of_testing(run, image, tested, tmp_path, monkeypatch, r
     assert isinstance(found, TiledPrediction) and found.size == id_map.shape
     assert np.array_equal(found.id_map(), id_map)
     infos = {info['id']: info for info in expected.segments_info}
-    assert len(infos) > 1 and {segment.id for segment in found.segments} == set(infos)
+    assert infos and {segment.id for segment in found.segments} == set(infos)  # how many depends on the processor
     for segment in found.segments:
         assert np.array_equal(segment.mask, id_map == segment.id)
         assert segment.score == infos[segment.id]['score'] and segment.area == (id_map == segment.id).sum()
