@@ -137,16 +137,17 @@ def takes_onednn(x: Tensor, weight: Tensor) -> bool:
     return x.numel() > 0 and weight.numel() > 0
 
 
-def product(a: Tensor, b: Tensor, bias: Tensor | None = None, relu: bool = False, ceiling: float = math.inf) -> Tensor:
-    """a @ b.T + bias of matrices (n, k) and (m, k) in any memory layout, by option with a ReLU of at most a ceiling."""
-    activation, bounds = ('relu', []) if math.isinf(ceiling) else ('hardtanh', [0.0, ceiling])
-    return torch.ops.mkldnn._linear_pointwise(a, b, bias, activation if relu else 'none', bounds if relu else [], '')
+def product(a: Tensor, b: Tensor, bias: Tensor | None = None, relu: bool = False) -> Tensor:
+    """a @ b.T + bias of matrices (n, k) and (m, k) in any memory layout, by option with a ReLU."""
+    return torch.ops.mkldnn._linear_pointwise(a, b, bias, 'relu' if relu else 'none', [], '')
 
 
 def _forward(x: Tensor, weight: Tensor, bias: Tensor | None, add: Tensor | None, relu: bool, ceiling: float) -> Tensor:
     """x (n, in), weight (out, in), bias (out,), add (n, out) -> (n, out)."""
-    if add is None:
-        return product(x, weight, bias, relu, ceiling)
+    if add is None and not (relu and math.isfinite(ceiling)):
+        return product(x, weight, bias, relu)
+    if add is None:  # not within the product, where oneDNN would make a number of NaN
+        return clip(product(x, weight, bias), ceiling)
     out = torch.ops.mkldnn._linear_pointwise.binary(x, add, weight, bias, 'add')
     return clip(out, ceiling) if relu else out
 
