@@ -83,8 +83,8 @@ def exportable(model: nn.Module) -> Iterator[None]:
                 stack.callback(delattr, part, 'forward')
                 part.forward = functools.partial(padded_conv, part)
             elif isinstance(part, SameConvBN) and part.conv.stride[0] > 1 and even:
-                stack.callback(delattr, part, 'pad')
-                part.pad = functools.partial(padded, part.conv)  # type: ignore[method-assign]
+                stack.callback(delattr, part, 'padding')
+                part.padding = functools.partial(same_padding, part.conv)  # type: ignore[method-assign]
             elif isinstance(part, ShiftWindowMSA):
                 stack.callback(delattr, part, 'forward')
                 part.forward = functools.partial(windowed_attention, part)
@@ -99,14 +99,10 @@ def exportable(model: nn.Module) -> Iterator[None]:
 
 def padded_conv(conv: Conv2dAdaptivePadding, x: Tensor) -> Tensor:
     """What the convolution computes of a map (B, C, h, w) whose sides are multiples of the stride."""
-    return F.conv2d(padded(conv, x), conv.weight, conv.bias, conv.stride, 0, conv.dilation, conv.groups)
-
-
-def padded(conv: nn.Conv2d, x: Tensor) -> Tensor:
-    """A map (B, C, h, w) whose sides are multiples of the stride, padded for a convolution."""
     down, across = same_padding(conv)
     # The odd pixel goes to the right and the bottom.
-    return F.pad(x, (across // 2, across - across // 2, down // 2, down - down // 2))
+    x = F.pad(x, (across // 2, across - across // 2, down // 2, down - down // 2))
+    return F.conv2d(x, conv.weight, conv.bias, conv.stride, 0, conv.dilation, conv.groups)
 
 
 def same_padding(part: nn.Conv2d | AdaptivePadding, shape: object = None) -> tuple[int, int]:

@@ -39,7 +39,7 @@ class _FeedForward(torch.autograd.Function):
         ctx.save_for_backward(x, weight1, bias1, weight2)
         out = torch.empty_like(x)
         for part, part_out in zip(x.split(MAX_TOKENS), out.split(MAX_TOKENS)):
-            inner = product(part, weight1, bias1, relu=True)  # (n', F)
+            inner = product(part, weight1, bias1, 'relu')  # (n', F)
             part_out.copy_(torch.ops.mkldnn._linear_pointwise.binary(inner, part, weight2, bias2, 'add'))
         return out
 
@@ -51,7 +51,7 @@ class _FeedForward(torch.autograd.Function):
         grad_weight1, grad_bias1 = torch.zeros_like(weight1), torch.zeros_like(bias1)
         grad_weight2 = torch.zeros_like(weight2)
         for part, part_grad, part_grad_x in zip(*(tensor.split(MAX_TOKENS) for tensor in (x, grad, grad_x))):
-            inner = product(part, weight1, bias1, relu=True)  # (n', F)
+            inner = product(part, weight1, bias1, 'relu')  # (n', F)
             grad_weight2 += product(part_grad.T, inner.T)
             grad_inner = torch.ops.aten.threshold_backward(product(part_grad, weight2.T), inner, 0)  # (n', F)
             grad_weight1 += product(part.T, grad_inner.T).T

@@ -5,7 +5,6 @@ PyTorch's own go through MKL, which takes the slow path on processors that are n
 oneDNN's convolution reached 120 (docs/performance.md).
 """
 
-import math
 from collections.abc import Callable
 
 import torch
@@ -18,13 +17,7 @@ HAS_ONEDNN = torch.backends.mkldnn.is_available()
 
 
 def linear(
-    x: Tensor,
-    weight: Tensor,
-    bias: Tensor | None = None,
-    *,
-    add: Tensor | None = None,
-    relu: bool = False,
-    ceiling: float = math.inf,
+    x: Tensor, weight: Tensor, bias: Tensor | None = None, *, add: Tensor | None = None, relu: bool = False
 ) -> Tensor:
     """``torch.nn.functional.linear`` and, by option, what often follows it.
 
@@ -34,7 +27,6 @@ def linear(
         bias: (out,).
         add: (..., out), added to the result.
         relu: Whether a ReLU comes last.
-        ceiling: What the ReLU gives at most.
 
     Returns:
         (..., out).
@@ -42,12 +34,12 @@ def linear(
     if not takes_onednn(x, weight):
         out = F.linear(x, weight, bias)
         out = out if add is None else out + add
-        return clip(out, ceiling) if relu else out
+        return out.relu() if relu else out
     shape = (*x.shape[:-1], len(weight))
     if add is not None:
         add = add.reshape(-1, len(weight))
     function = traced_linear if torch.compiler.is_compiling() else _Linear.apply
-    return function(x.reshape(-1, x.shape[-1]), weight, bias, add, relu, ceiling).view(shape)
+    return function(x.reshape(-1, x.shape[-1]), weight, bias, add, relu).view(shape)
 
 
 def pointwise_conv(
@@ -58,7 +50,6 @@ def pointwise_conv(
     *,
     add: Tensor | None = None,
     relu: bool = False,
-    ceiling: float = math.inf,
 ) -> Tensor:
     """A convolution of size 1 and, by option, what often follows it.
 
@@ -69,7 +60,6 @@ def pointwise_conv(
         stride: Step from an output to the next.
         add: (B, out, H / stride, W / stride), added to the result.
         relu: Whether a ReLU comes last.
-        ceiling: What the ReLU gives at most.
 
     Returns:
         (B, out, H / stride, W / stride), on CPUs in channels-last order.
@@ -77,16 +67,11 @@ def pointwise_conv(
     if not takes_onednn(x, weight):
         out = F.conv2d(x, weight, bias, stride)
         out = out if add is None else out + add
-        return clip(out, ceiling) if relu else out
+        return out.relu() if relu else out
     tokens = x[:, :, ::stride, ::stride].permute(0, 2, 3, 1)  # (B, H, W, in)
     if add is not None:
         add = add.permute(0, 2, 3, 1)
-    return linear(tokens, weight.flatten(1), bias, add=add, relu=relu, ceiling=ceiling).permute(0, 3, 1, 2)
-
-
-def clip(x: Tensor, ceiling: float) -> Tensor:
-    """ReLU in place, which gives ``ceiling`` at most."""
-    return x.relu_() if math.isinf(ceiling) else F.hardtanh_(x, 0.0, ceiling)
+    return linear(tokens, weight.flatten(1), bias, add=add, relu=relu).permute(0, 3, 1, 2)
 
 
 def products(a: Tensor, b: Tensor) -> Tensor:
@@ -137,23 +122,21 @@ def takes_onednn(x: Tensor, weight: Tensor) -> bool:
     return x.numel() > 0 and weight.numel() > 0
 
 
-def product(a: Tensor, b: Tensor, bias: Tensor | None = None, relu: bool = False) -> Tensor:
-    """a @ b.T + bias of matrices (n, k) and (m, k) in any memory layout, by option with a ReLU."""
-    return torch.ops.mkldnn._linear_pointwise(a, b, bias, 'relu' if relu else 'none', [], '')
+def product(a: Tensor, b: Tensor, bias: Tensor | None = None, activation: str = 'none') -> Tensor:
+    """a @ b.T + bias of matrices (n, k) and (m, k) in any memory layout."""
+    return torch.ops.mkldnn._linear_pointwise(a, b, bias, activation, [], '')
 
 
-def _forward(x: Tensor, weight: Tensor, bias: Tensor | None, add: Tensor | None, relu: bool, ceiling: float) -> Tensor:
+def _forward(x: Tensor, weight: Tensor, bias: Tensor | None, add: Tensor | None, relu: bool) -> Tensor:
     """x (n, in), weight (out, in), bias (out,), add (n, out) -> (n, out)."""
-    if add is None and not (relu and math.isfinite(ceiling)):
-        return product(x, weight, bias, relu)
-    if add is None:  # not within the product, where oneDNN would make a number of NaN
-        return clip(product(x, weight, bias), ceiling)
+    if add is None:
+        return product(x, weight, bias, 'relu' if relu else 'none')
     out = torch.ops.mkldnn._linear_pointwise.binary(x, add, weight, bias, 'add')
-    return clip(out, ceiling) if relu else out
+    return out.relu_() if relu else out
 
 
 def _save(ctx, inputs: tuple, output: Tensor) -> None:
-    x, weight, _, _, relu, ctx.ceiling = inputs
+    x, weight, _, _, relu = inputs
     ctx.save_for_backward(x, weight, output if relu else None)
 
 
@@ -161,21 +144,14 @@ def _gradients(ctx, grad: Tensor, multiply: Callable[[Tensor, Tensor], Tensor]) 
     """The gradients of the inputs of :func:`_forward`; ``multiply`` is :func:`product` or does the same."""
     x, weight, out = ctx.saved_tensors
     if out is not None:
-        grad = clip_gradient(grad, out, ctx.ceiling)
-    need_x, need_weight, need_bias, need_add, *_ = ctx.needs_input_grad
+        grad = torch.ops.aten.threshold_backward(grad, out, 0)
+    need_x, need_weight, need_bias, need_add, _ = ctx.needs_input_grad
     grad_x = multiply(grad, weight.T) if need_x else None
     grad_weight = None
     if need_weight:
         # oneDNN is faster with the shorter side first.
         grad_weight = multiply(grad.T, x.T) if weight.shape[0] <= weight.shape[1] else multiply(x.T, grad.T).T
-    return grad_x, grad_weight, grad.sum(0) if need_bias else None, grad if need_add else None, None, None
-
-
-def clip_gradient(grad: Tensor, out: Tensor, ceiling: float) -> Tensor:
-    """The gradient of what :func:`clip` made ``out`` of."""
-    if math.isinf(ceiling):
-        return torch.ops.aten.threshold_backward(grad, out, 0)
-    return torch.ops.aten.hardtanh_backward(grad, out, 0.0, ceiling)
+    return grad_x, grad_weight, grad.sum(0) if need_bias else None, grad if need_add else None, None
 
 
 class _Linear(torch.autograd.Function):
@@ -192,24 +168,22 @@ class _Linear(torch.autograd.Function):
 
 
 @torch.library.custom_op('mask2former::linear', mutates_args=(), device_types='cpu')
-def traced_linear(
-    x: Tensor, weight: Tensor, bias: Tensor | None, add: Tensor | None, relu: bool, ceiling: float
-) -> Tensor:
+def traced_linear(x: Tensor, weight: Tensor, bias: Tensor | None, add: Tensor | None, relu: bool) -> Tensor:
     """``_Linear`` as an operator, which torch.compile keeps as it is instead of taking PyTorch's own."""
     if x.numel() and weight.numel():
-        return _forward(x, weight, bias, add, relu, ceiling)
+        return _forward(x, weight, bias, add, relu)
     out = F.linear(x, weight, bias)
     out = out if add is None else out + add
-    return clip(out, ceiling) if relu else out
+    return out.relu() if relu else out
 
 
 @traced_linear.register_fake
-def _(x: Tensor, weight: Tensor, bias: Tensor | None, add: Tensor | None, relu: bool, ceiling: float) -> Tensor:
+def _(x: Tensor, weight: Tensor, bias: Tensor | None, add: Tensor | None, relu: bool) -> Tensor:
     return x.new_empty(x.shape[0], weight.shape[0])
 
 
 def _traced_backward(ctx, grad: Tensor) -> tuple[Tensor | None, ...]:
-    return _gradients(ctx, grad, lambda a, b: traced_linear(a, b, None, None, False, math.inf))
+    return _gradients(ctx, grad, lambda a, b: traced_linear(a, b, None, None, False))
 
 
 traced_linear.register_autograd(_traced_backward, setup_context=_save)

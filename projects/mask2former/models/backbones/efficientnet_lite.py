@@ -49,7 +49,7 @@ class SameConvBN(nn.Module):
         self, in_channels: int, out_channels: int, kernel_size: int, stride: int = 1, groups: int = 1, act: bool = True
     ) -> None:
         super().__init__()
-        # At stride 1 SAME padding is a constant; see `pad`.
+        # At stride 1 SAME padding is a constant, and the convolution's own.
         padding = kernel_size // 2 if stride == 1 else 0
         self.conv = nn.Conv2d(in_channels, out_channels, kernel_size, stride, padding, groups=groups, bias=False)
         # TensorFlow's decay of 0.99 is PyTorch's momentum of 0.01.
@@ -61,20 +61,23 @@ class SameConvBN(nn.Module):
 
         Where the norm keeps its statistics there is no pass of it over the features, the widest of the model.
         """
-        x = self.pad(x)
-        if not self.bn.training:
-            return conv_bn(x, self.conv, self.bn, add, relu=self.act, ceiling=6.0)
-        x = self.bn(self.conv(x))
-        x = x if add is None else x + add
+        down, across = self.padding(x.shape[-2:])
+        if down or across:  # the odd pixel goes to the right and the bottom
+            x = F.pad(x, (across // 2, across - across // 2, down // 2, down - down // 2))
+        if self.bn.training:
+            x = self.bn(self.conv(x))
+            x = x if add is None else x + add
+        else:
+            x = conv_bn(x, self.conv, self.bn, add)
         return F.relu6(x) if self.act else x
 
-    def pad(self, x: Tensor) -> Tensor:
-        """Pad (B, C, H, W) as stride 2 needs it: it depends on the size, and the odd pixel goes to bottom and right."""
+    def padding(self, shape: Sequence[int]) -> tuple[int, int]:
+        """What a map of a height and a width is padded by at stride 2, down and across."""
         (stride, _), (kernel, _) = self.conv.stride, self.conv.kernel_size
         if stride == 1:
-            return x
-        down, across = (max((-(-size // stride) - 1) * stride + kernel - size, 0) for size in x.shape[-2:])
-        return F.pad(x, (across // 2, across - across // 2, down // 2, down - down // 2))
+            return 0, 0
+        down, across = (max((-(-size // stride) - 1) * stride + kernel - size, 0) for size in shape)
+        return down, across
 
 
 class InvertedResidual(BaseModule):

@@ -1,22 +1,13 @@
 """A convolution with the batch norm after it as one operation, where the norm keeps its statistics."""
 
-import math
-
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mask2former.ops.linear import clip, pointwise_conv
+from mask2former.ops.linear import pointwise_conv
 
 
-def conv_bn(
-    x: Tensor,
-    conv: nn.Conv2d,
-    norm: nn.BatchNorm2d,
-    add: Tensor | None = None,
-    relu: bool = False,
-    ceiling: float = math.inf,
-) -> Tensor:
-    """Convolution and BN of kept statistics, by option an addition and a ReLU of at most ``ceiling``.
+def conv_bn(x: Tensor, conv: nn.Conv2d, norm: nn.BatchNorm2d, add: Tensor | None = None, relu: bool = False) -> Tensor:
+    """Convolution and BN of kept statistics, by option an addition and a ReLU.
 
     (B, in, H, W) -> (B, out, H', W'). Such a norm is a scale and a shift of each channel. They are multiplied into the
     convolution, whose weights still train, as do those of the norm: there is no pass of BN over the features, and
@@ -27,7 +18,7 @@ def conv_bn(
     weight = conv.weight * scale[:, None, None, None]
     bias = norm.bias - norm.running_mean * scale
     if conv.kernel_size == (1, 1):
-        return pointwise_conv(x, weight, bias, conv.stride[0], add=add, relu=relu, ceiling=ceiling)
+        return pointwise_conv(x, weight, bias, conv.stride[0], add=add, relu=relu)
     out = F.conv2d(x, weight, bias, conv.stride, conv.padding, conv.dilation, conv.groups)
     out = out if add is None else out + add
-    return clip(out, ceiling) if relu else out
+    return out.relu_() if relu else out
