@@ -15,7 +15,7 @@ from .export_results import export_results
 from .int8 import Calibration
 from .precision import PRECISIONS
 from .preparation import Size
-from .runners import FORMATS
+from .runners import FORMATS, check_ending
 from .verify import Verification, verify, verify_results
 
 RUNTIME = 'mask2former_onnx.py'
@@ -98,10 +98,8 @@ def main() -> None:
         UserError: If the file loses more than the tolerance; it is there all the same.
     """
     args = parser().parse_args()
-    ending = FORMATS[args.format]
-    path = args.out or Path(f'model{ending}')
-    if not path.name.endswith(ending):
-        raise UserError(f"--out '{path}' must end with {ending} for the format {args.format}.")
+    path = args.out or Path(f'model{FORMATS[args.format]}')
+    check_ending(path, args.format)  # before the model is loaded
     if args.keep and args.precision != 'int8':
         raise UserError('--keep is for --precision int8.')
     if args.results and (args.format != 'onnx' or args.precision != 'fp32'):

@@ -19,7 +19,7 @@ from .graph import RawGraph, example, exportable, free_sizes
 from .int8 import Calibration, to_int8
 from .precision import PRECISIONS, to_half
 from .preparation import Size, check_size, describe, multiple, step_of
-from .runners import FORMATS, format_of, need, open_file
+from .runners import check_ending, need, open_file
 
 OUTPUTS = ('class_logits', 'mask_logits')
 # The most that a logit may differ, in parts of the largest one. Rounding takes some values of masked attention over
@@ -62,9 +62,7 @@ def export(
             raise ConfigError(
                 f"The model has no part '{name}' to keep in float32: name one of {parts}, or inside of one."
             )
-    if format_of(path) != format:
-        other = ', and not as one of aoti does' if format == 'torch-export' else ''
-        raise ConfigError(f"'{path}' must end with {FORMATS[format]} for the format {format}{other}.")
+    check_ending(path, format)
     if format in ('onnx', 'openvino'):
         need('onnx', 'onnxscript', 'onnxruntime', *(['openvino'] if format == 'openvino' else []))
     graph = RawGraph(model).eval()

@@ -28,6 +28,17 @@ def format_of(path: Path) -> str:
     return max(fitting, key=lambda name: len(FORMATS[name]))
 
 
+def check_ending(path: Path, format: str) -> None:
+    """See that a file has the ending of a format.
+
+    Raises:
+        ConfigError: If it has another one.
+    """
+    ending = FORMATS[format]
+    if not path.name.endswith(ending) or format_of(path) != format:
+        raise ConfigError(f"The file '{path}' must end with {ending} for the format {format}, and not as another's.")
+
+
 def open_file(path: Path) -> Run:
     """What runs an exported file, in float32 where its numbers have that type; its ending says the format.
 
