@@ -22,7 +22,7 @@ TILES = dict(tile=48, overlap=16)
 
 @pytest.fixture(scope='module')
 def run(tmp_path_factory):
-    return make_tiny_run(tmp_path_factory.mktemp('run'), seed=0)
+    return make_tiny_run(tmp_path_factory.mktemp('run'), seed=7)  # of nine segments on a Zen 1
 
 
 @pytest.fixture(scope='module')
@@ -59,7 +59,7 @@ def test_the_map_is_that_of_testing(run, image, tested, tmp_path, monkeypatch, r
     assert isinstance(found, TiledPrediction) and found.size == id_map.shape
     assert np.array_equal(found.id_map(), id_map)
     infos = {info['id']: info for info in expected.segments_info}
-    assert infos and {segment.id for segment in found.segments} == set(infos)  # how many depends on the processor
+    assert len(infos) > 1 and {segment.id for segment in found.segments} == set(infos)
     for segment in found.segments:
         assert np.array_equal(segment.mask, id_map == segment.id)
         assert segment.score == infos[segment.id]['score'] and segment.area == (id_map == segment.id).sum()
