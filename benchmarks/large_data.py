@@ -40,7 +40,8 @@ def main() -> None:
     parser.add_argument('--measure', nargs=3, metavar=('NAME', 'FORM', 'FILE'), help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.measure:
-        print(json.dumps(measure(*args.measure, args.workers)))
+        name, form, file = args.measure
+        print(json.dumps(measure(name, form, file, args.workers)))
         return
     results = []
     with tempfile.TemporaryDirectory() as folder:
@@ -94,15 +95,22 @@ def measure(name: str, form: str, path: str, workers: int) -> dict[str, Any]:
         ours=dict(panoptic='CocoPanopticFormat', instance='CocoInstanceFormat'),
         mmdet=dict(panoptic='CocoPanopticDataset', instance='CocoDataset'),
     )
-    metainfo = dict(classes=tuple(f'class {i}' for i in range(1, CATEGORIES + 1)))
-    if form == 'panoptic':
-        metainfo |= dict(thing_classes=metainfo['classes'], stuff_classes=()) if name == 'mmdet' else {}
+    classes = tuple(f'class {i}' for i in range(1, CATEGORIES + 1))
+    metainfo = dict(classes=classes)
+    if (name, form) == ('mmdet', 'panoptic'):
+        metainfo |= dict(thing_classes=classes, stuff_classes=())
     me = psutil.Process()
     scope = 'mmdet' if name == 'mmdet' else 'mask2former'
     with DefaultScope.overwrite_default_scope(scope):
         before, start = me.memory_info().rss, time.perf_counter()
         dataset = DATASETS.build(
-            dict(type=f'{scope}.{kinds[name][form]}', ann_file=path, metainfo=metainfo, pipeline=[], data_root='')
+            dict(
+                type=f'{scope}.{kinds[name][form]}',
+                ann_file=path,
+                data_prefix=dict(img='img/', seg='seg/') if form == 'panoptic' else dict(img='img/'),
+                metainfo=metainfo,
+                pipeline=[],
+            )
         )
     seconds, resident = time.perf_counter() - start, me.memory_info().rss - before
     loader = DataLoader(
