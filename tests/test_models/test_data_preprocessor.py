@@ -1,6 +1,7 @@
 """The batch equals the one of mmdet's ``DetDataPreprocessor``."""
 
 import copy
+import math
 
 import numpy as np
 import pytest
@@ -147,7 +148,7 @@ def test_a_batch_of_padding_is_said_once(monkeypatch):
     said = []
     monkeypatch.setattr(data_preprocessor, 'print_log', lambda message, logger, level: said.append(message))
     monkeypatch.setattr(data_preprocessor, 'LEAST_SIDE', 100)
-    preprocessor = SegDataPreprocessor(size_divisor=1)
+    preprocessor = SegDataPreprocessor(size_divisor=1, max_padding=1000)
 
     def batch(*sizes):
         preprocessor(dict(inputs=[torch.zeros(3, *size, dtype=torch.uint8) for size in sizes], data_samples=None))
@@ -158,4 +159,30 @@ def test_a_batch_of_padding_is_said_once(monkeypatch):
     batch((1, 300), (300, 1), (50, 50))
     batch((1, 300), (300, 1))
     [message] = said
-    assert 'padded to 300 x 300 pixels, of which 1% are images (1 x 300, 300 x 1, 50 x 50)' in message
+    assert 'padded to 300 x 300 pixels, of which 1.1% are images (1 x 300, 300 x 1, 50 x 50)' in message
+
+
+def test_padding_is_bounded():
+    """A batch has at most 16 times the pixels of its images, or 1024 x 1024 each; else a sentence."""
+    preprocessor = SegDataPreprocessor()
+    wide, high = torch.zeros(3, 1, 3000, dtype=torch.uint8), torch.zeros(3, 3000, 1, dtype=torch.uint8)
+    samples = [DetDataSample(metainfo=dict(img_path=name)) for name in ('wide.png', 'high.png')]
+    with pytest.raises(
+        ConfigError, match='3008 x 3008 pixels, of which 1.1% are images .1 x 3000 of wide.png, .*Aspect'
+    ):
+        preprocessor(dict(inputs=[wide, high], data_samples=samples))
+    for alike in ([wide, wide], [high, high], [torch.zeros(3, 1, 40_000, dtype=torch.uint8)]):
+        preprocessor(dict(inputs=alike))
+    generator = torch.Generator().manual_seed(0)
+    refused = 0
+    for _ in range(40):
+        sides = (2 ** (11 * torch.rand(2, 2, generator=generator))).long().tolist()
+        images = [torch.zeros(3, *side, dtype=torch.uint8) for side in sides]
+        try:
+            batch = preprocessor(dict(inputs=images))['inputs']
+        except ConfigError:
+            refused += 1
+            continue
+        alone = sum(math.ceil(h / 32) * math.ceil(w / 32) * 32**2 for h, w in sides)
+        assert batch.numel() / 3 <= max(16 * alone, len(images) * 1024**2)
+    assert 0 < refused < 10

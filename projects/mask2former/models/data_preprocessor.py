@@ -15,7 +15,8 @@ from mask2former.errors import ConfigError
 from mask2former.registry import MODELS
 
 LEAST_SHARE = 0.25  # of a batch that is images, below which the padding is said
-LEAST_SIDE = 1024  # pixels; smaller batches cost little
+LEAST_SIDE = 1024  # pixels; batches of smaller images cost little
+SHOWN = 8  # images in a message
 
 
 @MODELS.register_module()
@@ -30,6 +31,8 @@ class SegDataPreprocessor(BaseDataPreprocessor):
         bgr_to_rgb: Whether images of three bands come as BGR; others keep their order.
         size_divisor: Height and width of a batch are multiples of it.
         pad_val: Colour of the padding, of R, G and B or of each band, before it is normalised; the mean by default.
+        max_padding: How many times the pixels of its images, each padded alone, a batch may have; batches of small
+            images may have more.
 
     Raises:
         ConfigError: If ``pad_val`` is not as long as ``mean``.
@@ -42,6 +45,7 @@ class SegDataPreprocessor(BaseDataPreprocessor):
         bgr_to_rgb: bool = True,
         size_divisor: int = 32,
         pad_val: Sequence[float] | None = None,
+        max_padding: float = 16,
     ) -> None:
         super().__init__()
         self.register_buffer('mean', torch.tensor(mean, dtype=torch.float32).view(-1, 1, 1), persistent=False)
@@ -53,7 +57,7 @@ class SegDataPreprocessor(BaseDataPreprocessor):
         padding = torch.tensor(mean if pad_val is None else pad_val, dtype=torch.float32).view(-1, 1, 1)
         self.register_buffer('padding', (padding - self.mean) / self.std, persistent=False)
         self.bgr_to_rgb = bgr_to_rgb
-        self.size_divisor = size_divisor
+        self.size_divisor, self.max_padding = size_divisor, max_padding
         self._said = False
 
     def forward(self, data: dict, training: bool = False) -> dict:
@@ -70,7 +74,7 @@ class SegDataPreprocessor(BaseDataPreprocessor):
             (N, H, W) in training, else (N, h, w).
 
         Raises:
-            ConfigError: If an image has another number of bands than ``mean``.
+            ConfigError: If an image has another number of bands than ``mean``, or nearly all of the batch is padding.
         """
         data = self.cast_data(data)
         images: list[Tensor] = data['inputs']
@@ -80,10 +84,8 @@ class SegDataPreprocessor(BaseDataPreprocessor):
                 f'std of {bands} entries, and in_channels={bands} to the backbone, or set bands of LoadImage.'
             )
         samples = data.get('data_samples')
-        H, W = (
-            math.ceil(max(image.shape[i] for image in images) / self.size_divisor) * self.size_divisor for i in (-2, -1)
-        )
-        self._mind_padding(images, H, W)
+        H, W = (self._multiple(max(image.shape[i] for image in images)) for i in (-2, -1))
+        self._mind_padding(images, samples, H, W)
         batch = images[0].new_empty((len(images), len(self.mean), H, W), dtype=self.mean.dtype)
         batch.copy_(self.padding)
         for image, slot in zip(images, batch):
@@ -101,18 +103,34 @@ class SegDataPreprocessor(BaseDataPreprocessor):
                     sample.gt_segments.masks = F.pad(masks, (0, W - masks.shape[-1], 0, H - masks.shape[-2]))
         return dict(inputs=batch, data_samples=samples)
 
-    def _mind_padding(self, images: Sequence[Tensor], H: int, W: int) -> None:
-        """Say once where a batch is padding for the most part: its memory and time are that of the padding."""
-        share = sum(image.shape[-2] * image.shape[-1] for image in images) / (len(images) * H * W)
-        if share < LEAST_SHARE and H * W > LEAST_SIDE**2 and not self._said:
-            self._said = True
-            sizes = ', '.join(f'{image.shape[-2]} x {image.shape[-1]}' for image in images[:8])
-            print_log(
-                f'A batch is padded to {H} x {W} pixels, of which {share:.0%} are images ({sizes}): memory and time go '
-                'into the padding. Resize or crop the images in the pipeline, or set a batch_size of 1.',
-                'current',
-                logging.WARNING,
-            )
+    def _multiple(self, side: int) -> int:
+        return math.ceil(side / self.size_divisor) * self.size_divisor
+
+    def _mind_padding(self, images: Sequence[Tensor], samples: Sequence[DetDataSample] | None, H: int, W: int) -> None:
+        """Bound the padding of a batch, and say once where it is most of it: memory and time are that of the padding.
+
+        Raises:
+            ConfigError: If one wide and one high image, say, would make a batch of another order of size.
+        """
+        alone = sum(self._multiple(image.shape[-2]) * self._multiple(image.shape[-1]) for image in images)
+        share = alone / (len(images) * H * W)
+        if share >= LEAST_SHARE or H * W <= LEAST_SIDE**2:
+            return
+        refused = share * self.max_padding < 1
+        if not refused and self._said:
+            return
+        names = [f' of {sample.img_path}' if 'img_path' in sample else '' for sample in samples or []]
+        shown = list(zip(images, names or [''] * len(images)))[:SHOWN]
+        sizes = ', '.join(f'{image.shape[-2]} x {image.shape[-1]}{name}' for image, name in shown)
+        fix = (
+            'Resize or crop the images in the pipeline, group them by '
+            "batch_sampler=dict(type='AspectRatioBatchSampler') in the dataloader, or set its batch_size to 1"
+        )
+        padded = f'A batch is padded to {H} x {W} pixels, of which {share:.1%} are images ({sizes})'
+        if refused:
+            raise ConfigError(f'{padded}. {fix}, or raise model.data_preprocessor.max_padding.')
+        self._said = True
+        print_log(f'{padded}: memory and time go into the padding. {fix}.', 'current', logging.WARNING)
 
 
 def form_masks(sample: DetDataSample) -> None:
