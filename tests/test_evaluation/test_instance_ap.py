@@ -69,6 +69,27 @@ def test_classwise_equals_pycocotools_on_each_class(real, backend, caplog):
     assert absent and not any(f'segm_mAP/{truth.cats[category]["name"]}' in result for category in absent)
 
 
+@pytest.mark.parametrize('backend', ['auto', 'pycocotools'])
+def test_what_a_training_can_do_without_the_metric_can_too(tmp_path, backend):
+    """No ids, areas, boxes or iscrowd: as if the file had those of the masks."""
+    first, second = [[0, 0, 40, 0, 40, 40, 0, 40]], [[50, 50, 90, 50, 90, 95, 50, 95]]
+    found = np.zeros((2, 100, 100), bool)
+    found[0, :40, :40], found[1, 50:95, 50:80] = True, True
+    predicted = [sample(3, pred_instances=instances([0, 0], [0.9, 0.8], found))]
+    whole = [
+        dict(id=1, image_id=3, category_id=7, iscrowd=0, area=1600, bbox=[0, 0, 40, 40], segmentation=first),
+        dict(id=2, image_id=3, category_id=7, iscrowd=0, area=1800, bbox=[50, 50, 40, 45], segmentation=second),
+    ]
+    bare = [{key: row[key] for key in ('image_id', 'category_id', 'segmentation')} for row in whole]
+    results = []
+    for annotations in (whole, bare, [dict(row, bbox=None) for row in bare]):
+        content = dict(images=[dict(id=3, height=100, width=100)], categories=[dict(id=7, name='nucleus')])
+        path = tmp_path / 'truth.json'
+        path.write_text(json.dumps(dict(content, annotations=annotations)))
+        results.append(run(build(ann_file=str(path), backend=backend), predicted, META))
+    assert results[0] == results[1] == results[2] and 50 < results[0]['segm_mAP'] < 100
+
+
 def test_stuff_predictions_are_dropped(real):
     ann_file, truth, meta, samples, _, expected = real
     more = []

@@ -14,7 +14,8 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from mask2former.errors import ConfigError, MissingFileError, MissingPackageError
-from mask2former.formats.rle import areas_of, encode_mask
+from mask2former.formats.files import read_json
+from mask2former.formats.rle import areas_of, box_of, encode_mask, encode_segmentation
 
 # Of faster-coco-eval: the same rules in C++, with equal results.
 FAST, PLAIN = 'faster-coco-eval', 'pycocotools'
@@ -48,19 +49,33 @@ def read_coco(ann_file: str) -> COCO:
     """Read a COCO instance JSON file.
 
     The annotations get new ids from 1 on: ``COCOeval`` takes the id 0 for 'no match' and drops annotations whose id
-    is given twice, and nothing else here uses the ids.
+    is given twice, and nothing else here uses the ids. What else a training can do without is added: ``iscrowd``, and
+    ``area`` and ``bbox`` of the mask.
 
     Raises:
         MissingFileError: The file is not there.
+        DataError: It is no JSON object, or a segmentation whose area or box is needed is malformed.
     """
     if not Path(ann_file).is_file():
         raise MissingFileError(
             f"The instance annotations '{ann_file}' are not there: fix InstanceAP's ann_file, or "
             'leave it out to take the ground truth from gt_panoptic_seg.'
         )
-    with redirect_stdout(io.StringIO()):
-        dataset = COCO(ann_file).dataset
-    return coco_from(dataset['images'], dataset.get('annotations', []), dataset['categories'])
+    content = read_json(ann_file)
+    images = {image['id']: image for image in content['images']}
+    annotations = [_completed(annotation, images, ann_file) for annotation in content.get('annotations', [])]
+    return coco_from(content['images'], annotations, content['categories'])
+
+
+def _completed(annotation: dict, images: dict, ann_file: str) -> dict:
+    """The annotation with all that ``COCOeval`` asks for."""
+    annotation = {'iscrowd': 0, **annotation}
+    image = images.get(annotation['image_id'])
+    if image and annotation.get('segmentation') and None in (annotation.get('area'), annotation.get('bbox')):
+        rle = encode_segmentation(annotation['segmentation'], (image['height'], image['width']), ann_file)
+        own = {key: value for key, value in annotation.items() if value is not None}
+        annotation = {'area': float(areas_of([rle])[0]), 'bbox': box_of(rle), **own}
+    return annotation
 
 
 def coco_from(images: Sequence[dict], annotations: Sequence[dict], categories: Sequence[dict]) -> COCO:
