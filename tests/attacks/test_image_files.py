@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageCms
 
 from mask2former.data_tools.check.inspect import inspect
 from mask2former.data_tools.check.source import Entry, Settings, Source
@@ -36,6 +36,7 @@ def png_of(width: int, height: int, pixels: bytes) -> bytes:
     return b'\x89PNG\r\n\x1a\n' + header + chunk(b'IDAT', zlib.compress(pixels)) + chunk(b'IEND', b'')
 
 
+LAB = ImageCms.profileToProfile(PHOTO, ImageCms.createProfile('sRGB'), ImageCms.createProfile('LAB'), outputMode='LAB')
 JPEG, PNG = saved('JPEG'), saved('PNG')
 READ = {
     'jpg': JPEG,
@@ -44,6 +45,9 @@ READ = {
     'gif': saved('GIF'),
     'tiff': saved('TIFF'),
     'webp': saved('WEBP'),
+    'lab tiff': saved('TIFF', LAB),
+    'cmyk tiff': saved('TIFF', PHOTO.convert('CMYK')),
+    'jpeg 2000': saved('JPEG2000'),
     'grey jpg': saved('JPEG', PHOTO.convert('L')),
     'grey png': saved('PNG', PHOTO.convert('L')),
     'one bit png': saved('PNG', PHOTO.convert('1')),
@@ -77,6 +81,7 @@ REFUSED = {
     'bomb of 2^62 pixels': png_of(2**31 - 1, 2**31 - 1, b'\0'),
     'tiff of floats': saved('TIFF', Image.fromarray(RANDOM.random((20, 30), np.float32))),
     'tiff of 32 bits': saved('TIFF', Image.fromarray(RANDOM.integers(0, 9, (20, 30), np.int32))),
+    'cmyk jpeg 2000': saved('JPEG2000', PHOTO.convert('CMYK')),
     'icon': saved('ICO'),
     'pcx': saved('PCX'),
     'bmp of 10^9 rows': saved('BMP')[:22] + struct.pack('<i', 10**9) + saved('BMP')[26:],

@@ -71,20 +71,29 @@ def _inspect_image(entry: Entry, source: Source, headers_only: bool, report: Ima
         try:
             content = Path(entry.path).read_bytes()
             report.file_hash = hashlib.blake2b(content, digest_size=16).digest()
-            image.load()
-            if (
-                image.format not in READ_ALIKE
-                and cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR) is None
-            ):
-                raise DataError(
-                    f'OpenCV, which reads the images of a training, cannot decode {image.format} of mode {image.mode}; '
-                    'save it as a PNG of 8 bits'
-                )
-            small = image.convert('L').resize((HASH_SIDE + 1, HASH_SIDE), Image.Resampling.BOX)
+            gray = _decode(image, content)
         except Exception as error:
             report.problems.add('corrupt image', entry.id, f'{entry.path}: {error}')
             return
+    small = Image.fromarray(gray).resize((HASH_SIDE + 1, HASH_SIDE), Image.Resampling.BOX)
     report.picture_hash = _hash_of(np.asarray(small, dtype=np.int16))
+
+
+def _decode(image: Image.Image, content: bytes) -> np.ndarray:
+    """The grey values ``(H, W)`` uint8 of an opened file of this content.
+
+    OpenCV decides what can be read, as in a training; in the usual formats Pillow does, which reads the same files and
+    refuses those that are cut short, which OpenCV fills with grey.
+    """
+    if image.format in READ_ALIKE:
+        return np.asarray(image.convert('L'))
+    decoded = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
+    if decoded is None:
+        raise DataError(
+            f'OpenCV, which reads the images of a training, cannot decode {image.format} of mode {image.mode}; '
+            'save it as a PNG of 8 bits'
+        )
+    return cv2.cvtColor(decoded, cv2.COLOR_BGR2GRAY)
 
 
 def _hash_of(gray: np.ndarray) -> np.ndarray:
