@@ -38,6 +38,7 @@ NO_MASK = 'that is neither polygons .*; correct it|^Error: The RLE of an instanc
 CROWD = "^Error: 'iscrowd' of .* of image 1 in '.*json' is .*; write 1 or 0"
 PIXELS = "of image 1 in '.*json' is .*; write a number of pixels"
 NAME = "of image 1 in '.*json' is .*; write the name of a file"
+OUTSIDE = "^Error: '.*json' names the file '.*', which is outside of the data set's folder"
 NUMBERS = [None, 'yes', '', -1, 0, 1.5, NAN, INF, HUGE]
 ODD = [*NUMBERS, [1], {}]
 
@@ -47,9 +48,15 @@ TABLES = [
         'images',
         'file_name',
         ("does not exist; check data_root and data_prefix\\['img'\\]",) * 2,
-        ['no.jpg', '../../x.jpg'],
+        ['no.jpg', '../no.jpg'],
     ),
-    Table('images', 'file_name', ('^Error: Image file .* cannot be decoded',) * 2, ['/etc/passwd', 'x' * 300, '.']),
+    Table(
+        'images',
+        'file_name',
+        (OUTSIDE,) * 2,
+        ['../../x.jpg', '/etc/passwd', '/', 'file:///etc/passwd', 'http://a/b.jpg'],
+    ),
+    Table('images', 'file_name', ('^Error: Image file .* cannot be decoded',) * 2, ['x' * 300, '.']),
     Table('images', 'file_name', ("has no 'file_name'; add it",) * 2, [ABSENT]),
     Table('images', 'id', (NO_IMAGE,) * 2, NUMBERS, [1]),
     Table('images', 'id', (MALFORMED,) * 2, [[1], {}]),
@@ -67,12 +74,7 @@ TABLES = [
         ("'file_name' of the annotation of image 1 .*; write the name of a PNG", FINE),
         [None, 7, ''],
     ),
-    Table(
-        'annotations',
-        'file_name',
-        ('^Error: Panoptic PNG .*(does not exist|cannot be read)', FINE),
-        ['../../x.png', '/etc/passwd'],
-    ),
+    Table('annotations', 'file_name', (OUTSIDE, FINE), ['../../../x.png', '/etc/passwd', 'http://a/b.png']),
     Table('annotations', 'segments_info', (MALFORMED, 'is a panoptic file'), [None, 7, 'x', [None], [3], [[]]]),
     Table(
         'segment',

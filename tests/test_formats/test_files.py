@@ -1,5 +1,7 @@
 """What is written is read back by panopticapi and pycocotools; an interrupted write leaves what was there."""
 
+import os
+
 import cv2
 import numpy as np
 import pytest
@@ -117,6 +119,34 @@ def test_more_instances_than_a_byte_counts():
     assert [instance['area'] for instance in instances_of(masks, [3] * 300)] == [4] * 300
 
 
+@pytest.mark.parametrize('root', ['data', '/data', ''])
+def test_files_are_read_below_the_folder_or_the_root(root):
+    folder = f'{root}/img' if root else 'img'
+    for name in ('a.jpg', 'b/c.jpg', './a.jpg', 'at 12:30.jpg'):
+        assert files.file_below(folder, name, root) == f'{folder}/{name}'
+    below = os.path.abspath(folder)
+    for name, path in (
+        (f'{below}/a.jpg', f'{below}/a.jpg'),
+        ('b/../a.jpg', f'{folder}/a.jpg'),
+        ('C:a', f'{folder}/C:a'),
+        *([('../a.jpg', f'{root}/a.jpg')] if root else []),
+    ):
+        assert files.file_below(folder, name, root) == path
+    around = os.path.dirname(os.path.abspath(root or 'img'))
+    for name in (
+        '../../a',
+        '/a',
+        '../..',
+        f'{around}/a',
+        f'{below}/../../../a',
+        f'{around}/datas/a',
+        'http://a/b',
+        'a\0',
+    ):
+        with pytest.raises(DataError, match='leads out of the folder'):
+            files.file_below(folder, name, root)
+
+
 def test_names_from_files_stay_inside(tmp_path):
     for name in ('a.jpg', 'b/c.jpg', 'at 12:30.jpg', '..a.jpg', './a.jpg'):
         assert files.inside(tmp_path, name) == tmp_path / name
@@ -131,6 +161,7 @@ def test_names_from_files_stay_inside(tmp_path):
         'C:a',
         '//server/share/a',
         'a\0',
+        'http://a/b',
         '',
         '.',
     ):

@@ -6,7 +6,6 @@ from typing import Any, ClassVar
 
 import numpy as np
 from mmengine.dataset import BaseDataset
-from mmengine.fileio import join_path
 
 from mask2former.errors import DataError, UserError
 from mask2former.formats.coco_values import is_file_name, is_flag, is_segment_id, is_side
@@ -14,6 +13,7 @@ from mask2former.formats.files import read_json
 from mask2former.registry import DATASETS
 
 from .categories import check_names, known_names, labels_by_id
+from .file_paths import file_path
 from .metainfo import check_keys, resolve_metainfo
 from .segment_table import SegmentTable, TableBuilder
 
@@ -43,6 +43,7 @@ class CocoFormat(BaseDataset):
         data_prefix: ``img``, the folder of the images, and ``seg``, that of the panoptic PNG files.
         filter_cfg: ``dict(filter_empty_gt=True)`` leaves out images without a segment to learn from (none but crowd, or
             none at all); not in test mode.
+        allow_outside_root: Whether the annotation file may name files outside of ``data_root`` and ``data_prefix``.
         lazy_init: Whether to read the images' entries later, by ``full_init``; ``metainfo`` is complete anyway.
         options: ``indices``, ``serialize_data``, ``pipeline``, ``test_mode`` (nothing is filtered, and ``annotations``
             may be absent) and ``max_refetch`` of mmengine's ``BaseDataset``, which refuses any other.
@@ -65,6 +66,7 @@ class CocoFormat(BaseDataset):
         data_prefix: Mapping[str, str] | None = None,
         filter_cfg: Mapping | None = None,
         *,
+        allow_outside_root: bool = False,
         lazy_init: bool = False,
         **options: Any,
     ) -> None:
@@ -81,6 +83,7 @@ class CocoFormat(BaseDataset):
             lazy_init=True,  # the metainfo comes first: labels follow from it
             **options,
         )
+        self.allow_outside_root = allow_outside_root
         self._metainfo = resolve_metainfo(metainfo, self.METAINFO, self.ann_file, self.form)
         self._known_names = known_names(metainfo, self.METAINFO)
         if not lazy_init:
@@ -138,7 +141,7 @@ class CocoFormat(BaseDataset):
         for key in ('height', 'width'):
             self._refuse_unless(is_side(image[key]), image, key, 'a number of pixels', f'image {image["id"]!r}')
         items[image['id']] = dict(
-            img_path=join_path(self.data_prefix['img'], name),
+            img_path=file_path(self, 'img', name),
             img_id=image['id'],
             height=image['height'],
             width=image['width'],
@@ -177,7 +180,7 @@ class CocoFormat(BaseDataset):
         owner = f'the annotation of image {item["img_id"]!r}'
         self._refuse_unless(is_file_name(annotation['file_name']), annotation, 'file_name', 'the name of a PNG', owner)
         owner = f'a segment of image {item["img_id"]!r}'
-        item['seg_map_path'] = join_path(self.data_prefix['seg'], annotation['file_name'])
+        item['seg_map_path'] = file_path(self, 'seg', annotation['file_name'])
         seen = {0}  # 0 is void
         for segment in annotation['segments_info']:
             if segment.get('id', 0) in seen:

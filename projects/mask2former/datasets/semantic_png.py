@@ -13,6 +13,7 @@ from mask2former.errors import DataError, MissingFileError, near_names
 from mask2former.formats.files import read_json
 from mask2former.registry import DATASETS
 
+from .file_paths import file_path
 from .metainfo import check_keys, label_map_metainfo, resolve_metainfo
 
 IGNORED, UNKNOWN = -1, -2
@@ -41,6 +42,7 @@ class SemanticPngFormat(BaseDataset):
         seg_map_suffix: What the PNG's name has instead.
         label_map: Class of each pixel value; several values may be one class.
         ignore_index: The pixel values, one or several, that are void.
+        allow_outside_root: Whether the annotation file may name files outside of ``data_root`` and ``data_prefix``.
         lazy_init: Whether to list the images later, by ``full_init``; ``metainfo`` is complete anyway.
         options: ``indices``, ``serialize_data``, ``pipeline``, ``test_mode`` (the folder of PNG files may be absent)
             and ``max_refetch`` of mmengine's ``BaseDataset``, which refuses any other; there is nothing to filter.
@@ -64,6 +66,7 @@ class SemanticPngFormat(BaseDataset):
         label_map: Mapping[int, str] | None = None,
         ignore_index: int | Sequence[int] | None = 255,
         *,
+        allow_outside_root: bool = False,
         lazy_init: bool = False,
         **options: Any,
     ) -> None:
@@ -77,6 +80,7 @@ class SemanticPngFormat(BaseDataset):
             lazy_init=True,  # the metainfo comes first: labels follow from it
             **options,
         )
+        self.allow_outside_root = allow_outside_root
         self.img_suffix = (img_suffix,) if isinstance(img_suffix, str) else tuple(img_suffix)
         self.seg_map_suffix = seg_map_suffix
         given = {**label_map_metainfo(label_map, self.METAINFO), **(metainfo or {})}
@@ -109,7 +113,7 @@ class SemanticPngFormat(BaseDataset):
         known = set(files_below(seg_dir)) if with_seg else set()
         items = []
         for stem, suffix in stems.items():
-            item = dict(img_path=join_path(img_dir, stem + suffix), img_id=stem)
+            item = dict(img_path=file_path(self, 'img', stem + suffix), img_id=stem)
             if with_seg:
                 item['seg_map_path'] = join_path(seg_dir, stem + self.seg_map_suffix)
                 if stem + self.seg_map_suffix not in known:

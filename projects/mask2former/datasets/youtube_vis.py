@@ -4,13 +4,13 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from mmengine.dataset import BaseDataset
-from mmengine.fileio import join_path
 
 from mask2former.errors import DataError
 from mask2former.formats.video_json import read_video_json
 from mask2former.registry import DATASETS
 
 from .categories import check_names, known_names, labels_by_id
+from .file_paths import file_path
 from .metainfo import check_keys, resolve_metainfo
 
 
@@ -33,6 +33,7 @@ class YouTubeVISFormat(BaseDataset):
         skip_unlabelled: Whether frames in which nothing at all is annotated are unlabelled. Then they are never drawn
             for a training, and predictions there do not count in a test. By default they are frames without objects, as
             in YouTube-VIS and OVIS.
+        allow_outside_root: Whether the annotation file may name files outside of ``data_root`` and ``data_prefix``.
         lazy_init: Whether to read the entries later, by ``full_init``; ``metainfo`` is complete anyway.
         options: ``indices``, ``serialize_data``, ``pipeline``, ``test_mode`` (nothing is filtered, and ``annotations``
             may be absent or null) and ``max_refetch`` of mmengine's ``BaseDataset``, which refuses any other.
@@ -53,6 +54,7 @@ class YouTubeVISFormat(BaseDataset):
         filter_cfg: Mapping | None = None,
         *,
         skip_unlabelled: bool = False,
+        allow_outside_root: bool = False,
         lazy_init: bool = False,
         **options: Any,
     ) -> None:
@@ -67,6 +69,7 @@ class YouTubeVISFormat(BaseDataset):
             lazy_init=True,  # the metainfo comes first: labels follow from it
             **options,
         )
+        self.allow_outside_root = allow_outside_root
         self._metainfo = resolve_metainfo(metainfo, self.METAINFO, self.ann_file, self.form)
         self._known_names = known_names(metainfo, self.METAINFO)
         if not lazy_init:
@@ -89,7 +92,7 @@ class YouTubeVISFormat(BaseDataset):
         items = {
             video['id']: dict(
                 video_id=video['id'],
-                frames=[join_path(self.data_prefix['img'], name) for name in video['file_names']],
+                frames=[file_path(self, 'img', name) for name in video['file_names']],
                 height=video['height'],
                 width=video['width'],
                 instances=[],

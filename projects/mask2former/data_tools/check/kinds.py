@@ -35,6 +35,7 @@ KINDS = {
     'mixed types': Kind('images are of several types, such as 8 and 16 bits', error=True, by_hand=True),
     'turned by EXIF': Kind('the image is turned when it is loaded; its annotation must be, too'),
     'map without image': Kind('a class-id PNG belongs to no image'),
+    'outside the root': Kind("the annotation file names a file outside of the data set's folder", error=True),
     'file listed twice': Kind('several entries have the same image file'),
     # Entries of the JSON file
     'malformed entry': Kind('an entry lacks a key, or a value has a wrong type', error=True),

@@ -3,10 +3,11 @@
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 from mask2former.datasets.coco import CocoFormat
+from mask2former.datasets.file_paths import file_path
 from mask2former.datasets.youtube_vis import YouTubeVISFormat
 from mask2former.errors import DataError
 from mask2former.formats.coco_values import is_file_name, is_flag, is_segment_id, is_side
@@ -69,10 +70,10 @@ def read_content(
         _explain_refusal(refusal, rows, form, problems)
     folders = dict(dataset.data_prefix)
     name_of = (lambda image: image['file_name']) if isinstance(dataset, YouTubeVISFormat) else dataset.image_file
-    entries = _read_images(raw, lambda image: str(Path(folders['img']) / name_of(image)), problems)
+    entries = _read_images(raw, lambda image: file_path(dataset, 'img', name_of(image)), problems)
     if 'annotations' in raw or not dataset.test_mode:
-        map_folder = folders.get('seg') if form == 'panoptic' else None
-        _add_annotations(raw, entries, map_folder, problems, empty_is_sound=of_video)
+        map_path = partial(file_path, dataset, 'seg') if form == 'panoptic' else None
+        _add_annotations(raw, entries, map_path, problems, empty_is_sound=of_video)
         for entry in entries.values():
             seen: set[Any] = set()
             for segment in entry.segments:
@@ -139,6 +140,9 @@ def _read_images(raw: dict, path_of: Callable[[dict], str], problems: Problems) 
                 wrong.append('name of the file')
         except (KeyError, TypeError, AttributeError):
             wrong.append('name of the file')
+        except DataError as error:
+            problems.add('outside the root', str(image.get('id')), str(error))
+            continue
         if wrong:
             text = f"an entry of 'images' lacks {', '.join(wrong)}, or it is malformed"
             problems.add('malformed entry', str(image.get('id')), text)
@@ -153,9 +157,13 @@ def _read_images(raw: dict, path_of: Callable[[dict], str], problems: Problems) 
 
 
 def _add_annotations(
-    raw: dict, entries: dict[Any, Entry], map_folder: str | None, problems: Problems, empty_is_sound: bool
+    raw: dict,
+    entries: dict[Any, Entry],
+    map_path: Callable[[str], str] | None,
+    problems: Problems,
+    empty_is_sound: bool,
 ) -> None:
-    """Give the entries their segments; ``map_folder`` is that of the PNG files of panoptic data."""
+    """Give the entries their segments; ``map_path`` says where the PNG files of panoptic data are."""
     annotated = set()
     for annotation in _rows(raw, 'annotations', problems):
         image_id = annotation.get('image_id')
@@ -164,7 +172,7 @@ def _add_annotations(
             text = "an annotation's image_id is no image: remove it or add the image"
             problems.add('no such image', str(image_id), text)
             continue
-        if map_folder is not None:
+        if map_path is not None:
             segments = annotation.get('segments_info')
             if not isinstance(segments, list) or not is_file_name(annotation.get('file_name')):
                 problems.add('malformed entry', image_id, "a panoptic annotation lacks 'segments_info' or 'file_name'")
@@ -172,7 +180,11 @@ def _add_annotations(
             if image_id in annotated:
                 problems.add('two annotations', image_id, 'put all segments of the image into one annotation')
                 continue
-            entry.map_path = str(Path(map_folder) / annotation['file_name'])
+            try:
+                entry.map_path = map_path(annotation['file_name'])
+            except DataError as error:
+                problems.add('outside the root', image_id, str(error))
+                continue
             entry.segments = [segment for segment in segments if isinstance(segment, dict)]
             if len(entry.segments) < len(segments):
                 problems.add('malformed entry', image_id, "'segments_info' has entries that are no objects")

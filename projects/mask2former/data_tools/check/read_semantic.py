@@ -4,8 +4,9 @@ import os
 from collections import Counter
 from pathlib import Path
 
+from mask2former.datasets.file_paths import file_path
 from mask2former.datasets.semantic_png import SemanticPngFormat, files_below
-from mask2former.errors import MissingFileError
+from mask2former.errors import DataError, MissingFileError
 from mask2former.formats.files import read_json
 
 from .kinds import Problems
@@ -29,7 +30,11 @@ def read_semantic(dataset: SemanticPngFormat, settings: Settings) -> Source:
         raise MissingFileError(f"Folder '{folders['seg']}' does not exist; check data_root and data_prefix['seg'].")
     entries = {}
     for stem, end in dict(images).items():
-        entry = Entry(dict(id=stem, file_name=stem + end), str(Path(folders['img']) / (stem + end)))
+        try:
+            entry = Entry(dict(id=stem, file_name=stem + end), file_path(dataset, 'img', stem + end))
+        except DataError as error:
+            problems.add('outside the root', stem, str(error))
+            continue
         if maps is not None:
             entry.map_path = str(Path(folders['seg']) / (stem + suffix))
         entries[stem] = entry

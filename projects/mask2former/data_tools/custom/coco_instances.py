@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from mask2former.errors import DataError
-from mask2former.formats.files import read_json
+from mask2former.formats.files import inside, read_json
 from mask2former.formats.images import check_size, image_size
 from mask2former.formats.rle import areas_of, box_of, encode_segmentation
 
@@ -37,7 +37,7 @@ def read_file(ann_file: str | Path, images: str | Path) -> tuple[list[dict], dic
 
     Raises:
         MissingFileError: If there is no such file.
-        DataError: If it is no instance file, or an entry is wrong.
+        DataError: If it is no instance file, an entry is wrong, or one names a file outside of ``images``.
     """
     content = read_json(str(ann_file))
     for key in ('images', 'annotations', 'categories'):
@@ -71,7 +71,7 @@ def read_file(ann_file: str | Path, images: str | Path) -> tuple[list[dict], dic
         annotations[annotation['image_id']].append(annotation)
     return content['categories'], {
         image['id']: CocoSource(
-            Path(images) / image['file_name'], (image['height'], image['width']), tuple(annotations[image['id']])
+            inside(images, image['file_name']), (image['height'], image['width']), tuple(annotations[image['id']])
         )
         for image in content['images']
     }

@@ -34,7 +34,7 @@ def convert_coco_semantic(json_path: str | Path, png_dir: str | Path, out: str |
     Raises:
         MissingFileError: If the JSON file, the folder or a PNG file is absent.
         DataError: If a PNG file is broken or has an id that its ``segments_info`` lacks, a category is unknown, or the
-            name of an image leads out of ``out``.
+            name of an image leads out of ``out``, or that of a PNG file out of ``png_dir``.
     """
     content = read_json(str(json_path))
     need(png_dir, 'give the folder of the PNG files')
@@ -60,7 +60,7 @@ def convert_coco_semantic(json_path: str | Path, png_dir: str | Path, out: str |
             )
         classes = [class_of[segment['category_id']] for segment in annotation['segments_info']]
         target = inside(out, image['file_name']).with_suffix('.png')
-        items[str(image['id'])] = (str(Path(png_dir) / annotation['file_name']), str(target), ids, classes)
+        items[str(image['id'])] = (str(inside(png_dir, annotation['file_name'])), str(target), ids, classes)
         used.append(dict(file_name=image['file_name']))
     out, void = Path(out), 255 if len(class_of) <= 255 else 65535
     path = out.with_name(f'{out.name}.json')
