@@ -4,6 +4,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mask2former.ops.linear import pointwise_conv
+from mask2former.ops.winograd import conv3x3
 
 
 def conv_bn(x: Tensor, conv: nn.Conv2d, norm: nn.BatchNorm2d, add: Tensor | None = None, relu: bool = False) -> Tensor:
@@ -19,6 +20,9 @@ def conv_bn(x: Tensor, conv: nn.Conv2d, norm: nn.BatchNorm2d, add: Tensor | None
     bias = norm.bias - norm.running_mean * scale
     if conv.kernel_size == (1, 1):
         return pointwise_conv(x, weight, bias, conv.stride[0], add=add, relu=relu)
-    out = F.conv2d(x, weight, bias, conv.stride, conv.padding, conv.dilation, conv.groups)
+    if (conv.kernel_size, conv.stride, conv.padding, conv.dilation, conv.groups) == ((3, 3), (1, 1), (1, 1), (1, 1), 1):
+        out = conv3x3(x, weight, bias)
+    else:
+        out = F.conv2d(x, weight, bias, conv.stride, conv.padding, conv.dilation, conv.groups)
     out = out if add is None else out + add
     return out.relu_() if relu else out

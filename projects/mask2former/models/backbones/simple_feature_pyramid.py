@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from mask2former.errors import ConfigError
 from mask2former.models.normalization import Normalization
+from mask2former.ops.winograd import Conv3x3
 from mask2former.registry import MODELS
 
 from .input_conv import image_channels, input_conv
@@ -109,6 +110,6 @@ def _output(width: int, out_channels: int) -> list[nn.Module]:
     return [
         nn.Conv2d(width, out_channels, 1, bias=False),
         ChannelNorm(out_channels, eps=1e-6),
-        nn.Conv2d(out_channels, out_channels, 3, padding=1, bias=False),
+        Conv3x3(out_channels, out_channels, bias=False),
         ChannelNorm(out_channels, eps=1e-6),
     ]

@@ -3,6 +3,7 @@
 from torch import nn
 
 from mask2former.ops.linear import PointwiseConv
+from mask2former.ops.winograd import Conv3x3
 
 
 class ConvNorm(nn.Sequential):
@@ -11,7 +12,7 @@ class ConvNorm(nn.Sequential):
     Args:
         in_channels: Input channels.
         out_channels: Output channels.
-        kernel_size: Odd size of the kernel.
+        kernel_size: Size of the kernel, 1 or 3.
         num_groups: Groups of the GroupNorm.
         bias: Whether the convolution has a bias.
         relu: Whether a ReLU follows.
@@ -20,8 +21,6 @@ class ConvNorm(nn.Sequential):
     def __init__(
         self, in_channels: int, out_channels: int, kernel_size: int, num_groups: int, *, bias: bool, relu: bool
     ) -> None:
-        if kernel_size == 1:
-            conv: nn.Conv2d = PointwiseConv(in_channels, out_channels, bias=bias)
-        else:
-            conv = nn.Conv2d(in_channels, out_channels, kernel_size, padding=kernel_size // 2, bias=bias)
+        make_conv = {1: PointwiseConv, 3: Conv3x3}[kernel_size]
+        conv = make_conv(in_channels, out_channels, bias=bias)
         super().__init__(conv, nn.GroupNorm(num_groups, out_channels), *([nn.ReLU(inplace=True)] if relu else []))

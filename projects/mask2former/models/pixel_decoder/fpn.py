@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from mask2former.errors import ConfigError
 from mask2former.ops.linear import PointwiseConv, linear
+from mask2former.ops.winograd import Conv3x3, conv3x3
 from mask2former.registry import MODELS
 
 from .conv_norm import ConvNorm
@@ -59,7 +60,7 @@ class FPNPixelDecoder(BaseModule):
         self.output_convs = nn.ModuleList(
             ConvNorm(embed_dims, embed_dims, 3, num_groups, bias=False, relu=True) for _ in finer
         )
-        self.mask_proj = nn.Conv2d(embed_dims, mask_dims, 3, padding=1)
+        self.mask_proj = Conv3x3(embed_dims, mask_dims)
 
     def make_top(self, in_channels: int, num_groups: int) -> None:
         """Make what the coarsest feature goes through; what a subclass has another way."""
@@ -103,7 +104,7 @@ class FPNPixelDecoder(BaseModule):
             return x.new_zeros(0, *x.shape[1:])
         weight, bias = (part.to(mask_embed.dtype) for part in self.mask_proj.parameters())
         kernels = linear(mask_embed, weight.flatten(1).T).view(-1, *weight.shape[1:])  # (n, C, 3, 3)
-        return F.conv2d(x[None], kernels, mask_embed @ bias, padding=1)[0]
+        return conv3x3(x[None], kernels, mask_embed @ bias)[0]
 
     def encode(self, coarsest: Tensor) -> tuple[Tensor, Tensor | None]:
         """What the pyramid begins with, and the one map (B, C, h_l, w_l) to attend to if the pyramid is not that."""
