@@ -13,29 +13,37 @@ from mask2former.models.head import HeadOutput
 from .common import synchronize
 
 
-class Clock:
-    """Adds up the seconds between its calls under names.
+class Meter:
+    """Adds up what something that only grows has grown by between its calls, under names.
 
     Args:
-        device: It is waited for at every call.
+        read: Its value now, such as the time or the number of operations so far.
     """
 
-    def __init__(self, device: torch.device) -> None:
-        self.device = device
-        self.seconds: dict[str, float] = {}
+    def __init__(self, read: Callable[[], float]) -> None:
+        self.read = read
+        self.parts: dict[str, float] = {}
         self.restart()
 
     def restart(self) -> None:
-        """Forget the time since the last call."""
-        synchronize(self.device)
-        self.start = time.perf_counter()
+        """Forget what came since the last call."""
+        self.start = self.read()
 
     def lap(self, name: str) -> None:
-        """Count the time since the last call for ``name``."""
-        synchronize(self.device)
-        now = time.perf_counter()
-        self.seconds[name] = self.seconds.get(name, 0.0) + now - self.start
+        """Count what came since the last call for ``name``."""
+        now = self.read()
+        self.parts[name] = self.parts.get(name, 0.0) + now - self.start
         self.start = now
+
+
+def clock(device: torch.device) -> Meter:
+    """A meter of seconds, which waits for the device."""
+
+    def read() -> float:
+        synchronize(device)
+        return time.perf_counter()
+
+    return Meter(read)
 
 
 def cut(tensors: list[Tensor]) -> list[Tensor]:
@@ -44,7 +52,11 @@ def cut(tensors: list[Tensor]) -> list[Tensor]:
 
 
 def profile_training(
-    model: Mask2Former, images: Tensor, samples: list[DetDataSample], update: Callable[[], object]
+    model: Mask2Former,
+    images: Tensor,
+    samples: list[DetDataSample],
+    update: Callable[[], object],
+    meter: Meter | None = None,
 ) -> dict[str, float]:
     """Seconds of the parts of a training step. The graph is cut between the parts, and each is gone through by itself.
 
@@ -53,52 +65,55 @@ def profile_training(
         images: (B, 3, H, W).
         samples: B samples with ``gt_segments``.
         update: Clips the gradients and updates the weights.
+        meter: What is measured; by default the time.
 
     Returns:
-        dict[str, float]: Seconds by part, forward and backward apart.
+        dict[str, float]: Seconds, or what the meter reads, by part, forward and backward apart.
     """
     targets = [sample.gt_segments for sample in samples]
-    clock = Clock(images.device)
+    meter = meter or clock(images.device)
     features = model.backbone(images)
-    clock.lap('backbone forward')
+    meter.lap('backbone forward')
     leaves_1 = cut(features)
     mask_features, memory = model.pixel_decoder(leaves_1)
-    clock.lap('pixel decoder forward')
+    meter.lap('pixel decoder forward')
     leaves_2 = cut([mask_features, *memory])
     output = model.head(leaves_2[0], leaves_2[1:])
-    clock.lap('head forward')
+    meter.lap('head forward')
     leaves_3 = HeadOutput(*cut(output[:3]))
     matches = model.criterion.matcher(leaves_3, targets)
-    clock.lap('match')
+    meter.lap('match')
     losses = model.criterion.layer_losses(leaves_3, targets, matches).values()
     loss = torch.stack([x.sum() for x in losses]).sum()
-    clock.lap('loss forward')
+    meter.lap('loss forward')
     loss.backward()
-    clock.lap('loss backward')
+    meter.lap('loss backward')
     torch.autograd.backward(output[:3], [x.grad for x in leaves_3[:3]])
-    clock.lap('head backward')
+    meter.lap('head backward')
     torch.autograd.backward([mask_features, *memory], [x.grad for x in leaves_2])
-    clock.lap('pixel decoder backward')
+    meter.lap('pixel decoder backward')
     learned = [(x, leaf.grad) for x, leaf in zip(features, leaves_1) if x.requires_grad]
     torch.autograd.backward([x for x, _ in learned], [grad for _, grad in learned])
-    clock.lap('backbone backward')
+    meter.lap('backbone backward')
     update()
-    clock.lap('optimizer')
-    return clock.seconds
+    meter.lap('optimizer')
+    return meter.parts
 
 
 @torch.no_grad()
-def profile_prediction(model: Mask2Former, images: Tensor, samples: list[DetDataSample]) -> dict[str, float]:
+def profile_prediction(
+    model: Mask2Former, images: Tensor, samples: list[DetDataSample], meter: Meter | None = None
+) -> dict[str, float]:
     """Seconds of the parts of a prediction; arguments as of :func:`profile_training`, the model in evaluation mode."""
-    clock = Clock(images.device)
+    meter = meter or clock(images.device)
     features = model.backbone(images)
-    clock.lap('backbone')
+    meter.lap('backbone')
     mask_features, memory = model.pixel_decoder(features)
-    clock.lap('pixel decoder')
+    meter.lap('pixel decoder')
     model.head(mask_features, memory)
-    clock.lap('head')
-    parts = dict(clock.seconds)
-    clock.restart()
+    meter.lap('head')
+    parts = dict(meter.parts)
+    meter.restart()
     model.predict(images, [sample.clone() for sample in samples])
-    clock.lap('whole')
-    return dict(parts, **{'post-processing': clock.seconds['whole'] - sum(parts.values())})
+    meter.lap('whole')
+    return dict(parts, **{'post-processing': meter.parts['whole'] - sum(parts.values())})

@@ -59,8 +59,8 @@ class Scene:
         self.num_frames = spec['frames'] or (2 if spec['mode'] == 'train' else 30)
         if video and spec['channels_last']:
             raise ConfigError('Clips cannot have their channels last: leave out --channels-last.')
-        if video and spec.get('profile'):
-            raise ConfigError('The parts of a model of videos are not timed: leave out --profile.')
+        if video and (spec.get('profile') or spec.get('floor')):
+            raise ConfigError('The parts of a model of videos are not timed: leave out --profile and --floor.')
         try:
             self.metainfo = dataset_metainfo(self.cfg.test_dataloader.dataset)
         except FileNotFoundError:  # a benchmark needs no data: classes by number do

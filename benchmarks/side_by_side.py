@@ -4,7 +4,8 @@
 
 Everybody has the same weights and the same images, in a process of its own; the steps alternate. First the logits are
 compared: what computes something else is not a peer. No data set is needed. With `--profile` the time of our parts is
-printed, with `--scaling` the cost against image size, segments, queries and batch.
+printed, with `--floor` how far they are from the processor's speed, with `--scaling` the cost against image size,
+segments, queries and batch.
 """
 
 import argparse
@@ -13,6 +14,8 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from rich.console import Console
@@ -59,6 +62,8 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--compile', action='store_true', help='torch.compile, for everybody')
     parser.add_argument('--channels-last', action='store_true', help='images and weights with channels last')
     parser.add_argument('--profile', action='store_true', help='print how the time of ours splits')
+    parser.add_argument('--floor', action='store_true', help="print how near the parts of ours come to the CPU's peak")
+    parser.add_argument('--busy', type=int, default=0, metavar='N', help='keep N cores busy with something else')
     parser.add_argument('--scaling', action='store_true', help='vary size, segments, queries and batch in turn')
     parser.add_argument('--plot', metavar='F', help='picture of the scaling')
     parser.add_argument('--json', metavar='F', help='write the results as a JSON list')
@@ -119,7 +124,7 @@ def ask_once(name: str, folder: str, word: str) -> dict:
         process.close()
 
 
-def measure(spec: dict, repeats: int, warm_up: int, profile: bool = False) -> list[dict]:
+def measure(spec: dict, repeats: int, warm_up: int, profile: bool = False, floor: bool = False) -> list[dict]:
     """Results of ours and the peers, ours first."""
     names = [OURS, *spec['peers']]
     with tempfile.TemporaryDirectory() as folder:
@@ -146,6 +151,8 @@ def measure(spec: dict, repeats: int, warm_up: int, profile: bool = False) -> li
                         seconds[process.name].append(answer['seconds'])
             if profile:
                 print_profile(processes[0].ask('profile'))
+            if floor:
+                print_floor(**processes[0].ask('floor'))
         finally:
             for process in processes:
                 process.close()
@@ -168,6 +175,35 @@ def print_profile(parts: dict[str, float]) -> None:
     for name, seconds in parts.items():
         table.add_row(name, f'{seconds:.4f}', f'{seconds / sum(parts.values()):.1%}')
     Console().print(table)
+
+
+def print_floor(peaks: dict[str, float], seconds: dict[str, float], operations: dict[str, float]) -> None:
+    """Print the speed of a step's parts beside the machine's, and how many times its floor the step takes."""
+    peak = max(peaks['product'], peaks['convolution'])
+    title = (
+        f'Peaks: product {peaks["product"] / 1e9:.0f}, convolution {peaks["convolution"] / 1e9:.0f} GFLOP/s, '
+        f'copy {peaks["copy"] / 1e9:.1f} GB/s'
+    )
+    table = Table('part', 'seconds', 'GFLOP', 'GFLOP/s', 'of the peak', title=title)
+    rows = [(name, seconds[name], operations[name]) for name in seconds]
+    whole = sum(seconds.values()), sum(operations.values())
+    for name, time, count in [*rows, ('all', *whole)]:
+        speed = count / time
+        table.add_row(name, f'{time:.4f}', f'{count / 1e9:.1f}', f'{speed / 1e9:.0f}', f'{speed / peak:.0%}')
+    Console().print(table)
+    print(f'The floor is {whole[1] / peak:.3f} s; the step takes {whole[0] * peak / whole[1]:.2f} times that.')
+
+
+@contextmanager
+def busy(cores: int) -> Iterator[list[subprocess.Popen]]:
+    """Keep cores busy with something else, as on a machine that others use, too."""
+    processes = [subprocess.Popen([sys.executable, '-c', 'while True: pass']) for _ in range(cores)]
+    try:
+        yield processes
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
 
 
 def print_results(results: list[dict], title: str) -> None:
@@ -211,14 +247,16 @@ def main() -> None:
     args = parse_args()
     spec = dict(vars(args), config=str(Path(args.config).resolve()))
     if not args.scaling:
-        results = measure(spec, args.repeats, args.warm_up, args.profile)
+        with busy(args.busy):
+            results = measure(spec, args.repeats, args.warm_up, args.profile, args.floor)
         print_results(results, f'{args.mode}, {size_name(args.size)}, batch {args.batch_size}, {args.device}')
     else:
         results = []
         for quantity, values in SCALING.items():
             for value in values:
                 changed = dict(spec, **{quantity: parse_size(value) if quantity == 'size' else value})
-                rows = measure(changed, args.repeats, args.warm_up)
+                with busy(args.busy):
+                    rows = measure(changed, args.repeats, args.warm_up)
                 print_results(rows, f'{args.mode}, {quantity.replace("_", " ")} {value}')
                 results += [dict(row, varied=quantity, value=value) for row in rows]
         if args.plot:

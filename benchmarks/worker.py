@@ -2,8 +2,8 @@
 
 ``python -m benchmarks.worker NAME FOLDER``: NAME is ours or a peer; FOLDER holds ``spec.json`` and what the
 words leave there. The words: ``prepare`` (ours only: write the weights for everybody and their logits),
-``check`` (compare the logits), ``step`` (one timed training step or prediction), ``profile`` (ours only). Each is
-answered by one line of JSON.
+``check`` (compare the logits), ``step`` (one timed training step or prediction), ``profile`` and ``floor`` (ours only).
+Each is answered by one line of JSON.
 """
 
 import json
@@ -22,7 +22,8 @@ from mask2former.registry import DATASETS
 
 from .common import allow_tf32, peak_mb, synchronize
 from .contestants import Contestant
-from .profile import profile_prediction, profile_training
+from .floor import OperationCounter, measure_peaks
+from .profile import Meter, profile_prediction, profile_training
 from .scene import OURS, Scene, logit_errors
 
 
@@ -77,14 +78,25 @@ class Worker:
 
     def profile(self) -> dict:
         """Seconds of the parts of a training step or prediction of ours."""
+        return dict(self.data_seconds(), **self.measure_parts())
+
+    def floor(self) -> dict:
+        """Seconds and operations by part of a training step or prediction of ours, and what the machine can do."""
+        peaks = measure_peaks()
+        seconds = self.measure_parts()
+        with OperationCounter() as counter:
+            operations = self.measure_parts(Meter(lambda: counter.total))
+        return dict(peaks=peaks, seconds=seconds, operations=operations)
+
+    def measure_parts(self, meter: Meter | None = None) -> dict[str, float]:
+        """What the meter reads, by default seconds, of the parts of a training step or prediction of ours."""
         self.contestant = self.contestant or self.load()
         images, samples = self.scene.batch()
         model = self.contestant.model
         assert isinstance(model, Mask2Former)  # nobody else is asked
-        parts = self.data_seconds()
         if self.spec['mode'] == 'train':
-            return dict(parts, **profile_training(model, images, samples, self.contestant.update))
-        return dict(parts, **profile_prediction(model, images, samples))
+            return profile_training(model, images, samples, self.contestant.update, meter)
+        return profile_prediction(model, images, samples, meter)
 
     def data_seconds(self) -> dict[str, float]:
         """Seconds in which one process loads a batch of the config's data; nothing where the data is absent."""

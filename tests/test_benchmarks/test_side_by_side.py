@@ -91,7 +91,7 @@ def test_an_eomt_of_images_that_are_no_squares():
 
 
 def test_parts_of_videos_are_refused_before_the_work():
-    with pytest.raises(UserError, match='leave out --profile'):
+    with pytest.raises(UserError, match='leave out --profile and --floor'):
         scene_of('../../youtube_vis/video-mask2former_r50_8xb2-6k_youtube-vis-2019.py', profile=True)
 
 
