@@ -87,7 +87,8 @@ def _coefficients(roots: Tensor) -> Tensor:
     return out
 
 
-INPUTS, WEIGHTS, OUTPUTS = _transforms()
+with torch.device('cpu'):  # whatever the default is when this is imported
+    INPUTS, WEIGHTS, OUTPUTS = _transforms()
 
 
 class _Conv3x3(torch.autograd.Function):
