@@ -6,6 +6,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from types import FrameType
 from typing import Any
 
@@ -16,6 +17,7 @@ from mmengine.runner import Runner
 
 from mask2former.registry import HOOKS
 
+from .checkpoint_file import BackgroundWriter
 from .run_summary import shown_path
 
 
@@ -43,7 +45,13 @@ class SegCheckpointHook(CheckpointHook):
     That holds where checkpoints count iterations (``by_epoch=False``). An expired checkpoint is removed when the new
     one is written.
 
-    The arguments are those of :class:`mmengine.hooks.CheckpointHook`.
+    Args:
+        background: Whether a checkpoint on a local disk is copied in memory, and written while the training goes on.
+            The next checkpoint and the end of the training, by a signal, too, wait until it is written, and an error of
+            the writing is raised there. It takes as much main memory as the checkpoint is large. ``last_checkpoint``
+            names the file a moment before it is there.
+        args: Those of :class:`mmengine.hooks.CheckpointHook`, by position.
+        kwargs: The same by name.
     """
 
     file_backend: Any
@@ -53,8 +61,9 @@ class SegCheckpointHook(CheckpointHook):
     # `save_best` of any metric of this package needs no `rule='greater'`.
     _default_greater_keys = [*CheckpointHook._default_greater_keys, 'PQ', 'SQ', 'RQ', 'AP', 'IoU']
 
-    def __init__(self, *args, **kwargs) -> None:
+    def __init__(self, *args, background: bool = False, **kwargs) -> None:
         super().__init__(*args, **kwargs)
+        self._writer = BackgroundWriter() if background else None
         self._received: signal.Signals | None = None
         self._former_handlers: dict[signal.Signals, Any] = {}
 
@@ -65,6 +74,7 @@ class SegCheckpointHook(CheckpointHook):
     @contextmanager
     def _saving_before_removing(self) -> Iterator[None]:
         """mmengine removes an expired checkpoint before it saves the new one: here a killed process leaves one."""
+        self._finish_writing()  # only what is there is removed
         backend = self.file_backend
         self.file_backend = later = _RemovesLater(backend)
         try:
@@ -75,11 +85,15 @@ class SegCheckpointHook(CheckpointHook):
         saved |= set(getattr(self, 'best_ckpt_path_dict', {}).values())
         for remove, path in later.waiting:
             if path not in saved:
-                remove(path)
+                if self._writer is None:
+                    remove(path)
+                else:
+                    self._writer.submit(partial(remove, path))
 
     def before_train(self, runner: Runner) -> None:
         """Listen to the signals."""
         super().before_train(runner)
+        runner.checkpoint_writer = self._writer
         self._received = None
         # Python lets no thread but the main one listen. Within an epoch no training can be resumed.
         if threading.current_thread() is threading.main_thread() and not self.by_epoch:
@@ -87,8 +101,9 @@ class SegCheckpointHook(CheckpointHook):
                 self._former_handlers[number] = signal.signal(number, self._receive)
 
     def after_train(self, runner: Runner) -> None:
-        """Listen no longer."""
+        """Listen no longer; what is being written is written."""
         self.stop_listening()
+        self._finish_writing()
         super().after_train(runner)
 
     def after_train_iter(self, runner: Runner, *args, **kwargs) -> None:
@@ -101,6 +116,7 @@ class SegCheckpointHook(CheckpointHook):
         if self._received is None or not is_main_process():
             return
         self._save_checkpoint(runner)
+        self._finish_writing()
         print_log(
             f'{self._received.name} came: iteration {runner.iter + 1} is saved in {self.last_ckpt}; go on from '
             'there with --resume.',
@@ -130,8 +146,20 @@ class SegCheckpointHook(CheckpointHook):
             logging.WARNING,
         )
 
+    def close(self) -> None:
+        """End what was begun, however the training ended: ``SegRunner`` does so when it ends by an error, too."""
+        self.stop_listening()
+        try:
+            self._finish_writing()
+        except Exception as error:  # that of the training is on its way, and is not to be hidden by this one
+            print_log(f'{self.last_ckpt} could not be written ({error}).', 'current', logging.ERROR)
+
+    def _finish_writing(self) -> None:
+        if self._writer is not None:
+            self._writer.wait()
+
     def stop_listening(self) -> None:
-        """Give the signals back; ``SegRunner`` does so when the training ends by an error, too."""
+        """Give the signals back."""
         for number, handler in self._former_handlers.items():
             signal.signal(number, handler)
         self._former_handlers = {}

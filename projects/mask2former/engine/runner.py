@@ -3,6 +3,7 @@
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.error import URLError
@@ -23,10 +24,10 @@ from mask2former.datasets import config_metainfo
 from mask2former.errors import CheckpointError, ConfigError
 from mask2former.evaluation import show_dataset
 from mask2former.evaluation.sample_fields import check_predicted
-from mask2former.formats.files import flush_to_disk, write_atomically
 from mask2former.registry import RUNNERS
 
 from .allocator import keep_freed_memory
+from .checkpoint_file import BackgroundWriter, assembling, snapshot, write_whole
 from .checkpoint_hook import SegCheckpointHook
 from .early_stopping_state import EarlyStoppingStateHook
 from .find_resumable import checkpoints_in, find_resumable
@@ -56,6 +57,7 @@ class SegRunner(Runner):
     """
 
     _load_from: str | None
+    checkpoint_writer: BackgroundWriter | None = None
 
     def setup_env(self, env_cfg: dict) -> None:
         """Set up multi-processing and the distributed environment; without CUDA the processes talk over gloo.
@@ -207,14 +209,14 @@ class SegRunner(Runner):
         """
         if self._keep_freed_memory:
             keep_freed_memory()
-        try:
-            with work_dir_lock(self.work_dir), self._running():
-                self._mind_old_checkpoints()
+        with work_dir_lock(self.work_dir), self._running():
+            self._mind_old_checkpoints()
+            try:
                 return super().train()
-        finally:
-            for hook in self.hooks:
-                if isinstance(hook, SegCheckpointHook):
-                    hook.stop_listening()
+            finally:
+                for hook in self.hooks:
+                    if isinstance(hook, SegCheckpointHook):
+                        hook.close()
 
     def _mind_old_checkpoints(self) -> None:
         """Say that a training begins anew where another one's checkpoints are."""
@@ -347,21 +349,22 @@ class SegRunner(Runner):
     ) -> None:
         """Save a checkpoint; see :meth:`mmengine.runner.Runner.save_checkpoint`.
 
-        On a local disk it is there whole or not at all, also when the machine loses its power.
+        On a local disk it is there whole or not at all, also when the machine loses its power; ``checkpoint_writer``
+        writes it while the training goes on, after what it had to write before.
         """
-
-        def save(name: str) -> None:
-            Runner.save_checkpoint(self, out_dir, name, file_client_args, *args, backend_args=backend_args, **kwargs)
-
-        def save_part(part: Path) -> None:
-            save(part.name)
-            flush_to_disk(part)
-
         if file_client_args or backend_args or '://' in str(out_dir):
-            save(filename)
+            super().save_checkpoint(out_dir, filename, file_client_args, *args, backend_args=backend_args, **kwargs)
+            return
+        writer, path = self.checkpoint_writer, Path(out_dir) / filename
+        if writer is not None:
+            writer.wait()
+        with assembling() as assembled:
+            super().save_checkpoint(out_dir, filename, *args, **kwargs)
+        [checkpoint] = assembled
+        if writer is None:
+            write_whole(checkpoint, path)
         else:
-            write_atomically(Path(out_dir) / filename, save_part)
-            flush_to_disk(out_dir)
+            writer.submit(partial(write_whole, snapshot(checkpoint), path))
 
     def resume(self, filename: str, *args, **kwargs) -> None:
         """Resume a training; see :meth:`mmengine.runner.Runner.resume`.

@@ -1,0 +1,105 @@
+"""Checkpoints written in the background: the same files, errors that are raised, nothing that is shared."""
+
+import signal
+import threading
+import time
+
+import pytest
+import torch
+
+from mask2former.engine.checkpoint_file import BackgroundWriter, snapshot, write_whole
+from tests.tiny import train
+
+from .test_exact_resume import differing, trained
+
+OPTIONS = dict(
+    train_cfg__max_iters=2,
+    train_cfg__val_interval=2,
+    default_hooks__checkpoint__interval=1,
+    default_hooks__checkpoint__max_keep_ckpts=1,
+    default_hooks__checkpoint__save_best='PQ',
+    randomness__seed=0,
+)
+BACKGROUND = OPTIONS | dict(default_hooks__checkpoint__background=True)
+
+
+@pytest.fixture
+def slow_save(monkeypatch):
+    """Writing takes a while; gives the names of the threads that wrote."""
+    save, names = torch.save, []
+
+    def slowly(content, path):
+        names.append(threading.current_thread().name)
+        time.sleep(0.3)
+        save(content, path)
+
+    monkeypatch.setattr(torch, 'save', slowly)
+    return names
+
+
+def test_the_files_are_those_of_a_training_that_waits(run, tmp_path, slow_save):
+    folders = [tmp_path / 'waits', tmp_path / 'goes on']
+    for folder, options in zip(folders, (OPTIONS, BACKGROUND)):
+        train(run.config, work_dir=str(folder), **options)
+    assert {name.split('_')[0] for name in slow_save} == {'MainThread', 'checkpoint'}
+    names = [sorted(path.name for path in folder.glob('*.p*t*')) for folder in folders]
+    assert names[0] == names[1] == ['best_PQ_iter_2.pth', 'iter_2.pth']
+    waits, goes_on = (torch.load(folder / 'iter_2.pth') for folder in folders)
+    assert not differing(trained(waits), trained(goes_on)) and waits.keys() == goes_on.keys()
+    assert (folders[1] / 'last_checkpoint').read_text() == str(folders[1] / 'iter_2.pth')
+
+
+def test_an_error_is_raised_at_the_next_checkpoint_and_the_one_before_stays(run, tmp_path, monkeypatch):
+    save = torch.save
+
+    def full_disk(content, path):
+        if content['meta']['iter'] == 2:
+            raise OSError(28, 'No space left on device')
+        save(content, path)
+
+    monkeypatch.setattr(torch, 'save', full_disk)
+    options = BACKGROUND | dict(default_hooks__checkpoint__save_best=None)
+    for last in (2, 3):  # at the end of the training, and at the next one
+        with pytest.raises(OSError, match='No space left'):
+            train(run.config, work_dir=str(tmp_path / str(last)), **options | dict(train_cfg__max_iters=last))
+        assert [path.name for path in (tmp_path / str(last)).glob('*.p*t*')] == ['iter_1.pth']
+
+
+def test_a_signal_waits_for_the_file(run, tmp_path, slow_save, monkeypatch):
+    from mask2former.models import Mask2Former
+
+    step = Mask2Former.train_step
+
+    def interrupted(*args, **kwargs):
+        signal.raise_signal(signal.SIGTERM)
+        return step(*args, **kwargs)
+
+    monkeypatch.setattr(Mask2Former, 'train_step', interrupted)
+    with pytest.raises(SystemExit):
+        train(run.config, work_dir=str(tmp_path), **BACKGROUND | dict(default_hooks__checkpoint__interval=9))
+    assert torch.load(tmp_path / 'iter_1.pth')['meta']['iter'] == 1
+
+
+def test_jobs_after_one_that_failed_are_not_done():
+    writer, done = BackgroundWriter(), []
+    writer.wait()
+    writer.submit(lambda: done.append(1))
+    writer.submit(lambda: 1 / 0)
+    writer.submit(lambda: done.append(2))
+    with pytest.raises(ZeroDivisionError):
+        writer.wait()
+    writer.submit(lambda: done.append(3))
+    writer.wait()
+    assert done == [1, 3]
+
+
+def test_a_snapshot_shares_nothing(tmp_path):
+    live = dict(weight=torch.zeros(3), groups=[dict(lr=1.0)], tied=None)
+    live['tied'] = live['weight']
+    copied = snapshot(live)
+    live['weight'] += 1
+    live['groups'][0]['lr'] = 2.0
+    assert copied['weight'].tolist() == [0, 0, 0] and copied['groups'] == [dict(lr=1.0)]
+    assert copied['tied'].data_ptr() == copied['weight'].data_ptr()
+    write_whole(copied, tmp_path / 'a.pth')
+    assert not torch.load(tmp_path / 'a.pth')['weight'].any() and len(list(tmp_path.iterdir())) == 1
