@@ -10,6 +10,7 @@ from mmengine.dataset import BaseDataset
 from mask2former.errors import DataError, UserError
 from mask2former.formats.coco_values import is_file_name, is_flag, is_segment_id, is_side
 from mask2former.formats.files import read_json
+from mask2former.garbage import no_garbage_collection
 from mask2former.registry import DATASETS
 
 from .categories import check_names, known_names, labels_by_id
@@ -84,10 +85,16 @@ class CocoFormat(BaseDataset):
             **options,
         )
         self.allow_outside_root = allow_outside_root
-        self._metainfo = resolve_metainfo(metainfo, self.METAINFO, self.ann_file, self.form)
+        self._content = None if lazy_init else read_json(self.ann_file)  # once: it may be half a gigabyte
+        self._metainfo = resolve_metainfo(metainfo, self.METAINFO, self.ann_file, self.form, self._content)
         self._known_names = known_names(metainfo, self.METAINFO)
         if not lazy_init:
             self.full_init()
+
+    def full_init(self) -> None:
+        """Read the items; see :meth:`mmengine.dataset.BaseDataset.full_init`."""
+        with no_garbage_collection():
+            super().full_init()
 
     def load_data_list(self) -> list[dict]:
         """Read the items.
@@ -95,7 +102,8 @@ class CocoFormat(BaseDataset):
         Raises:
             DataError: If an entry is wrong; the message names the file and the image.
         """
-        content = read_json(self.ann_file)
+        content = self._content or read_json(self.ann_file)
+        self._content = None
         for key in ('images',) if self.test_mode else ('images', 'annotations'):
             if key not in content:
                 raise DataError(
@@ -137,9 +145,11 @@ class CocoFormat(BaseDataset):
         if image['id'] in items:
             raise DataError(f"Image id {image['id']} occurs twice in '{self.ann_file}'; give each its own id.")
         name = self.image_file(image)
-        self._refuse_unless(is_file_name(name), image, self.name_key, 'the name of a file', f'image {image["id"]!r}')
+        if not is_file_name(name):
+            raise self._wrong(image, self.name_key, 'the name of a file', f'image {image["id"]!r}')
         for key in ('height', 'width'):
-            self._refuse_unless(is_side(image[key]), image, key, 'a number of pixels', f'image {image["id"]!r}')
+            if not is_side(image[key]):
+                raise self._wrong(image, key, 'a number of pixels', f'image {image["id"]!r}')
         items[image['id']] = dict(
             img_path=file_path(self, 'img', name),
             img_id=image['id'],
@@ -148,11 +158,10 @@ class CocoFormat(BaseDataset):
             **(dict(segments_info=[], void_ids=[]) if self.form == 'panoptic' else dict(instances=[])),
         )
 
-    def _refuse_unless(self, sound: bool, entry: dict, key: str, expected: str, owner: str) -> None:
-        """Raise ``DataError`` where the value of a key is not what is expected."""
-        if not sound:
-            value = reprlib.repr(entry.get(key))
-            raise DataError(f"'{key}' of {owner} in '{self.ann_file}' is {value}; write {expected}.")
+    def _wrong(self, entry: dict, key: str, expected: str, owner: str) -> DataError:
+        """The error of a key whose value is not what is expected."""
+        value = reprlib.repr(entry.get(key))
+        return DataError(f"'{key}' of {owner} in '{self.ann_file}' is {value}; write {expected}.")
 
     def image_file(self, image: dict) -> str:
         """Where an image of the annotation file is, below the folder of the images."""
@@ -177,9 +186,9 @@ class CocoFormat(BaseDataset):
                 f"The annotation of image {item['img_id']} in '{self.ann_file}' needs 'segments_info' and the "
                 "PNG's 'file_name'; for an instance file (with 'segmentation') use type='CocoInstanceFormat'."
             )
-        owner = f'the annotation of image {item["img_id"]!r}'
-        self._refuse_unless(is_file_name(annotation['file_name']), annotation, 'file_name', 'the name of a PNG', owner)
-        owner = f'a segment of image {item["img_id"]!r}'
+        if not is_file_name(annotation['file_name']):
+            owner = f'the annotation of image {item["img_id"]!r}'
+            raise self._wrong(annotation, 'file_name', 'the name of a PNG', owner)
         item['seg_map_path'] = file_path(self, 'seg', annotation['file_name'])
         seen = {0}  # 0 is void
         for segment in annotation['segments_info']:
@@ -188,8 +197,13 @@ class CocoFormat(BaseDataset):
                     f"Image {item['img_id']} in '{self.ann_file}' has a segment whose id is "
                     f'{segment.get("id")!r}; ids must be over 0 and differ within an image.'
                 )
-            self._refuse_unless(is_segment_id(segment['id']), segment, 'id', 'a number from 1 to 16777215', owner)
-            self._refuse_unless(is_flag(segment.get('iscrowd', 0)), segment, 'iscrowd', '1 or 0', owner)
+            crowd = segment.get('iscrowd', 0)
+            if not is_segment_id(segment['id']):
+                raise self._wrong(
+                    segment, 'id', 'a number from 1 to 16777215', f'a segment of image {item["img_id"]!r}'
+                )
+            if not is_flag(crowd):
+                raise self._wrong(segment, 'iscrowd', '1 or 0', f'a segment of image {item["img_id"]!r}')
             seen.add(segment['id'])
             label = self._label(item, segment, label_of)
             if label is None:
@@ -200,11 +214,11 @@ class CocoFormat(BaseDataset):
                         id=segment['id'],
                         label=label,
                         isthing=self._metainfo['isthing'][label],
-                        iscrowd=int(segment.get('iscrowd', 0)),
+                        iscrowd=int(crowd),
                         category_id=segment['category_id'],
                     )
                 )
-                if not segment.get('iscrowd'):
+                if not crowd:
                     self._segments.add(item['img_id'], label, segment)
 
     def _add_instance(self, item: dict, annotation: dict, label_of: Mapping[Any, int | None]) -> None:
@@ -221,8 +235,9 @@ class CocoFormat(BaseDataset):
                 f"Annotation {annotation.get('id')} of image {item['img_id']} in '{self.ann_file}' has "
                 "no 'segmentation'; add its polygons or RLE (a box is not enough), or remove it."
             )
-        owner = f'annotation {annotation.get("id")!r} of image {item["img_id"]!r}'
-        self._refuse_unless(is_flag(annotation.get('iscrowd', 0)), annotation, 'iscrowd', '1 or 0', owner)
+        if not is_flag(annotation.get('iscrowd', 0)):
+            owner = f'annotation {annotation.get("id")!r} of image {item["img_id"]!r}'
+            raise self._wrong(annotation, 'iscrowd', '1 or 0', owner)
         item['instances'].append(
             dict(
                 segmentation=annotation['segmentation'],

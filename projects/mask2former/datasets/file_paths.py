@@ -1,5 +1,6 @@
 """Where the files are that an annotation file names: below the data set's folder, unless the config says otherwise."""
 
+import os
 from typing import Protocol
 
 from mmengine.fileio import join_path
@@ -29,8 +30,10 @@ def file_path(dataset: HasFolders, key: str, name: str) -> str:
         DataError: If it lies outside of the data set's folder, and ``allow_outside_root`` is false.
     """
     folder = dataset.data_prefix[key]
-    if dataset.allow_outside_root or not leaves_folder(name):
-        return join_path(folder, name)
+    if '://' in folder and not leaves_folder(name):
+        return join_path(folder, name)  # on a server; mmengine looks for its backend anew each time
+    if dataset.allow_outside_root:
+        return os.path.join(folder, name)
     try:
         return file_below(folder, name, dataset.data_root)
     except DataError:

@@ -67,7 +67,16 @@ def read_categories(path: str) -> list[dict]:
 
 @functools.lru_cache(maxsize=16)
 def _read_categories(path: str, version: tuple | None) -> list[dict]:
-    categories = read_json(path).get('categories')
+    return checked_categories(read_json(path), path)
+
+
+def checked_categories(content: Mapping, path: str) -> list[dict]:
+    """The ``categories`` of what a COCO-like annotation file holds.
+
+    Raises:
+        DataError: If there are none, or one has no id or no name.
+    """
+    categories = content.get('categories')
     if not categories:
         raise DataError(
             f"Annotation file '{path}' has no 'categories'; add a list of dict(id, name, isthing), or give "
@@ -114,7 +123,9 @@ def lacking_keys(info: Mapping, form: str | None) -> list[str]:
     return [key for key in needed if key not in info]
 
 
-def resolve_metainfo(given: Mapping | None, defaults: Mapping, ann_file: str, form: str | None = None) -> dict:
+def resolve_metainfo(
+    given: Mapping | None, defaults: Mapping, ann_file: str, form: str | None = None, content: Mapping | None = None
+) -> dict:
     """Put the metainfo of a data set together.
 
     The classes come from the first of these that says everything of them (see :func:`lacking_keys`):
@@ -132,6 +143,7 @@ def resolve_metainfo(given: Mapping | None, defaults: Mapping, ann_file: str, fo
         defaults: ``METAINFO`` of the data set's class.
         ann_file: The annotation file.
         form: 'panoptic', 'instance', 'video' or 'semantic'; None of a data set of another package.
+        content: What ``ann_file`` holds, where it has been read.
 
     Returns:
         ``KEYS``, each of length K, and whatever else ``given`` and ``defaults`` hold.
@@ -143,7 +155,7 @@ def resolve_metainfo(given: Mapping | None, defaults: Mapping, ann_file: str, fo
     given = BaseDataset._load_metainfo(given)
     if 'classes' not in given and lacking_keys(defaults, form):
         given = {**defaults, **given}
-    rows, source = _rows(given, defaults, ann_file, form)
+    rows, source = _rows(given, defaults, ann_file, form, content)
 
     info = {**defaults, **given, 'classes': tuple(row['name'] for row in rows)}
     for key, row_key in zip(KEYS[1:], ('isthing', 'color', 'id')):
@@ -170,7 +182,9 @@ def resolve_metainfo(given: Mapping | None, defaults: Mapping, ann_file: str, fo
     return info
 
 
-def _rows(given: Mapping, defaults: Mapping, ann_file: str, form: str | None) -> tuple[list[dict], str]:
+def _rows(
+    given: Mapping, defaults: Mapping, ann_file: str, form: str | None, content: Mapping | None
+) -> tuple[list[dict], str]:
     """The classes in the order of the labels, as ``categories`` of COCO's files, and their source for messages."""
     names = _check_names(given['classes']) if 'classes' in given else None
     if names is not None and not lacking_keys(given, form):
@@ -180,7 +194,8 @@ def _rows(given: Mapping, defaults: Mapping, ann_file: str, form: str | None) ->
         present = {row_key: defaults[key] for row_key, key in columns.items() if defaults.get(key)}
         rows, source = [dict(zip(present, row)) for row in zip(*present.values())], "the data set class's METAINFO"
     else:
-        rows, source = read_categories(ann_file), f"'{ann_file}'"
+        rows = read_categories(ann_file) if content is None else checked_categories(content, ann_file)
+        source = f"'{ann_file}'"
     if names is None:
         return rows, source
     by_name = {row['name']: row for row in rows}

@@ -1,11 +1,10 @@
 """COCO's average precision over objects in memory, by faster-coco-eval or by pycocotools' ``COCOeval``."""
 
-import gc
 import importlib.util
 import io
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, redirect_stdout
+from collections.abc import Sequence
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from pycocotools.cocoeval import COCOeval
 from mask2former.errors import ConfigError, MissingFileError, MissingPackageError
 from mask2former.formats.files import read_json
 from mask2former.formats.rle import areas_of, box_of, encode_mask, encode_segmentation
+from mask2former.garbage import no_garbage_collection
 
 # Of faster-coco-eval: the same rules in C++, with equal results.
 FAST, PLAIN = 'faster-coco-eval', 'pycocotools'
@@ -121,7 +121,7 @@ def average_precision(
         frequent categories. And ``mAP, mAP_50, mAP_75`` of each category, ``(categories,)`` in the order of
         ``category_ids``, -1 where the ground truth has no object of it.
     """
-    with _no_garbage_collection(), redirect_stdout(io.StringIO()):
+    with no_garbage_collection(), redirect_stdout(io.StringIO()):
         evaluation = _set_up(truth, detections, kind, list(image_ids), max(max_dets), backend, lvis)
         evaluation.params.catIds = list(category_ids)
         evaluation.params.maxDets = list(max_dets)
@@ -161,18 +161,6 @@ def average_precision(
         for name, threshold in (('mAP', None), ('mAP_50', 0.5), ('mAP_75', 0.75))
     }
     return means, of_categories
-
-
-@contextmanager
-def _no_garbage_collection() -> Iterator[None]:
-    """Half a million dicts without a cycle among them would be searched for cycles again and again."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
 
 
 def _set_up(

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from mask2former.errors import ConfigError, DataError, MissingFileError
+from mask2former.garbage import no_garbage_collection
 
 
 def write_atomically(path: str | Path, write: Callable[[Path], object]) -> None:
@@ -83,7 +84,8 @@ def read_json(path: str | Path) -> dict:
         raise MissingFileError(f"Annotation file '{path}' does not exist; check data_root and ann_file.")
     with open(path, encoding='utf-8') as file:
         try:
-            content = json.load(file)
+            with no_garbage_collection():
+                content = json.load(file)
         except (ValueError, RecursionError) as error:  # text within text within text
             raise DataError(f"Annotation file '{path}' is not valid JSON ({error}); get it again.") from None
     if not isinstance(content, dict):
