@@ -11,7 +11,6 @@ from mmengine.dist import get_rank
 from mmengine.structures import InstanceData, PixelData
 from torch import Tensor
 
-from mask2former.models.criterion import point_sampling
 from mask2former.models.mask2former import Mask2Former
 from mask2former.registry import MODELS
 
@@ -32,15 +31,9 @@ COLLECTIVES = (
 )
 
 
-def fixed_points(num_masks: int, num_points: int, like: Tensor) -> Tensor:
-    """Points that do not depend on which masks share a process."""
-    points = torch.rand(1, num_points, 2, generator=torch.Generator().manual_seed(0), dtype=like.dtype)
-    return points.expand(num_masks, -1, -1)
-
-
 @MODELS.register_module()
 class CheckedModel(Mask2Former):
-    """Trains in float64 at fixed points and notes, for each step, its segments and the collectives of its loss in
+    """Trains in float64 and notes, for each step, its segments and the collectives of its loss in
     ``log_dir/rank<N>.jsonl``. Predicts the ground truth with faults that depend on the image."""
 
     def __init__(self, *args, log_dir: str, **kwargs) -> None:
@@ -50,7 +43,6 @@ class CheckedModel(Mask2Former):
 
     def loss(self, inputs: Tensor, data_samples: list[DetDataSample]) -> dict[str, Tensor]:
         with ExitStack() as stack:
-            stack.enter_context(mock.patch.object(point_sampling, 'random_points', fixed_points))
             spies = {
                 name: stack.enter_context(
                     mock.patch.object(torch.distributed, name, wraps=getattr(torch.distributed, name))

@@ -29,6 +29,7 @@ train_pipeline = [dict(type='LoadImage'), dict(type='LoadPanopticSegments'), dic
 train_dataloader.update(batch_size={batch_size}, sampler=dict(shuffle=False))
 train_dataloader['dataset'].update(pipeline=train_pipeline)
 train_cfg = dict(max_iters=3, val_interval=3)
+default_hooks['checkpoint'].update(interval=2)
 randomness = dict(seed=3)
 """
 
@@ -104,6 +105,18 @@ def test_two_processes_train_the_parameters_of_one(runs):
     assert single.keys() == double.keys()
     for name, value in single.items():
         torch.testing.assert_close(double[name], value, rtol=1e-9, atol=1e-11, msg=lambda m, name=name: f'{name}: {m}')
+
+
+def test_two_processes_go_on_where_one_was(runs, data, tmp_path):
+    write_config(tmp_path, data, EXTRA.format(log_dir=tmp_path, batch_size=2))
+    half = runs.single / 'work' / 'iter_2.pth'
+    tool = ROOT / 'tools' / 'train.py'
+    ranks = run_forked_ranks(2, tool, 'tiny.py', '--resume', half, cwd=tmp_path)
+    assert not any(process.returncode for process in ranks), ranks[0].stderr[-3000:]
+    assert len(steps(tmp_path, 0)) == 1
+    single, resumed = (torch.load(folder / 'work' / 'iter_3.pth')['state_dict'] for folder in (runs.single, tmp_path))
+    for name, value in single.items():
+        torch.testing.assert_close(resumed[name], value, rtol=1e-9, atol=1e-11, msg=lambda m, name=name: f'{name}: {m}')
 
 
 def test_two_processes_measure_what_one_measures(runs, monkeypatch):

@@ -1,5 +1,7 @@
 """Models with the same weights as peers that other people wrote: mmdet's Mask2Former and transformers'."""
 
+import itertools
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -49,6 +51,12 @@ def _build(name: str, ours: torch.nn.Module, backbone: str) -> torch.nn.Module:
     peer = build_peer(name, model_config(backbone), ours.isthing, ours.head.query_feat.num_embeddings)
     load_weights(name, peer, peer_weights(name, ours.state_dict()))
     return peer.to(next(ours.parameters()).dtype)
+
+
+def in_turn(points: torch.Tensor) -> Callable:
+    """Stands for ``uncertain_points``: to the masks of one call after another it gives their rows of (M, P, 2)."""
+    rows = itertools.cycle(points)
+    return lambda logits, *args: torch.stack([next(rows) for _ in logits]).to(logits.dtype)
 
 
 def make_batch(

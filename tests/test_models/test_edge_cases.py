@@ -85,7 +85,7 @@ def same_points(monkeypatch):
     """The same points for every mask, so that losses do not depend on chance."""
     points = torch.rand(1, 64, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     monkeypatch.setattr(
-        point_sampling, 'random_points', lambda n, num_points, like: points[:, :num_points].expand(n, -1, -1)
+        point_sampling, 'random_points', lambda n, num_points, like, _: points[:, :num_points].expand(n, -1, -1)
     )
     monkeypatch.setattr(point_sampling, 'uncertain_points', lambda logits, *args: points.expand(len(logits), -1, -1))
     return points

@@ -12,7 +12,7 @@ from mask2former.models import layers
 from mask2former.models.criterion import point_sampling
 from mask2former.models.pixel_decoder import msdeform_attn_pixel_decoder
 
-from .peers import BACKBONES, build_mmdet, build_ours, build_transformers, make_batch
+from .peers import BACKBONES, build_mmdet, build_ours, build_transformers, in_turn, make_batch
 
 D = 10
 COUNTS = [3, 7]
@@ -23,7 +23,7 @@ NUM_POINTS = 500
 def injected(monkeypatch):
     """One set of points for each matched mask, in the order (image, layer, query)."""
     points = torch.rand(D * sum(COUNTS), NUM_POINTS, 2, generator=torch.Generator().manual_seed(1))
-    monkeypatch.setattr(point_sampling, 'uncertain_points', lambda logits, *args: points.to(logits.dtype))
+    monkeypatch.setattr(point_sampling, 'uncertain_points', in_turn(points))
     return points
 
 

@@ -1,8 +1,9 @@
 """Random numbers that depend on the seed and on what they are for, not on what was drawn before.
 
-An image is augmented by the numbers of its place in the stream of all images, whichever worker or process loads it; an
-iteration samples its points by the numbers of the iteration. So a training goes on exactly, with any number of workers,
-and nothing of a generator's state has to be kept.
+An image is augmented, and its masks are sampled at points, by the numbers of its place in the stream of all images,
+whichever worker or process has it; what else is drawn (dropout) is by the numbers of the iteration and the process. So
+a training goes on exactly, with any number of workers, and nothing of a generator's state has to be kept; and without
+dropout several processes do what one does.
 """
 
 import logging
@@ -16,6 +17,7 @@ from mmengine.dist import get_dist_info
 from mmengine.hooks import Hook
 from mmengine.logging import print_log
 from mmengine.runner import Runner
+from mmengine.structures import BaseDataElement
 from torch.utils.data import Dataset, Sampler
 
 from .run_summary import images_per_batch
@@ -31,6 +33,8 @@ def seed_generators(*numbers: int) -> None:
 
 class SeededSamples(Dataset):
     """A data set whose sample is drawn with the random numbers of its place in the stream.
+
+    Its data sample has a number of the place, too, as ``seed``, for what the model draws for it.
 
     What else it is asked for, it takes from the data set.
 
@@ -48,7 +52,11 @@ class SeededSamples(Dataset):
     def __getitem__(self, key: tuple[int, int]) -> Any:
         place, index = key
         seed_generators(self.seed, 0, place)
-        return self.dataset[index]
+        item = self.dataset[index]
+        if isinstance(item, dict) and isinstance(item.get('data_samples'), BaseDataElement):
+            [word] = np.random.SeedSequence((self.seed, 2, place)).generate_state(1, np.uint64).tolist()
+            item['data_samples'].set_metainfo(dict(seed=word % 2**62))
+        return item
 
     def __getattr__(self, name: str) -> Any:
         if name == 'dataset' or name.startswith('__'):  # while it is unpickled there is no data set yet

@@ -148,7 +148,8 @@ class Mask2Former(BaseModel):
         """Losses of a batch."""
         output = self.extract(inputs)
         for sample in data_samples:  # the matcher names the image where predictions are not finite
-            sample.gt_segments.set_metainfo(dict(img_id=self.name_of(sample)))
+            seed = dict(seed=sample.seed) if 'seed' in sample else {}
+            sample.gt_segments.set_metainfo(dict(img_id=self.name_of(sample), **seed))
         return self.criterion(output, [sample.gt_segments for sample in data_samples])
 
     @staticmethod

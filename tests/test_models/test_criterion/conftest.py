@@ -12,5 +12,5 @@ from .random_outputs import P
 def points(monkeypatch):
     """The points (1, P, 2) of every image, a few of them outside the map."""
     points = 1.1 * torch.rand(1, P, 2, generator=torch.Generator().manual_seed(2), dtype=torch.float64) - 0.05
-    monkeypatch.setattr(point_sampling, 'random_points', lambda n, num_points, like: points.expand(n, -1, -1))
+    monkeypatch.setattr(point_sampling, 'random_points', lambda n, num_points, like, _: points.expand(n, -1, -1))
     return points

@@ -136,7 +136,7 @@ def test_three_quarters_are_the_most_uncertain(monkeypatch):
     candidates = 0.15 + 0.7 * torch.rand(2, 300, 2, generator=torch.Generator().manual_seed(0))
     uniform = torch.rand(2, 25, 2, generator=torch.Generator().manual_seed(1))
     given = {300: candidates, 25: uniform}
-    monkeypatch.setattr(point_sampling, 'random_points', lambda n, num_points, like: given[num_points])
+    monkeypatch.setattr(point_sampling, 'random_points', lambda n, num_points, like, _: given[num_points])
     points = point_sampling.uncertain_points(logits, 100, 3.0, 0.75)
     assert torch.equal(points[:, 75:], uniform)
     for chosen, pool in zip(points[:, :75], candidates):

@@ -5,6 +5,7 @@ import torch
 from transformers.models.eomt_dinov3 import modeling_eomt_dinov3
 
 from mask2former.models.criterion import point_sampling
+from tests.test_models.peers import in_turn
 
 from . import small
 from .small import BLOCKS, KINDS, build_small, build_transformers, key_map, make_batch
@@ -72,7 +73,7 @@ def test_losses_and_gradients(kind, probabilities, monkeypatch):
     images, samples = make_batch(COUNTS)
     targets = [sample.gt_segments for sample in samples]
     points = torch.rand(small.D * sum(COUNTS), NUM_POINTS, 2, generator=torch.Generator().manual_seed(1))
-    monkeypatch.setattr(point_sampling, 'uncertain_points', lambda logits, *args: points.to(logits.dtype))
+    monkeypatch.setattr(point_sampling, 'uncertain_points', in_turn(points))
 
     torch.manual_seed(3)  # the queries that are not masked
     output = ours.extract(images)

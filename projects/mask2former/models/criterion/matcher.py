@@ -18,6 +18,7 @@ from mask2former.registry import TASK_UTILS
 from . import point_sampling
 from .losses import pairwise_dice_cost, pairwise_focal_cost, pairwise_mask_cost
 
+MATCHER_POINTS = 0  # what the random numbers are for
 MAX_LOGITS = 2**22  # mask logits that exist at a time: 16 MB
 
 
@@ -62,7 +63,8 @@ class HungarianMatcher:
 
         Args:
             output: Predictions of D decoder outputs and B images, float32 or float64.
-            targets: B targets with ``labels`` (N,) and ``masks`` (N, H, W), and by metainfo ``img_id`` for messages.
+            targets: B targets with ``labels`` (N,) and ``masks`` (N, H, W), and by metainfo ``img_id`` for messages and
+                perhaps ``seed`` (:func:`~.point_sampling.generator_of`).
 
         Returns:
             list[tuple[Tensor, Tensor]]: For each image the queries and the segments that belong together, both
@@ -86,7 +88,8 @@ class HungarianMatcher:
     def cost(self, output: HeadOutput, b: int, target: InstanceData) -> Tensor:
         """The cost (D, Q, N) of matching each query of each decoder output with each segment of image ``b``."""
         D, _, Q, _ = output.class_logits.shape
-        features, mask_targets = self.sample(output.mask_features[b], target.masks)  # (P, C), (N, P)
+        generator = point_sampling.generator_of(target, MATCHER_POINTS, output.mask_features.device)
+        features, mask_targets = self.sample(output.mask_features[b], target.masks, generator)  # (P, C), (N, P)
         class_cost = -output.class_logits[:, b].flatten(0, 1).softmax(-1)[:, target.labels]  # (D*Q, N)
         mask_costs = []
         # Few queries at a time, so that their logits at all points stay small.
@@ -99,13 +102,17 @@ class HungarianMatcher:
                 )
         return (self.class_cost * class_cost + torch.cat(mask_costs)).view(D, Q, -1)
 
-    def sample(self, mask_features: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
+    def sample(
+        self, mask_features: Tensor, masks: Tensor, generator: torch.Generator | None = None
+    ) -> tuple[Tensor, Tensor]:
         """Mask features (P, C) of (C, h, w), and masks (N, P) of (N, H, W), at P random points or at all h*w pixels."""
-        return self.sample_at(self.draw_points(mask_features), mask_features, masks)
+        return self.sample_at(self.draw_points(mask_features, generator), mask_features, masks)
 
-    def draw_points(self, like: Tensor) -> Tensor | None:
+    def draw_points(self, like: Tensor, generator: torch.Generator | None) -> Tensor | None:
         """Random points (P, 2); None for all pixels."""
-        return None if self.num_points is None else point_sampling.random_points(1, self.num_points, like)[0]
+        if self.num_points is None:
+            return None
+        return point_sampling.random_points(1, self.num_points, like, generator)[0]
 
     @staticmethod
     def sample_at(points: Tensor | None, mask_features: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:

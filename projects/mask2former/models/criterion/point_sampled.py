@@ -11,6 +11,8 @@ from . import point_sampling
 from .criterion import SetCriterion, matched_logits
 from .losses import dice_loss, mask_loss
 
+LOSS_POINTS = 1  # what the random numbers are for; the matcher's are for 0
+
 
 @MODELS.register_module()
 class PointSampledCriterion(SetCriterion):
@@ -65,17 +67,19 @@ class PointSampledCriterion(SetCriterion):
         """
         formed = [matched_logits(output, b, queries) for b, (queries, _) in enumerate(matches)]
         layers, logits = [layer for layer, _ in formed], torch.cat([x for _, x in formed])  # (M, h, w)
-        points = point_sampling.uncertain_points(
-            logits.detach(), self.num_points, self.oversample_ratio, self.importance_ratio
-        )  # (M, P, 2)
-        mask_logits = point_sampling.sample_maps(logits[:, None], points)[:, 0]
+        options = self.num_points, self.oversample_ratio, self.importance_ratio
+        points = [
+            point_sampling.uncertain_points(
+                x.detach(), *options, point_sampling.generator_of(target, LOSS_POINTS, x.device)
+            )
+            for (_, x), target in zip(formed, targets)
+        ]  # B times (D*n, P, 2)
+        mask_logits = point_sampling.sample_maps(logits[:, None], torch.cat(points))[:, 0]
         with torch.no_grad():
             mask_targets = torch.cat(
                 [
                     point_sampling.sample_matched_masks(target.masks, segments, own_points)
-                    for target, (_, segments), own_points in zip(
-                        targets, matches, points.split([len(x) for x in layers])
-                    )
+                    for target, (_, segments), own_points in zip(targets, matches, points)
                 ]
             )
         return torch.cat(layers), mask_logits, mask_targets

@@ -2,15 +2,25 @@
 
 import torch
 import torch.nn.functional as F
+from mmengine.structures import InstanceData
 from torch import Tensor
 
 MAX_FLOAT_PIXELS = 2**24  # pixels of boolean masks that are floats at a time: 64 MB
 MAX_CANDIDATES = 2**21  # points to choose the uncertain ones from, at a time: 16 MB
 
 
-def random_points(num_masks: int, num_points: int, like: Tensor) -> Tensor:
+def generator_of(target: InstanceData, purpose: int, device: torch.device) -> torch.Generator | None:
+    """The random numbers of a target, for one of several purposes; None, torch's own, where it has no ``seed``.
+
+    With it the points of an image do not depend on which process, or which place in a batch, it has.
+    """
+    seed = target.get('seed')
+    return None if seed is None else torch.Generator(device).manual_seed(seed + purpose)
+
+
+def random_points(num_masks: int, num_points: int, like: Tensor, generator: torch.Generator | None = None) -> Tensor:
     """Uniform points (num_masks, num_points, 2) as x and y from 0 to 1, on the device and in the type of ``like``."""
-    return torch.rand(num_masks, num_points, 2, device=like.device, dtype=like.dtype)
+    return torch.rand(num_masks, num_points, 2, device=like.device, dtype=like.dtype, generator=generator)
 
 
 def sample_maps(maps: Tensor, points: Tensor) -> Tensor:
@@ -96,7 +106,13 @@ def few_masks(masks: Tensor) -> tuple[Tensor, ...]:
 
 
 @torch.no_grad()
-def uncertain_points(mask_logits: Tensor, num_points: int, oversample_ratio: float, importance_ratio: float) -> Tensor:
+def uncertain_points(
+    mask_logits: Tensor,
+    num_points: int,
+    oversample_ratio: float,
+    importance_ratio: float,
+    generator: torch.Generator | None = None,
+) -> Tensor:
     """Points of which most lie where a mask is uncertain, i.e. where its logit is near zero.
 
     Args:
@@ -104,23 +120,30 @@ def uncertain_points(mask_logits: Tensor, num_points: int, oversample_ratio: flo
         num_points: P.
         oversample_ratio: How many times P points to choose from.
         importance_ratio: Share of P chosen for their uncertainty; the rest is uniform.
+        generator: Of the random numbers.
 
     Returns:
         Tensor: (n, P, 2), x and y from 0 to 1.
     """
     return torch.cat(
         [
-            _uncertain_points(part, num_points, oversample_ratio, importance_ratio)
+            _uncertain_points(part, num_points, oversample_ratio, importance_ratio, generator)
             for part in mask_logits.split(max(1, MAX_CANDIDATES // max(1, int(num_points * oversample_ratio))))
         ]
     )
 
 
-def _uncertain_points(mask_logits: Tensor, num_points: int, oversample_ratio: float, importance_ratio: float) -> Tensor:
+def _uncertain_points(
+    mask_logits: Tensor,
+    num_points: int,
+    oversample_ratio: float,
+    importance_ratio: float,
+    generator: torch.Generator | None,
+) -> Tensor:
     n = len(mask_logits)
-    candidates = random_points(n, int(num_points * oversample_ratio), mask_logits)
+    candidates = random_points(n, int(num_points * oversample_ratio), mask_logits, generator)
     uncertainty = -sample_maps(mask_logits[:, None], candidates)[:, 0].abs()  # (n, candidates)
     num_important = int(importance_ratio * num_points)
     chosen = uncertainty.topk(num_important, dim=1, sorted=False).indices  # (n, num_important)
     important = candidates.gather(1, chosen[..., None].expand(-1, -1, 2))
-    return torch.cat((important, random_points(n, num_points - num_important, mask_logits)), dim=1)
+    return torch.cat((important, random_points(n, num_points - num_important, mask_logits, generator)), dim=1)

@@ -28,5 +28,14 @@ class ClipCriterion(PointSampledCriterion):
             mask_embed=output.mask_embed.repeat_interleave(T, 1),  # (D, B*T, Q, C)
             mask_features=output.mask_features.flatten(0, 1),  # (B*T, C, h, w)
         )
-        of_frames = [InstanceData(masks=masks) for target in targets for masks in target.masks.unbind(1)]
+        of_frames = [frame for target in targets for frame in _frames_of(target)]
         return super().mask_losses(frames, of_frames, [match for match in matches for _ in range(T)])
+
+
+def _frames_of(target: InstanceData) -> list[InstanceData]:
+    """The masks (N, H, W) of each frame, with random numbers of its own."""
+    frames = [InstanceData(masks=masks) for masks in target.masks.unbind(1)]
+    if 'seed' in target:
+        for place, frame in enumerate(frames):
+            frame.set_metainfo(dict(seed=target.seed + 2 * place))  # two purposes each
+    return frames

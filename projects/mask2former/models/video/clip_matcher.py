@@ -15,9 +15,11 @@ class ClipMatcher(HungarianMatcher):
     reference.
     """
 
-    def sample(self, mask_features: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
+    def sample(
+        self, mask_features: Tensor, masks: Tensor, generator: torch.Generator | None = None
+    ) -> tuple[Tensor, Tensor]:
         """Mask features (T*P, C) of (T, C, h, w), and masks (N, T*P) of (N, T, H, W), frame after frame."""
-        points = self.draw_points(mask_features)
+        points = self.draw_points(mask_features, generator)
         frames = [self.sample_at(points, *frame) for frame in zip(mask_features, masks.unbind(1))]
         features, targets = zip(*frames)  # T times (P, C) and (N, P)
         return torch.cat(features), torch.cat(targets, 1)
