@@ -1,5 +1,7 @@
 """What the benchmarks share: their arguments, and how time, memory and results are written down."""
 
+from __future__ import annotations
+
 import argparse
 import contextlib
 import json
@@ -8,11 +10,12 @@ import statistics
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
-
-import torch
+from typing import TYPE_CHECKING, Any
 
 from mask2former.formats.files import write_text
+
+if TYPE_CHECKING:
+    import torch
 
 
 def positive(text: str) -> int:
@@ -43,12 +46,16 @@ def spread(values: list[float]) -> dict[str, float]:
 def synchronize(device: torch.device) -> None:
     """Wait until the device has done what it was told."""
     if device.type == 'cuda':
+        import torch
+
         torch.cuda.synchronize(device)
 
 
 @contextlib.contextmanager
 def allow_tf32(allowed: bool) -> Iterator[None]:
     """Let products and convolutions of float32 on CUDA round to TF32, or not, until the end of the block."""
+    import torch
+
     backends: tuple[Any, ...] = torch.backends.cuda.matmul, torch.backends.cudnn
     former = [backend.allow_tf32 for backend in backends]
     try:
@@ -63,6 +70,8 @@ def allow_tf32(allowed: bool) -> Iterator[None]:
 def peak_mb(device: torch.device) -> float:
     """Peak memory of this process in MiB: on CUDA what was allocated there, else what was resident."""
     if device.type == 'cuda':
+        import torch
+
         return torch.cuda.max_memory_allocated(device) / 2**20
     status = Path('/proc/self/status')
     if status.exists():

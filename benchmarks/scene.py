@@ -4,8 +4,8 @@ import torch
 from mmengine.config import Config
 from torch import Tensor, nn
 
-from mask2former.apis.cli import change_config
 from mask2former.apis.config_check import check_config
+from mask2former.apis.run_config import change_config
 from mask2former.datasets.metainfo import dataset_metainfo
 from mask2former.engine.allocator import keep_freed_memory
 from mask2former.errors import ConfigError

@@ -25,7 +25,6 @@ from mask2former.apis.cli import Options
 from mask2former.errors import UserError
 
 from .common import parse_size, positive, spread, write_json
-from .scene import OURS, agrees
 
 ROOT = Path(__file__).resolve().parents[1]
 SCALING: dict[str, list] = dict(
@@ -126,6 +125,8 @@ def ask_once(name: str, folder: str, word: str) -> dict:
 
 def measure(spec: dict, repeats: int, warm_up: int, profile: bool = False, floor: bool = False) -> list[dict]:
     """Results of ours and the peers, ours first."""
+    from .scene import OURS, agrees
+
     names = [OURS, *spec['peers']]
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / 'spec.json').write_text(json.dumps(spec))

@@ -1,17 +1,20 @@
 """Segment images: python demo/image_demo.py IMAGE_OR_DIR CONFIG CHECKPOINT [--out-dir D] [--score-thr T] ..."""
 
+from __future__ import annotations
+
 import argparse
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from PIL import Image
 from tqdm import tqdm
 
-from mask2former.apis import SegInferencer, list_images, output_stems, summarize, write_id_map
-from mask2former.apis.cli import run_tool
-from mask2former.apis.tiles import add_tile_arguments
+from mask2former.apis.cli import add_tile_arguments, run_tool
 from mask2former.errors import DataError
 from mask2former.formats.files import check_output, write_text
+
+if TYPE_CHECKING:
+    from mask2former.apis import SegInferencer
 
 
 def parse_args() -> argparse.Namespace:
@@ -45,6 +48,10 @@ def parse_args() -> argparse.Namespace:
 
 def process(inferencer: SegInferencer, image: str, stem: Path, with_png: bool) -> str:
     """Segment one image and write its files; returns what was found, in a line."""
+    from PIL import Image
+
+    from mask2former.apis import summarize, write_id_map
+
     [sample] = inferencer(image)
     result = inferencer.to_json(sample)
     Image.fromarray(inferencer.visualize(image, sample)).save(f'{stem}.jpg', quality=95)
@@ -58,6 +65,8 @@ def process(inferencer: SegInferencer, image: str, stem: Path, with_png: bool) -
 def main() -> None:
     args = parse_args()
     check_output(args.out_dir, is_folder=True)
+    from mask2former.apis import SegInferencer, list_images, output_stems
+
     inferencer = SegInferencer(
         args.config,
         args.checkpoint,

@@ -1,21 +1,24 @@
 """Track in a video: python demo/video_demo.py INPUT CONFIG CHECKPOINT --out out.mp4 [--json F] [--tracking T] ..."""
 
+from __future__ import annotations
+
 import argparse
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from mask2former.apis import TrackJson, VideoInferencer
 from mask2former.apis.cli import run_tool
-from mask2former.apis.frame_tracker import TRACKING
 from mask2former.errors import UserError
 from mask2former.formats.frame_source import FrameSource
 from mask2former.formats.video_frames import FileFrames, open_frames
 from mask2former.formats.video_writer import FrameWriter, open_writer
-from mask2former.models.video import TASKS, VideoMask2Former
 from mask2former.progress import ProgressBar
+
+if TYPE_CHECKING:
+    from mask2former.apis import TrackJson, VideoInferencer
 
 
 def parse_args() -> argparse.Namespace:
@@ -34,11 +37,15 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--device', help="such as 'cpu' or 'cuda:1'; default: the GPU if there is one")
     parser.add_argument(
         '--tracking',
-        choices=list(TRACKING),
+        choices=['whole', 'windows', 'online'],
         default='online',
         help='see frame by frame, in windows of a few frames, or all frames together (default: %(default)s)',
     )
-    parser.add_argument('--task', choices=list(TASKS), help='what to find; default: the first that the model can')
+    parser.add_argument(
+        '--task',
+        choices=['panoptic', 'instance', 'semantic'],
+        help='what to find; default: the first that the model can',
+    )
     parser.add_argument(
         '--score-thr',
         type=float,
@@ -95,6 +102,8 @@ def track(inferencer: VideoInferencer, source: FrameSource, writer: FrameWriter 
 @contextmanager
 def decoder_bar(inferencer: VideoInferencer) -> Iterator[None]:
     """Show the layers of the decoder while it goes through all frames of a whole video, which takes long, too."""
+    from mask2former.models.video import VideoMask2Former
+
     model = inferencer.tracker.model
     if not (inferencer.tracker.whole and isinstance(model, VideoMask2Former)):
         yield
@@ -132,6 +141,8 @@ def main() -> None:
     check_output(args.video, args.out, args.json)
     source = open_frames(args.video, every=args.every, max_side=args.max_side, fps=args.fps)
     writer = open_output(args.out, source)
+    from mask2former.apis import TrackJson, VideoInferencer
+
     inferencer = VideoInferencer(
         args.config,
         args.checkpoint,

@@ -21,7 +21,7 @@ from tests import quicker
 from tests.tools import free_port
 
 PRELOADED = [
-    'mask2former.apis.cli',
+    'mask2former.apis.run_config',
     'mask2former.apis.inferencer',
     'mask2former.apis.video_inferencer',
     'mask2former.engine',

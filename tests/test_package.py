@@ -220,8 +220,8 @@ def test_import_pulls_in_nothing_heavy_that_mmdet_does_not(installed, empty):
 def test_tools_start_without_what_few_of_them_use(installed, empty):
     """Their imports took longer than torch's; see mask2former.postponed."""
     code = (
-        'import json, sys, mask2former.apis.cli, mask2former.datasets, mask2former.engine, mask2former.evaluation\n'
-        'import mask2former.models, mask2former.visualization\n'
+        'import json, sys, mask2former.apis.run_config, mask2former.datasets, mask2former.engine\n'
+        'import mask2former.evaluation, mask2former.models, mask2former.visualization\n'
         "slow = ('transformers', 'sympy', 'torch._dynamo', 'torch.distributed.fsdp', 'matplotlib.pyplot', 'timm')\n"
         'print(json.dumps([name for name in slow if name in sys.modules]))'
     )

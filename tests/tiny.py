@@ -9,7 +9,7 @@ from mmdet.structures import DetDataSample
 from mmengine.config import Config
 from mmengine.structures import InstanceData
 
-from mask2former.apis.cli import build_runner
+from mask2former.apis.run_config import build_runner
 from mask2former.data_tools.shapes import generate_shapes
 from mask2former.registry import MODELS
 

@@ -4,21 +4,22 @@ Each process writes DIR/results-2-of-8.jsonl, a line for each image. Started aga
 that was. --merge puts the files of all processes into DIR/results.jsonl.
 """
 
+from __future__ import annotations
+
 import argparse
 import hashlib
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from mmdet.utils.misc import IMG_EXTENSIONS
-
-from mask2former.apis import SegInferencer, write_id_map
-from mask2former.apis.cli import run_tool
-from mask2former.apis.tiles import add_tile_arguments
-from mask2former.checkpoints.fetch import locate
+from mask2former.apis.cli import add_tile_arguments, run_tool
 from mask2former.errors import ConfigError, DataError
 from mask2former.formats.files import check_output, inside, leaves_folder
 from mask2former.predictions.shards import ResultLog, Shard, find_images, merge, parse_shard
 from mask2former.progress import ProgressBar
+
+if TYPE_CHECKING:
+    from mask2former.apis import SegInferencer
 
 
 def parse_args() -> argparse.Namespace:
@@ -46,6 +47,8 @@ def parse_args() -> argparse.Namespace:
 
 def header_of(args: argparse.Namespace, names: list[str]) -> dict:
     """What the results depend on, as far as it can be said without reading images."""
+    from mask2former.checkpoints.fetch import locate
+
     listed = hashlib.sha256('\n'.join(names).encode('utf-8', 'surrogateescape')).hexdigest()
     address = locate(args.checkpoint)
     local = '://' not in address and Path(address).is_file()
@@ -72,6 +75,8 @@ def predict(inferencer: SegInferencer, path: Path, name: str, maps: Path | None)
     result = inferencer.to_json(sample)
     del result['image']['path']  # the same results wherever the images are
     if maps is not None and 'pred_panoptic_seg' in sample:
+        from mask2former.apis import write_id_map
+
         target = inside(maps, f'{name}.png')
         write_id_map(sample, target)
         result['id_map'] = target.relative_to(maps.parent).as_posix()
@@ -85,6 +90,8 @@ def main() -> None:
         path, count = merge(out)
         print(f'{count} results are in {path}.')
         return
+    from mask2former.apis.inferencer import IMG_EXTENSIONS, SegInferencer
+
     root, names = find_images(args.images, IMG_EXTENSIONS)
     if args.png and (outside := next((name for name in names if leaves_folder(name)), None)) is not None:
         raise ConfigError(f"--png needs images below the folder '{root}', where '{outside}' is not.")

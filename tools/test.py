@@ -10,14 +10,8 @@ import json
 from datetime import datetime
 from pathlib import Path
 
-from mask2former.apis.cli import add_json_argument, build_runner, load_run_config, run_parser, run_tool, words_aside
-from mask2former.apis.tiles import add_tile_arguments, use_tiles
-from mask2former.apis.tta import use_tta
-from mask2former.checkpoints.fetch import locate
-from mask2former.evaluation import DumpSegResults
-from mask2former.evaluation.tables import comparison_table
+from mask2former.apis.cli import add_json_argument, add_tile_arguments, run_parser, run_tool, words_aside
 from mask2former.formats.files import check_output, write_text
-from mask2former.predictions.load import locate_run
 
 
 def main() -> None:
@@ -36,12 +30,14 @@ def main() -> None:
     add_tile_arguments(parser)
     add_json_argument(parser)
     args = parser.parse_args()
+    if args.out is not None and not args.out.endswith(('.pkl', '.pickle')):
+        parser.error(f"--out must name a .pkl file, not '{args.out}'")
     if args.checkpoint is None:
         if not Path(args.config).is_dir():
             parser.error('give a checkpoint, too: only the folder of a training has one of its own')
+        from mask2former.predictions.loading import locate_run
+
         args.config, args.checkpoint = map(str, locate_run(args.config))
-    if args.out is not None and not args.out.endswith(('.pkl', '.pickle')):
-        parser.error(f"--out must name a .pkl file, not '{args.out}'")
     with words_aside(args.json):
         metrics, path = test(args)
     if args.json and path is not None:
@@ -50,6 +46,13 @@ def main() -> None:
 
 def test(args: argparse.Namespace) -> tuple[dict[str, float], Path | None]:
     """Test as the command line says; returns the metrics, and their file, which the first process writes."""
+    from mask2former.apis.run_config import build_runner, load_run_config
+    from mask2former.apis.tiles import use_tiles
+    from mask2former.apis.tta import use_tta
+    from mask2former.checkpoints.fetch import locate
+    from mask2former.evaluation import DumpSegResults
+    from mask2former.evaluation.tables import comparison_table
+
     address = locate(args.checkpoint)  # before anything is built
     cfg = load_run_config(args)
     cfg.load_from = args.checkpoint

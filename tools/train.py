@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from mask2former.apis.cli import build_runner, load_run_config, run_parser, run_tool
+from mask2former.apis.cli import run_parser, run_tool
 from mask2former.errors import MissingFileError
 
 
@@ -39,6 +39,8 @@ def main() -> None:
             f"There is no checkpoint '{args.resume}' to resume: check the path, or give --resume "
             'alone for the last one of the work directory.'
         )
+    from mask2former.apis.run_config import build_runner, load_run_config
+
     cfg = load_run_config(args)
     if args.amp or args.amp_dtype:
         cfg.optim_wrapper.amp_dtype = args.amp_dtype or 'bfloat16'

@@ -26,12 +26,9 @@ from collections.abc import Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 
-import torch
-
 from benchmarks.common import write_json
 from mask2former.errors import ConfigError
 
-from .device import environment
 from .page import PASSED, failed, fill_page, judge
 from .sections import SECTIONS, Section
 from .settings import NO_TIME, Settings, log_output, start_method
@@ -135,8 +132,12 @@ def main() -> None:
     args = parse_args()
     if args.device == 'cpu':
         os.environ.update(CUDA_VISIBLE_DEVICES='', TRITON_INTERPRET='1')
-    elif not torch.cuda.is_available():
+    import torch
+
+    if args.device != 'cpu' and not torch.cuda.is_available():
         raise ConfigError('There is no CUDA device here: give --device cpu --small to see this tool run.')
+    from .device import environment
+
     out = Path(args.out)
     out.mkdir(parents=True, exist_ok=True)
     report = dict(

@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 from mmengine.config import Config
 
-from mask2former.apis.cli import build_runner
+from mask2former.apis.run_config import build_runner
 from mask2former.data_tools.shapes import generate_shapes
 
 from .settings import Settings, log_output, start_method

@@ -11,8 +11,6 @@ from dataclasses import dataclass
 from multiprocessing.context import ForkServerContext, SpawnContext
 from pathlib import Path
 
-import torch
-
 ROOT = Path(__file__).resolve().parents[2]
 NO_TIME, NO_MEMORY = 'no time left', 'does not fit into the memory of the device'
 
@@ -58,6 +56,8 @@ class Settings:
             return dict(case, error=traceback.format_exc())
         finally:
             gc.collect()
+            import torch
+
             if torch.cuda.is_initialized():
                 torch.cuda.empty_cache()
 
@@ -65,6 +65,8 @@ class Settings:
 def is_too_big(error: Exception) -> bool:
     """Whether an error says that the device is too small: PyTorch's, CUDA's, those of its libraries, or Triton's."""
     words = 'CUDA out of memory', 'CUDA error: out of memory', 'STATUS_ALLOC_FAILED', 'out of resource: '
+    import torch
+
     return isinstance(error, torch.OutOfMemoryError) or any(word in str(error) for word in words)
 
 
@@ -73,7 +75,7 @@ def start_method(device: str) -> SpawnContext | ForkServerContext:
     if device != 'cpu':
         return multiprocessing.get_context('spawn')
     context = multiprocessing.get_context('forkserver')
-    context.set_forkserver_preload(['benchmarks.scene', 'mask2former.apis.cli', 'mask2former.evaluation'])
+    context.set_forkserver_preload(['benchmarks.scene', 'mask2former.apis.run_config', 'mask2former.evaluation'])
     return context
 
 

@@ -1,6 +1,8 @@
 """mask2former: universal image segmentation for the OpenMMLab stack."""
 
+import importlib
 import os
+from typing import Any
 
 # OpenMP's threads wait by spinning, which is slow where anything else uses the cores. With a short spin a training step
 # of the shapes config on 2 cores took 0.23 s as before, and beside a busy process 0.66 s instead of 1.9 s. It must be
@@ -8,20 +10,18 @@ import os
 os.environ.setdefault('GOMP_SPINCOUNT', '1000')
 
 from . import compat, postponed  # noqa: E402
+from .version import __version__  # noqa: E402, F401
 
 compat.install()
 postponed.postpone()
 
-from . import registry  # noqa: E402, F401  (imports mmdet, which compat makes importable)
-from .version import __version__  # noqa: E402, F401
-
 _SHORTCUTS = ('load', 'predict', 'train')
 
 
-def __getattr__(name: str) -> object:
+def __getattr__(name: str) -> Any:
     """``from mask2former import train`` and the like, which import what they need only then."""
     if name in _SHORTCUTS:
-        from . import shortcuts
-
-        return getattr(shortcuts, name)
+        return getattr(importlib.import_module('mask2former.shortcuts'), name)
+    if name == 'registry':
+        return importlib.import_module('mask2former.registry')
     raise AttributeError(f"module 'mask2former' has no attribute '{name}'")

@@ -1,7 +1,7 @@
 """Make mmdet importable without mmcv's compiled extension, checkpoints loadable without unpickling code, and this
 package's configs inheritable by name.
 
-mmdet imports ``mmcv.ops`` when it is imported, and that needs ``mmcv._ext``, a compiled module which the wheel
+mmdet imports ``mmcv.ops`` with its models, and that needs ``mmcv._ext``, a compiled module which the wheel
 ``mmcv-lite`` does not carry. Nothing that Mask2Former runs needs it, so a placeholder stands in for it.
 """
 
@@ -12,9 +12,6 @@ import sys
 from importlib.machinery import ModuleSpec
 from pickle import UnpicklingError
 from types import ModuleType
-
-import numpy as np
-import torch
 
 
 class _MissingExtension(ModuleType):
@@ -58,17 +55,20 @@ def allow_checkpoint_globals() -> None:
     mmengine keeps its logged scalars as ``HistoryBuffer`` objects over numpy arrays, with a table of the buffer's own
     methods. Stand-ins take the arrays (:mod:`mask2former.unpickle`); the methods are not taken from the file.
     """
-    from mmengine.logging import HistoryBuffer
+    import numpy as np
+    import torch
 
     from mask2former.unpickle import NUMPY, NumberArray
 
-    class History(HistoryBuffer):
+    class History:
         def __setstate__(self, state: dict) -> None:
+            from mmengine.logging import HistoryBuffer
+
             for name, value in state.items():
                 if name != 'statistics_methods':
                     self.__dict__[name] = np.asarray(value) if isinstance(value, NumberArray) else value
-            self._set_default_statistics()
-            self.__class__ = HistoryBuffer
+            self.__class__ = HistoryBuffer  # type: ignore[assignment]
+            self._set_default_statistics()  # type: ignore[attr-defined]
 
     def get_statistic(owner: type, name: str) -> None:
         """Stands in for ``getattr``, with which the file names the methods."""
@@ -115,7 +115,9 @@ def provide_config_scope() -> None:
 
 @functools.cache
 def install() -> None:
-    """Do all of the above, once in a process."""
-    provide_mmcv_ext()
-    allow_checkpoint_globals()
-    provide_config_scope()
+    """Do all of the above, once in a process, each as soon as the package that it changes is imported."""
+    from mask2former.when_imported import when_imported
+
+    when_imported('torch', allow_checkpoint_globals)
+    when_imported('mmengine', provide_config_scope)
+    when_imported('mmcv', provide_mmcv_ext)

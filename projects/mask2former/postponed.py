@@ -5,6 +5,7 @@ mmdet's models of text, one optimizer), FSDP and ZeRO with the computer algebra 
 parts is still found under its name, in the registries too.
 """
 
+import functools
 import importlib
 import importlib.util
 import sys
@@ -13,6 +14,8 @@ from contextlib import contextmanager
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
+
+from mask2former.when_imported import when_imported
 
 # Modules, the registry that they enter, and the names under which they do.
 _REGISTERED: dict[str, tuple[str, tuple[str, ...]]] = {
@@ -109,12 +112,21 @@ def _standing_in(module: str) -> Iterator[None]:
 
 
 def postpone() -> None:
-    """Postpone the imports that are still to come."""
+    """Postpone the imports that are still to come, as soon as the package that makes them is imported."""
+    when_imported('mmengine', _postpone_in_mmengine)
+    when_imported('mmdet', functools.partial(_postpone_in, 'mmdet'))
+
+
+def _postpone_in_mmengine() -> None:
+    _postpone_in('mmengine')
+    with _standing_in('transformers'):
+        importlib.import_module('mmengine.optim')
+
+
+def _postpone_in(package: str) -> None:
     for module, (registry, names) in _REGISTERED.items():
-        if module in sys.modules or importlib.util.find_spec(module.partition('.')[0]) is None:
+        if module.partition('.')[0] != package or module in sys.modules:
             continue
         sys.modules[module] = _PostponedModule(module)
         for name in names:
             _registry(registry).register_module(name=name, module=_stand_in(module, name))
-    with _standing_in('transformers'):
-        importlib.import_module('mmengine.optim')

@@ -5,8 +5,8 @@ import re
 import pytest
 from mmengine.config import Config, DictAction
 
-from mask2former.apis.cli import change_config
 from mask2former.apis.config_check import check_config
+from mask2former.apis.run_config import change_config
 from mask2former.formats.files import check_output
 from tests.tiny import write_config
 

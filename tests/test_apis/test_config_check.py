@@ -12,8 +12,9 @@ from mmengine.hooks import Hook
 from torch import nn
 
 from mask2former.apis import init_model
-from mask2former.apis.cli import build_runner, change_config, config_parser, load_config, run_parser
+from mask2former.apis.cli import config_parser, run_parser
 from mask2former.apis.config_check import check_config, find_faults
+from mask2former.apis.run_config import build_runner, change_config, load_config
 from mask2former.apis.signatures import arguments_of
 from mask2former.errors import ConfigError
 from tests.tiny import ROOT, write_config

@@ -11,7 +11,7 @@ from mmengine.hooks import Hook
 from mmengine.registry import DefaultScope
 
 from mask2former.apis import SegInferencer, list_images
-from mask2former.apis.cli import build_runner
+from mask2former.apis.run_config import build_runner
 from mask2former.apis.tta import use_tta
 from mask2former.errors import DataError
 

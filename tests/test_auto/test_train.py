@@ -14,7 +14,7 @@ from mmengine.config import Config
 import mask2former
 from mask2former import load
 from mask2former.__main__ import _is_data, main
-from mask2former.apis.cli import build_runner
+from mask2former.apis.run_config import build_runner
 from mask2former.auto import report
 from mask2former.auto import train as module
 from mask2former.auto.choices import Costs

@@ -8,9 +8,9 @@ from torch import nn
 
 from mask2former.checkpoints.class_transfer import transfer_classes
 from mask2former.checkpoints.fit import check_fit
-from mask2former.datasets.metainfo import known_metainfo
 from mask2former.engine.other_classes_hook import OtherClassesHook
 from mask2former.errors import CheckpointError
+from mask2former.formats.known_metainfo import known_metainfo
 
 THEIRS, OURS = ('cat', 'dog', 'sky'), ('sky', 'bird', 'cat', 'fish')
 

@@ -237,9 +237,9 @@ def test_a_file_that_is_worse_is_refused(file, run, tmp_path, monkeypatch, capsy
     path = tmp_path / 'wrong.onnx'
     command_line = ['export', str(run.config), str(run.checkpoint), '--size', '64x96', '--out', str(path)]
     monkeypatch.setattr(sys, 'argv', [*command_line, '--verify', '--tolerance', '0.1', '--json'])
-    monkeypatch.setattr(command, 'export', lambda *args: 0.0)
+    monkeypatch.setattr('mask2former.deployment.export.export', lambda *args: 0.0)
     metrics = dict(PQ=(50.0, 49.5), mIoU=(60.0, 60.0), SQ=(1.0, 0.0))
-    monkeypatch.setattr(command, 'verify', lambda *args: Verification(metrics, 4, 0.5))
+    monkeypatch.setattr('mask2former.deployment.verify.verify', lambda *args: Verification(metrics, 4, 0.5))
     with pytest.raises(UserError, match='loses 0.50 points, more than 0.1'):
         command.main()
     said = json.loads(capsys.readouterr().out)

@@ -12,7 +12,7 @@ import torch
 from mmengine.config import Config
 
 from mask2former.apis import SegInferencer
-from mask2former.apis.cli import load_config
+from mask2former.apis.run_config import load_config
 from mask2former.data_tools.check import check_splits, read_splits
 from mask2former.data_tools.check.html import write_html
 from mask2former.data_tools.check.statistics import facts_of

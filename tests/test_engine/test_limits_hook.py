@@ -5,7 +5,7 @@ import logging
 import pytest
 from mmengine.config import Config
 
-from mask2former.apis.cli import build_runner
+from mask2former.apis.run_config import build_runner
 from mask2former.datasets.segment_table import table_of
 from mask2former.engine.limits_hook import pipeline_of
 from mask2former.registry import DATASETS

@@ -11,7 +11,7 @@ from mmengine.config import Config
 from benchmarks import synthetic
 from benchmarks.peers import build_peer, load_weights, peer_weights
 from benchmarks.synthetic import randomise
-from mask2former.datasets.metainfo import known_metainfo
+from mask2former.formats.known_metainfo import known_metainfo
 from mask2former.registry import MODELS
 
 ROOT = Path(__file__).parents[2]

@@ -9,8 +9,8 @@ from mmengine.dataset import pseudo_collate
 
 from mask2former.checkpoints.convert import read_checkpoint
 from mask2former.checkpoints.named_models import model_name
-from mask2former.datasets.metainfo import known_metainfo
 from mask2former.errors import ConfigError
+from mask2former.formats.known_metainfo import known_metainfo
 from mask2former.predictions import load
 from mask2former.predictions.hf_folder import config_of_hf_folder, is_hf_folder
 

@@ -20,7 +20,7 @@ from mask2former.errors import ConfigError, MissingFileError, UserError
 from mask2former.formats.panoptic_png import read_id_map
 from mask2former.formats.rle import encode_mask
 from mask2former.predictions import command, exchange, load
-from mask2former.predictions.load import locate, locate_run
+from mask2former.predictions.loading import locate, locate_run
 from mask2former.predictions.predictor import Predictor
 
 
@@ -275,7 +275,7 @@ def test_what_is_no_image_is_refused_in_a_sentence(predictor, wrong, sentence):
 
 
 def test_what_cannot_be_is_said_before_the_work(run, tmp_path, monkeypatch):
-    monkeypatch.setattr(command, 'load', None)  # nothing is loaded
+    monkeypatch.setattr('mask2former.predictions.loading.load', None)  # nothing is loaded
     monkeypatch.setattr(sys, 'argv', ['predict', str(tmp_path / 'absent.jpg'), 'run'])
     with pytest.raises(MissingFileError, match="no image or folder '.*absent.jpg'"):
         command.main()

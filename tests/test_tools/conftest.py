@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from mmengine.runner import Runner
 
+from mask2former.apis import run_config
 from tests.tiny import name_run, write_config
 from tests.tools import load_tool
 
@@ -15,7 +16,7 @@ def tool(monkeypatch):
 
     def call(name: str, *arguments: str | Path, change=lambda runner: None) -> Runner:
         module, runners = load_tool(name), []
-        build = module.build_runner
+        build = run_config.build_runner
 
         def build_runner(cfg):
             name_run(cfg)
@@ -23,7 +24,7 @@ def tool(monkeypatch):
             change(runners[0])
             return runners[0]
 
-        monkeypatch.setattr(module, 'build_runner', build_runner)
+        monkeypatch.setattr(run_config, 'build_runner', build_runner)
         monkeypatch.setattr('sys.argv', [f'{name}.py', *map(str, arguments)])
         module.main()
         return runners[0]

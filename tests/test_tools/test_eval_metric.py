@@ -12,6 +12,7 @@ from panopticapi.evaluation import pq_compute
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
+from mask2former.apis import run_config
 from mask2former.formats.rle import as_rle
 from tests.tiny import name_run
 from tests.tools import load_tool
@@ -54,7 +55,7 @@ def tested(run, tmp_path_factory):
     """The folder of a test run through tools/test.py: test_metrics.json and all.pkl."""
     folder = tmp_path_factory.mktemp('tested')
     module = load_tool('test')
-    build = module.build_runner
+    build = run_config.build_runner
     patch = pytest.MonkeyPatch()
 
     def build_runner(cfg):
@@ -63,7 +64,7 @@ def tested(run, tmp_path_factory):
         runner.model.test_step = nearly_right
         return runner
 
-    patch.setattr(module, 'build_runner', build_runner)
+    patch.setattr(run_config, 'build_runner', build_runner)
     patch.setattr(
         'sys.argv',
         ['test.py', str(run.config), str(run.full), '--work-dir', str(folder), '--out', str(folder / 'all.pkl')],

@@ -12,6 +12,7 @@ import pytest
 import torch
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, ProcessFailure
 
+from mask2former.apis import run_config
 from mask2former.apis.cli import run_tool
 from mask2former.errors import MissingFileError
 from tests.forked import run_forked
@@ -42,7 +43,7 @@ def test_torchrun_ends_its_report_with_the_sentence(tmp_path, monkeypatch):
     """torchrun gives each process the name of a file, and prints what the first one that failed wrote into it."""
     path = tmp_path / 'error.json'
     monkeypatch.setenv('TORCHELASTIC_ERROR_FILE', str(path))
-    with pytest.raises(SystemExit, match='Error: There is no'), mock.patch('gc.freeze'):
+    with pytest.raises(SystemExit, match='Error: There is no'):
         run_tool(mock.Mock(side_effect=MissingFileError("There is no 'x.json'.")))
     failure = ProcessFailure(local_rank=0, pid=1, exitcode=1, error_file=str(path))
     *_, last, line = str(ChildFailedError('train.py', {0: failure})).strip().splitlines()
@@ -101,7 +102,7 @@ def test_tools_without_a_runner_check_the_config_too(config, tmp_path, monkeypat
 @pytest.mark.parametrize('flags', [['--resume', '{config}'], ['--amp', '--resume', '{config}', '--launcher', 'none']])
 def test_resume_before_the_config_takes_the_last_checkpoint(config, monkeypatch, flags):
     module, configs = load_tool('train'), []
-    monkeypatch.setattr(module, 'build_runner', lambda cfg: configs.append(cfg) or mock.Mock())
+    monkeypatch.setattr(run_config, 'build_runner', lambda cfg: configs.append(cfg) or mock.Mock())
     monkeypatch.setattr('sys.argv', ['train.py', *(flag.format(config=config) for flag in flags)])
     module.main()
     assert configs[0].resume is True and configs[0].load_from is None and configs[0].filename == str(config)

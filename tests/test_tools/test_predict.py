@@ -36,7 +36,9 @@ def predict(tiny_run, images, monkeypatch):
     def call(out: Path, *flags: str, folder: Path = images) -> str | int | None:
         if not made and Path(folder).is_dir():
             made.append(SegInferencer(tiny_run.config, tiny_run.checkpoint, device='cpu'))
-        monkeypatch.setattr(module, 'SegInferencer', lambda *args, **options: made[0])  # loaded once
+        monkeypatch.setattr(
+            'mask2former.apis.inferencer.SegInferencer', lambda *args, **options: made[0]
+        )  # loaded once
         arguments = [tiny_run.config, tiny_run.checkpoint, folder, '--out', out, *flags]
         monkeypatch.setattr('sys.argv', ['predict.py', *map(str, arguments)])
         with pytest.raises(SystemExit) as end:

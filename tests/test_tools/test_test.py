@@ -12,6 +12,7 @@ import torch
 from mmengine.config import Config
 from pycocotools import mask as mask_utils
 
+from mask2former.apis import run_config
 from tests.forked import run_forked_ranks
 from tests.tiny import ROOT, name_run, write_config
 from tests.tools import load_tool
@@ -87,13 +88,13 @@ tta_pipeline = [
 def metrics_of(monkeypatch, config, checkpoint, folder, *arguments):
     """Test in this process; returns the metrics."""
     module = load_tool('test')
-    build = module.build_runner
+    build = run_config.build_runner
 
     def build_runner(cfg):
         name_run(cfg)
         return build(cfg)
 
-    monkeypatch.setattr(module, 'build_runner', build_runner)
+    monkeypatch.setattr(run_config, 'build_runner', build_runner)
     monkeypatch.setattr('sys.argv', ['test.py', str(config), str(checkpoint), '--work-dir', str(folder), *arguments])
     module.main()
     suffix = ('--tta' in arguments) * '_tta' + ('--tile' in arguments) * '_tiles'

@@ -11,6 +11,7 @@ from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
+from mask2former.apis import run_config
 from mask2former.apis.cli import run_tool
 from mask2former.registry import HOOKS
 from tests.tiny import write_config
@@ -163,7 +164,7 @@ def test_nan_may_be_skipped(tool, config):
 )
 def test_flags(tmp_path, monkeypatch, flags, amp_dtype, compiled):
     module, configs = load_tool('train'), []
-    monkeypatch.setattr(module, 'build_runner', lambda cfg: configs.append(cfg) or mock.Mock())
+    monkeypatch.setattr(run_config, 'build_runner', lambda cfg: configs.append(cfg) or mock.Mock())
     config = write_config(tmp_path, tmp_path)
     monkeypatch.setattr(sys, 'argv', ['train.py', *(flag.format(config=config) for flag in flags)])
     module.main()

@@ -8,18 +8,21 @@ finished runs are kept, an unfinished one goes on after its last checkpoint; run
 are in results.json there, curves in results.svg; the tables are printed in Markdown.
 """
 
+from __future__ import annotations
+
 import argparse
 import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from mask2former.analysis.curves import collect, make_report, read_curve, read_results
-from mask2former.analysis.plots import plot_curves
-from mask2former.analysis.study import SETTINGS, Run, Study, read_study
 from mask2former.apis.cli import run_tool
 from mask2former.errors import MissingFileError, UserError
 from mask2former.formats.files import write_text
+
+if TYPE_CHECKING:
+    from mask2former.analysis.study import Run, Study
 
 TRAIN = Path(__file__).resolve().parents[1] / 'train.py'
 
@@ -37,7 +40,11 @@ def main() -> None:
         path = Path(args.study)
         if not path.is_file():
             raise MissingFileError(f"There is no '{path}': give the results.json of a study that was trained.")
-    else:
+    from mask2former.analysis.curves import make_report, read_results
+    from mask2former.analysis.plots import plot_curves
+    from mask2former.analysis.study import read_study
+
+    if not args.report:
         study = read_study(args.study)
         path = train_study(study, args.work_dir or Path('work_dirs/studies') / study.name, args.variants)
     results = read_results(path)
@@ -48,6 +55,8 @@ def main() -> None:
 
 def train_study(study: Study, work_dir: Path, variants: list[str] | None) -> Path:
     """Train what is not finished, and write the results after each run; returns their path."""
+    from mask2former.analysis.curves import collect
+
     path = work_dir / 'results.json'
     runs = study.runs(variants)
     for run in runs:  # a misspelt option of the last is told before the first is trained
@@ -66,6 +75,9 @@ def train(study: Study, run: Run, folder: Path) -> None:
     Raises:
         UserError: If the training failed; what it said is in the terminal.
     """
+    from mask2former.analysis.curves import read_curve
+    from mask2former.analysis.study import SETTINGS
+
     cfg = study.make_config(run, folder)
     curve = read_curve(folder)
     if curve and curve[-1]['iter'] == cfg.train_cfg.max_iters:

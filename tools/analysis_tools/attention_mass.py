@@ -9,16 +9,11 @@ The second form draws how one query finds its object, too. The config's validati
 import argparse
 import json
 
-import torch
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from mask2former.analysis.attention_mass import look_at, measure_mass, validation_data
-from mask2former.analysis.query_strip import draw_strip
-from mask2former.analysis.query_view import view_query
-from mask2former.apis import init_model
-from mask2former.apis.cli import config_parser, load_config, run_tool
+from mask2former.apis.cli import config_parser, run_tool
 from mask2former.data_tools.arguments import positive
 from mask2former.errors import ConfigError
 from mask2former.formats.files import write_text
@@ -34,6 +29,12 @@ def main() -> None:
     parser.add_argument('--image', type=int, default=0, help='image of --strip (default: 0)')
     parser.add_argument('--segment', type=int, default=0, help='segment of --strip, of those of the image (default: 0)')
     args = parser.parse_args()
+    import torch
+
+    from mask2former.analysis.attention_mass import look_at, measure_mass, validation_data
+    from mask2former.apis import init_model
+    from mask2former.apis.run_config import load_config
+
     torch.manual_seed(0)  # the matcher draws points
     model = init_model(load_config(args), args.checkpoint)
     dataset = validation_data(model)
@@ -55,6 +56,10 @@ def draw(model, dataset, args: argparse.Namespace) -> None:
     Raises:
         ConfigError: If there is no such image or segment.
     """
+    from mask2former.analysis.attention_mass import look_at
+    from mask2former.analysis.query_strip import draw_strip
+    from mask2former.analysis.query_view import view_query
+
     if not 0 <= args.image < len(dataset):
         raise ConfigError(f'--image {args.image}: the validation data has images 0 to {len(dataset) - 1}.')
     (image,) = look_at(model, dataset, [args.image])

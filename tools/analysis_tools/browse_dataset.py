@@ -2,17 +2,9 @@
 
 from pathlib import Path
 
-from mmengine.registry import init_default_scope
-from mmengine.runner import set_random_seed
-
-from mask2former.apis.cli import config_parser, load_config, run_tool
+from mask2former.apis.cli import config_parser, run_tool
 from mask2former.data_tools.arguments import positive
 from mask2former.errors import DataError
-from mask2former.formats.bands import in_file_order
-from mask2former.formats.images import write_image
-from mask2former.models.data_preprocessor import form_masks
-from mask2former.registry import DATASETS
-from mask2former.visualization import SegLocalVisualizer
 
 
 def main() -> None:
@@ -32,6 +24,16 @@ def main() -> None:
         'visualizer.bands of the config, or the first',
     )
     args = parser.parse_args()
+    from mmengine.registry import init_default_scope
+    from mmengine.runner import set_random_seed
+
+    from mask2former.apis.run_config import load_config
+    from mask2former.formats.bands import in_file_order
+    from mask2former.formats.images import write_image
+    from mask2former.models.data_preprocessor import form_masks
+    from mask2former.registry import DATASETS
+    from mask2former.visualization import SegLocalVisualizer
+
     cfg = load_config(args)
     init_default_scope(cfg.get('default_scope', 'mask2former'))
     loader = cfg.get(f'{args.split}_dataloader')

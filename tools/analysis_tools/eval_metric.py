@@ -13,19 +13,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from mmengine.evaluator import Evaluator
-from mmengine.registry import init_default_scope
-
-from mask2former.apis.cli import config_parser, load_config, run_tool
-from mask2former.datasets import dataset_metainfo
+from mask2former.apis.cli import config_parser, run_tool
 from mask2former.errors import DataError
-from mask2former.evaluation import show_dataset
-from mask2former.evaluation.cityscapes_submission import write_cityscapes_submission
-from mask2former.evaluation.coco_submission import write_coco_submission
-from mask2former.evaluation.results_file import as_sample, read_results
-from mask2former.evaluation.youtube_vis_submission import write_youtube_vis_submission
 from mask2former.formats.files import write_text
-from mask2former.registry import DATASETS
 
 
 def main() -> None:
@@ -50,6 +40,18 @@ def main() -> None:
         parser.error('COCO takes no semantic results: give --submission-format cityscapes.')
     if args.submission in ('semantic', 'panoptic') and args.submission_format == 'youtube-vis':
         parser.error('YouTube-VIS takes tracks of instances: give --submission instance.')
+    from mmengine.evaluator import Evaluator
+    from mmengine.registry import init_default_scope
+
+    from mask2former.apis.run_config import load_config
+    from mask2former.datasets import dataset_metainfo
+    from mask2former.evaluation import show_dataset
+    from mask2former.evaluation.cityscapes_submission import write_cityscapes_submission
+    from mask2former.evaluation.coco_submission import write_coco_submission
+    from mask2former.evaluation.results_file import as_sample, read_results
+    from mask2former.evaluation.youtube_vis_submission import write_youtube_vis_submission
+    from mask2former.registry import DATASETS
+
     results = read_results(args.results)
     cfg = load_config(args)
     init_default_scope(cfg.get('default_scope', 'mask2former'))

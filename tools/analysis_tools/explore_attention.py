@@ -7,14 +7,9 @@ python tools/analysis_tools/explore_attention.py IMAGE CONFIG CHECKPOINT [--pixe
 import argparse
 from pathlib import Path
 
-from mask2former.analysis.inside import look_inside
-from mask2former.analysis.inside_page import inside_page
-from mask2former.analysis.query_strip import draw_heads, draw_strip
-from mask2former.analysis.samples_picture import draw_samples
 from mask2former.apis.cli import run_tool
 from mask2former.data_tools.arguments import positive
 from mask2former.formats.files import write_text
-from mask2former.predictions import load
 from mask2former.progress import ProgressBar
 
 
@@ -36,6 +31,12 @@ def main() -> None:
     )
     parser.add_argument('--device', help="such as 'cpu' or 'cuda:1'; default: the GPU if there is one")
     args = parser.parse_args()
+    from mask2former.analysis.inside import look_inside
+    from mask2former.analysis.inside_page import inside_page
+    from mask2former.analysis.query_strip import draw_heads, draw_strip
+    from mask2former.analysis.samples_picture import draw_samples
+    from mask2former.predictions import load
+
     inferencer = load(args.run, args.checkpoint, device=args.device).inferencer
     inside = look_inside(inferencer, args.image, args.query, args.segments, args.pixel)
     out, stem = Path(args.out_dir), Path(args.image).stem

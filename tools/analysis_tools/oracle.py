@@ -10,10 +10,9 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from mask2former.apis.cli import config_parser, load_config, run_tool
+from mask2former.apis.cli import config_parser, run_tool
 from mask2former.data_tools.arguments import positive
 from mask2former.formats.files import write_text
-from mask2former.limits.ceilings import find_ceilings
 
 
 def main() -> None:
@@ -23,6 +22,9 @@ def main() -> None:
     parser.add_argument('--jobs', type=positive, default=1, help='processes that read images')
     parser.add_argument('--json', metavar='F.json', help='write all the values to this file')
     args = parser.parse_args()
+    from mask2former.apis.run_config import load_config
+    from mask2former.limits.ceilings import find_ceilings
+
     cfg = load_config(args)
     console = Console()
     found = find_ceilings(

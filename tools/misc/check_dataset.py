@@ -10,18 +10,12 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from mmengine.registry import init_default_scope
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import track
 
-from mask2former.apis.cli import add_json_argument, config_parser, load_config, run_tool
+from mask2former.apis.cli import add_json_argument, config_parser, run_tool
 from mask2former.data_tools.arguments import positive
-from mask2former.data_tools.check import KINDS, check_splits, read_splits, write_clean_copy
-from mask2former.data_tools.check.html import write_html
-from mask2former.data_tools.check.kinds import printable
-from mask2former.data_tools.check.statistics import problems_by_kind
-from mask2former.data_tools.check.terminal import print_report
 
 
 def main() -> None:
@@ -46,6 +40,15 @@ def main() -> None:
     args = parser.parse_args()
     if args.fix and args.headers:
         parser.error('--fix needs the pixels: leave out --headers')
+    from mmengine.registry import init_default_scope
+
+    from mask2former.apis.run_config import load_config
+    from mask2former.data_tools.check import KINDS, check_splits, read_splits, write_clean_copy
+    from mask2former.data_tools.check.html import write_html
+    from mask2former.data_tools.check.kinds import printable
+    from mask2former.data_tools.check.statistics import problems_by_kind
+    from mask2former.data_tools.check.terminal import print_report
+
     cfg = load_config(args)
     init_default_scope(cfg.get('default_scope', 'mask2former'))
     sources = [source for split in args.splits for source in read_splits(cfg, split)]

@@ -6,23 +6,16 @@ bit; the exit code is 1 where one is not. Of a training of several processes the
 denominators.
 """
 
+from __future__ import annotations
+
 import argparse
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
-from mmengine.logging import MessageHub
-from mmengine.model import BaseModel
-from torch import Tensor
-
-from mask2former.apis import init_model
-from mask2former.apis.cli import config_parser, load_config, run_tool
-from mask2former.checkpoints.fit import spoilt_weights
-from mask2former.engine.batch import image_names
-from mask2former.engine.failures import read_failure
-from mask2former.engine.nonfinite_hook import first_spoilt_output
-from mask2former.engine.random_numbers import seed_generators
+from mask2former.apis.cli import config_parser, run_tool
 from mask2former.errors import ConfigError, NonFiniteError
-from mask2former.registry import OPTIM_WRAPPERS
+
+if TYPE_CHECKING:
+    from mmengine.model import BaseModel
 
 
 def parse_args() -> argparse.Namespace:
@@ -40,6 +33,12 @@ def batch_of(failure: dict) -> dict:
 
 def replay(model: BaseModel, failure: dict) -> dict[str, Any]:
     """The ``losses``, the ``grad_norm`` and the ``error`` (None, or what the model raised) of the step."""
+    import torch
+    from mmengine.logging import MessageHub
+
+    from mask2former.engine.random_numbers import seed_generators
+    from mask2former.registry import OPTIM_WRAPPERS
+
     MessageHub.get_current_instance().update_info('iter', failure['iteration'])
     wrapper = OPTIM_WRAPPERS.build(
         dict(
@@ -75,7 +74,9 @@ def compare(failure: dict, again: dict[str, Any]) -> list[tuple[str, Any, Any, b
 
 
 def _same(before: Any, now: Any) -> bool:
-    if isinstance(before, float | Tensor) and now is not None:
+    import torch
+
+    if isinstance(before, float | torch.Tensor) and now is not None:
         before, now = (torch.as_tensor(x).cpu() for x in (before, now))
         return before.shape == now.shape and torch.equal(before.nan_to_num(0.5), now.nan_to_num(0.5))
     return before == now
@@ -83,6 +84,13 @@ def _same(before: Any, now: Any) -> bool:
 
 def main() -> None:
     args = parse_args()
+    from mask2former.apis import init_model
+    from mask2former.apis.run_config import load_config
+    from mask2former.checkpoints.fit import spoilt_weights
+    from mask2former.engine.batch import image_names
+    from mask2former.engine.failures import read_failure
+    from mask2former.engine.nonfinite_hook import first_spoilt_output
+
     failure = read_failure(args.failure)
     if args.checkpoint is None and 'state_dict' not in failure:
         raise ConfigError(
@@ -104,7 +112,9 @@ def main() -> None:
 
 
 def _show(value: Any) -> str:
-    return f'{float(value):.9g}' if isinstance(value, Tensor) and value.numel() == 1 else str(value)
+    import torch
+
+    return f'{float(value):.9g}' if isinstance(value, torch.Tensor) and value.numel() == 1 else str(value)
 
 
 if __name__ == '__main__':

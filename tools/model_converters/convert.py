@@ -1,24 +1,23 @@
 """Convert a checkpoint between formats:
 python tools/model_converters/convert.py SRC DST --to {mask2former,transformers,detectron2,mmdet,eomt} [--config C]"""
 
+from __future__ import annotations
+
 import argparse
 import json
 from pathlib import Path
-
-from mmengine.config import Config
+from typing import TYPE_CHECKING
 
 from mask2former.apis.cli import add_json_argument, run_tool, words_aside
-from mask2former.checkpoints.backbones import read_backbone
-from mask2former.checkpoints.convert import FORMATS, Checkpoint, read_checkpoint
-from mask2former.checkpoints.differences import LICENSE
-from mask2former.checkpoints.fetch import find_checkpoint
-from mask2former.checkpoints.fit import check_fit
-from mask2former.checkpoints.write import check_ending, write_checkpoint
 from mask2former.checkpoints.zoo import note_license
-from mask2former.datasets import config_metainfo
 from mask2former.errors import CheckpointError, MissingFileError
-from mask2former.models import VideoMask2Former
-from mask2former.registry import MODELS
+
+if TYPE_CHECKING:
+    from mmengine.config import Config
+
+    from mask2former.checkpoints.convert import Checkpoint
+
+FORMATS = ('detectron2', 'eomt', 'mask2former', 'mmdet', 'transformers')
 
 
 def parse_args() -> argparse.Namespace:
@@ -33,7 +32,7 @@ def parse_args() -> argparse.Namespace:
         metavar='DST',
         help='.pth, .pkl (detectron2), .safetensors (mask2former), .bin (eomt), or a folder (transformers)',
     )
-    parser.add_argument('--to', required=True, choices=sorted(FORMATS), help='format to write')
+    parser.add_argument('--to', required=True, choices=FORMATS, help='format to write')
     parser.add_argument(
         '--config',
         metavar='C',
@@ -58,6 +57,11 @@ def apply_config(checkpoint: Checkpoint, config: Config, source: str) -> None:
     Raises:
         CheckpointError: If they do not fit.
     """
+    from mask2former.checkpoints.fit import check_fit
+    from mask2former.datasets import config_metainfo
+    from mask2former.models import VideoMask2Former
+    from mask2former.registry import MODELS
+
     metainfo = config_metainfo(config)
     model = MODELS.build(dict(config.model, metainfo=metainfo))
     check_fit(model, checkpoint.state, source)
@@ -72,6 +76,14 @@ def apply_config(checkpoint: Checkpoint, config: Config, source: str) -> None:
 
 def main() -> None:
     args = parse_args()
+    from mmengine.config import Config
+
+    from mask2former.checkpoints.backbones import read_backbone
+    from mask2former.checkpoints.convert import read_checkpoint
+    from mask2former.checkpoints.differences import LICENSE
+    from mask2former.checkpoints.fetch import find_checkpoint
+    from mask2former.checkpoints.write import check_ending, write_checkpoint
+
     check_ending(args.target, args.to)
     source = find_checkpoint(args.source)
     if Path(args.target).exists() and Path(args.target).resolve() == Path(source).resolve():

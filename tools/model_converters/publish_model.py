@@ -4,20 +4,21 @@ Only the weights, the classes and the licence stay. The first eight digits of th
 are put into its name, as ``name-1a2b3c4d.pth``, which mmengine and torch.hub check when they download it.
 """
 
+from __future__ import annotations
+
 import argparse
 import hashlib
 import tempfile
 from collections import OrderedDict
 from pathlib import Path
-
-import torch
+from typing import TYPE_CHECKING
 
 from mask2former.apis.cli import run_tool
-from mask2former.checkpoints.fetch import find_checkpoint
-from mask2former.checkpoints.schemes import read_any
-from mask2former.checkpoints.write import KEPT_META, write_safetensors
 from mask2former.checkpoints.zoo import note_license
 from mask2former.errors import CheckpointError
+
+if TYPE_CHECKING:
+    import torch
 
 
 def parse_args() -> argparse.Namespace:
@@ -58,6 +59,12 @@ def main() -> None:
     target = Path(args.target)
     if target.suffix not in ('.pth', '.safetensors'):
         raise CheckpointError(f"'{target}' must end in .pth or .safetensors.")
+    import torch
+
+    from mask2former.checkpoints.fetch import find_checkpoint
+    from mask2former.checkpoints.schemes import read_any
+    from mask2former.checkpoints.write import KEPT_META, write_safetensors
+
     content = read_any(find_checkpoint(args.source))
     state = halve(content['state_dict']) if args.half else content['state_dict']
     meta = {key: content['meta'][key] for key in KEPT_META if key in content['meta']}

@@ -1,15 +1,19 @@
 """What a study measured: the curves of its runs in one object, and tables at equal iterations and at equal time."""
 
+from __future__ import annotations
+
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mask2former.errors import ConfigError, DataError
 
-from .study import Study
+if TYPE_CHECKING:
+    from .study import Study
+
 
 # What is kept of a validation, where it is measured, and what tables call it.
 METRICS = {'PQ': 'PQ', 'PQ_th': 'PQ things', 'PQ_st': 'PQ stuff', 'segm_mAP': 'AP', 'mIoU': 'mIoU'}

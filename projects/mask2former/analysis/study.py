@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 
 from mmengine.config import Config
 
-from mask2former.apis.cli import change_config
 from mask2former.apis.config_check import check_config
+from mask2former.apis.run_config import change_config
 from mask2former.errors import ConfigError, MissingFileError
 
 # A run's config as the study makes it; the training changes its own copy, config.py, where it is resumed.

@@ -1,32 +1,27 @@
-"""What the command-line tools share: their common flags, and a config made from them."""
+"""What the command-line tools share: how they end, and their common flags.
+
+It imports neither torch nor what needs it: a tool parses its arguments first.
+"""
 
 import argparse
+import functools
 import gc
 import json
 import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext, redirect_stdout
 from pathlib import Path
 from typing import Any
 
-import torch
-from mmengine.config import Config, DictAction
-from mmengine.runner import Runner
-
 from mask2former.checkpoints.zoo import find_config
-from mask2former.errors import ConfigError, MissingFileError, MissingPackageError, user_sentence
-from mask2former.formats.files import check_output
-from mask2former.registry import RUNNERS
-
-from .config_check import check_config
+from mask2former.errors import user_sentence
 
 
 def run_tool(main: Callable[[], None]) -> None:
     """Run a tool: what its user can fix ends it with one sentence, anything else with its traceback."""
-    gc.freeze()  # what was imported is no garbage: mmengine collects with each data set, a tenth of a second among that
     try:
         main()
         leave_distributed()
@@ -39,6 +34,15 @@ def run_tool(main: Callable[[], None]) -> None:
             raise
         tell_torchrun(sentence)
         sys.exit(f'Error: {sentence}')
+
+
+@functools.cache
+def spare_imports() -> None:
+    """Keep the garbage collector off what was imported, which is no garbage, once a tool has imported what it needs.
+
+    mmengine collects with each data set, a tenth of a second among that.
+    """
+    gc.freeze()
 
 
 def tell_torchrun(sentence: str) -> None:
@@ -55,14 +59,15 @@ def leave_distributed() -> None:
     A process that exits with the threads of gloo still running is aborted now and then; one that leaves before the
     others takes away the store they still talk to.
     """
-    if torch.distributed.is_available() and torch.distributed.is_initialized():
+    torch = sys.modules.get('torch')
+    if torch is not None and torch.distributed.is_available() and torch.distributed.is_initialized():
         gc.collect()  # a model in a cycle of references would keep its group, and the threads, alive
         torch.distributed.barrier()
         torch.distributed.destroy_process_group()
 
 
-class Options(DictAction):
-    """mmengine's reader of KEY=VALUE; what is no such pair ends the tool with a sentence."""
+class Options(argparse.Action):
+    """Settings KEY=VALUE, of which mmengine reads the values; what is no such pair ends the tool with a sentence."""
 
     def __call__(
         self,
@@ -79,8 +84,10 @@ class Options(DictAction):
                 )
             if value.startswith('='):
                 parser.error(f"{option_string} takes KEY=VALUE pairs, but '{value}' has no key.")
+        from mmengine.config import DictAction  # with it comes torch
+
         try:
-            super().__call__(parser, namespace, values, option_string)
+            DictAction(self.option_strings, self.dest)(parser, namespace, values, option_string)
         except AssertionError as error:
             parser.error(f'{option_string}: {error}.')
         except RecursionError:  # what mmengine's reader makes of commas within dict(...) or {...}
@@ -90,9 +97,27 @@ class Options(DictAction):
             )
 
 
+class ConfigParser(argparse.ArgumentParser):
+    """A parser of a command line with a config, which sees at once whether there is such a config."""
+
+    def parse_args(  # type: ignore[override]
+        self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
+    ) -> argparse.Namespace:
+        """As argparse does it.
+
+        Raises:
+            UserError: If there is no such config, before torch is imported, which takes seconds.
+        """
+        parsed = super().parse_args(args, namespace)
+        if not os.path.isdir(parsed.config):
+            find_config(parsed.config)
+        return parsed
+
+
 def config_parser(description: str) -> argparse.ArgumentParser:
-    """A parser of a config and changes to it, for :func:`load_config`."""
-    parser = argparse.ArgumentParser(description=description)
+    """A parser of a config and changes to it, for
+    :func:`~mask2former.apis.run_config.load_config`."""
+    parser = ConfigParser(description=description)
     parser.add_argument('config', help='config file, or the folder of a training')
     parser.add_argument(
         '--cfg-options',
@@ -105,7 +130,8 @@ def config_parser(description: str) -> argparse.ArgumentParser:
 
 
 def run_parser(description: str) -> argparse.ArgumentParser:
-    """A parser with the flags that training and testing share, for :func:`load_run_config`."""
+    """A parser with the flags that training and testing share, for
+    :func:`~mask2former.apis.run_config.load_run_config`."""
     parser = config_parser(description)
     parser.add_argument(
         '--work-dir',
@@ -116,6 +142,19 @@ def run_parser(description: str) -> argparse.ArgumentParser:
     return parser
 
 
+def add_tile_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options ``--tile`` and ``--overlap``."""
+    parser.add_argument(
+        '--tile',
+        type=int,
+        metavar='N',
+        help='test each image in tiles of N x N pixels, which are merged (default: tile_model of the config, or whole)',
+    )
+    parser.add_argument(
+        '--overlap', type=int, metavar='M', help='pixels that neighbouring tiles share (default: a quarter of a tile)'
+    )
+
+
 def add_json_argument(parser: argparse.ArgumentParser) -> None:
     """Add ``--json``, for programs; see :func:`words_aside`."""
     parser.add_argument('--json', action='store_true', help='the last line is a JSON object; all else goes to stderr')
@@ -124,87 +163,3 @@ def add_json_argument(parser: argparse.ArgumentParser) -> None:
 def words_aside(json: bool) -> AbstractContextManager:
     """Within it, what is printed for people goes to the error stream where the output is for a program."""
     return redirect_stdout(sys.stderr) if json else nullcontext()
-
-
-def load_config(args: argparse.Namespace, complete: bool = False) -> Config:
-    """The config that the command line names, with its changes; a published model may be named instead.
-
-    ``complete`` says that all of a run is to be built, so that what is missing is a fault, too.
-
-    Raises:
-        MissingFileError: If there is no such config.
-        MissingPackageError: If it imports something that is not there.
-        ConfigError: If it, or a change, has faults; see :func:`~mask2former.apis.config_check.check_config`.
-    """
-    path = find_config(args.config)
-    try:
-        cfg = Config.fromfile(path)
-    except ImportError as error:  # of custom_imports, or of a config's own imports
-        cause: BaseException = error
-        while (inner := cause.__cause__ or cause.__context__) is not None:
-            cause = inner
-        raise MissingPackageError(
-            f"'{path}' imports what cannot be imported ({cause}): install it, or see that its folder is in PYTHONPATH."
-        ) from None
-    except FileNotFoundError as error:  # of `_base_`, at any depth
-        raise MissingFileError(
-            f"'{path}' inherits from a config that is not there: {error.filename or error}."
-        ) from None
-    change_config(cfg, args.cfg_options or {})
-    check_config(cfg, args.cfg_options or {}, complete)
-    return cfg
-
-
-def change_config(cfg: Config, options: Mapping[str, Any]) -> None:
-    """Set what ``--cfg-options`` says.
-
-    Raises:
-        ConfigError: If a key leads through something that has no parts, or past the end of a list.
-    """
-    for key, value in options.items():
-        try:
-            cfg.merge_from_dict({key: value})
-        except (TypeError, KeyError) as error:
-            raise ConfigError(f'{key} cannot be set: {_dead_end(cfg, key)}') from error
-
-
-def _dead_end(cfg: Config, key: str) -> str:
-    """Where the way to a key ends."""
-    at: Any = cfg
-    steps = key.split('.')
-    for index, step in enumerate(steps):
-        path = '.'.join(steps[:index])
-        if isinstance(at, list):
-            if not step.isdigit() or int(step) >= len(at):
-                return f'{path} is a list of {len(at)}, so that {path}. is followed by a number below {len(at)}.'
-            at = at[int(step)]
-        elif isinstance(at, Mapping | Config) and step in at:
-            at = at[step]
-        else:
-            return f'{path} is {at!r}, which has no parts.'
-    return 'it has no parts.'
-
-
-def load_run_config(args: argparse.Namespace) -> Config:
-    """The config of a run: :func:`load_config` with launcher and working directory."""
-    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
-    cfg = load_config(args, complete=True)
-    cfg.launcher = args.launcher
-    if args.work_dir is not None:
-        cfg.work_dir = args.work_dir
-    elif cfg.get('work_dir') is None:
-        path = Path(cfg.filename).resolve()
-        # `mask2former train` calls each of its configs so; one training shall not go into the folder of another.
-        cfg.work_dir = str(Path('work_dirs') / (path.parent.name if path.stem == 'config' else path.stem))
-    check_output(cfg.work_dir, is_folder=True)
-    return cfg
-
-
-def build_runner(cfg: Config) -> Runner:
-    """The runner that the config's ``runner_type`` names: of this package, mmdet or mmengine, by default mmengine's.
-
-    Raises:
-        ConfigError: If the config has faults; see :func:`~mask2former.apis.config_check.check_config`.
-    """
-    check_config(cfg)
-    return RUNNERS.build(cfg)

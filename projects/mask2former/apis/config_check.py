@@ -44,7 +44,7 @@ def check_config(cfg: Config, changed: Collection[str] = (), complete: bool = Tr
     """Look at all of a run's config.
 
     Args:
-        cfg: The config, as :func:`mask2former.apis.cli.build_runner` takes it.
+        cfg: The config, as :func:`mask2former.apis.run_config.build_runner` takes it.
         changed: Keys, with dots, that the command line sets.
         complete: Whether all parts are to be built, so that a missing setting is a fault, too.
 

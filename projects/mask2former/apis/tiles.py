@@ -1,25 +1,10 @@
-"""Tiles for a config: as it says, or as the command line does."""
-
-import argparse
+"""Tiles for a config: as it says, or as it is asked for."""
 
 from mmengine.config import Config
 
 from mask2former.errors import ConfigError
 
 from .tta import find_test_dataset
-
-
-def add_tile_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options ``--tile`` and ``--overlap``."""
-    parser.add_argument(
-        '--tile',
-        type=int,
-        metavar='N',
-        help='test each image in tiles of N x N pixels, which are merged (default: tile_model of the config, or whole)',
-    )
-    parser.add_argument(
-        '--overlap', type=int, metavar='M', help='pixels that neighbouring tiles share (default: a quarter of a tile)'
-    )
 
 
 def tile_settings(cfg: Config, tile: int | None = None, overlap: int | None = None) -> dict | None:

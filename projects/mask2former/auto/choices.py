@@ -4,13 +4,18 @@ Nothing here reads a file or runs a model. The numbers are those that this proje
 (docs/your_own_data.md), not the result of a search.
 """
 
+from __future__ import annotations
+
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from mask2former.errors import ConfigError
 
-from .survey import Survey
+if TYPE_CHECKING:
+    from .survey import Survey
+
 
 # Configs of models by their short names; the learning rate with which a training from ImageNet weights begins, and how
 # many images in a step it is for.

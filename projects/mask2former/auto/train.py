@@ -13,12 +13,12 @@ from mmengine.config import Config
 from mmengine.device import get_device
 
 from mask2former.apis.build import find_device
-from mask2former.apis.cli import build_runner
+from mask2former.apis.run_config import build_runner
 from mask2former.checkpoints.named_models import model_of
 from mask2former.data_tools.check import Report
 from mask2former.errors import ConfigError, DataError, MissingFileError
 from mask2former.predictions.hf_folder import is_hf_folder
-from mask2former.predictions.load import best_checkpoint, locate_run
+from mask2former.predictions.loading import best_checkpoint, locate_run
 
 from .checked_data import check
 from .choices import (

@@ -4,7 +4,7 @@ import argparse
 import json
 import re
 
-from mask2former.apis.cli import add_json_argument, words_aside
+from mask2former.apis.cli import add_json_argument, spare_imports, words_aside
 from mask2former.data_tools.arguments import positive
 
 from .choices import MODELS
@@ -69,6 +69,8 @@ def main() -> None:
     if args.resume and any(getattr(args, name) != parser().get_default(name) for name in of_training):
         parser().error('--resume goes on by the config in the folder, and takes no option but --device and --json')
     from .train import Options, resume, train  # the imports take seconds, --help shall not
+
+    spare_imports()
 
     options = Options(
         task=args.task,

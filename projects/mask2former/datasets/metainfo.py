@@ -4,12 +4,9 @@ Metainfo holds ``classes``, ``isthing``, ``palette`` and ``category_ids``, each 
 """
 
 import functools
-import json
 import os
 import reprlib
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
-from typing import Any
 
 from mmengine.dataset import BaseDataset
 from mmengine.utils import is_abs
@@ -18,6 +15,7 @@ from torch.utils.data import DataLoader
 from mask2former.errors import DataError, MissingFileError, near_names
 from mask2former.formats.coco_values import is_flag
 from mask2former.formats.files import read_json
+from mask2former.formats.known_metainfo import known_metainfo
 from mask2former.formats.palette import make_palette
 from mask2former.registry import DATASETS
 
@@ -27,7 +25,8 @@ ISTHING = dict(instance=True, video=True, semantic=False)
 
 
 class KnownMetainfo:
-    """``METAINFO`` of the class of a well-known data set, see :func:`known_metainfo`; read when it is first asked for.
+    """``METAINFO`` of the class of a well-known data set, see
+    :func:`~mask2former.formats.known_metainfo.known_metainfo`; read when it is first asked for.
 
     Args:
         name: Of the data set.
@@ -40,23 +39,6 @@ class KnownMetainfo:
 
     def __get__(self, instance: object, owner: type) -> dict:
         return {**known_metainfo(self.name), **self.changes}
-
-
-@functools.cache
-def known_metainfo(name: str) -> dict:
-    """Read the metainfo of a well-known data set from the file ``metainfo/{name}.json`` beside this module.
-
-    Colours are left out where the data set has none of its own.
-    """
-    table = json.loads((Path(__file__).parent / 'metainfo' / f'{name}.json').read_text())
-    info: dict[str, Any] = dict(
-        classes=tuple(table['classes']),
-        isthing=tuple(bool(flag) for flag in table['isthing']),
-        category_ids=tuple(table['category_ids']),
-    )
-    if 'palette' in table:
-        info['palette'] = [tuple(color) for color in table['palette']]
-    return info
 
 
 def read_categories(path: str) -> list[dict]:

@@ -1,22 +1,22 @@
 """Write a trained model as a file for other runtimes, and prove it as good: mask2former export RUN [--verify]"""
 
+from __future__ import annotations
+
 import argparse
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mask2former.apis.cli import add_json_argument, words_aside
 from mask2former.errors import UserError
 from mask2former.formats.files import write_text
-from mask2former.predictions import load
 
-from .calibration import calibration_images
-from .export import export
-from .export_results import export_results
-from .int8 import Calibration
 from .precision import PRECISIONS
-from .preparation import Size
 from .runners import FORMATS, check_ending
-from .verify import Verification, verify, verify_results
+
+if TYPE_CHECKING:
+    from .preparation import Size
+    from .verify import Verification
 
 RUNTIME = 'mask2former_onnx.py'
 
@@ -104,6 +104,14 @@ def main() -> None:
         raise UserError('--keep is for --precision int8.')
     if args.results and (args.format != 'onnx' or args.precision != 'fp32'):
         raise UserError('--results is for ONNX in fp32.')
+    from mask2former.predictions import load
+
+    from .calibration import calibration_images
+    from .export import export
+    from .export_results import export_results
+    from .int8 import Calibration
+    from .verify import verify, verify_results
+
     with words_aside(args.json):
         model = load(args.run, args.checkpoint, device='cpu').inferencer.model
         if args.results:

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from mask2former.errors import ConfigError, MissingFileError, MissingPackageError
 
@@ -58,6 +57,8 @@ def open_file(path: Path) -> Run:
         # Without the hint, processors that can compute in bfloat16 would.
         model = import_module('openvino').Core().compile_model(str(path), 'CPU', {'INFERENCE_PRECISION_HINT': 'f32'})
         return lambda image: tuple(value.copy() for value in model({'image': image}).values())
+    import torch
+
     module = _aoti_package(path) if format == 'aoti' else torch.export.load(path).module()
 
     @torch.no_grad()
@@ -84,6 +85,8 @@ def read_metadata(path: Path) -> dict[str, Any]:
         return json.loads(import_module('openvino').Core().read_model(str(path)).get_rt_info('mask2former').value)
     if format == 'aoti':
         return json.loads(_aoti_package(path).get_metadata()['mask2former'])
+    import torch
+
     extra = {'mask2former.json': ''}
     torch.export.load(path, extra_files=extra)
     return json.loads(extra['mask2former.json'])

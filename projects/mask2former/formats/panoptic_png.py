@@ -9,7 +9,6 @@ from typing import BinaryIO
 import cv2
 import numpy as np
 from PIL import Image
-from scipy import ndimage
 
 from mask2former.errors import DataError, MissingFileError
 
@@ -172,6 +171,8 @@ def segments_of(id_map: np.ndarray, category_ids: Mapping[int, int], crowd: Coll
         crowd: The ids of crowds.
     """
     ids, inverse, areas = np.unique(id_map, return_inverse=True, return_counts=True)
+    from scipy import ndimage  # half a second, and no prediction needs it
+
     boxes = ndimage.find_objects(inverse.reshape(id_map.shape) + 1)
     return [
         dict(

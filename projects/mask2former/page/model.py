@@ -13,7 +13,7 @@ from mask2former.engine.unwrap import unwrap_model
 from mask2former.errors import UserError
 from mask2former.models.video.frame_results import TASKS
 from mask2former.predictions import Predictor
-from mask2former.predictions.load import locate
+from mask2former.predictions.loading import locate
 
 from .studio import Studio
 

@@ -1,22 +1,22 @@
 """Predict with a trained model: mask2former predict IMAGES RUN [CHECKPOINT] [--out DIR] [--format F ...]"""
 
+from __future__ import annotations
+
 import argparse
 import json
 import logging
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from mask2former.apis import list_images, output_stems
-from mask2former.apis.tiles import add_tile_arguments
+from mask2former.apis.cli import add_tile_arguments
 from mask2former.errors import ConfigError, MissingFileError
 from mask2former.formats.files import check_output, write_json, write_text
 from mask2former.progress import ProgressBar
-from mask2former.visualization.class_table import ClassTable
 
-from .exchange import cvat, label_studio_interface
-from .load import load
-from .prediction import Prediction, Segment
-from .predictor import Predictor
+if TYPE_CHECKING:
+    from .prediction import Prediction, Segment
+    from .predictor import Predictor
 
 FORMATS = ('picture', 'coco', 'panoptic', 'labelme', 'cvat', 'label-studio')
 
@@ -51,6 +51,11 @@ def main() -> None:
     if '://' not in args.images and not folder.exists():
         raise MissingFileError(f"There is no image or folder '{args.images}'.")
     check_output(out, is_folder=True)
+    from mask2former.apis import list_images, output_stems
+
+    from .exchange import cvat, label_studio_interface
+    from .loading import load
+
     predictor = load(
         args.run,
         args.checkpoint,
@@ -113,6 +118,8 @@ def _write(prediction: Prediction, stem: Path, formats: list[str]) -> None:
 
 
 def _colors(predictor: Predictor) -> dict[str, tuple[int, int, int]]:
+    from mask2former.visualization.class_table import ClassTable
+
     table = ClassTable(predictor.inferencer.dataset_meta)
     return {name: table.color(label) for label, name in enumerate(predictor.classes)}
 

@@ -10,8 +10,8 @@ from mask2former.checkpoints.convert import Checkpoint, read_checkpoint
 from mask2former.checkpoints.named_models import model_name
 from mask2former.checkpoints.read import read_json_object
 from mask2former.checkpoints.zoo import package_root
-from mask2former.datasets.metainfo import known_metainfo
 from mask2former.errors import ConfigError
+from mask2former.formats.known_metainfo import known_metainfo
 
 # Data sets whose classes, in this order, tell what is a thing; where a name is that of two, the first one counts.
 _KNOWN = ('coco_panoptic', 'cityscapes_panoptic', 'ade20k_panoptic', 'mapillary_panoptic', 'coco_instance')

@@ -8,9 +8,9 @@ from PIL import Image
 from pycocotools import mask as mask_utils
 
 from mask2former.data_tools.official import ade20k
-from mask2former.datasets.metainfo import known_metainfo
 from mask2former.errors import DataError
 from mask2former.evaluation import SemanticIoU
+from mask2former.formats.known_metainfo import known_metainfo
 from tests.test_data_tools.kit import blocks, load, run, save, times
 
 # Columns Instance100 and SceneParse150 of the reference's ade20k_instance_catid_mapping.txt, some rows.

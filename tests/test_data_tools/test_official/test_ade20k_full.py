@@ -10,8 +10,8 @@ from PIL import Image
 
 from mask2former.data_tools.official import ade20k_full
 from mask2former.datasets import metainfo
-from mask2former.datasets.metainfo import known_metainfo
 from mask2former.errors import DataError
+from mask2former.formats.known_metainfo import known_metainfo
 from tests.test_data_tools.kit import blocks, load, run, save, times
 
 # Numbers in the release's list of objects, as the reference's ade20k_instance_catid_mapping.txt has them, and names.

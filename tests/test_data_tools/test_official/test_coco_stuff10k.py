@@ -8,8 +8,8 @@ from PIL import Image
 from scipy.io import loadmat, savemat
 
 from mask2former.data_tools.official import coco_stuff10k
-from mask2former.datasets.metainfo import known_metainfo
 from mask2former.errors import DataError, MissingPackageError
+from mask2former.formats.known_metainfo import known_metainfo
 from tests.test_data_tools.kit import blocks, load, run, save, times
 
 # Some rows of the table of numbers in mmsegmentation's tools/dataset_converters/coco_stuff10k.py, which begins with 1.

@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 
 from mask2former.data_tools.official import mapillary
-from mask2former.datasets.metainfo import known_metainfo
 from mask2former.errors import DataError
+from mask2former.formats.known_metainfo import known_metainfo
 from tests.test_data_tools.kit import blocks, load, run, save, times
 
 INFO = known_metainfo('mapillary_panoptic')

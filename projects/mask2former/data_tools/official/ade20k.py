@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 
 from mask2former.data_tools.resumable import resumable
-from mask2former.datasets.metainfo import known_metainfo
 from mask2former.errors import DataError
 from mask2former.formats.files import write_json
 from mask2former.formats.images import check_size
+from mask2former.formats.known_metainfo import known_metainfo
 from mask2former.formats.panoptic_png import id_of_color, segments_of, write_id_map
 from mask2former.formats.rle import instances_of
 

@@ -10,10 +10,10 @@ import numpy as np
 from PIL import Image
 
 from mask2former.data_tools.resumable import resumable
-from mask2former.datasets import metainfo
 from mask2former.errors import DataError, MissingFileError
 from mask2former.formats.files import link_or_copy
 from mask2former.formats.images import check_size, write_image
+from mask2former.formats.known_metainfo import FOLDER
 
 from .release_files import ONE_RELEASE, image_header, need, read_array
 
@@ -61,7 +61,7 @@ def convert_ade20k_full(root: str | Path, splits: Sequence[str], num_workers: in
 def _class_of_object() -> np.ndarray:
     """``(6656,)`` uint16: the class of each number that red // 10 * 256 + green can be."""
     table = np.full(26 * 256, VOID, dtype=np.uint16)
-    path = Path(metainfo.__file__).parent / 'metainfo' / 'ade20k_full_object_ids.json'
+    path = FOLDER / 'ade20k_full_object_ids.json'
     table[json.loads(path.read_text())['object_ids']] = np.arange(847)
     return table
 

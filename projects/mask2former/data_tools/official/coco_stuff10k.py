@@ -5,13 +5,12 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from scipy.io import loadmat
 
 from mask2former.data_tools.resumable import resumable
-from mask2former.datasets.metainfo import known_metainfo
 from mask2former.errors import DataError, MissingPackageError
 from mask2former.formats.files import inside, link_or_copy
 from mask2former.formats.images import check_size, write_image
+from mask2former.formats.known_metainfo import known_metainfo
 
 from .release_files import ONE_RELEASE, image_header, need
 
@@ -76,6 +75,8 @@ def _convert(root: Path, split: str, name: str) -> None:
 def _read(path: Path) -> tuple[np.ndarray, bool]:
     """The label map ``(H, W)`` of a file, and whether it is of v1.0: that is HDF5, or says it has 172 classes."""
     try:
+        from scipy.io import loadmat
+
         content = loadmat(path, variable_names=['S', 'names'])
     except NotImplementedError:  # how scipy says that a file is HDF5
         return _read_hdf5(path), True

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 
 from mask2former.data_tools.resumable import resumable
-from mask2former.datasets.metainfo import known_metainfo
 from mask2former.errors import DataError, MissingFileError
 from mask2former.formats.files import read_json, write_json
 from mask2former.formats.images import check_size
+from mask2former.formats.known_metainfo import known_metainfo
 from mask2former.formats.panoptic_png import segments_of, write_id_map
 
 from .release_files import ONE_RELEASE, image_header, need, read_array, stems
