@@ -102,7 +102,7 @@ def measure(name: str, form: str, path: str, workers: int) -> dict[str, Any]:
     me = psutil.Process()
     scope = 'mmdet' if name == 'mmdet' else 'mask2former'
     with DefaultScope.overwrite_default_scope(scope):
-        before, start = me.memory_info().rss, time.perf_counter()
+        before, start, start_cpu = me.memory_info().rss, time.perf_counter(), time.process_time()
         dataset = DATASETS.build(
             dict(
                 type=f'{scope}.{kinds[name][form]}',
@@ -112,7 +112,8 @@ def measure(name: str, form: str, path: str, workers: int) -> dict[str, Any]:
                 pipeline=[],
             )
         )
-    seconds, resident = time.perf_counter() - start, me.memory_info().rss - before
+    seconds, cpu_seconds = time.perf_counter() - start, time.process_time() - start_cpu
+    resident = me.memory_info().rss - before
     loader = DataLoader(
         dataset, batch_size=16, shuffle=True, num_workers=workers, collate_fn=len, persistent_workers=True
     )
@@ -121,6 +122,7 @@ def measure(name: str, form: str, path: str, workers: int) -> dict[str, Any]:
     assert total == len(dataset)
     return dict(
         open_seconds=round(seconds, 1),
+        cpu_seconds=round(cpu_seconds, 1),
         resident_mb=round(resident / 1e6),
         workers=workers,
         together_mb=round(together / 1e6),
