@@ -16,7 +16,8 @@ from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
-from mask2former.apis.cli import build_runner, run_tool
+from mask2former.apis.cli import run_tool
+from mask2former.apis.run_config import build_runner
 from mask2former.data_tools.shapes import generate_shapes
 
 from .common import positive, write_json
