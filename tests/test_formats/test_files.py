@@ -1,5 +1,7 @@
 """What is written is read back by panopticapi and pycocotools; an interrupted write leaves what was there."""
 
+import json
+import math
 import os
 
 import cv2
@@ -167,3 +169,21 @@ def test_names_from_files_stay_inside(tmp_path):
     ):
         with pytest.raises(DataError, match='is no path below the folder .*; correct it in the file that gives it'):
             files.inside(tmp_path, name)
+
+
+@pytest.mark.parametrize('fast', [True, False])
+def test_json_is_the_same_by_either_reader(fast, monkeypatch):
+    if fast:
+        pytest.importorskip('orjson')
+    monkeypatch.setattr(files, 'LARGE', 0 if fast else 2**24)
+    content = dict(images=[dict(id=2**53 + 1, file_name='ä/😀.jpg', scale=0.1 + 0.2)], empty=[None, True, {}, ''])
+    assert files.parse_json(json.dumps(content).encode()) == content
+    assert files.parse_json(json.dumps(content, ensure_ascii=False).encode()) == content
+    [value] = files.parse_json(b'[NaN]')
+    assert math.isnan(value)
+    for broken in (b'{"a": 1,}', b'{"a"', b'', b'{"a": "\xff"}', b'\xef\xbb\xbf{}'):
+        with pytest.raises(ValueError, match='.'):
+            files.parse_json(broken)
+    assert type(files.parse_json(b'[18446744073709551616]')[0]) is (float if fast else int)
+    with pytest.raises(RecursionError):
+        files.parse_json(b'[' * 100_000 + b']' * 100_000)

@@ -12,6 +12,13 @@ from typing import Any
 from mask2former.errors import ConfigError, DataError, MissingFileError
 from mask2former.garbage import no_garbage_collection
 
+try:
+    import orjson
+except ImportError:
+    orjson = None  # type: ignore[assignment]
+
+LARGE = 2**24  # bytes of JSON from which on a faster reader is worth while, which makes floats of integers over 64 bits
+
 
 def write_atomically(path: str | Path, write: Callable[[Path], object]) -> None:
     """Have ``write`` write a file of another name in the same folder, which is made, then rename it.
@@ -82,18 +89,32 @@ def read_json(path: str | Path) -> dict:
     """
     if not os.path.isfile(path):
         raise MissingFileError(f"Annotation file '{path}' does not exist; check data_root and ann_file.")
-    with open(path, encoding='utf-8') as file:
-        try:
-            with no_garbage_collection():
-                content = json.load(file)
-        except (ValueError, RecursionError) as error:  # text within text within text
-            raise DataError(f"Annotation file '{path}' is not valid JSON ({error}); get it again.") from None
+    try:
+        with no_garbage_collection():
+            content = parse_json(Path(path).read_bytes())
+    except (ValueError, RecursionError) as error:  # text within text within text
+        raise DataError(f"Annotation file '{path}' is not valid JSON ({error}); get it again.") from None
     if not isinstance(content, dict):
         raise DataError(
             f"Annotation file '{path}' holds a {type(content).__name__}, but a COCO file is an object with "
             "'images', 'annotations' and 'categories'; give such a file."
         )
     return content
+
+
+def parse_json(content: bytes) -> Any:
+    """What JSON in UTF-8 says; if it is large, in a third of the time where orjson is installed.
+
+    Raises:
+        ValueError: If it is none.
+        RecursionError: If it is nested too deeply.
+    """
+    if orjson is not None and len(content) >= LARGE:
+        try:
+            return orjson.loads(content)
+        except orjson.JSONDecodeError:  # Python's reader knows NaN, and says where a mistake is
+            pass
+    return json.loads(content.decode())
 
 
 def leaves_folder(name: str | Path) -> bool:
