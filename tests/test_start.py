@@ -4,6 +4,12 @@ import json
 import subprocess
 import sys
 
+import pytest
+
+from mask2former.apis.frame_tracker import TRACKING
+from mask2former.checkpoints.convert import FORMATS
+from mask2former.models.video import TASKS
+from tests.forked import run_forked
 from tests.tiny import ROOT
 
 SLOW = ('torch', 'mmengine', 'mmcv', 'mmdet', 'scipy', 'matplotlib', 'transformers', 'gradio', 'pandas')
@@ -41,3 +47,14 @@ def test_arguments_are_parsed_before_torch_is_imported(tmp_path):
     codes = [code for _, code, _ in ends]
     assert codes[: len(helped)] == [0] * len(helped) and codes[len(helped) : -len(missing)] == [2] * len(refused)
     assert all(str(code).startswith('Error: There is no ') for code in codes[-len(missing) :])
+
+
+@pytest.mark.parametrize(
+    ('tool', 'choices'),
+    [('tools/model_converters/convert.py', [sorted(FORMATS)]), ('demo/video_demo.py', [TASKS, TRACKING])],
+)
+def test_choices_that_a_parser_repeats_are_all_there_are(tool, choices):
+    """It cannot ask the modules that define them, which import torch."""
+    usage = ''.join(run_forked(ROOT / tool, '--help', COLUMNS='500').stdout.split())
+    for names in choices:
+        assert '{' + ','.join(names) + '}' in usage
