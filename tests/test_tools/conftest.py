@@ -13,10 +13,10 @@ from tests.tools import load_tool
 @pytest.fixture
 def tool(monkeypatch):
     """Runs the main function of a tool in this process; returns its runner."""
+    build = run_config.build_runner
 
     def call(name: str, *arguments: str | Path, change=lambda runner: None) -> Runner:
         module, runners = load_tool(name), []
-        build = run_config.build_runner
 
         def build_runner(cfg):
             name_run(cfg)
