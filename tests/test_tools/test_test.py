@@ -134,8 +134,10 @@ def test_one_plain_view_gives_the_metrics_of_the_plain_test(run, shapes, tmp_pat
 def varied(run, tmp_path_factory) -> Path:
     """A checkpoint that finds many classes: one that is hardly trained may find the same everywhere, however tested."""
     checkpoint = torch.load(run.full)
-    weight = checkpoint['state_dict']['head.class_embed.weight']
-    weight.copy_(torch.randn(weight.shape, generator=torch.Generator().manual_seed(0)))
+    generator = torch.Generator().manual_seed(0)
+    for name in ('head.query_feat.weight', 'head.class_embed.weight', 'head.mask_embed.4.weight'):
+        weight = checkpoint['state_dict'][name]
+        weight.copy_(torch.randn(weight.shape, generator=generator))
     path = tmp_path_factory.mktemp('varied') / 'varied.pth'
     torch.save(checkpoint, path)
     return path
