@@ -67,6 +67,13 @@ def allow_tf32(allowed: bool) -> Iterator[None]:
             backend.allow_tf32 = value
 
 
+def resident_mib() -> float:
+    """The memory that this process holds now, in MiB."""
+    import psutil
+
+    return psutil.Process().memory_info().rss / 2**20
+
+
 def peak_mb(device: torch.device) -> float:
     """Peak memory of this process in MiB: on CUDA what was allocated there, else what was resident."""
     if device.type == 'cuda':

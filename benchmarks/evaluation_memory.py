@@ -11,7 +11,6 @@ import copy
 from pathlib import Path
 
 import numpy as np
-import psutil
 import torch
 from mmdet.structures import DetDataSample
 from mmengine.evaluator import BaseMetric
@@ -21,7 +20,7 @@ from mask2former.apis.cli import run_tool
 from mask2former.evaluation import InstanceAP, PanopticQuality, SemanticIoU
 from mask2former.formats.rle import encode_mask
 
-from .common import positive, write_json
+from .common import positive, resident_mib, write_json
 
 SIZE = 480, 640
 SEGMENTS = 11  # of an image: the mean of COCO's panoptic files
@@ -58,11 +57,6 @@ def main() -> None:
     print(', '.join(f'{key} {value:.1f}' for key, value in values.items()))
     if args.json:
         write_json(args.json, dict(images=args.images, resident=resident))
-
-
-def resident_mib() -> float:
-    """The memory that this process holds, in MiB."""
-    return psutil.Process().memory_info().rss / 2**20
 
 
 def make_sample(number: int, rng: np.random.Generator) -> DetDataSample:

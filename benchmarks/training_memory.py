@@ -11,7 +11,6 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-import psutil
 from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
@@ -20,7 +19,7 @@ from mask2former.apis.cli import run_tool
 from mask2former.apis.run_config import build_runner
 from mask2former.data_tools.shapes import generate_shapes
 
-from .common import positive, write_json
+from .common import positive, resident_mib, write_json
 
 CONFIG = Path(__file__).parent.parent / 'configs' / 'shapes' / 'mask2former_efficientnet-lite0_shapes-panoptic.py'
 SIZE = 64, 96
@@ -53,7 +52,7 @@ class MemoryHook(Hook):
     ) -> None:
         """Note it."""
         if self.every_n_train_iters(runner, self.interval):
-            self.resident.append(psutil.Process().memory_info().rss / 2**20)
+            self.resident.append(resident_mib())
             print(f'after iteration {runner.iter + 1}: {self.resident[-1]:.0f} MiB', flush=True)
 
 

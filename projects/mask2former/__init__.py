@@ -10,18 +10,15 @@ from typing import Any
 os.environ.setdefault('GOMP_SPINCOUNT', '1000')
 
 from . import compat, postponed  # noqa: E402
+from .lazy import lazy_exports  # noqa: E402
 from .version import __version__  # noqa: E402, F401
 
 compat.install()
 postponed.postpone()
 
-_SHORTCUTS = ('load', 'predict', 'train')
+_shortcut = lazy_exports(__name__, load='shortcuts', predict='shortcuts', train='shortcuts')
 
 
 def __getattr__(name: str) -> Any:
     """``from mask2former import train`` and the like, which import what they need only then."""
-    if name in _SHORTCUTS:
-        return getattr(importlib.import_module('mask2former.shortcuts'), name)
-    if name == 'registry':
-        return importlib.import_module('mask2former.registry')
-    raise AttributeError(f"module 'mask2former' has no attribute '{name}'")
+    return importlib.import_module('mask2former.registry') if name == 'registry' else _shortcut(name)

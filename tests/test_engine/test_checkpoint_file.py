@@ -11,15 +11,9 @@ from mask2former.engine.checkpoint_file import BackgroundWriter, snapshot, write
 from tests.tiny import train
 
 from .test_exact_resume import differing, trained
+from .test_kills import OPTIONS as KILLED
 
-OPTIONS = dict(
-    train_cfg__max_iters=2,
-    train_cfg__val_interval=2,
-    default_hooks__checkpoint__interval=1,
-    default_hooks__checkpoint__max_keep_ckpts=1,
-    default_hooks__checkpoint__save_best='PQ',
-    randomness__seed=0,
-)
+OPTIONS = KILLED | dict(train_cfg__max_iters=2)
 BACKGROUND = OPTIONS | dict(default_hooks__checkpoint__background=True)
 
 
