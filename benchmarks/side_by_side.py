@@ -114,11 +114,11 @@ class Process:
         self.log.close()
 
 
-def ask_once(name: str, folder: str, word: str) -> dict:
-    """The answer of a process that is started for it."""
+def ask_once(name: str, folder: str, *words: str) -> dict:
+    """The answer to the last word of a process that is started for them."""
     process = Process(name, folder)
     try:
-        return process.ask(word)
+        return [process.ask(word) for word in words][-1]
     finally:
         process.close()
 
@@ -130,11 +130,9 @@ def measure(spec: dict, repeats: int, warm_up: int, profile: bool = False, floor
     names = [OURS, *spec['peers']]
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / 'spec.json').write_text(json.dumps(spec))
-        with console.status('making the weights'):
-            ask_once(OURS, folder, 'prepare')
-        for name in names:
+        for name in names:  # ours comes first, and makes the weights
             with console.status(f'comparing the logits of {name}'):
-                errors = ask_once(name, folder, 'check')
+                errors = ask_once(name, folder, *(['prepare'] if name == OURS else []), 'check')
             text = f'{errors["median"]:.0e} of the largest (median; {errors["worst"]:.0e} at worst)'
             if not agrees(errors):
                 raise UserError(f'{name} computes other logits, off by {text}: no comparison.')

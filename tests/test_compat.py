@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
-from mmengine.logging import HistoryBuffer
+from mmengine.logging import HistoryBuffer, MessageHub
 from mmengine.runner import CheckpointLoader
 
 from mask2former import compat
@@ -62,6 +62,22 @@ def test_full_mmcv_that_is_already_imported_is_left_alone(tmp_path):
     fake_mmcv(tmp_path, compiled=True)
     code = 'import mmcv._ext\nprint(compat.provide_mmcv_ext())\nprint(mmcv._ext.nms())'
     assert run_compat(tmp_path, code) == 'False\nthe real nms'
+
+
+def test_no_more_than_the_last_values_are_kept(tmp_path):
+    """Of what mmengine logs, and of what a checkpoint of a longer history has."""
+    hub = MessageHub('history')
+    for value in range(compat.HISTORY + 3):
+        hub.update_scalar('train/loss', value)
+    values, counts = hub.get_scalar('train/loss').data
+    assert values.tolist() == list(range(3, compat.HISTORY + 3)) and len(counts) == compat.HISTORY
+    length = 2 * compat.HISTORY
+    older = HistoryBuffer(range(length), [1] * length, max_length=10**6)
+    torch.save(dict(history=older), tmp_path / 'older.pth')
+    history = torch.load(tmp_path / 'older.pth', weights_only=True)['history']
+    assert history.mean(length) == older.mean()
+    history.update(-1.0)
+    assert history.data[0].tolist() == [*range(compat.HISTORY + 1, length), -1]
 
 
 def test_checkpoints_of_mmengine_load_without_unpickling_code(tmp_path):

@@ -49,6 +49,9 @@ def test_everything_is_written_and_said(trained, data):
         assert any(line.startswith(name) for line in lines), text
     cfg = Config.fromfile(run.config)
     assert cfg.train_cfg.max_iters == 3  # 6 images, 2 a step
+    [overlap] = [line for line in lines if line.startswith('overlap')]
+    assert float(overlap.split()[1]) == cfg.model.postprocessors.panoptic.overlap_thr
+    assert 'the best of 0.3, 0.4, 0.5, 0.6, 0.7, 0.8 on 6 training images: PQ' in overlap
     assert run.config.read_text().startswith(f'# Written by: mask2former train {data}')
     assert run.checkpoint.is_file() and run.checkpoint.name.startswith('best_PQ')
     page = run.report.read_text()
@@ -256,7 +259,10 @@ def test_an_interrupted_training_is_gone_on_with_and_reported(trained, tmp_path,
     [cfg] = seen
     assert cfg.resume and cfg.work_dir == str(folder / 'train') and cfg.randomness == dict(seed=0)
     page = (folder / 'report.html').read_text()
-    assert page.count('data:image/jpeg') == 2 and 'What was chosen, and why' not in page
+    assert page.count('data:image/jpeg') == 2
+    chosen = page.split('What was chosen, and why')[1]  # after the training, so once more
+    assert 'overlap' in chosen and 'queries' not in chosen
+    assert (folder / 'config.py').read_text().count("['overlap_thr'] = ") == 1
     assert f'mask2former predict IMAGES {folder}' in capsys.readouterr().out
 
 

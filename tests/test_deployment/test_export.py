@@ -24,7 +24,6 @@ from mask2former.deployment.verify import Verification, verify
 from mask2former.errors import ConfigError, MissingFileError, MissingPackageError, UserError
 from mask2former.models.masks import LazyMasks
 from mask2former.models.postprocess import PerPixelInference, SemanticInference, plain
-from mask2former.predictions import load
 from mask2former.registry import TRANSFORMS
 
 pytest.importorskip('onnxruntime')
@@ -41,8 +40,8 @@ def run(tiny_run):
 
 
 @pytest.fixture(scope='module')
-def predictor(run):
-    return load(run.config, run.checkpoint, device='cpu', score_thr=0.0)
+def predictor(tiny_predictor):
+    return tiny_predictor
 
 
 @pytest.fixture(scope='module')

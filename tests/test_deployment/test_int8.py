@@ -2,15 +2,14 @@
 
 import numpy as np
 import pytest
-import torch
 
+from mask2former.deployment import export
 from mask2former.deployment.calibration import calibration_images
-from mask2former.deployment.export import OUTPUTS, export
-from mask2former.deployment.graph import RawGraph, example, exportable
+from mask2former.deployment.export import OUTPUTS
+from mask2former.deployment.graph import example
 from mask2former.deployment.int8 import OPERATORS, Calibration, module_of, to_int8
 from mask2former.deployment.runners import FORMATS, open_file, read_metadata
 from mask2former.errors import ConfigError
-from mask2former.predictions import load
 
 ort = pytest.importorskip('onnxruntime', reason='it quantises and runs the files')
 onnx = pytest.importorskip('onnx', reason='the files are ONNX')
@@ -19,16 +18,13 @@ SIZE = (64, 96)
 
 
 @pytest.fixture(scope='module')
-def model(tiny_run):
-    return load(tiny_run.config, tiny_run.checkpoint, device='cpu').inferencer.model
+def model(tiny_predictor):
+    return tiny_predictor.inferencer.model
 
 
 @pytest.fixture(scope='module')
 def proto(model):
-    with torch.no_grad(), exportable(model):
-        program = torch.export.export(RawGraph(model).eval(), (example(SIZE, 1),), strict=False)
-        names = dict(input_names=['image'], output_names=list(OUTPUTS))
-        return torch.onnx.export(program, dynamo=True, verbose=False, **names).model_proto
+    return export.translate(export.trace(model, SIZE))
 
 
 def run(proto, image):
@@ -77,7 +73,9 @@ def test_files_in_8_bits(format, model, tmp_path):
         pytest.importorskip('openvino', reason='OpenVINO is optional')
     path = tmp_path / f'model{FORMATS[format]}'
     calibration = Calibration(list(calibration_images(model, SIZE)))
-    assert export(model, path, format, SIZE, 'int8', calibration) > 0  # which refuses what computes something else
+    assert (
+        export.export(model, path, format, SIZE, 'int8', calibration) > 0
+    )  # which refuses what computes something else
     assert read_metadata(path)['precision'] == 'int8'
     for found in open_file(path)(np.concatenate(calibration.images * 2)):
         assert len(found) == 4
@@ -86,6 +84,6 @@ def test_files_in_8_bits(format, model, tmp_path):
 def test_what_cannot_be(model, tmp_path):
     path = tmp_path / 'model.onnx'
     with pytest.raises(ConfigError, match='int8 needs images'):
-        export(model, path, 'onnx', SIZE, 'int8')
+        export.export(model, path, 'onnx', SIZE, 'int8')
     with pytest.raises(ConfigError, match="no part 'hat' to keep in float32: name one of .*backbone.*head"):
-        export(model, path, 'onnx', SIZE, 'int8', Calibration([example(SIZE, 1).numpy()], ['head', 'hat']))
+        export.export(model, path, 'onnx', SIZE, 'int8', Calibration([example(SIZE, 1).numpy()], ['head', 'hat']))

@@ -19,7 +19,6 @@ from PIL import Image
 from pycocotools import mask as coco_mask
 
 from mask2former.deployment.export import export
-from mask2former.predictions import load
 from tests.tiny import ROOT
 from tests.tools import free_port, run_script, tool_env
 
@@ -34,11 +33,10 @@ SERVER = ROOT / 'deploy' / 'server.py'
 
 
 @pytest.fixture(scope='module')
-def file(tiny_run, tmp_path_factory):
+def file(tiny_predictor, tmp_path_factory):
     """With the runtime beside it, as `mask2former export` leaves it."""
-    model = load(tiny_run.config, tiny_run.checkpoint, device='cpu').inferencer.model
     path = tmp_path_factory.mktemp('file') / 'model.onnx'
-    export(model, path, 'onnx', (64, 96))
+    export(tiny_predictor.inferencer.model, path, 'onnx', (64, 96))
     shutil.copy(mask2former_onnx.__file__, path.parent)
     return path
 

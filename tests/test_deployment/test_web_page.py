@@ -22,7 +22,6 @@ from mask2former.deployment.web_page import (
     write_page,
 )
 from mask2former.errors import DataError, MissingFileError, MissingPackageError, UserError
-from mask2former.predictions import load
 from tests.browsers import chromium
 from tests.tiny import ROOT
 
@@ -35,10 +34,9 @@ SIZE = (64, 96)
 
 
 @pytest.fixture(scope='module')
-def file(tiny_run, tmp_path_factory):
-    model = load(tiny_run.config, tiny_run.checkpoint, device='cpu').inferencer.model
+def file(tiny_predictor, tmp_path_factory):
     path = tmp_path_factory.mktemp('file') / 'model.onnx'
-    export(model, path, 'onnx', SIZE)
+    export(tiny_predictor.inferencer.model, path, 'onnx', SIZE)
     return path
 
 

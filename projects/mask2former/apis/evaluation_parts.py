@@ -2,6 +2,7 @@
 
 import copy
 
+import numpy as np
 from mmengine.config import Config
 from mmengine.dataset import BaseDataset
 from mmengine.evaluator import Evaluator
@@ -16,6 +17,18 @@ def build_test_dataset(cfg: Config) -> BaseDataset:
     """The data set of ``cfg.test_dataloader``."""
     with scope_of(cfg):
         return DATASETS.build(dict(cfg.test_dataloader.dataset, test_mode=True))
+
+
+def build_train_dataset_as_tested(cfg: Config) -> BaseDataset:
+    """The data set of ``cfg.train_dataloader``, whole, with images prepared as those of ``cfg.test_dataloader``."""
+    pipeline = cfg.test_dataloader.dataset.pipeline
+    with scope_of(cfg):
+        return DATASETS.build(dict(cfg.train_dataloader.dataset, pipeline=pipeline, test_mode=True))
+
+
+def spread_over(dataset: BaseDataset, count: int) -> list[int]:
+    """Indices of so many images, or of all where there are not so many, from all over the set."""
+    return np.linspace(0, len(dataset) - 1, min(count, len(dataset))).round().astype(int).tolist()
 
 
 def build_test_evaluator(cfg: Config, dataset: BaseDataset) -> Evaluator:

@@ -31,6 +31,7 @@ MODELS: Mapping[str, tuple[str, float, int]] = {
 }
 _MASK_STRIDE = 4  # pixels of the input for one of the mask features, in each direction
 _VALIDATIONS = 6  # in between
+TRIED_IMAGES = 24  # on which thresholds of panoptic segments are tried at the end; each takes the time of two
 _VALIDATION_SHARE = 0.0125  # of the time, for each
 _TRAINING_SHARE = 0.95  # of the time, for training, validations and the test; the rest is for the report
 PATIENCE = 3  # validations without a better result, after which a training ends
@@ -184,7 +185,8 @@ def choose_schedule(survey: Survey, costs: Costs, seconds: float | None, epochs:
         val_images = max(1, min(survey.num_val, int(_VALIDATION_SHARE * max_iters * costs.step / costs.image)))
     else:
         val_images = max(1, min(survey.num_val, int(_VALIDATION_SHARE * seconds / costs.image)))
-        limit = _TRAINING_SHARE * seconds - costs.image * survey.num_val
+        tried = min(TRIED_IMAGES, survey.num_train) if survey.form == 'panoptic' else 0
+        limit = _TRAINING_SHARE * seconds - costs.image * (survey.num_val + 2 * tried)
         max_iters = int((limit - costs.image * _VALIDATIONS * val_images) / costs.step)
         if max_iters < 20:
             least = 60 * math.ceil((20 * costs.step + costs.image * survey.num_val) / 0.6 / 60)

@@ -13,7 +13,7 @@ from .choices import MODELS, PATIENCE, Choice, Schedule
 from .survey import Survey
 
 METRICS = dict(panoptic='PQ', instance='segm_mAP', semantic='mIoU')  # what says which checkpoint is best
-_SCORE_THR = 0.5  # of panoptic segments; the reference's 0.8 is for trainings over weeks
+_THRESHOLDS = 'score_thr=0.5, overlap_thr=0.5'  # of panoptic segments; the reference's 0.8 are for trainings over weeks
 
 
 @dataclass(frozen=True)
@@ -154,7 +154,7 @@ def _model_lines(form: str, queries: Choice, points: Choice, most: int) -> list[
     others = [task for task in ('panoptic', 'instance', 'semantic') if form != 'panoptic' and task != form]
     parts = [f'{task}=None' for task in others]
     if form == 'panoptic':
-        parts.append(f'panoptic=dict(score_thr={_SCORE_THR})')
+        parts.append(f'panoptic=dict({_THRESHOLDS})')
     if form != 'semantic' and most > 100:
         parts.append(f'instance=dict(max_per_image={queries.value})')
     arguments = [f'head=dict(num_queries={queries.value})']
@@ -162,7 +162,9 @@ def _model_lines(form: str, queries: Choice, points: Choice, most: int) -> list[
     arguments += [f'criterion=dict(num_points={points.value}, matcher=dict(num_points={points.value}))']
     lines = [f'# queries: {queries.reason}', f'# points: {points.reason}']
     if form == 'panoptic':
-        lines.append('# score_thr: after a short training scores are lower; 0.8 is for long ones')
+        lines.append(
+            '# thresholds: after a short training scores are lower and masks overlap more; 0.8 is for long ones'
+        )
     lines.append('model = dict(')
     lines += [*(f'    {argument},' for argument in arguments[:-1]), f'    {arguments[-1]})']
     if form == 'instance' and most > 100:

@@ -39,6 +39,7 @@ from .evaluate import Evaluation, evaluate
 from .probe import probe
 from .report import write_report
 from .survey import survey
+from .thresholds import choose_overlap
 
 _MOST_SECONDS, _MOST_EPOCHS = 366 * 24 * 3600, 1_000_000
 _SIDES = 32, 16384  # pixels of the longest side
@@ -206,6 +207,10 @@ def _run(
         say(f'Go on with: {_resuming(out)}')
         raise
     checkpoint = best_checkpoint(out / 'train')
+    if cfg.model.postprocessors.get('panoptic'):
+        overlap = choose_overlap(config, checkpoint, machine.device)
+        say(f'{"overlap":<10} {overlap.value!s:<12} {overlap.reason}')
+        rows = [*rows, ('overlap', str(overlap.value), overlap.reason)]
     evaluation = evaluate(Config.fromfile(config), checkpoint, machine.device)
     page = out / 'report.html'
     commands = f'mask2former predict IMAGES {shlex.quote(str(out))}'

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from mmengine.dataset import pseudo_collate
 
-from mask2former.apis.evaluation_parts import build_test_dataset
+from mask2former.apis.evaluation_parts import build_train_dataset_as_tested, spread_over
 
 from .preparation import Size, padded, pixels
 from .verify import scaled
@@ -28,12 +28,10 @@ def calibration_images(model: Any, size: Size, count: int = 16) -> Iterator[np.n
         MissingFileError: If the data are absent.
     """
     cfg = copy.deepcopy(model.cfg)
-    train = cfg.train_dataloader.dataset
-    test = cfg.test_dataloader.dataset
-    pipeline = (scaled(test, size) if size else test)['pipeline']
-    cfg.test_dataloader.dataset = dict(train, pipeline=pipeline)
-    dataset = build_test_dataset(cfg)
+    if size:
+        cfg.test_dataloader.dataset = scaled(cfg.test_dataloader.dataset, size)
+    dataset = build_train_dataset_as_tested(cfg)
     preprocessor = model.data_preprocessor
-    for index in np.linspace(0, len(dataset) - 1, min(count, len(dataset))).round():
-        inputs = preprocessor(pseudo_collate([dataset[int(index)]]))['inputs']  # (1, 3, h, w), normalised
+    for index in spread_over(dataset, count):
+        inputs = preprocessor(pseudo_collate([dataset[index]]))['inputs']  # (1, 3, h, w), normalised
         yield pixels(preprocessor, padded(preprocessor, inputs, size)).numpy()

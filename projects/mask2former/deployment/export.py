@@ -4,14 +4,14 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from mask2former.errors import ConfigError, MissingPackageError, UserError
 
@@ -65,30 +65,24 @@ def export(
     check_ending(path, format)
     if format in ('onnx', 'openvino'):
         need('onnx', 'onnxscript', 'onnxruntime', *(['openvino'] if format == 'openvino' else []))
-    graph = RawGraph(model).eval()
-    # Of sides of which no feature has one pixel, or one of Swin's windows: ones would be taken for constants.
-    image = example(size or (multiple(416, step), multiple(800, step)))
+    program = trace(model, size)
     path.parent.mkdir(parents=True, exist_ok=True)
     metadata = describe(model, size, precision)
-    with torch.no_grad():
-        with exportable(model):
-            program = torch.export.export(
-                graph, (image,), dynamic_shapes=(free_sizes(None if size else step),), strict=False
-            )
-            if format == 'torch-export':
-                torch.export.save(program, path, extra_files={'mask2former.json': json.dumps(metadata)})
-            elif format == 'aoti':
-                write_aoti(program, path, metadata)
-            elif format == 'onnx':
-                write_onnx(program, path, metadata, precision, calibration)
-            else:
-                write_openvino(program, path, metadata, precision, calibration)
-            # Of another size than the one that was traced; noise would be beyond what images have shown.
-            if calibration:
-                image = torch.from_numpy(calibration.images[0])
-            else:
-                image = example(size or (multiple(123, step), multiple(95, step)), 1)
-            expected = graph(image)
+    with torch.no_grad(), exportable(model):
+        if format == 'torch-export':
+            torch.export.save(program, path, extra_files={'mask2former.json': json.dumps(metadata)})
+        elif format == 'aoti':
+            write_aoti(program, path, metadata)
+        elif format == 'onnx':
+            write_onnx(program, path, metadata, precision, calibration)
+        else:
+            write_openvino(program, path, metadata, precision, calibration)
+        # Of another size than the one that was traced; noise would be beyond what images have shown.
+        if calibration:
+            image = torch.from_numpy(calibration.images[0])
+        else:
+            image = example(size or (multiple(123, step), multiple(95, step)), 1)
+        expected = RawGraph(model).eval()(image)
     found = open_file(path)(image.numpy())
     error = max(relative_difference(a, b) for a, b in zip(found, expected))
     if not error < BOUNDS[precision]:
@@ -96,6 +90,17 @@ def export(
             f"'{path}' does not compute what the model does: logits differ by {error:.2g} of the largest one."
         )
     return error
+
+
+@torch.no_grad()
+def trace(model: nn.Module, size: Size) -> torch.export.ExportedProgram:
+    """The operations of a model, at sizes that are fixed or free as those of :func:`export`."""
+    step = step_of(model)
+    # Of sides of which no feature has one pixel, or one of Swin's windows: ones would be taken for constants.
+    image = example(size or (multiple(416, step), multiple(800, step)))
+    free = free_sizes(None if size else step)
+    with exportable(model):
+        return torch.export.export(RawGraph(model).eval(), (image,), dynamic_shapes=(free,), strict=False)
 
 
 def relative_difference(found: np.ndarray, expected: Tensor) -> float:
@@ -116,6 +121,13 @@ def write_aoti(program: torch.export.ExportedProgram, path: Path, metadata: Mapp
     compile_package(program, package_path=str(path), inductor_configs=options)
 
 
+def translate(program: torch.export.ExportedProgram, outputs: Sequence[str] = OUTPUTS) -> Any:
+    """The program as an ``onnx.ModelProto`` with these names of its outputs."""
+    file = torch.onnx.export(program, dynamo=True, input_names=['image'], output_names=list(outputs), verbose=False)
+    assert file is not None
+    return file.model_proto
+
+
 def write_onnx(
     program: torch.export.ExportedProgram,
     path: Path,
@@ -124,9 +136,7 @@ def write_onnx(
     calibration: Calibration | None = None,
 ) -> None:
     """Write an ONNX file with the metadata under the key ``mask2former``."""
-    file = torch.onnx.export(program, dynamo=True, input_names=['image'], output_names=list(OUTPUTS), verbose=False)
-    assert file is not None
-    proto = file.model_proto
+    proto = translate(program)
     if precision == 'fp16':
         proto = to_half(proto)
     elif calibration:

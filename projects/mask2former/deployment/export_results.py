@@ -10,6 +10,7 @@ import torch
 
 from mask2former.errors import UserError
 
+from .export import translate
 from .graph import exportable
 from .preparation import check_size, describe
 from .results_graph import ResultsGraph
@@ -45,12 +46,8 @@ def export_results(model: Any, path: Path, size: tuple[int, int]) -> float:
     with torch.no_grad(), exportable(model):
         free = tuple(torch.export.Dim(name, min=2, max=2**15) for name in ('height', 'width'))
         program = torch.export.export(graph, (traced,), dynamic_shapes=(dict(enumerate(free)),), strict=False)
-        file = torch.onnx.export(
-            program, dynamo=True, input_names=['image'], output_names=list(graph.outputs), verbose=False
-        )
+        proto = translate(program, graph.outputs)
         expected = graph(other)
-    assert file is not None
-    proto = file.model_proto
     for node in proto.graph.node:
         del node.metadata_props[:]  # source files of this computer
     metadata = describe(model, size) | dict(results=list(graph.outputs))

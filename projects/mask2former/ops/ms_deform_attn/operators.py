@@ -1,10 +1,12 @@
-"""Multi-scale deformable attention as PyTorch operators of our own, for CPU and CUDA tensors.
+"""Multi-scale deformable attention by a kernel of our own, for CPU and CUDA tensors.
 
-As operators they are opaque to ``torch.compile`` and ``torch.export``: both keep them as one node each.
+``torch.compile`` and ``torch.export`` see operators, which are opaque to them: they keep one node each. Elsewhere the
+kernel is called without them, as calling the first operator imports ``torch._dynamo``, which takes seconds.
 """
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from . import cpu, triton
 
@@ -65,8 +67,28 @@ def _backward(ctx, grad: Tensor) -> tuple:
 attend.register_autograd(_backward, setup_context=_setup_context)
 
 
+class _Attend(torch.autograd.Function):
+    """The same as the operators."""
+
+    @staticmethod
+    def forward(ctx, value: Tensor, level_shapes: list[tuple[int, int]], locations: Tensor, weights: Tensor) -> Tensor:
+        ctx.level_shapes = level_shapes
+        ctx.save_for_backward(value, locations, weights)
+        return KERNELS[value.device.type].forward(value, level_shapes, locations, weights)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, grad: Tensor) -> tuple[Tensor | None, ...]:
+        value, locations, weights = ctx.saved_tensors
+        kernel = KERNELS[value.device.type]
+        grads = kernel.backward(grad.contiguous(), value, ctx.level_shapes, locations, weights)
+        return grads[0], None, *grads[1:]
+
+
 def ms_deform_attn_native(
     value: Tensor, level_shapes: list[tuple[int, int]], locations: Tensor, weights: Tensor
 ) -> Tensor:
-    """The operator with the signature of :func:`mask2former.ops.ms_deform_attn`."""
-    return attend(value, [size for shape in level_shapes for size in shape], locations, weights)
+    """As :func:`mask2former.ops.ms_deform_attn`."""
+    if torch.compiler.is_compiling():
+        return attend(value, [size for shape in level_shapes for size in shape], locations, weights)
+    return _Attend.apply(value, level_shapes, locations, weights)
