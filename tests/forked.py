@@ -28,6 +28,7 @@ PRELOADED = [
     'mask2former.evaluation',
     'mask2former.visualization',
     'torch._dynamo',  # by optimizers
+    'torch.distributed.fsdp',
     'tests.forked',
 ]
 

@@ -34,7 +34,7 @@ def main() -> None:
         '--auto-scale-lr', action='store_true', help='scale the learning rate to the number of GPUs and the batch size'
     )
     args = parser.parse_args(config_first(sys.argv[1:]))
-    if args.resume not in (None, 'auto') and '://' not in args.resume and not Path(args.resume).is_file():
+    if args.resume not in (None, 'auto') and '://' not in args.resume and not Path(args.resume).exists():
         raise MissingFileError(
             f"There is no checkpoint '{args.resume}' to resume: check the path, or give --resume "
             'alone for the last one of the work directory.'

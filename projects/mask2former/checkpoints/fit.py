@@ -4,9 +4,12 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any
 
+from mmengine.dist import all_gather_object
 from torch import Tensor, nn
 
 from mask2former.errors import CheckpointError
+
+from .shards import is_sharded, local_part, shard_like
 
 CLASS_LAYER = 'head.class_embed.weight'  # (K + 1, C)
 QUERIES = ('head.query_embed.weight', 'head.query_feat.weight')  # (Q, C)
@@ -77,9 +80,13 @@ def load_fitting(
         CheckpointError: If the weights do not fit, or, where a part is enough, if none does; nothing is loaded then.
     """
     problem = check_fit(model, state, filename, partly=partly)
-    own = {name: value.shape for name, value in model.state_dict().items()}
+    own = model.state_dict()
     given = {name: value for name, value in state.items() if hasattr(value, 'shape')}
-    fitting = OrderedDict((name, value) for name, value in given.items() if own.get(name) == value.shape)
+    fitting = OrderedDict(
+        (name, shard_like(value, own[name]))
+        for name, value in given.items()
+        if name in own and own[name].shape == value.shape
+    )
     if hasattr(state, '_metadata'):  # versions of modules, by which some know old weights
         fitting._metadata = state._metadata  # type: ignore[attr-defined]
     model.load_state_dict(fitting, strict=False)
@@ -87,15 +94,19 @@ def load_fitting(
 
 
 def spoilt(tensors: Mapping[str, Tensor]) -> list[str]:
-    """Names of the tensors that have a value that is not finite."""
-    floating = {name: value for name, value in tensors.items() if value.is_floating_point()}
+    """Names of the tensors that have a value that is not finite, where they are sharded in the part of this process."""
+    floating = {name: local_part(value) for name, value in tensors.items() if value.is_floating_point()}
     return [name for name, value in floating.items() if not value.isfinite().all()]
 
 
 def spoilt_weights(model: nn.Module) -> list[str]:
-    """Names of a model's weights and statistics that have a value that is not finite; its masks may have such."""
+    """Names of a model's weights and statistics that have a value that is not finite; its masks may have such.
+
+    If it is sharded, all processes must ask for it, and learn the same.
+    """
     statistics = {n: b for n, b in model.named_buffers() if n.endswith(('running_mean', 'running_var'))}
-    return spoilt({**dict(model.named_parameters()), **statistics})
+    names = spoilt({**dict(model.named_parameters()), **statistics})
+    return sorted({name for part in all_gather_object(names) for name in part}) if is_sharded(model) else names
 
 
 def check_finite(model: nn.Module, filename: str) -> None:

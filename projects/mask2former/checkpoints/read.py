@@ -42,7 +42,7 @@ def read_raw(path: str | Path) -> RawCheckpoint:
     """Read a file, or a folder of transformers.
 
     Args:
-        path: A ``.pth``, ``.pkl``, ``.bin`` or ``.safetensors`` file, or a folder with ``config.json``.
+        path: A ``.pth``, ``.pkl``, ``.bin`` or ``.safetensors`` file, or a folder with ``config.json`` or of shards.
 
     Returns:
         The weights and what is said of them, on the CPU.
@@ -51,7 +51,11 @@ def read_raw(path: str | Path) -> RawCheckpoint:
         MissingFileError: If there is none.
         CheckpointError: If it is no checkpoint, is damaged, or could run code.
     """
+    from .sharded_folder import is_sharded_folder, read_folder  # which reads its files by this module
+
     path = Path(path).expanduser()
+    if is_sharded_folder(path):
+        return _split(read_folder(path), path)
     if path.is_dir():
         return _read_folder(path)
     content = read_content(path)

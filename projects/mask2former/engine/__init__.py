@@ -2,6 +2,7 @@
 
 from .checkpoint_hook import SegCheckpointHook
 from .curve_hook import CurveHook
+from .fsdp import FSDP
 from .limits_hook import LimitsHook
 from .loops import SegIterTrainLoop
 from .mask_annealing_hook import MaskAnnealingHook
@@ -16,6 +17,7 @@ from .visualization_hook import SegVisualizationHook
 from .vit_optim_constructor import EncoderOnlyOptimWrapperConstructor
 
 __all__ = [
+    'FSDP',
     'CurveHook',
     'EncoderOnlyOptimWrapperConstructor',
     'LimitsHook',

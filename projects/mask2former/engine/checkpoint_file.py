@@ -1,30 +1,38 @@
-"""How a checkpoint comes to the disk: whole or not at all, and where it is wanted while the training goes on."""
+"""How a checkpoint comes to the disk, whole or not at all and perhaps in the background, and how it comes back."""
 
 import copy
-from collections.abc import Callable, Iterator
+import inspect
+import zipfile
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
+from mmengine.runner import CheckpointLoader, Runner
 from mmengine.runner import runner as mmengine_runner
 from mmengine.utils import apply_to
 from torch import Tensor
 
+from mask2former.checkpoints.read import check_sums, explain_unreadable
+from mask2former.checkpoints.sharded_folder import is_sharded_folder, read_folder
+from mask2former.errors import CheckpointError
 from mask2former.formats.files import flush_to_disk, write_atomically
 
 
-@contextmanager
-def assembling() -> Iterator[list[dict]]:
-    """Have mmengine's ``Runner.save_checkpoint``, which assembles a checkpoint and writes it, only assemble it."""
+def assemble(runner: Runner, *args: Any, **kwargs: Any) -> dict:
+    """The checkpoint that mmengine's ``Runner.save_checkpoint`` would write, in any process.
+
+    The arguments are those of that method.
+    """
     assembled: list[dict] = []
     write = mmengine_runner.save_checkpoint
     mmengine_runner.save_checkpoint = lambda checkpoint, *args, **kwargs: assembled.append(checkpoint)
     try:
-        yield assembled
+        inspect.unwrap(Runner.save_checkpoint)(runner, *args, **kwargs)  # which is for the first process only
     finally:
         mmengine_runner.save_checkpoint = write
+    return assembled[0]
 
 
 def write_whole(checkpoint: dict, path: Path) -> None:
@@ -36,6 +44,23 @@ def write_whole(checkpoint: dict, path: Path) -> None:
 
     write_atomically(path, write)
     flush_to_disk(path.parent)
+
+
+def read_whole(filename: str, map_location: str | Callable = 'cpu') -> dict:
+    """What a checkpoint holds: a file, a folder of shards, or an address that mmengine's loader knows.
+
+    Raises:
+        CheckpointError: If it cannot be read, or is no checkpoint.
+    """
+    with explain_unreadable(filename):
+        if zipfile.is_zipfile(filename):
+            check_sums(Path(filename))
+        if is_sharded_folder(filename):
+            return read_folder(filename)
+        checkpoint = CheckpointLoader.load_checkpoint(filename, map_location)
+    if not isinstance(checkpoint, dict):
+        raise CheckpointError(f"'{filename}' holds no weights but a {type(checkpoint).__name__}: give a checkpoint.")
+    return checkpoint
 
 
 def snapshot(content: Any) -> Any:

@@ -10,11 +10,15 @@ from functools import partial
 from types import FrameType
 from typing import Any
 
-from mmengine.dist import is_distributed, is_main_process
+import torch
+from mmengine.dist import all_reduce, is_distributed, is_main_process
 from mmengine.hooks import CheckpointHook
 from mmengine.logging import print_log
 from mmengine.runner import Runner
 
+from mask2former.checkpoints.sharded_folder import SUFFIX
+from mask2former.checkpoints.shards import is_sharded
+from mask2former.errors import ConfigError
 from mask2former.registry import HOOKS
 
 from .checkpoint_file import BackgroundWriter
@@ -50,19 +54,29 @@ class SegCheckpointHook(CheckpointHook):
             The next checkpoint and the end of the training, by a signal, too, wait until it is written, and an error of
             the writing is raised there. It takes as much main memory as the checkpoint is large. ``last_checkpoint``
             names the file a moment before it is there.
+        sharded: Whether each process writes its part of a model that is sharded, all into a folder ``iter_*.dcp``.
+            Otherwise, and where the model is not sharded, the first process writes a file.
         args: Those of :class:`mmengine.hooks.CheckpointHook`, by position.
         kwargs: The same by name.
+
+    Raises:
+        ConfigError: If parts are to be written in the background.
     """
 
     file_backend: Any
+    filename_tmpl: str
     # Of equally good checkpoints the last one is the best, as it was trained longest: until something is found, all
     # have 0.
     rule_map = {'greater': operator.ge, 'less': operator.le}
     # `save_best` of any metric of this package needs no `rule='greater'`.
     _default_greater_keys = [*CheckpointHook._default_greater_keys, 'PQ', 'SQ', 'RQ', 'AP', 'IoU']
 
-    def __init__(self, *args, background: bool = False, **kwargs) -> None:
+    def __init__(self, *args, background: bool = False, sharded: bool = False, **kwargs) -> None:
         super().__init__(*args, **kwargs)
+        if sharded and (background or self.published_keys is not None):
+            other = 'background' if background else 'published_keys'
+            raise ConfigError(f'default_hooks.checkpoint: sharded=True does not work with {other}; leave out one.')
+        self.sharded = sharded
         self._writer = BackgroundWriter() if background else None
         self._received: signal.Signals | None = None
         self._former_handlers: dict[signal.Signals, Any] = {}
@@ -92,6 +106,8 @@ class SegCheckpointHook(CheckpointHook):
 
     def before_train(self, runner: Runner) -> None:
         """Listen to the signals."""
+        if self.sharded and is_sharded(runner.model):
+            self.filename_tmpl = self.filename_tmpl.removesuffix('.pth') + SUFFIX
         super().before_train(runner)
         runner.checkpoint_writer = self._writer
         self._received = None
@@ -112,18 +128,27 @@ class SegCheckpointHook(CheckpointHook):
         super().after_train_iter(runner, *args, **kwargs)
         if self.last_ckpt != former:
             print_log(f'Checkpoint: {shown_path(self.last_ckpt)}', 'current')
-        # The first process saves; the others keep up with it until it ends, as its iteration needs them.
-        if self._received is None or not is_main_process():
+        sharded = is_sharded(runner.model)
+        received = self._agreed() if sharded else self._received
+        # The first process saves; the others keep up with it until it ends, as its iteration needs them. A sharded
+        # model is saved by all.
+        if received is None or not (sharded or is_main_process()):
             return
         self._save_checkpoint(runner)
         self._finish_writing()
         print_log(
-            f'{self._received.name} came: iteration {runner.iter + 1} is saved in {self.last_ckpt}; go on from '
+            f'{received.name} came: iteration {runner.iter + 1} is saved in {self.last_ckpt}; go on from '
             'there with --resume.',
             'current',
             logging.WARNING,
         )
-        raise SystemExit(128 + self._received)
+        raise SystemExit(128 + received)
+
+    def _agreed(self) -> signal.Signals | None:
+        """The signal that came to any of the processes; all of them must ask for it."""
+        number = torch.tensor(0 if self._received is None else int(self._received))
+        all_reduce(number, 'max')
+        return signal.Signals(int(number)) if number else None
 
     def _save_best_checkpoint(self, runner: Runner, metrics: dict) -> None:
         """Save where a metric is better than before, and say so."""

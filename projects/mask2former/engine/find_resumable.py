@@ -10,17 +10,19 @@ from mmengine.dist import broadcast_object_list, is_main_process
 from mmengine.logging import print_log
 
 from mask2former.checkpoints.read import check_sums
+from mask2former.checkpoints.sharded_folder import SUFFIX, folder_fault
 from mask2former.errors import CheckpointError
 
-_NUMBERED = re.compile(r'(?:iter|epoch)_(\d+)\.pth')
+_NUMBERED = re.compile(r'(?:iter|epoch)_(\d+)\.(?:pth|dcp)')
 
 
 def find_resumable(work_dir: str | Path) -> str | None:
     """The newest whole checkpoint that a training left; the first process looks, all are told.
 
-    Checkpoints lie in the work directory, as ``iter_*.pth`` or ``epoch_*.pth``, or in the folder of the one that
-    ``last_checkpoint`` names. That file may be absent, empty or older than the newest checkpoint, and names an absolute
-    path, which is wrong where the directory was moved. A file that is cut off or damaged is passed over with a warning.
+    Checkpoints lie in the work directory, as ``iter_*.pth`` or ``epoch_*.pth``, sharded ones as folders that end in
+    ``.dcp``, or in the folder of the one that ``last_checkpoint`` names. That file may be absent, empty or older than
+    the newest checkpoint, and names an absolute path, which is wrong where the directory was moved. A checkpoint that
+    is cut off or damaged is passed over with a warning.
 
     Returns:
         Its path; None if there is no checkpoint at all.
@@ -61,7 +63,7 @@ def _newest_whole(work_dir: Path) -> str | CheckpointError | None:
     numbers = _numbers(folders)
     candidates = sorted(numbers, key=lambda path: numbers[path], reverse=True)
     if named is not None and not numbers:  # a file name of the user's own
-        candidates = [path for path in (work_dir / named.name, named) if path.is_file()]
+        candidates = [path for path in (work_dir / named.name, named) if path.exists()]
         if not candidates:
             return str(named)  # whoever opens it says that it is gone
     for path in candidates:
@@ -85,11 +87,13 @@ def _named_in(note: Path) -> Path | None:
         text = note.read_text(encoding='utf-8').strip()
     except (OSError, ValueError):
         return None
-    return Path(text) if text.isprintable() and text.endswith('.pth') else None
+    return Path(text) if text.isprintable() and text.endswith(('.pth', SUFFIX)) else None
 
 
 def _fault(path: Path) -> str | None:
-    """What is wrong with a file of ``torch.save``; None if it is whole."""
+    """What is wrong with a file of ``torch.save``, or a folder of shards; None if it is whole."""
+    if path.suffix == SUFFIX:
+        return folder_fault(path)
     try:
         if not zipfile.is_zipfile(path):
             return 'it is cut off or no file of torch.save'

@@ -12,12 +12,13 @@ from mmengine.runner import Runner
 from torch import nn
 
 from mask2former.checkpoints.fit import spoilt, spoilt_weights
+from mask2former.checkpoints.shards import is_sharded
 from mask2former.errors import NonFiniteError
 from mask2former.registry import HOOKS
 
 from .batch import image_names, tensors_in
 from .failures import write_failure
-from .optim_wrapper import SegOptimWrapper, iterations_per_step
+from .optim_wrapper import SegOptimWrapper, iterations_per_step, total_norm
 from .random_numbers import iteration_numbers, seed_generators
 from .unwrap import unwrap_model
 
@@ -32,7 +33,7 @@ class NonFiniteHook(Hook):
     ``tools/misc/replay_failure.py`` computes it again. No checkpoint is saved whose weights are not finite.
 
     Args:
-        save_weights: Whether the weights of that iteration are kept, too.
+        save_weights: Whether the weights of that iteration are kept, too; not of a model that is sharded.
         max_files: So many files at most are in the folder.
         max_bytes: A file is not larger: the weights are left out where they are too many, then the batch.
     """
@@ -93,20 +94,24 @@ class NonFiniteHook(Hook):
             if parameter.grad is not None
         }
         terms = [name for name, value in self._losses.items() if not all(x.isfinite().all() for x in tensors_in(value))]
-        own = dict(rank=runner.rank, terms=terms, images=_images(self._batch))
-        guilty = [found for found in all_gather_object(own) if found['terms']] or [dict(own, terms=[])]
-        parts = [_count(names, 'gradient') for names in [spoilt(gradients)] if names]
+        own = dict(rank=runner.rank, terms=terms, images=_images(self._batch), gradients=spoilt(gradients))
+        all_found = all_gather_object(own)
+        guilty = [found for found in all_found if found['terms']] or [dict(own, terms=[])]
+        named = list(dict.fromkeys(name for found in all_found for name in found['gradients']))  # of sharded ones, too
+        parts = [_count(named, 'gradient')] if named else []
         for found in guilty[:_SHOWN]:
-            named = f'{_list(found["terms"])} ' if found['terms'] else ''
-            parts.append(f'{named}of images {_list(found["images"])} on rank {found["rank"]}')
+            terms_of = f'{_list(found["terms"])} ' if found['terms'] else ''
+            parts.append(f'{terms_of}of images {_list(found["images"])} on rank {found["rank"]}')
+        norm = total_norm(list(gradients.values()))
         if any(found['rank'] == runner.rank for found in guilty):
-            norm = torch.nn.utils.get_total_norm(list(gradients.values())) if gradients else torch.zeros(())
             parts.append(self._keep(runner, grad_norm=float(norm)))
         return f' ({"; ".join(parts)})'
 
     def _find_layer(self, runner: Runner) -> str:
         """What is not finite first: weights, or a module's output of the same batch."""
         model = unwrap_model(runner.model)
+        if is_sharded(model):
+            return ''  # the other processes do not take part
         if weights := spoilt_weights(model):
             return f'{_count(weights, "weight")} not finite already; '
         if is_distributed() and any(isinstance(module, nn.SyncBatchNorm) for module in model.modules()):
@@ -142,7 +147,9 @@ class NonFiniteHook(Hook):
         )
         content.update(outcome)
         note = ''
-        if self.save_weights:
+        if self.save_weights and is_sharded(model):
+            note = ' without the weights, of which this process has a part'
+        elif self.save_weights:
             state = {name: value.detach().cpu() for name, value in model.state_dict().items()}
             if _bytes(state.values()) + _bytes(batch['inputs']) <= self.max_bytes:
                 content['state_dict'] = state

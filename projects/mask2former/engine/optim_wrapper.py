@@ -1,16 +1,17 @@
 """Optimizer wrapper: mixed precision on any device, and steps whose gradient is not finite are left out."""
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
-from mmengine.dist import is_distributed
+from mmengine.dist import all_gather, is_distributed
 from mmengine.logging import print_log
 from mmengine.optim import OptimWrapper
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from mask2former.checkpoints.shards import is_shard, local_part, shard_like
 from mask2former.errors import ConfigError, NonFiniteError
 from mask2former.registry import OPTIM_WRAPPERS
 
@@ -18,6 +19,21 @@ from mask2former.registry import OPTIM_WRAPPERS
 def iterations_per_step(optimizer: object) -> int:
     """Iterations whose gradients make one step of an optimizer wrapper; of an optimizer alone, 1."""
     return getattr(optimizer, '_accumulative_counts', 1)
+
+
+def total_norm(
+    gradients: Sequence[Tensor], norm_type: float = 2.0, error_if_nonfinite: bool = False, foreach: bool | None = None
+) -> Tensor:
+    """The norm () of all gradients together; of sharded ones over all processes, all of which must ask for it.
+
+    The arguments are those of :func:`torch.nn.utils.get_total_norm`.
+    """
+    if not any(is_shard(gradient) for gradient in gradients):
+        return torch.nn.utils.get_total_norm(gradients, norm_type, error_if_nonfinite, foreach)
+    # torch would talk to the other processes about each gradient.
+    parts = [part for gradient in gradients if (part := local_part(gradient)).numel()]
+    norm = torch.nn.utils.get_total_norm(parts, norm_type, error_if_nonfinite, foreach).to(gradients[0].device)
+    return torch.linalg.vector_norm(torch.stack(all_gather(norm)), norm_type)
 
 
 @OPTIM_WRAPPERS.register_module()
@@ -75,7 +91,7 @@ class SegOptimWrapper(OptimWrapper):
         parameters = [p for p in self._parameters() if p.grad is not None]
         options = {'max_norm': float('inf'), **(self.clip_grad_kwargs or {})}
         max_norm = options.pop('max_norm')
-        norm = torch.nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None], **options)
+        norm = total_norm([p.grad for p in parameters if p.grad is not None], **options)
         finite = bool((norm + self._loss).isfinite())
         self._loss = 0.0
         where = ''
@@ -153,7 +169,20 @@ class SegOptimWrapper(OptimWrapper):
         scaler = state_dict.pop('loss_scaler', None)
         self._accumulated = state_dict.pop('accumulated', None)
         for parameter, gradient in zip(self._parameters(), self._accumulated or ()):
-            parameter.grad = None if gradient is None else gradient.to(parameter)
+            parameter.grad = None if gradient is None else shard_like(gradient.to(parameter.dtype), parameter)
         if scaler is not None and self.scaler.is_enabled():
             self.scaler.load_state_dict(scaler)
-        super().load_state_dict(state_dict)
+        super().load_state_dict(_sharded(state_dict, self._parameters()))
+
+
+def _sharded(state_dict: dict, parameters: Sequence[nn.Parameter]) -> dict:
+    """The state of an optimizer, of which the moments of a sharded weight are sharded as it is."""
+    state = dict(state_dict['state'])
+    for index, moments in state.items():
+        own = parameters[index]
+        if is_shard(own):
+            state[index] = {
+                name: shard_like(value, own) if isinstance(value, Tensor) and value.shape == own.shape else value
+                for name, value in moments.items()
+            }
+    return dict(state_dict, state=state)

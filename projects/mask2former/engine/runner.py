@@ -1,6 +1,5 @@
 """The runner: mmengine's, the data set's classes reach the model, and a checkpoint must fit it."""
 
-import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
@@ -9,28 +8,32 @@ from typing import Any
 from urllib.error import URLError
 
 import torch
-from mmengine.dist import is_distributed, master_only
+from mmengine.device import get_device
+from mmengine.dist import is_distributed, is_main_process
 from mmengine.logging import MMLogger
-from mmengine.model import MMDistributedDataParallel
-from mmengine.runner import BaseLoop, CheckpointLoader, Runner, TestLoop, ValLoop
+from mmengine.model import MMDistributedDataParallel, convert_sync_batchnorm
+from mmengine.optim import OptimWrapper
+from mmengine.runner import BaseLoop, Runner, TestLoop, ValLoop
 from torch import nn
 from torch.utils.data import DataLoader
 
 from mask2former.checkpoints.fit import check_finite, load_fitting
 from mask2former.checkpoints.key_map import rename
-from mask2former.checkpoints.read import check_sums, explain_unreadable
 from mask2former.checkpoints.schemes import loadable
+from mask2former.checkpoints.sharded_folder import SUFFIX, write_folder
+from mask2former.checkpoints.shards import is_sharded, replace_shards, whole
 from mask2former.datasets import config_metainfo
 from mask2former.errors import CheckpointError, ConfigError
 from mask2former.evaluation import show_dataset
 from mask2former.evaluation.sample_fields import check_predicted
-from mask2former.registry import RUNNERS
+from mask2former.registry import MODEL_WRAPPERS, RUNNERS
 
 from .allocator import keep_freed_memory
-from .checkpoint_file import BackgroundWriter, assembling, snapshot, write_whole
+from .checkpoint_file import BackgroundWriter, assemble, read_whole, snapshot, write_whole
 from .checkpoint_hook import SegCheckpointHook
 from .early_stopping_state import EarlyStoppingStateHook
 from .find_resumable import checkpoints_in, find_resumable
+from .fsdp import FSDP, GatherHook, check_offered, check_optimizer
 from .nonfinite_hook import NonFiniteHook
 from .other_classes_hook import OtherClassesHook
 from .out_of_memory import OutOfMemoryHook
@@ -58,6 +61,7 @@ class SegRunner(Runner):
 
     _load_from: str | None
     checkpoint_writer: BackgroundWriter | None = None
+    _has_weights = False  # whether the model was given its first weights before the optimizer was built
 
     def setup_env(self, env_cfg: dict) -> None:
         """Set up multi-processing and the distributed environment; without CUDA the processes talk over gloo.
@@ -90,6 +94,7 @@ class SegRunner(Runner):
         super().register_hooks(default_hooks, custom_hooks)
         self.register_hook(RandomNumbersHook(), priority='VERY_HIGH')
         self.register_hook(EarlyStoppingStateHook())
+        self.register_hook(GatherHook())
         self.register_hook(ScheduleHook(), priority='VERY_HIGH')
         self._out_of_memory = OutOfMemoryHook()
         self.register_hook(self._out_of_memory)
@@ -174,10 +179,38 @@ class SegRunner(Runner):
         return super().build_param_scheduler(schedulers)
 
     def wrap_model(self, model_wrapper_cfg: dict | None, model: nn.Module) -> nn.Module:
-        """Wrap the model for distributed training; on CPU processes it must not name a device."""
+        """Wrap the model for distributed training; on CPU processes it must not name a device.
+
+        mmengine finds wrappers of its own only.
+        """
         if self.distributed and model_wrapper_cfg is None and not torch.cuda.is_available():
             return MMDistributedDataParallel(module=model, broadcast_buffers=False)
+        if model_wrapper_cfg is not None and not self.distributed:
+            self.logger.info(f'One process has all of the model: {dict(model_wrapper_cfg)} changes nothing.')
+        if self.distributed and model_wrapper_cfg and model_wrapper_cfg.get('type') in MODEL_WRAPPERS.module_dict:
+            model = model.to(get_device())
+            if (sync_bn := self.cfg.get('sync_bn')) is not None:
+                model = convert_sync_batchnorm(model, sync_bn)
+            return MODEL_WRAPPERS.build(model_wrapper_cfg, default_args=dict(module=model))
         return super().wrap_model(model_wrapper_cfg, model)
+
+    def build_optim_wrapper(self, optim_wrapper: OptimWrapper | dict) -> OptimWrapper:
+        """Build the optimizer; if the model is to be sharded it is now, with the weights that it begins with.
+
+        Raises:
+            ConfigError: If the run has something that does not work with a sharded model.
+        """
+        if not isinstance(self.model, FSDP) or self.model.sharded:
+            return super().build_optim_wrapper(optim_wrapper)
+        check_offered(self)
+        self._init_model_weights()
+        if not self._resume:
+            self.load_or_resume()
+        self._has_weights = True
+        self.model.shard()
+        built = super().build_optim_wrapper(optim_wrapper)
+        check_optimizer(built)
+        return built
 
     def _maybe_compile(self, target: str) -> None:
         """Compile backbone, pixel decoder and head, if the config says ``compile=True`` or ``compile=dict(...)``.
@@ -256,7 +289,9 @@ class SegRunner(Runner):
 
     def _init_model_weights(self) -> None:
         """Initialise the weights, unless a training is resumed: its checkpoint has all of them, and the backbone's
-        need not be fetched."""
+        need not be fetched. A model that is sharded has them."""
+        if self._has_weights:
+            return
         if self._resume and self._load_from is None and not self._has_loaded:
             self._load_from = find_resumable(self.work_dir)
         if not self._resume or (self._load_from is None and not self._has_loaded):
@@ -302,14 +337,7 @@ class SegRunner(Runner):
             CheckpointError: If the checkpoint cannot be read, has weights that are not finite, or does not fit the
                 model; only what training starts from (``load_from``) may do so in part, unless ``strict``.
         """
-        with explain_unreadable(filename):
-            if zipfile.is_zipfile(filename):
-                check_sums(Path(filename))
-            checkpoint = CheckpointLoader.load_checkpoint(filename, map_location)
-        if not isinstance(checkpoint, dict):
-            raise CheckpointError(
-                f"'{filename}' holds no weights but a {type(checkpoint).__name__}: give a checkpoint."
-            )
+        checkpoint = read_whole(filename, map_location)
         # Of old checkpoints it is a config file's text, which mmengine would run as Python when it resumes.
         (checkpoint.get('meta') or {}).pop('config', None)
         self.call_hook('after_load_checkpoint', checkpoint=checkpoint)
@@ -337,7 +365,6 @@ class SegRunner(Runner):
             self.logger.warning(f"'{filename}' was trained on other classes: {', '.join(classes)}.")
         return checkpoint
 
-    @master_only
     def save_checkpoint(
         self,
         out_dir: str,
@@ -350,17 +377,34 @@ class SegRunner(Runner):
         """Save a checkpoint; see :meth:`mmengine.runner.Runner.save_checkpoint`.
 
         On a local disk it is there whole or not at all, also when the machine loses its power; ``checkpoint_writer``
-        writes it while the training goes on, after what it had to write before.
+        writes it while the training goes on, after what it had to write before. Of a sharded model all processes must
+        call it: the first one writes the whole weights, or, where ``filename`` ends in ``.dcp``, each its part.
+
+        Raises:
+            ConfigError: If a sharded model is to be saved elsewhere than on a disk.
         """
+        sharded = is_sharded(self.model)
+        if not sharded and not is_main_process():
+            return
         if file_client_args or backend_args or '://' in str(out_dir):
+            if sharded:
+                raise ConfigError(
+                    "With model_wrapper_cfg=dict(type='FSDP') checkpoints are saved on disks only: set out_dir of "
+                    'default_hooks.checkpoint to a folder, without backend_args.'
+                )
             super().save_checkpoint(out_dir, filename, file_client_args, *args, backend_args=backend_args, **kwargs)
             return
         writer, path = self.checkpoint_writer, Path(out_dir) / filename
         if writer is not None:
             writer.wait()
-        with assembling() as assembled:
-            super().save_checkpoint(out_dir, filename, *args, **kwargs)
-        [checkpoint] = assembled
+        checkpoint = assemble(self, out_dir, filename, *args, **kwargs)
+        if sharded and path.suffix == SUFFIX:
+            write_folder(checkpoint, path)
+            return
+        if sharded:
+            checkpoint = replace_shards(checkpoint, lambda keys, shard: whole(shard))
+            if not is_main_process():
+                return
         if writer is None:
             write_whole(checkpoint, path)
         else:
@@ -373,5 +417,7 @@ class SegRunner(Runner):
             CheckpointError: If the checkpoint cannot be read, does not fit the model, or holds weights only.
         """
         self._resume = True
+        if is_sharded(self.model):
+            kwargs.setdefault('map_location', 'cpu')  # a device may not have room for the whole
         super().resume(filename, *args, **kwargs)
         self.logger.info(f"The training of '{filename}' goes on after iteration {self.iter}.")

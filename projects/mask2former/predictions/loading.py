@@ -89,13 +89,14 @@ def best_checkpoint(work_dir: Path) -> Path:
     Raises:
         MissingFileError: If there is none.
     """
-    best = sorted(work_dir.glob('best_*.pth'), key=lambda path: path.stat().st_mtime)
+    found = [*work_dir.glob('best_*.pth'), *work_dir.glob('best_*.dcp')]
+    best = sorted(found, key=lambda path: path.stat().st_mtime)
     if best:
         return best[-1]
     note = work_dir / 'last_checkpoint'
     if note.is_file():
         last = work_dir / Path(note.read_text(encoding='utf-8').strip()).name  # the folder may have been moved
-        if last.is_file():
+        if last.exists():
             return last
     raise MissingFileError(f"'{work_dir}' has no checkpoint: the training did not come so far; or give one.")
 
