@@ -1,4 +1,5 @@
 import argparse
+from dataclasses import replace
 
 import pytest
 from mmengine.config import Config
@@ -78,9 +79,12 @@ def test_model_and_rate_follow_the_machine_and_the_start():
 def test_a_schedule_fits_into_the_time():
     costs = Costs(step=1.5, image=0.2, batch_size=4)
     schedule = choose_schedule(NUCLEI, costs, seconds=1800, epochs=None)
-    validations = 6 * schedule.val_images + NUCLEI.num_val
+    at_the_end = NUCLEI.num_val + 2 * 24  # the test, and on 24 training images the thresholds
+    validations = 6 * schedule.val_images + at_the_end
     assert 0.94 * 1800 < schedule.max_iters * 1.5 + validations * 0.2 <= 0.95 * 1800 + 0.01
-    assert schedule.seconds == 0.95 * 1800 - NUCLEI.num_val * 0.2
+    assert schedule.seconds == 0.95 * 1800 - at_the_end * 0.2
+    of_objects = choose_schedule(replace(NUCLEI, form='instance'), costs, seconds=1800, epochs=None)
+    assert of_objects.seconds == 0.95 * 1800 - NUCLEI.num_val * 0.2
     assert 5 * schedule.val_interval < schedule.max_iters <= 6 * schedule.val_interval
     # Of many images the validations in between see a part.
     many = choose_schedule(PHOTOS, costs, seconds=600, epochs=None)

@@ -147,6 +147,7 @@ def test_a_folder_holds_what_the_file_holds(runs):
     assert not list((runs['folder'] / 'work').glob('.iter*'))
 
 
+@pytest.mark.slow
 def test_one_process_and_then_two_go_on_from_a_file(runs, shapes, tmp_path):
     one, two = tmp_path / 'one', tmp_path / 'two'
     for folder, extra in ((one, 'train_dataloader.update(batch_size=4)\n'), (two, '')):
@@ -165,6 +166,7 @@ def test_one_process_goes_on_from_a_folder(runs, shapes, tmp_path):
     assert_close(weights(runs['ddp']), weights(tmp_path))
 
 
+@pytest.mark.slow
 def test_two_processes_go_on_from_a_folder_with_the_validation_that_is_due(runs, shapes, tmp_path):
     """Weights are gathered before any forward pass was made."""
     write_config(tmp_path, shapes, EXTRA + SHARDED)
@@ -191,7 +193,7 @@ def test_a_folder_becomes_an_ordinary_file(runs, tmp_path):
     assert_close(read_folder(folder)['state_dict'], torch.load(target)['state_dict'])
 
 
-@pytest.mark.parametrize('sharded', [False, True])
+@pytest.mark.parametrize('sharded', [pytest.param(False, marks=pytest.mark.slow), True])
 def test_a_signal_to_one_process_lets_all_save(shapes, tmp_path, sharded):
     extra = EXTRA + SHARDED + "custom_hooks = [dict(type='SignalHook', iteration=2)]\n"
     write_config(tmp_path, shapes, extra + (FOLDERS if sharded else ''))
