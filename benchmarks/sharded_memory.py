@@ -7,7 +7,6 @@ resident memory of a process, with everything that is in it.
 """
 
 import argparse
-import resource
 import time
 from collections.abc import Iterable
 
@@ -21,7 +20,7 @@ from mask2former.checkpoints.shards import local_part
 from mask2former.engine import FSDP, SegOptimWrapperConstructor
 from mask2former.registry import MODELS
 
-from .common import parse_size
+from .common import parse_size, peak_mb
 from .synthetic import make_batch
 
 CLASSES = 133
@@ -60,7 +59,7 @@ def main() -> None:
     print(
         f'{args.wrapper}, process {get_rank()}: weights {size_of(model.parameters()):.0f} MiB, gradients '
         f'{gradients:.0f}, moments {moments:.0f}; step {seconds:.0f} s, loss {float(loss.detach()):.4f}, peak '
-        f'{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10:.0f} MiB',
+        f'{peak_mb(inputs.device):.0f} MiB',
         flush=True,
     )
     torch.distributed.barrier()

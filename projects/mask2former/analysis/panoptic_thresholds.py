@@ -2,7 +2,6 @@
 
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from typing import NamedTuple
 
 import torch
@@ -85,22 +84,16 @@ def try_thresholds(
     measured = _Trials(rules, dataset.metainfo)
     indices = spread_over(dataset, len(dataset) if count is None else count)
     model.eval()
-    with _postprocessors(model, [measured]), torch.no_grad():
-        for index in ProgressBar(indices, desc='thresholds'):
-            model.test_step(pseudo_collate([dataset[index]]))
+    own, model.postprocessors = model.postprocessors, [measured]
+    try:
+        with torch.no_grad():
+            for index in ProgressBar(indices, desc='thresholds'):
+                model.test_step(pseudo_collate([dataset[index]]))
+    finally:
+        model.postprocessors = own
     return list(measured.trials())
 
 
 def best_trial(trials: Iterable[Trial]) -> Trial:
     """The highest PQ; of equal ones the strictest."""
     return max(trials, key=lambda trial: (trial.quality['PQ'], trial.overlap_thr, trial.score_thr))
-
-
-@contextmanager
-def _postprocessors(model: Mask2Former, others: list) -> Iterator[None]:
-    """Within it, the model has other postprocessors."""
-    own, model.postprocessors = model.postprocessors, others
-    try:
-        yield
-    finally:
-        model.postprocessors = own

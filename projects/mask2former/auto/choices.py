@@ -186,10 +186,11 @@ def choose_schedule(survey: Survey, costs: Costs, seconds: float | None, epochs:
     else:
         val_images = max(1, min(survey.num_val, int(_VALIDATION_SHARE * seconds / costs.image)))
         tried = min(TRIED_IMAGES, survey.num_train) if survey.form == 'panoptic' else 0
-        limit = _TRAINING_SHARE * seconds - costs.image * (survey.num_val + 2 * tried)
+        at_the_end = costs.image * (survey.num_val + 2 * tried)
+        limit = _TRAINING_SHARE * seconds - at_the_end
         max_iters = int((limit - costs.image * _VALIDATIONS * val_images) / costs.step)
         if max_iters < 20:
-            least = 60 * math.ceil((20 * costs.step + costs.image * survey.num_val) / 0.6 / 60)
+            least = 60 * math.ceil((20 * costs.step + at_the_end) / 0.6 / 60)
             raise ConfigError(
                 f'{seconds:.0f} seconds are left, in which nothing can be learnt: a step takes {costs.step:.2g} s, and '
                 f'testing {survey.num_val} images {costs.image * survey.num_val:.0f} s; give --time {least // 60}m or '

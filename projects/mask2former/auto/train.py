@@ -154,11 +154,11 @@ def train(
     settings = _choose(prepared, report, options, start, machine, _command(data, out, options))
     config = out / 'config.py'
     for name, choice in _rows(settings, _CHOSEN):
-        say(f'{name:<10} {choice.value!s:<12} {choice.reason}')
+        say(_line(name, choice))
     say('A few steps are tried, to see what fits into the memory and how long they take.')
     settings = _measured(config, settings, options, machine, begin)
     for name, choice in _rows(settings, _MEASURED):
-        say(f'{name:<10} {choice.value!s:<12} {choice.reason}')
+        say(_line(name, choice))
     write_config(config, settings)
     say(f'All of it is in {config}.')
     rows = [(name, str(choice.value), choice.reason) for name, choice in _rows(settings, (*_CHOSEN, *_MEASURED))]
@@ -209,7 +209,7 @@ def _run(
     checkpoint = best_checkpoint(out / 'train')
     if cfg.model.postprocessors.get('panoptic'):
         overlap = choose_overlap(config, checkpoint, machine.device)
-        say(f'{"overlap":<10} {overlap.value!s:<12} {overlap.reason}')
+        say(_line('overlap', overlap))
         rows = [*rows, ('overlap', str(overlap.value), overlap.reason)]
     evaluation = evaluate(Config.fromfile(config), checkpoint, machine.device)
     page = out / 'report.html'
@@ -276,6 +276,11 @@ def _measured(config: Path, settings: Settings, options: Options, machine: Machi
     schedule: Schedule = choose_schedule(settings.survey, costs, left, options.epochs)
     lr = choose_lr(settings.model.value, costs.batch_size, options.start is not None)  # type: ignore[arg-type]
     return replace(settings, batch_size=batch, lr=lr, schedule=schedule)
+
+
+def _line(name: str, choice: Choice) -> str:
+    """A choice as the terminal shows it."""
+    return f'{name:<10} {choice.value!s:<12} {choice.reason}'
 
 
 def _rows(settings: Settings, names: Iterable[str]) -> Iterator[tuple[str, Choice]]:

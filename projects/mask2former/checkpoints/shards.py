@@ -15,8 +15,8 @@ def is_shard(value: Any) -> bool:
 
 
 def is_sharded(model: nn.Module) -> bool:
-    """Whether a model, wrapped or not, holds parts of its weights."""
-    return any(is_shard(parameter) for parameter in model.parameters())
+    """Whether a model, wrapped or not, holds parts of its weights: of all of them or of none."""
+    return is_shard(next(model.parameters(), None))
 
 
 def local_part(value: Tensor) -> Tensor:

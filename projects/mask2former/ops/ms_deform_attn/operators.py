@@ -4,6 +4,8 @@
 kernel is called without them, as calling the first operator imports ``torch._dynamo``, which takes seconds.
 """
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
@@ -53,36 +55,37 @@ def _(
     return value, locations, weights
 
 
-def _setup_context(ctx, inputs: tuple, output: Tensor) -> None:
+def _save(ctx, inputs: tuple, output: Tensor) -> None:
     value, ctx.level_shapes, locations, weights = inputs
     ctx.save_for_backward(value, locations, weights)
 
 
-def _backward(ctx, grad: Tensor) -> tuple:
+def _gradients(ctx, grad: Tensor, backward: Callable[..., tuple]) -> tuple[Tensor | None, ...]:
     value, locations, weights = ctx.saved_tensors
-    grads = attend_backward(grad.contiguous(), value, ctx.level_shapes, locations, weights)
+    grads = backward(grad.contiguous(), value, ctx.level_shapes, locations, weights)
     return grads[0], None, *grads[1:]
 
 
-attend.register_autograd(_backward, setup_context=_setup_context)
+def _traced_backward(ctx, grad: Tensor) -> tuple[Tensor | None, ...]:
+    return _gradients(ctx, grad, attend_backward)
+
+
+attend.register_autograd(_traced_backward, setup_context=_save)
 
 
 class _Attend(torch.autograd.Function):
     """The same as the operators."""
 
     @staticmethod
-    def forward(ctx, value: Tensor, level_shapes: list[tuple[int, int]], locations: Tensor, weights: Tensor) -> Tensor:
-        ctx.level_shapes = level_shapes
-        ctx.save_for_backward(value, locations, weights)
-        return KERNELS[value.device.type].forward(value, level_shapes, locations, weights)
+    def forward(ctx, *inputs) -> Tensor:
+        out = KERNELS[inputs[0].device.type].forward(*inputs)
+        _save(ctx, inputs, out)
+        return out
 
     @staticmethod
     @once_differentiable
     def backward(ctx, grad: Tensor) -> tuple[Tensor | None, ...]:
-        value, locations, weights = ctx.saved_tensors
-        kernel = KERNELS[value.device.type]
-        grads = kernel.backward(grad.contiguous(), value, ctx.level_shapes, locations, weights)
-        return grads[0], None, *grads[1:]
+        return _gradients(ctx, grad, KERNELS[grad.device.type].backward)
 
 
 def ms_deform_attn_native(
