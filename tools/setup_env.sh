@@ -3,7 +3,7 @@
 # Running it again is cheap: nothing is done while the pinned packages are the same.
 #
 # Usage: tools/setup_env.sh [--tests]
-#   --tests   also install what the tests need (requirements/lock-tests.txt)
+#   --tests   also install what the tests need (requirements/lock-tests.txt, lock-timm.txt)
 #   PYTHON    the interpreter to make .venv with (default: python3)
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -35,7 +35,7 @@ stamp=.venv/mask2former-runtime.stamp
 stamp_tests=.venv/mask2former-tests.stamp
 stamp_torch=.venv/mask2former-torch.stamp # the version, and 'cpu' or 'default'
 want=$(digest requirements/lock.txt)
-want_tests=$(digest requirements/lock.txt requirements/lock-tests.txt)
+want_tests=$(digest requirements/lock.txt requirements/lock-tests.txt requirements/lock-timm.txt)
 
 is_current() {
     [[ -f $1 && $(<"$1") == "$2" ]]
@@ -61,9 +61,10 @@ pip_install() {
     .venv/bin/python -m pip install -qq --disable-pip-version-check --no-input --no-compile "$@"
 }
 
+# Usage: install_locked FILE [further arguments of pip]
 install_locked() {
     echo "setup_env: installing $1"
-    pip_install --no-deps --only-binary=:all: -r "$1" ||
+    pip_install --no-deps --only-binary=:all: -r "$@" ||
         fail "the packages of $1 could not be installed (pip's words are above); check the network and run this again."
 }
 
@@ -120,6 +121,8 @@ if ! is_current "$stamp" "$want"; then
 fi
 if $tests && ! is_current "$stamp_tests" "$want_tests"; then
     install_locked requirements/lock-tests.txt
+    # In a folder of its own: where torchvision is found, others would use it, and it fails beside a torch without CUDA.
+    install_locked requirements/lock-timm.txt --upgrade --target .venv/timm
     echo "$want_tests" >"$stamp_tests"
 fi
 echo 'setup_env: .venv is ready'
