@@ -12,4 +12,8 @@ if [[ $# -eq 0 ]]; then
 fi
 # One thread each: processes that all take every core slow each other down.
 export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
+# Tests start many processes. Where Python is told to write no bytecode, each compiles thousands of modules for as long as
+# all the rest of its start takes: so it is written, but away from the sources.
+unset PYTHONDONTWRITEBYTECODE
+export PYTHONPYCACHEPREFIX=$PWD/.venv/pycache
 exec .venv/bin/python -m pytest "$@"
