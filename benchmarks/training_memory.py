@@ -2,7 +2,7 @@
 
     python -m benchmarks.training_memory --iterations 2000
 
-A tiny model learns small images of `shapes` and is validated ten times, with checkpoints as often. The slope is that
+A tiny model learns small images of `shapes` and is validated some times, with checkpoints as often. The slope is that
 of a line through the second half of the values, in MiB a thousand iterations; its deviation says how sure it is.
 """
 
@@ -60,13 +60,14 @@ def main() -> None:
     """Train, and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--iterations', type=positive, default=2000, help='of the training (default: 2000)')
+    parser.add_argument('--validations', type=positive, default=10, help='during the training (default: 10)')
     parser.add_argument('--json', type=Path, metavar='FILE', help='write the values')
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         generate_shapes(Path(folder), num_train=32, num_val=8, size=SIZE)
         cfg = Config.fromfile(CONFIG)
         cfg.merge_from_dict(TINY)
-        every = max(1, args.iterations // 10)
+        every = max(1, args.iterations // args.validations)
         cfg.merge_from_dict(
             {
                 'work_dir': f'{folder}/work',

@@ -237,8 +237,14 @@ def test_a_folder_runs_no_code(runs, tmp_path):
 def test_blocks_are_units_only_where_they_are_called():
     model = build_tiny()
     assert len(units_of(model)) == 8 + 1 + 1 + 3  # of ResNet-18, itself, an encoder layer, decoder layers
-    folded = MODELS.build(dict(tiny_config(), backbone=dict(type='FrozenBNResNet', depth=18)))
-    assert len(units_of(folded)) == 1 + 1 + 3
+    frozen = MODELS.build(dict(tiny_config(), backbone=dict(type='FrozenBNResNet', depth=18)))
+    assert len(units_of(frozen)) == 8 + 1 + 1 + 3
+    first = frozen.backbone.layer1[0]  # its weights are used, but it is not called
+    uncalled = type('Uncalled', (type(first),), {'__call__': lambda self, x: self.forward(x)})
+    for stage in (frozen.backbone.layer1, frozen.backbone.layer2, frozen.backbone.layer3, frozen.backbone.layer4):
+        for block in stage:
+            block.__class__ = uncalled
+    assert len(units_of(frozen)) == 1 + 1 + 3
     swin = MODELS.build(dict(tiny_config(), backbone=dict(SWIN)))
     assert len(units_of(swin)) == 5 + 1 + 1 + 3
 

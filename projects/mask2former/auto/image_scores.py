@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 from mmdet.structures import DetDataSample
 from pycocotools import mask as mask_utils
-from scipy.optimize import linear_sum_assignment
 
 from mask2former.evaluation.truth import TrueSegment
+from mask2former.ops.assignment import linear_sum_assignment
 from mask2former.predictions import segments
 
 _SCORE = 0.3  # objects that are less sure do not count, as in pictures

@@ -6,8 +6,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import cv2
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 from mmengine.config import Config
 
 from mask2former.analysis.curves import read_curve
@@ -64,6 +62,9 @@ def _plot(losses: Sequence[tuple[int, float]], curve: Sequence[Mapping[str, floa
     """The PNG file, in base64, of the loss and of the first metrics over the iterations; '' if there is nothing."""
     if not losses:
         return ''
+    from matplotlib.backends.backend_agg import FigureCanvasAgg  # a second, which this module's other users do not need
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(11, 3.6), layout='constrained')
     FigureCanvasAgg(figure)
     left, right = figure.subplots(1, 2)

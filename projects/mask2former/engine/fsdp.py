@@ -121,8 +121,7 @@ def units_of(model: nn.Module) -> list[nn.Module]:
 def all_called_once(backbone: nn.Module, blocks: list[nn.Module]) -> bool:
     """Whether a backbone calls each of these modules once for its features, found by showing it a small image.
 
-    Weights are gathered when a module is called. Some backbones, such as ``FrozenBNResNet``, take the weights out of
-    their blocks instead.
+    Weights are gathered when a module is called. A backbone may take the weights out of its blocks instead.
     """
     calls: Counter = Counter()
     handles = [block.register_forward_pre_hook(lambda module, args: calls.update([module])) for block in blocks]

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 import numpy as np
 from pycocotools import mask as mask_utils
-from scipy.optimize import linear_sum_assignment
 
 from mask2former.formats.rle import encode_mask
+from mask2former.ops.assignment import linear_sum_assignment
 
 from .grid import Tile
 from .parts import Part, slice_of

@@ -6,7 +6,6 @@ from functools import lru_cache
 from pathlib import Path
 
 import cv2
-import matplotlib
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
@@ -45,6 +44,8 @@ def load_font(size: int, font_file: str | None = None) -> ImageFont.FreeTypeFont
     Raises:
         MissingFileError: If ``font_file`` is no readable font.
     """
+    import matplotlib  # a second, and only pictures need it
+
     path = font_file or str(Path(matplotlib.get_data_path(), 'fonts', 'ttf', 'DejaVuSans.ttf'))
     try:
         return ImageFont.truetype(path, size)

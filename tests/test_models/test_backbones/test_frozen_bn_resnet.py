@@ -17,8 +17,7 @@ def build(depth=18, style='pytorch', dtype=torch.float64, **options):
     torch.manual_seed(0)
     model = FrozenBNResNet(depth, style=style, **options)
     randomise(model)
-    model.to(dtype).train()  # which gives nothing back in mmdet's ResNet
-    return model
+    return model.to(dtype).train()
 
 
 def build_mmdet(mine, depth=18, style='pytorch', **options):
@@ -80,9 +79,9 @@ def test_recomputed_blocks_give_the_same_gradients(depth, monkeypatch):
     expected = features_and_gradients(build(depth))
     blocks = []
 
-    def watch(function, x, block, **options):
+    def watch(block, x, **options):
         blocks.append(block)
-        return checkpoint(function, x, block, **options)
+        return checkpoint(block, x, **options)
 
     checkpoint = frozen_bn_resnet.checkpoint
     monkeypatch.setattr(frozen_bn_resnet, 'checkpoint', watch)
@@ -145,3 +144,16 @@ def test_a_deep_stem_and_dilations_are_those_of_mmdet():
     assert features_and_gradients(mine)[0][-1].shape[-2:] == (2, 3)
     with pytest.raises(ConfigError, match='multi_grid has 3 numbers, the last stage has 2 blocks'):
         FrozenBNResNet(18, multi_grid=(1, 2, 4))
+
+
+@pytest.mark.parametrize(
+    'options, message',
+    [
+        (dict(depth=20), 'no depth 20: choose one of 18, 34, 50, 101, 152'),
+        (dict(depth=18, style='tensorflow'), "'pytorch' or 'caffe', but here 'tensorflow'"),
+        (dict(depth=18, num_stages=3), r'num_stages is 3, out_indices \[0, 1, 2, 3\]'),
+    ],
+)
+def test_what_there_is_not_is_said(options, message):
+    with pytest.raises(ConfigError, match=message):
+        FrozenBNResNet(**options)

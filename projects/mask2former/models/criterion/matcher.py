@@ -7,11 +7,11 @@ import torch
 import torch.nn.functional as F
 from mmengine.logging import MessageHub, print_log
 from mmengine.structures import InstanceData
-from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from mask2former.errors import ConfigError, NonFiniteError
 from mask2former.models.head import HeadOutput, with_own_features
+from mask2former.ops.assignment import linear_sum_assignment
 from mask2former.ops.linear import linear
 from mask2former.registry import TASK_UTILS
 

@@ -6,10 +6,10 @@ from typing import NamedTuple, Protocol, runtime_checkable
 
 import torch
 from mmdet.structures import DetDataSample
-from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from mask2former.models.masks import LazyMasks, Masks, MeanMasks
+from mask2former.ops.assignment import linear_sum_assignment
 from mask2former.ops.linear import linear
 
 

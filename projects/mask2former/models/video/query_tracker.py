@@ -6,11 +6,11 @@ from typing import NamedTuple, TypeVar
 
 import torch
 import torch.nn.functional as F
-from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from mask2former.errors import ConfigError, NonFiniteError
 from mask2former.models.masks import LazyMasks
+from mask2former.ops.assignment import linear_sum_assignment
 from mask2former.ops.linear import linear
 
 Frame = TypeVar('Frame')
