@@ -3,6 +3,7 @@
 import json
 import pickle
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -20,7 +21,7 @@ from mask2former.registry import HOOKS, MODELS
 from tests.forked import run_forked, run_forked_ranks
 from tests.tiny import ROOT, build_tiny, tiny_config, write_config
 
-from .fsdp_steps import SWIN, VARIANTS
+from .fsdp_steps import RESUMED, SWIN, VARIANTS
 
 pytestmark = pytest.mark.skipif(
     torch.cuda.is_available(), reason='compares CPU processes to the last digits; hide the GPUs (CUDA_VISIBLE_DEVICES=)'
@@ -55,11 +56,17 @@ def run_ranks(count: int, *command, cwd: Path) -> str:
 
 
 @pytest.fixture(scope='module')
-def steps(tmp_path_factory) -> dict:
-    """What the script found with each of its variants."""
-    path = tmp_path_factory.mktemp('steps') / 'steps.json'
-    run_ranks(2, ROOT / 'tests' / 'test_engine' / 'fsdp_steps.py', path, cwd=ROOT)
-    return json.loads(path.read_text())
+def steps(tmp_path_factory) -> Callable[[str], dict]:
+    """Gives what the script found with one of its variants."""
+    folder = tmp_path_factory.mktemp('steps')
+
+    def find(name: str) -> dict:
+        path = folder / f'{name}.json'
+        if not path.exists():
+            run_ranks(2, ROOT / 'tests' / 'test_engine' / 'fsdp_steps.py', name, path, cwd=ROOT)
+        return json.loads(path.read_text())
+
+    return find
 
 
 @pytest.fixture(scope='module')
@@ -95,7 +102,7 @@ def scalars(folder: Path) -> list[dict]:
 
 @pytest.mark.parametrize('name', VARIANTS)
 def test_steps_are_those_of_ddp(steps, name):
-    found = steps[name]
+    found = steps(name)
     exact = VARIANTS[name].dtype == torch.float64
     assert found['weights'] < (1e-9 if exact else 1e-4)
     assert found['moments'] < (1e-9 if exact else 1e-2)
@@ -107,13 +114,18 @@ def test_steps_are_those_of_ddp(steps, name):
 
 def test_a_process_has_half_of_everything(steps):
     for name in ('plain', 'recomputed', 'bfloat16'):
-        for one, other in zip(steps[name]['ddp'], steps[name]['fsdp']):
+        for one, other in zip(steps(name)['ddp'], steps(name)['fsdp']):
             for whole, part in zip(one['sizes'], other['sizes']):
                 assert 0.45 < part / whole < 0.55
 
 
 def test_a_step_that_is_infinite_in_one_process_is_left_out_by_all(steps):
-    assert [rank['steps'] for rank in steps['infinite']['fsdp']] == [2, 2]  # of three
+    assert [rank['steps'] for rank in steps('infinite')['fsdp']] == [2, 2]  # of three
+
+
+@pytest.mark.parametrize('name', RESUMED)
+def test_a_checkpoint_of_clips_and_of_eomt_is_gone_on_from(steps, name):
+    assert [rank['goes_on'] for rank in steps(name)['fsdp']] == [True, True]
 
 
 def test_twenty_steps_are_those_of_ddp(runs):

@@ -11,7 +11,7 @@ from mmengine.runner import Runner
 from torch import Tensor, nn
 
 from mask2former.errors import ConfigError
-from mask2former.models import Mask2Former
+from mask2former.models import Mask2Former, VideoMask2Former
 from mask2former.models.backbones.input_conv import image_channels
 from mask2former.models.backbones.layer_order import blocks_of
 from mask2former.models.decoder_layer import DecoderLayer
@@ -56,13 +56,15 @@ class FSDP(nn.Module):
     def shard(self) -> None:
         """Keep this process's part of the weights: of each block and layer, then of the rest."""
         from torch.distributed.device_mesh import init_device_mesh
-        from torch.distributed.fsdp import fully_shard
+        from torch.distributed.fsdp import fully_shard, register_fsdp_forward_method
 
         device = next(self.module.parameters()).device
         mesh = init_device_mesh(device.type, (get_world_size(),))
         for unit in units_of(self.module):
             fully_shard(unit, mesh=mesh)
         fully_shard(self.module, mesh=mesh)
+        if isinstance(self.module, VideoMask2Former):  # a validation may be the first thing that it does
+            register_fsdp_forward_method(self.module, 'predict_clip')
         self._set_resharding(self.reshard_after_forward)
         self.sharded = True
 
