@@ -15,6 +15,8 @@ from mask2former.registry import HOOKS
 from tests.tiny import ROOT, train, write_config
 from tests.tools import free_port, load_tool, run_script
 
+from . import spoil_hooks  # noqa: F401  (registers them)
+
 SAVE = dict(default_hooks__nonfinite__save_weights=True, default_hooks__checkpoint=None, val_cfg=None)
 NO_VAL = dict(val_dataloader=None, val_evaluator=None, train_cfg__max_iters=2, randomness__seed=0)
 
@@ -66,18 +68,6 @@ def test_an_infinite_term_is_named_and_replays_to_the_same_numbers(config, tmp_p
     code, out = replayed(monkeypatch, capsys, config, path)  # the weight of the config itself
     assert code == 1 and 'loss_mask: inf, now ' in out
     assert out.count('the same again') == 2, 'loss_class and loss_dice do not depend on it'
-
-
-@HOOKS.register_module()
-class ScaleWeight(Hook):
-    """Multiplies a weight before an iteration."""
-
-    def __init__(self, name, iteration, factor):
-        self.name, self.iteration, self.factor = name, iteration, factor
-
-    def before_train_iter(self, runner, batch_idx, data_batch=None):
-        if batch_idx == self.iteration:
-            runner.model.get_parameter(self.name).data.mul_(self.factor)
 
 
 @HOOKS.register_module()

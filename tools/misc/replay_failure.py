@@ -89,7 +89,7 @@ def main() -> None:
     from mask2former.checkpoints.fit import spoilt_weights
     from mask2former.engine.batch import image_names
     from mask2former.engine.failures import read_failure
-    from mask2former.engine.nonfinite_hook import first_spoilt_output
+    from mask2former.engine.layer_watch import first_spoilt_output
 
     failure = read_failure(args.failure)
     if args.checkpoint is None and 'state_dict' not in failure:

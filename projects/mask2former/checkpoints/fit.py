@@ -99,13 +99,18 @@ def spoilt(tensors: Mapping[str, Tensor]) -> list[str]:
     return [name for name, value in floating.items() if not value.isfinite().all()]
 
 
+def spoilt_in_process(model: nn.Module) -> list[str]:
+    """As :func:`spoilt_weights`, but of a sharded model only what this process has."""
+    statistics = {n: b for n, b in model.named_buffers() if n.endswith(('running_mean', 'running_var'))}
+    return spoilt({**dict(model.named_parameters()), **statistics})
+
+
 def spoilt_weights(model: nn.Module) -> list[str]:
     """Names of a model's weights and statistics that have a value that is not finite; its masks may have such.
 
     If it is sharded, all processes must ask for it, and learn the same.
     """
-    statistics = {n: b for n, b in model.named_buffers() if n.endswith(('running_mean', 'running_var'))}
-    names = spoilt({**dict(model.named_parameters()), **statistics})
+    names = spoilt_in_process(model)
     return sorted({name for part in all_gather_object(names) for name in part}) if is_sharded(model) else names
 
 

@@ -5,19 +5,19 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import torch
 from mmengine.dist import all_gather_object, is_distributed
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from torch import nn
 
-from mask2former.checkpoints.fit import spoilt, spoilt_weights
+from mask2former.checkpoints.fit import spoilt, spoilt_in_process, spoilt_weights
 from mask2former.checkpoints.shards import is_sharded
 from mask2former.errors import NonFiniteError
 from mask2former.registry import HOOKS
 
 from .batch import image_names, tensors_in
 from .failures import write_failure
+from .layer_watch import LayerWatch, first_spoilt_output
 from .optim_wrapper import SegOptimWrapper, iterations_per_step, total_norm
 from .random_numbers import iteration_numbers, seed_generators
 from .unwrap import unwrap_model
@@ -42,16 +42,25 @@ class NonFiniteHook(Hook):
         self.save_weights, self.max_files, self.max_bytes = save_weights, max_files, max_bytes
         self._batch: dict | None = None
         self._losses: dict[str, Any] = {}
+        self._watch: LayerWatch | None = None
 
     def before_train(self, runner: Runner) -> None:
-        """Look at the losses of each forward pass, and at the gradient of each step that is left out."""
-        unwrap_model(runner.model).register_forward_hook(self._note_losses)
+        """Look at the losses of each forward pass, and at the gradient of each step that is left out.
+
+        One process cannot run a sharded model once more, so that its layers are looked at all along.
+        """
+        model = unwrap_model(runner.model)
+        model.register_forward_hook(self._note_losses)
+        if is_sharded(model):
+            self._watch = LayerWatch(model)
         if isinstance(runner.optim_wrapper, SegOptimWrapper):
             runner.optim_wrapper.explain = lambda: self._explain_step(runner)
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
         """Note the batch."""
         self._batch, self._losses = data_batch, {}
+        if self._watch is not None:
+            self._watch.clear()
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Save no checkpoint of weights that are not finite, so that the last one can be resumed.
@@ -97,7 +106,8 @@ class NonFiniteHook(Hook):
         own = dict(rank=runner.rank, terms=terms, images=_images(self._batch), gradients=spoilt(gradients))
         all_found = all_gather_object(own)
         guilty = [found for found in all_found if found['terms']] or [dict(own, terms=[])]
-        named = list(dict.fromkeys(name for found in all_found for name in found['gradients']))  # of sharded ones, too
+        anywhere = {name for found in all_found for name in found['gradients']}  # each has a part, where it is sharded
+        named = [name for name in gradients if name in anywhere]
         parts = [_count(named, 'gradient')] if named else []
         for found in guilty[:_SHOWN]:
             terms_of = f'{_list(found["terms"])} ' if found['terms'] else ''
@@ -110,10 +120,11 @@ class NonFiniteHook(Hook):
     def _find_layer(self, runner: Runner) -> str:
         """What is not finite first: weights, or a module's output of the same batch."""
         model = unwrap_model(runner.model)
-        if is_sharded(model):
-            return ''  # the other processes do not take part
-        if weights := spoilt_weights(model):
+        if weights := spoilt_in_process(model):
             return f'{_count(weights, "weight")} not finite already; '
+        if self._watch is not None:
+            name = self._watch.first_spoilt()
+            return f'{name} is not finite first; ' if name else ''
         if is_distributed() and any(isinstance(module, nn.SyncBatchNorm) for module in model.modules()):
             return ''  # the other processes do not take part
         seed_generators(*iteration_numbers(runner, runner.iter))
@@ -162,44 +173,6 @@ class NonFiniteHook(Hook):
         except OSError as error:
             return f'the batch could not be kept ({error})'
         return f'the batch is kept{note} in {path}: replay it with tools/misc/replay_failure.py'
-
-
-@torch.no_grad()
-def first_spoilt_output(model: nn.Module, batch: Any, amp_dtype: str | None = None) -> str | None:
-    """The module whose output (or input, where a plain function made it) of a batch is the first not to be finite.
-
-    The running statistics of norms stay as they are.
-    """
-    found: list[str] = []
-
-    def look(name: str) -> Any:
-        def hook(module: nn.Module, args: tuple, output: Any) -> None:
-            for what, value in (('input', args), ('output', output)):
-                if not found and not all(x.isfinite().all() for x in tensors_in(value) if x.is_floating_point()):
-                    found.append(f"the {what} of '{name}'")
-
-        return hook
-
-    handles = [
-        module.register_forward_hook(look(name))
-        for name, module in model.named_modules()
-        if name and not any(module.children())
-    ]
-    buffers = {name: value.clone() for name, value in model.named_buffers()}
-    device = next(model.parameters()).device.type
-    dtype = getattr(torch, amp_dtype) if amp_dtype else None
-    preprocess: Any = model.data_preprocessor
-    try:
-        with torch.autocast(device, dtype, enabled=dtype is not None):
-            model(**preprocess(batch, True), mode='tensor')
-    except Exception:
-        pass  # what explains a failure must not hide it
-    finally:
-        for handle in handles:
-            handle.remove()
-        for name, value in model.named_buffers():
-            value.copy_(buffers[name])
-    return found[0] if found else None
 
 
 def _loss_scale(optim_wrapper: Any) -> float:
