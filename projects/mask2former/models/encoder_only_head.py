@@ -1,6 +1,7 @@
 """The last blocks of a vision transformer as the decoder: EoMT (Kerssies et al., CVPR 2025, arXiv 2503.19108)."""
 
 import math
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -12,6 +13,7 @@ from mask2former.ops.linear import Linear, linear, products
 from mask2former.registry import MODELS
 
 from .head import HeadOutput
+from .image_random import MASK_ANNEALING, generator_of
 from .layers import run
 from .pretrained_vit import load_vit, wants_weights
 from .vit_layers import ViTBlock, init_blocks
@@ -112,7 +114,16 @@ class EncoderOnlyHead(BaseModule):
         else:
             super().init_weights()
 
-    def forward(self, patches: Tensor, memory: list[Tensor]) -> HeadOutput:
+    def draw(self, seeds: Sequence[int | None], device: torch.device) -> Tensor:
+        """Numbers (blocks, B, Q) between 0 and 1 by which queries are masked, of images with these seeds.
+
+        An image without a seed has PyTorch's own.
+        """
+        size = len(self.blocks), self.query_feat.num_embeddings
+        generators = [generator_of(seed, MASK_ANNEALING, device) for seed in seeds]
+        return torch.stack([torch.rand(size, device=device, generator=each) for each in generators], dim=1)
+
+    def forward(self, patches: Tensor, memory: list[Tensor], draws: Tensor | None = None) -> HeadOutput:
         """Run the last blocks and predict, in training before each of them, too.
 
         Every prediction has mask features of its own, which lie side by side.
@@ -120,6 +131,7 @@ class EncoderOnlyHead(BaseModule):
         Args:
             patches: (B, C, h, w).
             memory: Class and register tokens (B, C, 1, n) and, perhaps, cosine and sine (2, d, h, w) of the positions.
+            draws: What :meth:`draw` gives; in training drawn here by default.
 
         Returns:
             HeadOutput: Of D = blocks + 1 predictions with D * C mask features in training, of D = 1 in testing.
@@ -130,13 +142,16 @@ class EncoderOnlyHead(BaseModule):
         query = self.query_feat.weight.expand(B, -1, -1)  # (B, Q, C)
         tokens = torch.cat((query, *(x.flatten(2).transpose(1, 2) for x in (prefix, patches))), dim=1)  # (B, T, C)
 
+        if draws is None and self.training:
+            draws = self.draw([None] * B, tokens.device)
         predictions = []
-        for block, probability in zip(self.blocks, self.probabilities()):
+        for index, (block, probability) in enumerate(zip(self.blocks, self.probabilities())):
             mask = None
             if self.masked_attention and (self.training or probability):
                 predictions.append(self.predict(tokens, (h, w)))
                 if probability:
-                    mask = self.attention_mask(*predictions[-1][1:], tokens.shape[1], probability)  # (B, 1, Q, T)
+                    open_queries = None if draws is None else draws[index] > probability  # (B, Q)
+                    mask = self.attention_mask(*predictions[-1][1:], tokens.shape[1], open_queries)  # (B, 1, Q, T)
             tokens = run(block, tokens, rotation, mask, recompute=self.with_cp, random=self.drop_path_rate > 0)
         predictions.append(self.predict(tokens, (h, w)))
 
@@ -163,14 +178,16 @@ class EncoderOnlyHead(BaseModule):
         return self.class_embed(query), self.mask_embed(query), features
 
     @torch.no_grad()
-    def attention_mask(self, mask_embed: Tensor, mask_features: Tensor, length: int, probability: float) -> Tensor:
+    def attention_mask(
+        self, mask_embed: Tensor, mask_features: Tensor, length: int, open_queries: Tensor | None = None
+    ) -> Tensor:
         """Where each query may look: at other queries and the prefix, and at the patches inside its mask.
 
         Args:
             mask_embed: (B, Q, C).
             mask_features: (B, C, 4h, 4w).
             length: T, tokens in all.
-            probability: How likely it is that a query is masked; else it may look everywhere.
+            open_queries: (B, Q) bool, True where a query may look everywhere; None for nowhere.
 
         Returns:
             Tensor: (B, 1, Q, T) bool.
@@ -178,8 +195,8 @@ class EncoderOnlyHead(BaseModule):
         # Resizing is linear, so it commutes with the product that makes a mask: features are resized, not masks.
         resized = F.interpolate(mask_features, scale_factor=0.5 ** len(self.upscale), mode='bilinear')
         inside = products(mask_embed, resized.flatten(2).transpose(1, 2)) > 0  # (B, Q, h*w)
-        if probability < 1:
-            inside |= torch.rand(inside.shape[:2], device=inside.device)[..., None] > probability
+        if open_queries is not None:
+            inside |= open_queries[..., None]
         return F.pad(inside, (length - inside.shape[-1], 0), value=True)[:, None]
 
 

@@ -75,8 +75,9 @@ def test_losses_and_gradients(kind, probabilities, monkeypatch):
     points = torch.rand(small.D * sum(COUNTS), NUM_POINTS, 2, generator=torch.Generator().manual_seed(1))
     monkeypatch.setattr(point_sampling, 'uncertain_points', in_turn(points))
 
-    torch.manual_seed(3)  # the queries that are not masked
-    output = ours.extract(images)
+    torch.manual_seed(3)
+    draws = torch.rand(BLOCKS, len(COUNTS), small.Q)  # of the queries that are not masked, block by block as theirs
+    output = ours.extract(images, draws)
     matches = ours.criterion.matcher(output, targets)
     losses = ours.criterion.layer_losses(output, targets, matches)
     total = sum(loss.sum() for loss in losses.values())

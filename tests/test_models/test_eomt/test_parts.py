@@ -23,6 +23,26 @@ def test_testing_draws_no_random_numbers(probability, masked):
     assert torch.equal(torch.get_rng_state(), state)
 
 
+@torch.no_grad()
+def test_which_queries_are_masked_does_not_depend_on_the_batch_that_an_image_is_in():
+    """So that two processes of two images do what one does with four."""
+    model = build_small('dinov3').train()
+    model.head.mask_probability.copy_(torch.tensor([0.5, 1.0, 0.3]))
+    images, samples = make_batch([1, 2, 3, 1])
+    for seed, sample in enumerate(samples):
+        sample.set_metainfo(dict(seed=seed))
+    seen = []
+    model.criterion.register_forward_hook(lambda module, args, out: seen.append(args[0].mask_embed))
+    for part in (slice(4), slice(2), slice(2, 4)):
+        torch.manual_seed(part.start or 0)
+        model.loss(images[part], samples[part])
+    torch.testing.assert_close(torch.cat(seen[1:], 1), seen[0], rtol=1e-12, atol=1e-12)
+    samples[0].set_metainfo(dict(seed=7))
+    model.loss(images, samples)
+    changed = (seen[3] - seen[0]).abs().amax((0, 2, 3)) > 1e-6
+    assert changed.tolist() == [True, False, False, False]
+
+
 @pytest.mark.parametrize('kind', small.KINDS)
 def test_recomputed_gradients_are_the_same(kind):
     images, samples = make_batch([2])

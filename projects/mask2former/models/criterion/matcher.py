@@ -11,6 +11,7 @@ from torch import Tensor
 
 from mask2former.errors import ConfigError, NonFiniteError
 from mask2former.models.head import HeadOutput, with_own_features
+from mask2former.models.image_random import MATCHER_POINTS, generator_of
 from mask2former.ops.assignment import linear_sum_assignment
 from mask2former.ops.linear import linear
 from mask2former.registry import TASK_UTILS
@@ -18,7 +19,6 @@ from mask2former.registry import TASK_UTILS
 from . import point_sampling
 from .losses import pairwise_dice_cost, pairwise_focal_cost, pairwise_mask_cost
 
-MATCHER_POINTS = 0  # what the random numbers are for
 MAX_LOGITS = 2**22  # mask logits that exist at a time: 16 MB
 
 
@@ -64,7 +64,7 @@ class HungarianMatcher:
         Args:
             output: Predictions of D decoder outputs and B images, float32 or float64.
             targets: B targets with ``labels`` (N,) and ``masks`` (N, H, W), and by metainfo ``img_id`` for messages and
-                perhaps ``seed`` (:func:`~.point_sampling.generator_of`).
+                perhaps ``seed`` (:func:`~mask2former.models.image_random.generator_of`).
 
         Returns:
             list[tuple[Tensor, Tensor]]: For each image the queries and the segments that belong together, both
@@ -88,7 +88,7 @@ class HungarianMatcher:
     def cost(self, output: HeadOutput, b: int, target: InstanceData) -> Tensor:
         """The cost (D, Q, N) of matching each query of each decoder output with each segment of image ``b``."""
         D, _, Q, _ = output.class_logits.shape
-        generator = point_sampling.generator_of(target, MATCHER_POINTS, output.mask_features.device)
+        generator = generator_of(target.get('seed'), MATCHER_POINTS, output.mask_features.device)
         features, mask_targets = self.sample(output.mask_features[b], target.masks, generator)  # (P, C), (N, P)
         class_cost = -output.class_logits[:, b].flatten(0, 1).softmax(-1)[:, target.labels]  # (D*Q, N)
         mask_costs = []

@@ -5,13 +5,12 @@ from mmengine.structures import InstanceData
 from torch import Tensor
 
 from mask2former.models.head import HeadOutput
+from mask2former.models.image_random import LOSS_POINTS, generator_of
 from mask2former.registry import MODELS
 
 from . import point_sampling
 from .criterion import SetCriterion, matched_logits
 from .losses import dice_loss, mask_loss
-
-LOSS_POINTS = 1  # what the random numbers are for; the matcher's are for 0
 
 
 @MODELS.register_module()
@@ -70,7 +69,7 @@ class PointSampledCriterion(SetCriterion):
         options = self.num_points, self.oversample_ratio, self.importance_ratio
         points = [
             point_sampling.uncertain_points(
-                x.detach(), *options, point_sampling.generator_of(target, LOSS_POINTS, x.device)
+                x.detach(), *options, generator_of(target.get('seed'), LOSS_POINTS, x.device)
             )
             for (_, x), target in zip(formed, targets)
         ]  # B times (D*n, P, 2)

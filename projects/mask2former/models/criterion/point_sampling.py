@@ -2,20 +2,10 @@
 
 import torch
 import torch.nn.functional as F
-from mmengine.structures import InstanceData
 from torch import Tensor
 
 MAX_FLOAT_PIXELS = 2**24  # pixels of boolean masks that are floats at a time: 64 MB
 MAX_CANDIDATES = 2**21  # points to choose the uncertain ones from, at a time: 16 MB
-
-
-def generator_of(target: InstanceData, purpose: int, device: torch.device) -> torch.Generator | None:
-    """The random numbers of a target, for one of several purposes; None, torch's own, where it has no ``seed``.
-
-    With it the points of an image do not depend on which process, or which place in a batch, it has.
-    """
-    seed = target.get('seed')
-    return None if seed is None else torch.Generator(device).manual_seed(seed + purpose)
 
 
 def random_points(num_masks: int, num_points: int, like: Tensor, generator: torch.Generator | None = None) -> Tensor:
