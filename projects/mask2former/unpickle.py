@@ -1,6 +1,7 @@
 """Read pickled numbers, texts and containers without running any code that the file names.
 
-What a pickle file asks for by name is looked up in one table below; whatever is not there is refused. Of numpy nothing
+What a pickle file asks for by name is looked up in a table, by default the one below; what is not there is refused. Of
+numpy nothing
 is called by a file either, since ``numpy.ndarray((1,), 'O', data)`` takes the data for addresses: stand-ins of a few
 lines take the numbers, and see first that there are as many as the file says. :mod:`mask2former.compat` gives the same
 stand-ins to ``torch.load(weights_only=True)``.
@@ -11,8 +12,9 @@ import math
 import pickle
 import re
 from collections import OrderedDict
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import torch
@@ -117,22 +119,30 @@ for _builtins in ('builtins', '__builtin__'):  # Python 3 and 2
 
 
 class _Unpickler(pickle.Unpickler):
+    def __init__(self, file: BinaryIO, allowed: Mapping[str, Any]) -> None:
+        super().__init__(file, encoding='latin1')
+        self.allowed = allowed
+
     def find_class(self, module: str, name: str) -> Any:
         try:
-            return ALLOWED[f'{module}.{name}']
+            return self.allowed[f'{module}.{name}']
         except KeyError:
-            raise pickle.UnpicklingError(f'GLOBAL {module}.{name}') from None
+            raise pickle.UnpicklingError(f'it asks for {module}.{name}') from None
 
 
-def load_pickle(path: str | Path) -> Any:
+def load_pickle(path: str | Path, allowed: Mapping[str, Any] = ALLOWED) -> Any:
     """Read a pickle file of numbers, texts, containers, tensors and numpy arrays, which are :class:`NumberArray`.
 
+    Args:
+        path: The file.
+        allowed: What it gets for what it asks for by name, such as ``collections.OrderedDict``.
+
     Raises:
-        pickle.UnpicklingError: If the file asks for anything else, which the message names after ``GLOBAL``, or if an
-            array does not hold what it says. A damaged file can raise anything.
+        pickle.UnpicklingError: If the file asks for anything else, which the message names after ``it asks for``, or if
+            an array does not hold what it says. A damaged file can raise anything.
     """
     with open(path, 'rb') as file:
-        return _Unpickler(file, encoding='latin1').load()
+        return _Unpickler(file, allowed).load()
 
 
 def to_tensors(value: Any, _made: dict[int, Any] | None = None) -> Any:

@@ -106,7 +106,7 @@ def explain_unreadable(filename: str) -> Iterator[None]:
         message = str(error)
         if isinstance(error, OSError) and error.filename is not None:
             raise  # the file system's own sentence, such as a missing permission
-        refused = re.search(r'GLOBAL (\S+)|(attribute \S+ of)|function (\S+)', message)
+        refused = re.search(r'it asks for (\S+)|GLOBAL (\S+)|(attribute \S+ of)|function (\S+)', message)
         if isinstance(error, pickle.UnpicklingError) and refused:
             what = next(group for group in refused.groups() if group).removesuffix(' of')
             raise CheckpointError(

@@ -8,6 +8,7 @@ other files. It can be read by any number of processes, each of which reads all 
 import pickle
 import shutil
 import zlib
+from collections.abc import Container
 from pathlib import Path
 from typing import Any
 
@@ -15,26 +16,16 @@ import torch
 from mmengine.dist import all_gather_object, barrier, get_rank, is_main_process
 from torch import Tensor
 
-from mask2former.errors import CheckpointError
+from mask2former.errors import CheckpointError, UserError
 from mask2former.formats.files import flush_to_disk
+from mask2former.unpickle import load_pickle
 
-from .read import MAX_INFLATION, check_sums
+from .read import MAX_INFLATION, read_content
 from .shards import replace_shards
 
 SUFFIX = '.dcp'
 REST = 'rest.pth'
-# What `.metadata` may ask for: plain descriptions of tensors and of places in files.
-_ALLOWED = {
-    'torch.distributed.checkpoint.metadata': (
-        *('Metadata', 'MetadataIndex', 'TensorStorageMetadata', 'TensorProperties', 'ChunkStorageMetadata'),
-        *('StorageMeta', '_MEM_FORMAT_ENCODING'),
-    ),
-    'torch.distributed.checkpoint.filesystem': ('_StorageInfo',),
-    'torch.serialization': ('_get_layout',),
-    'torch': ('Size',),
-    'pathlib': ('Path', 'PosixPath', 'WindowsPath'),
-    'pathlib._local': ('Path', 'PosixPath', 'WindowsPath'),
-}
+_PATHS = ('Path', 'PosixPath', 'WindowsPath')
 
 
 def is_sharded_folder(path: str | Path) -> bool:
@@ -89,11 +80,11 @@ def read_folder(path: str | Path) -> dict:
         CheckpointError: If it is damaged, or if something in it could run code.
     """
     path = Path(path)
-    if fault := folder_fault(path):
+    content = read_content(path / REST)
+    if fault := _wrong_sum(path, content):
         raise CheckpointError(f"'{path}' is damaged ({fault}): take the checkpoint before it, or copy it again.")
     try:
-        content = torch.load(path / REST, map_location='cpu', weights_only=True)
-        shards = _read_shards(path)
+        shards = _read_shards(path, content['sums'])
         for name, keys in content['paths'].items():
             inner = content['checkpoint']
             for key in keys[:-1]:
@@ -103,19 +94,27 @@ def read_folder(path: str | Path) -> dict:
     except OSError:
         raise
     except Exception as error:  # whatever else a file holds
-        raise CheckpointError(f"'{path}' is no checkpoint of this package, or is damaged ({error}).") from error
+        told = f' ({error})' if type(error) is pickle.UnpicklingError else ''  # others tell of torch's insides
+        raise CheckpointError(f"'{path}' is no checkpoint of this package, or is damaged{told}.") from error
 
 
 def folder_fault(path: Path) -> str | None:
     """What is wrong with the files of a folder; None if it is whole."""
     try:
-        check_sums(path / REST)
-        sums = torch.load(path / REST, map_location='cpu', weights_only=True)['sums']
-        for name, expected in sums.items():
+        return _wrong_sum(path, read_content(path / REST))
+    except (UserError, OSError) as error:
+        return str(error)
+
+
+def _wrong_sum(path: Path, content: dict) -> str | None:
+    try:
+        for name, expected in content['sums'].items():
             if Path(name).name != name or _sum_of(path / name) != tuple(expected):
                 return f'the checksum of {name} is wrong'
-    except Exception as error:  # a damaged file can raise anything
-        return str(error)
+    except OSError as error:
+        return f'{Path(error.filename).name} cannot be read'
+    except Exception:  # whatever is in the place of the sums
+        return f'{REST} does not tell of its files'
     return None
 
 
@@ -128,32 +127,53 @@ def _sum_of(file: Path) -> tuple[int, int]:
     return size, crc
 
 
-class _Unpickler(pickle.Unpickler):
-    def find_class(self, module: str, name: str) -> Any:
-        is_type = module == 'torch' and isinstance(getattr(torch, name, None), torch.dtype)
-        if not is_type and name not in _ALLOWED.get(module, ()):
-            raise pickle.UnpicklingError(f'it asks for {module}.{name}')
-        return super().find_class(module, name)
+def _allowed() -> dict[str, Any]:
+    """What ``.metadata`` may ask for: plain descriptions of tensors and of places in files."""
+    from torch.distributed.checkpoint import filesystem, metadata
+
+    described = ('Metadata', 'MetadataIndex', 'TensorStorageMetadata', 'TensorProperties', 'ChunkStorageMetadata')
+    names = (*described, 'StorageMeta', '_MEM_FORMAT_ENCODING')
+    found = {f'torch.distributed.checkpoint.metadata.{name}': getattr(metadata, name) for name in names}
+    paths = (f'{module}.{kind}' for module in ('pathlib', 'pathlib._local') for kind in _PATHS)
+    types = {f'torch.{name}': value for name, value in vars(torch).items() if isinstance(value, torch.dtype)}
+    return (
+        found
+        | types
+        | dict.fromkeys(paths, lambda *parts: None)
+        | {
+            'torch.distributed.checkpoint.filesystem._StorageInfo': filesystem._StorageInfo,
+            'torch.serialization._get_layout': lambda name: torch.strided,
+            'torch.Size': torch.Size,
+        }
+    )
 
 
-def _read_shards(path: Path) -> dict[str, Tensor]:
-    """The tensors of the processes' files, put together."""
+def _read_shards(path: Path, sums: Container[str]) -> dict[str, Tensor]:
+    """The tensors of the processes' files, put together; these files are those that have a checksum."""
     from torch.distributed import checkpoint as dcp
+    from torch.distributed.checkpoint.api import CheckpointException
     from torch.distributed.checkpoint.metadata import Metadata, StorageMeta
 
     class Reader(dcp.FileSystemReader):
         def read_metadata(self, *args: Any, **kwargs: Any) -> Metadata:
             # torch's own reader would run what the file names.
-            with (path / '.metadata').open('rb') as file:
-                metadata = _Unpickler(file).load()
+            metadata = load_pickle(path / '.metadata', _allowed())
             metadata.storage_meta = metadata.storage_meta or StorageMeta()
             return metadata
 
     reader = Reader(path)
-    described: dict[str, Any] = reader.read_metadata().state_dict_metadata  # of tensors only, see _ALLOWED
+    metadata = reader.read_metadata()
+    if not all(info.relative_path in sums for info in metadata.storage_data.values()):
+        raise pickle.UnpicklingError('it names a file that has no checksum')
+    described: dict[str, Any] = metadata.state_dict_metadata  # of tensors only, see _allowed
     promised = sum(entry.size.numel() * entry.properties.dtype.itemsize for entry in described.values())
     if promised > MAX_INFLATION * sum(file.stat().st_size for file in path.iterdir()):
         raise pickle.UnpicklingError(f'it says that it holds more than {MAX_INFLATION} times its size')
-    shards = {name: torch.empty(entry.size, dtype=entry.properties.dtype) for name, entry in described.items()}
-    dcp.load(shards, storage_reader=reader, no_dist=True)
+    if any(sum(part.sizes.numel() for part in entry.chunks) != entry.size.numel() for entry in described.values()):
+        raise pickle.UnpicklingError('the parts of a tensor do not make the whole')
+    shards = {name: torch.zeros(entry.size, dtype=entry.properties.dtype) for name, entry in described.items()}
+    try:
+        dcp.load(shards, storage_reader=reader, no_dist=True)
+    except CheckpointException as error:  # which is no Exception
+        raise pickle.UnpicklingError('its parts are not what it says of them') from error
     return shards
