@@ -14,6 +14,7 @@ from mmengine.config import Config
 import mask2former
 from mask2former import load
 from mask2former.__main__ import _is_data, main
+from mask2former.apis import build
 from mask2former.apis.run_config import build_runner
 from mask2former.auto import report
 from mask2former.auto import train as module
@@ -35,10 +36,25 @@ def data(tmp_path_factory):
 
 
 @pytest.fixture(scope='module')
-def trained(data, tmp_path_factory):
+def loaded():
+    """The checkpoints that models were made of, in the training of ``trained``."""
+    return []
+
+
+@pytest.fixture(scope='module')
+def trained(data, tmp_path_factory, loaded):
     lines = []
     out = tmp_path_factory.mktemp('runs') / 'mine'
-    return train(data, out, Options(epochs=1, size=64, device='cpu'), lines.append), lines
+    with pytest.MonkeyPatch.context() as patch:
+        read = build._read_checkpoint
+        patch.setattr(build, '_read_checkpoint', lambda path: loaded.append(path) or read(path))
+        return train(data, out, Options(epochs=1, size=64, device='cpu'), lines.append), lines
+
+
+def test_thresholds_and_test_have_one_model(trained, loaded):
+    """The pictures of the report have another one."""
+    run, _ = trained
+    assert loaded == [str(run.checkpoint)] * 2
 
 
 def test_everything_is_written_and_said(trained, data):

@@ -2,15 +2,14 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from mmdet.structures import DetDataSample
 from mmengine.config import Config
 from mmengine.dataset import BaseDataset
+from mmengine.model import BaseModel
 from torch.utils.data import DataLoader
 
-from mask2former.apis.build import init_model
 from mask2former.apis.evaluation_parts import build_test_dataset, build_test_evaluator
 from mask2former.progress import ProgressBar
 
@@ -31,9 +30,8 @@ class Evaluation:
     scores: list[tuple[int, float]]
 
 
-def evaluate(cfg: Config, checkpoint: Path, device: str) -> Evaluation:
-    """Test a checkpoint on ``cfg.test_dataloader``."""
-    model = init_model(cfg, checkpoint, device)
+def evaluate(cfg: Config, model: BaseModel) -> Evaluation:
+    """Test a model on ``cfg.test_dataloader``."""
     dataset = build_test_dataset(cfg)
     evaluator = build_test_evaluator(cfg, dataset)
     metric = evaluator.metrics[0]
@@ -48,7 +46,7 @@ def evaluate(cfg: Config, checkpoint: Path, device: str) -> Evaluation:
     return Evaluation(metrics, sorted(scores, key=lambda row: -row[1]))
 
 
-def _results(model, dataset: BaseDataset, workers: int) -> Iterator[DetDataSample]:
+def _results(model: BaseModel, dataset: BaseDataset, workers: int) -> Iterator[DetDataSample]:
     """The result of each image, in order."""
     loader = DataLoader(dataset, batch_size=None, num_workers=workers)
     for item in ProgressBar(loader, desc='test', total=len(dataset)):

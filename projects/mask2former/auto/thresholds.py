@@ -5,9 +5,9 @@ from pathlib import Path
 from mmengine.config import Config
 
 from mask2former.analysis.panoptic_thresholds import best_trial, fusion_of, try_thresholds
-from mask2former.apis.build import init_model
 from mask2former.apis.evaluation_parts import build_train_dataset_as_tested
 from mask2former.formats.files import write_text
+from mask2former.models import Mask2Former
 
 from .choices import TRIED_IMAGES, Choice
 
@@ -15,16 +15,15 @@ _OVERLAPS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
 _LINE = "model['postprocessors']['panoptic']['overlap_thr'] = "
 
 
-def choose_overlap(config: Path, checkpoint: Path, device: str) -> Choice:
-    """Try shares on training images, as the validation images shall not choose, and write the best into the config.
+def choose_overlap(config: Path, model: Mask2Former) -> Choice:
+    """Try shares on training images, as the validation images shall not choose; give the model the best, and write it
+    into the config.
 
     Args:
         config: One of :func:`~mask2former.auto.config_file.write_config`, of a panoptic model.
-        checkpoint: Its weights.
-        device: 'cpu' or 'cuda'.
+        model: Made of it, and trained.
     """
     cfg = Config.fromfile(config)
-    model = init_model(cfg, checkpoint, device)
     own = fusion_of(model)
     overlaps = sorted({*_OVERLAPS, own.overlap_thr})
     dataset = build_train_dataset_as_tested(cfg)
@@ -40,4 +39,5 @@ def choose_overlap(config: Path, checkpoint: Path, device: str) -> Choice:
     lines = config.read_text(encoding='utf-8').splitlines()
     kept = [line for line in lines if not line.startswith(_LINE)]  # of an earlier end of the training
     write_text(config, '\n'.join([*kept, f'{_LINE}{best.overlap_thr:g}  # {reason}']) + '\n')
+    own.overlap_thr = best.overlap_thr
     return Choice(best.overlap_thr, reason)

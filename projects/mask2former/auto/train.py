@@ -12,7 +12,7 @@ from pathlib import Path
 from mmengine.config import Config
 from mmengine.device import get_device
 
-from mask2former.apis.build import find_device
+from mask2former.apis.build import find_device, init_model
 from mask2former.apis.run_config import build_runner
 from mask2former.checkpoints.named_models import model_of
 from mask2former.data_tools.check import Report
@@ -207,11 +207,12 @@ def _run(
         say(f'Go on with: {_resuming(out)}')
         raise
     checkpoint = best_checkpoint(out / 'train')
+    model = init_model(Config.fromfile(config), checkpoint, machine.device)
     if cfg.model.postprocessors.get('panoptic'):
-        overlap = choose_overlap(config, checkpoint, machine.device)
+        overlap = choose_overlap(config, model)
         say(_line('overlap', overlap))
         rows = [*rows, ('overlap', str(overlap.value), overlap.reason)]
-    evaluation = evaluate(Config.fromfile(config), checkpoint, machine.device)
+    evaluation = evaluate(Config.fromfile(config), model)
     page = out / 'report.html'
     commands = f'mask2former predict IMAGES {shlex.quote(str(out))}'
     write_report(page, Config.fromfile(config), checkpoint, evaluation, rows, commands, out / 'train', machine.device)
