@@ -34,7 +34,7 @@ SWIN = dict(
 
 
 def recompute(cfg: dict) -> None:
-    """Another backbone, which takes the weights out of its blocks; its and the head's features are not kept."""
+    """Another backbone, with frozen norms; its and the head's features are not kept."""
     cfg.update(backbone=dict(type='FrozenBNResNet', depth=18, with_cp=True))
     cfg['head']['with_cp'] = True
 
