@@ -17,6 +17,9 @@ fail() {
 }
 
 [[ $# -eq 0 ]] || fail "unknown arguments '$*'; tools/quickstart.sh takes none."
+# Where Python is told to write no bytecode, each of its starts below would compile thousands of modules.
+unset PYTHONDONTWRITEBYTECODE
+export PYTHONPYCACHEPREFIX=$PWD/.venv/pycache
 SECONDS=0
 echo 'quickstart: 1/4 setting up .venv'
 bash tools/setup_env.sh || fail 'the environment could not be set up; fix what is named above and run this again.'
