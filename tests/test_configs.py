@@ -4,6 +4,7 @@ import json
 import math
 import re
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from mask2former.data_tools.shapes import generate_shapes
 from mask2former.datasets import dataset_metainfo
 from mask2former.datasets.semantic_png import SemanticPngFormat
 from mask2former.engine import SegRunner
+from mask2former.models.mask2former import feature_layout
 from mask2former.registry import DATASETS, MODELS
 from tests.tiny import ROOT
 from tests.tools import load_tool
@@ -54,6 +56,23 @@ VIT_SIZES = {'ViT-S': 22.1, 'ViT-B': 86.6, 'ViT-L': 304.4, 'ViT-g': 1136.5}
 # Data whose validation split only a test server has the annotations of.
 SERVED = ('youtube_vis', 'ovis')
 SIDE = 64
+
+
+@pytest.fixture(scope='module')
+def features_known() -> Iterator[None]:
+    """What the backbone of a config gives is found once, by showing it an image; many models share it."""
+    known: dict[str, dict] = {}
+
+    def layout(backbone):
+        # The types and settings of its modules, and the shapes of their weights.
+        key = repr(backbone) + repr([(name, value.shape) for name, value in backbone.state_dict().items()])
+        if key not in known:
+            known[key] = feature_layout(backbone)
+        return known[key]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr('mask2former.models.mask2former.feature_layout', layout)
+        yield
 
 
 def code_lines(path):
@@ -207,7 +226,7 @@ def test_page_of_the_zoo_is_current():
 
 
 @pytest.mark.parametrize('model', ZOO, ids=lambda model: model['Name'])
-def test_big_model_builds(model):
+def test_big_model_builds(model, features_known):
     cfg = Config.fromfile(ROOT / model['Config'])
     cfg.model.backbone.init_cfg = None
     metainfo = dataset_metainfo(cfg.test_dataloader.dataset)
@@ -236,7 +255,7 @@ ABLATIONS = [path for path in LEAVES if path.parent.name == 'ablations']
 
 
 @pytest.mark.parametrize('path', ABLATIONS, ids=lambda path: path.stem)
-def test_ablation_builds_and_changes_what_its_name_says(path):
+def test_ablation_builds_and_changes_what_its_name_says(path, features_known):
     cfg = Config.fromfile(path)
     full = Config.fromfile(ROOT / 'configs/coco/panoptic/mask2former_r50_8xb2-lsj-50e_coco-panoptic.py')
     assert cfg.model != full.model
