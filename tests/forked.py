@@ -27,6 +27,13 @@ PRELOADED = [
     'mask2former.engine',
     'mask2former.evaluation',
     'mask2former.visualization',
+    # What configs name:
+    'mmdet.engine',
+    'mmdet.evaluation',
+    'mmdet.models',
+    'mmdet.visualization',
+    'matplotlib.pyplot',
+    'torch.utils.tensorboard',
     'torch._dynamo',  # by optimizers
     'torch.distributed.fsdp',
     'tests.forked',
