@@ -30,6 +30,7 @@ train_dataloader.update(batch_size={batch_size}, sampler=dict(shuffle=False))
 train_dataloader['dataset'].update(pipeline=train_pipeline)
 train_cfg = dict(max_iters=3, val_interval=3)
 default_hooks['checkpoint'].update(interval=2)
+default_hooks.update(logger=dict(interval=1))
 randomness = dict(seed=3)
 """
 
@@ -105,6 +106,23 @@ def test_two_processes_train_the_parameters_of_one(runs):
     assert single.keys() == double.keys()
     for name, value in single.items():
         torch.testing.assert_close(double[name], value, rtol=1e-9, atol=1e-11, msg=lambda m, name=name: f'{name}: {m}')
+
+
+def test_two_processes_log_the_losses_of_one(runs):
+    """Of each process the losses are those of its own images."""
+    single, double = (logged(folder) for folder in runs)
+    assert len(single) == len(double) == 3
+    for expected, found in zip(single, double):
+        assert {'loss', 'loss_class', 'loss_mask', 'loss_dice', 'loss_aux', 'grad_norm'} <= found.keys()
+        assert found == pytest.approx(expected, rel=1e-9)
+
+
+def logged(folder: Path) -> list[dict]:
+    """The losses and the gradient's norm of each step."""
+    [path] = (folder / 'work').glob('*/vis_data/scalars.json')
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    wanted = [{key: value for key, value in line.items() if 'loss' in key or key == 'grad_norm'} for line in lines]
+    return [line for line in wanted if line]
 
 
 def test_two_processes_go_on_where_one_was(runs, data, tmp_path):

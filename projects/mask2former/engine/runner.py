@@ -34,6 +34,7 @@ from .checkpoint_hook import SegCheckpointHook
 from .early_stopping_state import EarlyStoppingStateHook
 from .find_resumable import checkpoints_in, find_resumable
 from .fsdp import FSDP, GatherHook, check_offered, check_optimizer
+from .mean_loss_hook import MeanLossHook
 from .nonfinite_hook import NonFiniteHook
 from .other_classes_hook import OtherClassesHook
 from .out_of_memory import OutOfMemoryHook
@@ -93,6 +94,7 @@ class SegRunner(Runner):
         """Register the hooks of the config, and those that every run has."""
         super().register_hooks(default_hooks, custom_hooks)
         self.register_hook(RandomNumbersHook(), priority='VERY_HIGH')
+        self.register_hook(MeanLossHook(), priority='HIGHEST')  # before mmengine's RuntimeInfoHook notes them
         self.register_hook(EarlyStoppingStateHook())
         self.register_hook(GatherHook())
         self.register_hook(ScheduleHook(), priority='VERY_HIGH')
