@@ -10,6 +10,7 @@ stand-ins to ``torch.load(weights_only=True)``.
 import io
 import math
 import pickle
+import pickletools
 import re
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -89,6 +90,8 @@ def _bytes(data: bytes | bytearray = b'') -> bytes | bytearray:
 
 
 def _storage(data: bytes) -> Any:
+    if data.startswith(b'PK'):  # torch writes none here, and it could unpack to a thousand times its size
+        raise pickle.UnpicklingError('a tensor is a zip file')
     return torch.load(io.BytesIO(data), map_location='cpu', weights_only=True)
 
 
@@ -130,6 +133,50 @@ class _Unpickler(pickle.Unpickler):
             raise pickle.UnpicklingError(f'it asks for {module}.{name}') from None
 
 
+# What follows an instruction: so many bytes, or one of the negative numbers.
+_LINE, _TWO_LINES, _LONG_BINPUT, _PUT, _NOTHING_IS_THIS = range(-10, -5)
+_LENGTHS = {-2: 1, -3: 4, -4: 4, -5: 8}  # pickletools' numbers: bytes of the length of what follows
+_FOLLOWS = [_NOTHING_IS_THIS] * 256
+for _each in pickletools.opcodes:
+    _size = 0 if _each.arg is None else _each.arg.n
+    if _each.arg is not None and _size == pickletools.UP_TO_NEWLINE:
+        _size = _TWO_LINES if _each.arg.name == 'stringnl_noescape_pair' else _LINE
+    _FOLLOWS[ord(_each.code)] = {'LONG_BINPUT': _LONG_BINPUT, 'PUT': _PUT}.get(_each.name, _size)
+
+
+def check_memo(data: bytes) -> None:
+    """See that no place in the memo is further than the file has bytes: pickle makes room for all places before one.
+
+    Raises:
+        pickle.UnpicklingError: If one is, or if the file has something that is no pickle.
+    """
+    at, end, stop = 0, len(data), pickle.STOP[0]
+    while at < end and (code := data[at]) != stop:
+        follows = _FOLLOWS[code]
+        at += 1
+        place = 0
+        if follows >= 0:
+            at += follows
+            continue
+        if follows == _LONG_BINPUT:
+            place = int.from_bytes(data[at : at + 4], 'little')
+            at += 4
+        elif follows in _LENGTHS:
+            width = _LENGTHS[follows]
+            at += width + int.from_bytes(data[at : at + width], 'little')
+        elif follows == _NOTHING_IS_THIS:
+            raise pickle.UnpicklingError(f'{code:#x} is no instruction')
+        else:
+            line = data[at : data.find(b'\n', at)]
+            at = (data.find(b'\n', at) + 1) or end
+            if follows == _TWO_LINES:
+                at = (data.find(b'\n', at) + 1) or end
+            elif follows == _PUT:
+                place = int(line)
+        if place > end:
+            raise pickle.UnpicklingError('its memo is larger than the file')
+
+
 def load_pickle(path: str | Path, allowed: Mapping[str, Any] = ALLOWED) -> Any:
     """Read a pickle file of numbers, texts, containers, tensors and numpy arrays, which are :class:`NumberArray`.
 
@@ -141,8 +188,13 @@ def load_pickle(path: str | Path, allowed: Mapping[str, Any] = ALLOWED) -> Any:
         pickle.UnpicklingError: If the file asks for anything else, which the message names after ``it asks for``, or if
             an array does not hold what it says. A damaged file can raise anything.
     """
-    with open(path, 'rb') as file:
-        return _Unpickler(file, allowed).load()
+    return loads_pickle(Path(path).read_bytes(), allowed)
+
+
+def loads_pickle(data: bytes, allowed: Mapping[str, Any] = ALLOWED) -> Any:
+    """As :func:`load_pickle`, of what is in the file."""
+    check_memo(data)
+    return _Unpickler(io.BytesIO(data), allowed).load()
 
 
 def to_tensors(value: Any, _made: dict[int, Any] | None = None) -> Any:
