@@ -94,12 +94,15 @@ class LazyMasks:
         """
         if num_masks == 0:
             return
-        max_bytes = self.max_bytes or (MAX_BYTES_CPU if self.mask_features.device.type == 'cpu' else MAX_BYTES)
-        row_bytes = num_masks * self.ori_shape[1 - axis] * self.mask_embed.element_size()
-        step = max(1, max_bytes // row_bytes)
+        step = max(1, self.pixels_at_once(num_masks) // self.ori_shape[1 - axis])
         extent = self.extent(axis) if extent is None else extent
         for start in range(extent.start, extent.stop, step):
             yield slice(start, min(start + step, extent.stop))
+
+    def pixels_at_once(self, num_masks: int) -> int:
+        """Of how many pixels the logits of so many masks may exist at a time, at the original size."""
+        max_bytes = self.max_bytes or (MAX_BYTES_CPU if self.mask_features.device.type == 'cpu' else MAX_BYTES)
+        return max_bytes // (num_masks * self.mask_embed.element_size())
 
     def _resize(self, axis: int) -> AxisResize:
         return AxisResize(

@@ -16,6 +16,7 @@ from mask2former.ops.linear import linear
 from mask2former.ops.reductions import argmax_of_middle_
 from mask2former.registry import TASK_UTILS
 
+from .certain_classes import semantic_map
 from .merge import View
 
 
@@ -49,7 +50,13 @@ class SemanticInference:
             isthing: Not needed here; every postprocessor is called alike.
             sample: Where the result goes.
         """
-        self.merge_views([View(class_logits, masks)], sample)
+        sample.pred_sem_seg = PixelData(sem_seg=self.labels(class_logits, masks)[None])
+
+    def labels(self, class_logits: Tensor, masks: LazyMasks) -> Tensor:
+        """The map (H, W) int64 of the classes; arguments as above."""
+        if self.class_scores is class_scores and masks.window is None:
+            return semantic_map(class_logits, masks)
+        return self._merged([View(class_logits, masks)])
 
     def merge_views(self, views: Iterable[View], sample: DetDataSample) -> None:
         """Set ``sample.pred_sem_seg`` by the mean, at each pixel, of the class scores of the views that have the pixel.
@@ -61,6 +68,9 @@ class SemanticInference:
             views: One at least, in the order of their first rows; together they cover the image.
             sample: Where the result goes.
         """
+        sample.pred_sem_seg = PixelData(sem_seg=self._merged(views)[None])
+
+    def _merged(self, views: Iterable[View]) -> Tensor:
         waiting = (_ViewScores(view, self.class_scores) for view in views)
         upcoming, active = next(waiting, None), []
         assert upcoming is not None
@@ -84,7 +94,7 @@ class SemanticInference:
                 total[:, rows.start - strip.start : rows.stop - strip.start, view.columns].add_(scores)
             assert total is not None
             sem_seg[strip] = argmax_of_middle_(total.flatten(1)[None]).view(-1, W)
-        sample.pred_sem_seg = PixelData(sem_seg=sem_seg[None])
+        return sem_seg
 
 
 @TASK_UTILS.register_module()

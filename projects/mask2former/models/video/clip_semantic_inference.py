@@ -7,7 +7,7 @@ from mmdet.structures import DetDataSample
 from mmengine.structures import PixelData
 from torch import Tensor
 
-from mask2former.models.postprocess import SemanticInference, View
+from mask2former.models.postprocess import SemanticInference
 from mask2former.registry import TASK_UTILS
 
 from .query_tracker import Clip
@@ -38,6 +38,4 @@ class ClipSemanticInference(SemanticInference):
 def label_frames(inference: SemanticInference, clip: Clip) -> Iterator[Tensor]:
     """The labels (H, W) int64 of each frame of a clip."""
     for masks in clip.masks:
-        frame = DetDataSample()
-        inference.merge_views([View(clip.class_logits, masks)], frame)
-        yield frame.pred_sem_seg.sem_seg[0]
+        yield inference.labels(clip.class_logits, masks)
