@@ -55,12 +55,12 @@ def allow_checkpoint_globals() -> None:
     """Allow-list what mmengine stores beside the weights, so that ``torch.load(weights_only=True)`` reads it.
 
     mmengine keeps its logged scalars as ``HistoryBuffer`` objects over numpy arrays, with a table of the buffer's own
-    methods. Stand-ins take the arrays (:mod:`mask2former.unpickle`); the methods are not taken from the file.
+    methods. Stand-ins take the arrays (:mod:`mask2former.pickled_arrays`); the methods are not taken from the file.
     """
     import numpy as np
     import torch
 
-    from mask2former.unpickle import NUMPY, NumberArray
+    from mask2former.pickled_arrays import NUMPY, NumberArray
 
     class History:
         def __setstate__(self, state: dict) -> None:

@@ -13,7 +13,6 @@ from mask2former.registry import MODELS, TASK_UTILS
 
 from .backbones.input_conv import image_channels
 from .backbones.plain_vit import PlainViT
-from .encoder_only_head import EncoderOnlyHead
 from .head import HeadOutput
 from .masks import Geometry, LazyMasks
 from .normalization import check_normalization, with_normalization
@@ -125,11 +124,11 @@ class Mask2Former(BaseModel):
         assert data_samples is not None, 'losses need targets, results need sizes'
         return self.loss(inputs, data_samples) if mode == 'loss' else self.predict(inputs, data_samples)
 
-    def extract(self, inputs: Tensor, draws: Tensor | None = None) -> HeadOutput:
-        """Backbone, pixel decoder, head; ``draws`` (blocks, B, Q) are the random numbers of an EncoderOnlyHead."""
+    def extract(self, inputs: Tensor, *drawn: Tensor) -> HeadOutput:
+        """Backbone, pixel decoder, head, which gets the random numbers that it has drawn."""
         features = self.backbone(inputs)  # (B, channels, H/stride, W/stride) each
         mask_features, memory = self.pixel_decoder(features)  # (B, C, h, w), L times (B, C, h_l, w_l)
-        return self.head(mask_features, memory) if draws is None else self.head(mask_features, memory, draws)
+        return self.head(mask_features, memory, *drawn)
 
     def projects(self, device: torch.device) -> bool:
         """Whether mask features are worth computing to the end in a test.
@@ -147,11 +146,9 @@ class Mask2Former(BaseModel):
 
     def loss(self, inputs: Tensor, data_samples: list[DetDataSample]) -> dict[str, Tensor]:
         """Losses of a batch."""
-        if isinstance(self.head, EncoderOnlyHead):
-            seeds = [sample.get('seed') for sample in data_samples]
-            output = self.extract(inputs, self.head.draw(seeds, inputs.device))
-        else:
-            output = self.extract(inputs)
+        draw = getattr(self.head, 'draw', None)  # of heads whose random numbers follow the images
+        seeds = [sample.get('seed') for sample in data_samples]
+        output = self.extract(inputs, *([] if draw is None else [draw(seeds, inputs.device)]))
         for sample in data_samples:  # the matcher names the image where predictions are not finite
             seed = dict(seed=sample.seed) if 'seed' in sample else {}
             sample.gt_segments.set_metainfo(dict(img_id=self.name_of(sample), **seed))

@@ -56,7 +56,7 @@ class VideoMask2Former(Mask2Former):
         self.frames_at_once = frames_at_once
         self.half_features = half_features
 
-    def extract(self, inputs: Tensor) -> HeadOutput:  # type: ignore[override]
+    def extract(self, inputs: Tensor) -> HeadOutput:  # type: ignore[override]  # its heads draw nothing
         """Backbone and pixel decoder of all frames, then the head, of clips (B, T, 3, H, W)."""
         frames = inputs.flatten(0, 1)  # (B*T, 3, H, W)
         few = len(frames) if torch.is_grad_enabled() else self.few_frames(frames)
