@@ -108,6 +108,18 @@ def test_two_processes_train_the_parameters_of_one(runs):
         torch.testing.assert_close(double[name], value, rtol=1e-9, atol=1e-11, msg=lambda m, name=name: f'{name}: {m}')
 
 
+def test_four_processes_train_the_parameters_of_one(runs, data, tmp_path):
+    """Of an image each; in the second step three of them have no segment."""
+    write_config(tmp_path, data, EXTRA.format(log_dir=tmp_path, batch_size=1))
+    ranks = run_forked_ranks(4, ROOT / 'tools' / 'train.py', 'tiny.py', cwd=tmp_path)
+    assert not any(process.returncode for process in ranks), ranks[0].stderr[-3000:]
+    assert [sum(steps(tmp_path, rank)[1]['segments']) for rank in range(4)] == [1, 0, 0, 0]
+    single, shared = (torch.load(folder / 'work' / 'iter_3.pth')['state_dict'] for folder in (runs.single, tmp_path))
+    assert single.keys() == shared.keys()
+    for name, value in single.items():
+        torch.testing.assert_close(shared[name], value, rtol=1e-9, atol=1e-11, msg=lambda m, name=name: f'{name}: {m}')
+
+
 def test_two_processes_log_the_losses_of_one(runs):
     """Of each process the losses are those of its own images."""
     single, double = (logged(folder) for folder in runs)
