@@ -129,8 +129,8 @@ def test_an_installed_tool_has_no_benchmarks(tmp_path):
 def test_what_goes_wrong_in_a_process_is_told(monkeypatch):
     with pytest.raises(UserError, match=r"^mask2former: The config has no output \['nothing'\]"):
         run(monkeypatch, '--outputs', 'nothing')
-    with pytest.raises(UserError, match='(?s)^mask2former: Traceback.*KeyError: .*resnet'):
-        run(monkeypatch, '--cfg-options', 'model.backbone.depth=7')
+    with pytest.raises(UserError, match='(?s)^mask2former: Traceback.*ValueError: num_channels'):
+        run(monkeypatch, '--cfg-options', 'model.pixel_decoder.num_groups=7')
 
 
 @pytest.mark.slow
