@@ -165,3 +165,25 @@ def test_two_processes_measure_what_one_measures(runs, monkeypatch):
     assert [result['img_id'] for result in single] == [result['img_id'] for result in double]
     assert len(single) == 5
     assert [result['panoptic'] for result in single] == [result['panoptic'] for result in double]
+
+
+def test_accumulated_batches_train_the_parameters_of_one(data, tmp_path):
+    """A batch of four against four batches of one, of which in the second step three have no segment."""
+    states = []
+    for batch_size, iterations in ((4, 3), (1, 12)):
+        folder = tmp_path / str(batch_size)
+        folder.mkdir()
+        write_config(
+            folder,
+            data,
+            EXTRA.format(log_dir=folder, batch_size=batch_size)
+            + f'param_scheduler = []\noptim_wrapper = dict(accumulative_counts={4 // batch_size})\n'
+            + f'train_cfg = dict(max_iters={iterations}, val_interval={iterations})\n',
+        )
+        train(folder / 'tiny.py')
+        states.append(torch.load(folder / 'work' / f'iter_{iterations}.pth')['state_dict'])
+    assert [sum(step['segments']) for step in steps(tmp_path / '1', 0)[4:8]] == [1, 0, 0, 0]
+    for name, value in states[0].items():
+        torch.testing.assert_close(
+            states[1][name], value, rtol=1e-9, atol=1e-11, msg=lambda m, name=name: f'{name}: {m}'
+        )

@@ -1,6 +1,7 @@
 """The training loop: a resumed run goes on at once, with the images that the interrupted one would have seen."""
 
 import logging
+from collections.abc import Iterator
 
 from mmengine.dataset import InfiniteSampler
 from mmengine.logging import print_log
@@ -13,7 +14,9 @@ from torch.utils.data import DataLoader
 from mask2former.errors import ConfigError
 from mask2former.registry import LOOPS
 
+from .optim_wrapper import iterations_per_step
 from .random_numbers import PlacedBatches, SeededSamples
+from .whole_steps import WholeSteps
 
 
 @LOOPS.register_module()
@@ -23,6 +26,9 @@ class SegIterTrainLoop(IterBasedTrainLoop):
     mmengine's loop loads all the batches again that were trained on before (open-mmlab/mmengine#1520): hours in a long
     training. This one does so only for samplers other than ``InfiniteSampler``, with which it cannot skip. A
     ``batch_sampler`` over it, such as ``AspectRatioBatchSampler``, chooses its batches again, and no image is loaded.
+
+    Where the optimizer wrapper accumulates gradients, those of a step are the gradients of one large batch, see
+    :class:`.WholeSteps`.
 
     Args:
         runner: The runner.
@@ -88,7 +94,7 @@ class SegIterTrainLoop(IterBasedTrainLoop):
                 logging.WARNING,
             )
         else:
-            self.dataloader_iterator = self._batches_from(self._iter)
+            self.dataloader_iterator = self._batches()
         while self._iter < self._max_iters and not self.stop_training:
             self.runner.model.train()
             self.run_iter(next(self.dataloader_iterator))
@@ -106,6 +112,18 @@ class SegIterTrainLoop(IterBasedTrainLoop):
             and (self._iter % self.val_interval == 0 or self._iter == self._max_iters)
         ):
             self.runner.val_loop.run()
+
+    def _batches(self) -> Iterator[dict]:
+        """The batches from this iteration on."""
+        per_step = iterations_per_step(self.runner.optim_wrapper)
+        if per_step == 1:
+            return self._batches_from(self._iter)
+        within = self._iter % per_step  # iterations of a step that were trained on before
+        first = self._iter - within
+        batches = WholeSteps(self._batches_from(first), per_step, first, lambda: self._max_iters)
+        for _ in range(within):
+            next(batches)
+        return batches
 
     def _batches_from(self, iteration: int) -> _InfiniteDataloaderIterator:
         """Start the dataloader with the batch of an iteration; each image has the random numbers of its place."""

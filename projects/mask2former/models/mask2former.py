@@ -150,8 +150,8 @@ class Mask2Former(BaseModel):
         seeds = [sample.get('seed') for sample in data_samples]
         output = self.extract(inputs, *([] if draw is None else [draw(seeds, inputs.device)]))
         for sample in data_samples:  # the matcher names the image where predictions are not finite
-            seed = dict(seed=sample.seed) if 'seed' in sample else {}
-            sample.gt_segments.set_metainfo(dict(img_id=self.name_of(sample), **seed))
+            known = {key: sample.get(key) for key in ('seed', 'step') if key in sample}
+            sample.gt_segments.set_metainfo(dict(img_id=self.name_of(sample), **known))
         return self.criterion(output, [sample.gt_segments for sample in data_samples])
 
     @staticmethod

@@ -44,7 +44,9 @@ class SetCriterion(BaseModule):
 
         Args:
             output: What the head predicts.
-            targets: B targets with ``labels`` (N,) and ``masks`` (N, H, W) of the padded size.
+            targets: B targets with ``labels`` (N,) and ``masks`` (N, H, W) of the padded size, and by metainfo perhaps
+                ``step``, where other batches make the same step of the optimizer: a dict of ``segments``, N of each
+                image of all of them, and ``batches``, how many they are.
 
         Returns:
             dict[str, Tensor]: ``loss_class``, ``loss_mask`` and ``loss_dice`` of the last decoder output, and
@@ -64,7 +66,8 @@ class SetCriterion(BaseModule):
         """The weighted losses of every decoder output under given matches: ``class``, ``mask`` and ``dice``, each (D,).
 
         The class loss is a weighted mean over queries; the others are summed over segments and divided by the number
-        of segments. Both denominators are means over the ranks, so the ranks together do what one process would do.
+        of segments. Both denominators are means over the ranks, so the ranks together do what one process would do, and
+        over the batches of a step, so that these do what one batch would do.
         """
         D, _, Q, _ = output.class_logits.shape
         labels = self.class_targets(output, targets, matches)  # (D, B, Q)
@@ -74,12 +77,16 @@ class SetCriterion(BaseModule):
             output.class_logits.flatten(0, 2), labels.flatten(), label_weights, reduction='none'
         ).view(D, -1)
 
-        count = float(sum(len(target.labels) for target in targets))
         # The sum of label weights is the same in every decoder output: each matches min(N, Q) queries.
-        denominators = torch.stack((label_weights[labels[0]].sum(), label_weights.new_tensor(count)))
+        weight_sum, count, batches = label_weights[labels[0]].sum(), sum(len(target.labels) for target in targets), 1
+        if 'step' in targets[0]:
+            segments, batches = targets[0].step['segments'], targets[0].step['batches']
+            matched, count = sum(min(N, Q) for N in segments), sum(segments)
+            weight_sum = label_weights.new_tensor(matched + self.no_object_weight * (len(segments) * Q - matched))
+        denominators = torch.stack((weight_sum, label_weights.new_tensor(float(count)))) / batches
         all_reduce(denominators, op='mean')
-        # At least one segment on all ranks together, which a mean of 1 / ranks stands for.
-        weight_sum, num_segments = denominators[0], denominators[1].clamp(min=1 / get_world_size())
+        # At least one segment in all batches of all ranks together.
+        weight_sum, num_segments = denominators[0], denominators[1].clamp(min=1 / (get_world_size() * batches))
 
         layer, mask_losses, dice_losses = self.mask_losses(output, targets, matches)  # (M,) each
         zeros = mask_losses.new_zeros(D)

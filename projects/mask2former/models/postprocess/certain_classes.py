@@ -25,15 +25,16 @@ def semantic_map(class_logits: Tensor, masks: LazyMasks) -> Tensor:
     probability = class_logits.softmax(-1)[:, :-1].T.contiguous()  # (K, Q)
     Q = probability.shape[1]
     low = masks.low_resolution(torch.arange(Q, device=probability.device), 0)
+    along, (index, weights) = low.along, _tiles(low.across)  # (T, L), (T, TILE, L)
     logits = low.logits.transpose(1, 2).contiguous()  # (h, w, Q)
-    index, weights = _tiles(low.across)  # (T, L), (T, TILE, L)
+    del low  # which would keep them twice
     rounding = 1 - 4 * Q * torch.finfo(probability.dtype).eps
     at_once = max(1, masks.pixels_at_once(Q) // (ROWS * TILE))  # tiles
     H, W = masks.ori_shape
     sem_seg = torch.empty((H, W), dtype=torch.long, device=logits.device)
     for start in range(0, H, ROWS):
         strip = slice(start, min(start + ROWS, H))
-        inputs, down = low.along.weights_of(strip)  # (h', rows)
+        inputs, down = along.weights_of(strip)  # (h', rows)
         near = logits[inputs]  # (h', w, Q)
         upper = linear(near.amax(0).sigmoid_()[index].amax(1), probability)  # (T, K)
         lower = linear(near.amin(0).sigmoid_()[index].amin(1), probability)
