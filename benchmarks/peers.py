@@ -15,6 +15,7 @@ from mask2former.checkpoints.convert import FORMATS
 from mask2former.checkpoints.key_map import rename
 from mask2former.checkpoints.members import member_of
 from mask2former.errors import ConfigError
+from mask2former.models.backbones.frozen_bn_resnet import DEPTHS
 from mask2former.registry import MODELS
 
 from .clips import build_mmdet_video, is_video
@@ -28,7 +29,7 @@ IN_MEMORY = [
     (r'(transformer_module\.decoder\.layers\.\d+\.\w+_attn\.)out_proj\.', r'\1o_proj.'),
     (r'(transformer_module\.decoder\.layers\.\d+\.)(fc\d)\.', r'\1mlp.\2.'),
 ]
-BOTTLENECKS = {50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
+BOTTLENECKS = {depth: blocks for depth, (blocks, bottleneck) in DEPTHS.items() if bottleneck}
 
 
 def peer_weights(name: str, state_dict: dict[str, Tensor]) -> dict[str, Tensor]:

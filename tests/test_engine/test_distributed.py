@@ -84,6 +84,12 @@ def steps(folder: Path, rank: int) -> list[dict]:
     return [json.loads(line) for line in (folder / f'rank{rank}.jsonl').read_text().splitlines()]
 
 
+def assert_same_parameters(found: dict, expected: dict) -> None:
+    assert found.keys() == expected.keys()
+    for name, value in expected.items():
+        torch.testing.assert_close(found[name], value, rtol=1e-9, atol=1e-11, msg=lambda m, name=name: f'{name}: {m}')
+
+
 def test_two_processes_share_the_batches_of_one(runs):
     single, ranks = steps(runs.single, 0), [steps(runs.double, rank) for rank in (0, 1)]
     assert len(single) == len(ranks[0]) == len(ranks[1]) == 3
@@ -103,9 +109,7 @@ def test_the_loss_needs_one_collective(runs):
 
 def test_two_processes_train_the_parameters_of_one(runs):
     single, double = (torch.load(folder / 'work' / 'iter_3.pth')['state_dict'] for folder in runs)
-    assert single.keys() == double.keys()
-    for name, value in single.items():
-        torch.testing.assert_close(double[name], value, rtol=1e-9, atol=1e-11, msg=lambda m, name=name: f'{name}: {m}')
+    assert_same_parameters(double, single)
 
 
 def test_four_processes_train_the_parameters_of_one(runs, data, tmp_path):
@@ -115,9 +119,7 @@ def test_four_processes_train_the_parameters_of_one(runs, data, tmp_path):
     assert not any(process.returncode for process in ranks), ranks[0].stderr[-3000:]
     assert [sum(steps(tmp_path, rank)[1]['segments']) for rank in range(4)] == [1, 0, 0, 0]
     single, shared = (torch.load(folder / 'work' / 'iter_3.pth')['state_dict'] for folder in (runs.single, tmp_path))
-    assert single.keys() == shared.keys()
-    for name, value in single.items():
-        torch.testing.assert_close(shared[name], value, rtol=1e-9, atol=1e-11, msg=lambda m, name=name: f'{name}: {m}')
+    assert_same_parameters(shared, single)
 
 
 def test_two_processes_log_the_losses_of_one(runs):
@@ -145,8 +147,7 @@ def test_two_processes_go_on_where_one_was(runs, data, tmp_path):
     assert not any(process.returncode for process in ranks), ranks[0].stderr[-3000:]
     assert len(steps(tmp_path, 0)) == 1
     single, resumed = (torch.load(folder / 'work' / 'iter_3.pth')['state_dict'] for folder in (runs.single, tmp_path))
-    for name, value in single.items():
-        torch.testing.assert_close(resumed[name], value, rtol=1e-9, atol=1e-11, msg=lambda m, name=name: f'{name}: {m}')
+    assert_same_parameters(resumed, single)
 
 
 def test_two_processes_measure_what_one_measures(runs, monkeypatch):
@@ -183,7 +184,4 @@ def test_accumulated_batches_train_the_parameters_of_one(data, tmp_path):
         train(folder / 'tiny.py')
         states.append(torch.load(folder / 'work' / f'iter_{iterations}.pth')['state_dict'])
     assert [sum(step['segments']) for step in steps(tmp_path / '1', 0)[4:8]] == [1, 0, 0, 0]
-    for name, value in states[0].items():
-        torch.testing.assert_close(
-            states[1][name], value, rtol=1e-9, atol=1e-11, msg=lambda m, name=name: f'{name}: {m}'
-        )
+    assert_same_parameters(states[1], states[0])

@@ -94,29 +94,21 @@ class FrozenBNResNet(BaseModule):
         self.res_layers = [f'layer{i}' for i in range(1, num_stages + 1)]
         for i, name in enumerate(self.res_layers):
             width, stage = 64 * 2**i, nn.Sequential()
-            for j in range(blocks[i]):
-                dilation = multi_grid[j] if multi_grid is not None and i == num_stages - 1 else 1
+            grid = multi_grid if multi_grid is not None and i == num_stages - 1 else (1,) * blocks[i]
+            for j, dilation in enumerate(grid):
                 stride = 2 if i > 0 and j == 0 else 1
                 stage.append(ResidualBlock(channels, width, stride, dilation, bottleneck, style))
                 channels = 4 * width if bottleneck else width
             self.add_module(name, stage)
 
         for module in self.modules():
-            if isinstance(module, nn.BatchNorm2d):
+            if isinstance(module, nn.BatchNorm2d):  # none is ever called, so they keep their statistics, too
                 module.requires_grad_(False)
         if frozen_stages >= 0:
             for conv, _ in self.stem_convs():
                 conv.requires_grad_(False)
         for name in self.res_layers[: max(frozen_stages, 0)]:
             getattr(self, name).requires_grad_(False)
-
-    def train(self, mode: bool = True) -> 'FrozenBNResNet':
-        """Norms keep their statistics in training, too."""
-        super().train(mode)
-        for module in self.modules():
-            if isinstance(module, nn.BatchNorm2d):
-                module.eval()
-        return self
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """Features (B, channels, H/stride, W/stride) of images (B, 3, H, W), fine to coarse."""

@@ -54,7 +54,7 @@ class SemanticInference:
 
     def labels(self, class_logits: Tensor, masks: LazyMasks) -> Tensor:
         """The map (H, W) int64 of the classes; arguments as above."""
-        if self.class_scores is class_scores and masks.window is None:
+        if self.resize == 'masks' and masks.window is None:
             return semantic_map(class_logits, masks)
         return self._merged([View(class_logits, masks)])
 
