@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -10,7 +11,7 @@ from mask2former.apis.frame_tracker import TRACKING
 from mask2former.checkpoints.convert import FORMATS
 from mask2former.models.video import TASKS
 from tests.forked import run_forked
-from tests.tiny import ROOT, tiny_config
+from tests.tiny import ROOT
 
 SLOW = ('torch', 'mmengine', 'mmcv', 'mmdet', 'scipy', 'matplotlib', 'transformers', 'gradio', 'pandas')
 # Runs command lines one after another, and says of each how it ended, and what was imported until then.
@@ -27,15 +28,12 @@ for command in commands:
         ends.append([command, end.code, [name for name in slow if name in sys.modules]])
 print(json.dumps(ends))
 """
-# Predicts with an untrained model, and says what was imported.
+# Predicts with a trained model, and says what was imported.
 PREDICT = """
-import json, sys, torch
-from mmdet.structures import DetDataSample
-import mask2former.predictions
-from mask2former.registry import MODELS
-config, slow = json.loads(sys.argv[1])
-sample = DetDataSample(metainfo=dict(img_shape=(64, 64), ori_shape=(64, 64), batch_input_shape=(64, 64)))
-[result] = MODELS.build(config).eval()(torch.zeros(1, 3, 64, 64), [sample], mode='predict')
+import json, sys
+from mask2former.apis import SegInferencer
+config, checkpoint, image, slow = json.loads(sys.argv[1])
+[result] = SegInferencer(config, checkpoint, device='cpu')(image)
 assert result.pred_panoptic_seg is not None
 print(json.dumps([name for name in slow if name in sys.modules]))
 """
@@ -72,12 +70,12 @@ def test_choices_that_a_parser_repeats_are_all_there_are(tool, choices):
         assert '{' + ','.join(names) + '}' in usage
 
 
-def test_a_prediction_imports_nothing_that_it_does_not_use():
+def test_a_prediction_imports_nothing_that_it_does_not_use(tiny_run):
     """Neither mmdet's models, where none is used, nor what only trainings, pictures and exports need."""
     slow = ['mmdet.models', 'scipy.optimize', 'matplotlib', 'torch._dynamo', 'transformers', 'timm']
-    config = dict(tiny_config(), backbone=dict(type='FrozenBNResNet', depth=18))
+    given = [str(path) for path in (tiny_run.config, tiny_run.checkpoint, sorted(Path(tiny_run.images).iterdir())[0])]
     done = subprocess.run(
-        [sys.executable, '-c', PREDICT, json.dumps([config, slow])], cwd=ROOT, capture_output=True, text=True
+        [sys.executable, '-c', PREDICT, json.dumps([*given, slow])], cwd=ROOT, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout) == []
+    assert json.loads(done.stdout.splitlines()[-1]) == []

@@ -3,6 +3,7 @@
 import copy
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
 from itertools import islice
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from mask2former.formats.bands import KEPT, in_file_order, is_image
 from mask2former.formats.images import is_bgr
 from mask2former.registry import MODELS
 from mask2former.visualization import SegLocalVisualizer
+from mask2former.visualization.bands import check_bands
 
 from .build import build_test_pipeline, init_model, run_transforms, scope_of
 from .results import sample_to_json
@@ -50,6 +52,7 @@ class SegInferencer:
     Attributes:
         dataset_meta (dict): ``classes``, ``isthing``, ``palette`` and ``category_ids`` of the model.
         suffixes (tuple): What names of images end with, in small letters.
+        shown_bands: Which bands pictures show, as the option or the config says.
 
     Raises:
         ConfigError: If an option is wrong, or if the config has no test pipeline.
@@ -89,8 +92,16 @@ class SegInferencer:
                 self.model = MODELS.build(dict(cfg.model, module=self.model))
         self.load, self.transforms = build_test_pipeline(cfg)
         self.suffixes = (*IMG_EXTENSIONS, '.npy') if getattr(self.load, 'bands', None) else tuple(IMG_EXTENSIONS)
-        self.visualizer = SegLocalVisualizer(bands=bands or cfg.get('visualizer', {}).get('bands'))
-        self.visualizer.dataset_meta = self.dataset_meta
+        self.shown_bands = bands or cfg.get('visualizer', {}).get('bands')
+        if self.shown_bands is not None:
+            check_bands(self.shown_bands)
+
+    @cached_property
+    def visualizer(self) -> SegLocalVisualizer:
+        """What draws results; made when it is asked for, since it needs matplotlib."""
+        visualizer = SegLocalVisualizer(bands=self.shown_bands)
+        visualizer.dataset_meta = self.dataset_meta
+        return visualizer
 
     def __call__(self, inputs: ImageInput | Sequence[ImageInput]) -> list[DetDataSample] | Iterator[DetDataSample]:
         """Segment images.

@@ -4,6 +4,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import replace
+from functools import cached_property
 
 import cv2
 import numpy as np
@@ -73,8 +74,13 @@ class VideoInferencer:
             )
         # To torch's types each attribute of a module is a tensor or a module.
         self.dataset_meta: dict = model.dataset_meta  # type: ignore[assignment]
-        self.visualizer = SegLocalVisualizer()
-        self.visualizer.dataset_meta = self.dataset_meta
+
+    @cached_property
+    def visualizer(self) -> SegLocalVisualizer:
+        """What draws results; made when it is asked for, since it needs matplotlib."""
+        visualizer = SegLocalVisualizer()
+        visualizer.dataset_meta = self.dataset_meta
+        return visualizer
 
     def __call__(
         self,
