@@ -23,6 +23,9 @@ def main() -> None:
     parser.add_argument(
         '--resume', nargs='?', const='auto', metavar='PATH', help='resume from the last or from the given checkpoint'
     )
+    parser.add_argument(
+        '--overwrite', action='store_true', help='remove the checkpoints of an earlier training from the work directory'
+    )
     parser.add_argument('--amp', action='store_true', help='mixed precision; matching and losses stay in float32')
     parser.add_argument(
         '--amp-dtype', choices=['bfloat16', 'float16'], help='type of --amp, which it implies (default: bfloat16)'
@@ -34,6 +37,8 @@ def main() -> None:
         '--auto-scale-lr', action='store_true', help='scale the learning rate to the number of GPUs and the batch size'
     )
     args = parser.parse_args(config_first(sys.argv[1:]))
+    if args.overwrite and args.resume is not None:
+        parser.error('--overwrite removes what --resume goes on with: give one of them')
     if args.resume not in (None, 'auto') and '://' not in args.resume and not Path(args.resume).exists():
         raise MissingFileError(
             f"There is no checkpoint '{args.resume}' to resume: check the path, or give --resume "
@@ -53,6 +58,8 @@ def main() -> None:
                 'base_batch_size=...) with the batch size that its learning rate is meant for.'
             )
         cfg.auto_scale_lr.enable = True
+    if args.overwrite:
+        cfg.overwrite = True
     if args.resume is not None:
         cfg.resume = True
         cfg.load_from = None if args.resume == 'auto' else args.resume

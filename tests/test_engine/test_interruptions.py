@@ -11,7 +11,8 @@ import zipfile
 import pytest
 import torch
 
-from mask2former.engine.find_resumable import checkpoints_in, find_resumable
+from mask2former.checkpoints.in_folder import checkpoints_in
+from mask2former.engine.find_resumable import find_resumable
 from mask2former.engine.work_dir_lock import work_dir_lock
 from mask2former.errors import CheckpointError, ConfigError
 from tests.forked import run_forked
@@ -121,6 +122,8 @@ def test_a_folder_of_checkpoints_elsewhere_and_none_at_all(tmp_path):
     assert find_resumable(work) is None
     (work / 'last_checkpoint').write_text(str(out / 'iter_3.pth'))
     assert find_resumable(work) == str(out / 'iter_3.pth')
+    torch.save({}, work / 'iter_1.pth')  # of a copy of ``out`` without its newest: the copy's is meant
+    assert find_resumable(work) == str(work / 'iter_1.pth')
 
 
 def test_a_flipped_bit_is_neither_loaded_nor_resumed(run, tmp_path):
@@ -132,15 +135,21 @@ def test_a_flipped_bit_is_neither_loaded_nor_resumed(run, tmp_path):
             train(run.config, work_dir=str(tmp_path / 'work'), **options)
 
 
-def test_old_checkpoints_in_the_folder_are_said(run, tmp_path):
-    (tmp_path / 'iter_99.pth').write_bytes(b'of another training')
-    runner = train(run.config, work_dir=str(tmp_path), train_cfg__max_iters=1, train_cfg__val_begin=2)
-    log = next(tmp_path.rglob('*.log')).read_text()
-    assert "has checkpoints of an earlier training, up to 'iter_99.pth': this one begins anew" in log
-    (tmp_path / 'iter_99.pth').unlink()
-    runner._resume = True
-    assert checkpoints_in(tmp_path) == [tmp_path / 'iter_1.pth'] and runner._mind_old_checkpoints() is None
-    assert next(tmp_path.rglob('*.log')).read_text().count('an earlier training') == 1
+def test_an_earlier_training_is_gone_on_with_or_removed(run, tmp_path):
+    options = dict(work_dir=str(tmp_path), train_cfg__max_iters=1, train_cfg__val_begin=2)
+    old = [tmp_path / name for name in ('iter_99.pth', 'best_PQ_iter_9.pth', 'last_checkpoint', 'curve.json')]
+    for path in old:
+        path.write_bytes(b'of another training')
+    refusal = "has checkpoints of an earlier training, up to 'iter_99.pth': give --resume to go on with it, --overwrite"
+    with pytest.raises(ConfigError, match=refusal):
+        train(run.config, **options)
+    assert all(path.read_bytes() == b'of another training' for path in old)
+    train(run.config, **options, overwrite=True)
+    assert checkpoints_in(tmp_path) == [tmp_path / 'iter_1.pth'] and not any(path.exists() for path in old[:2])
+    [config] = tmp_path.glob('*.py')
+    assert 'overwrite' not in config.read_text()
+    train(run.config, **{**options, 'train_cfg__max_iters': 2}, resume=True)
+    assert [path.name for path in checkpoints_in(tmp_path)] == ['iter_1.pth', 'iter_2.pth']
 
 
 def test_two_trainings_do_not_share_a_work_directory(run, tmp_path):

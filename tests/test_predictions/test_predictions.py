@@ -248,8 +248,13 @@ def test_a_training_is_found_in_its_folder(tmp_path):
         locate_run(tmp_path)
     (tmp_path / 'train').mkdir()
     (tmp_path / 'train' / 'iter_5.pth').write_text('')
-    (tmp_path / 'train' / 'last_checkpoint').write_text('/moved/away/iter_5.pth\n')
-    assert locate_run(tmp_path) == (tmp_path / 'config.py', tmp_path / 'train' / 'iter_5.pth')
+    (tmp_path / 'train' / 'iter_4.pth').write_text('')
+    odd = ['', '.', '..', '/moved/away', '/moved/away/iter_3.pth', 'ü'.encode('latin1')]
+    for note in ('/moved/away/iter_5.pth\n', *odd):
+        (tmp_path / 'train' / 'last_checkpoint').write_bytes(note if isinstance(note, bytes) else note.encode())
+        assert locate_run(tmp_path) == (tmp_path / 'config.py', tmp_path / 'train' / 'iter_5.pth')
+    (tmp_path / 'train' / 'last_checkpoint').write_text('/moved/away/iter_4.pth\n')
+    assert locate_run(tmp_path)[1].name == 'iter_4.pth'
     (tmp_path / 'train' / 'best_PQ_iter_3.pth').write_text('')
     assert locate_run(tmp_path)[1].name == 'best_PQ_iter_3.pth'
     with pytest.raises(MissingFileError, match='needs a checkpoint'):

@@ -29,6 +29,7 @@ OTHER_SETTINGS = (
     'gpu_ids',
     'load_equal_classes',
     'model_wrapper_cfg',
+    'overwrite',
     'runner_type',
     'sync_bn',
     'tile_model',

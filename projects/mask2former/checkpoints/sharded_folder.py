@@ -20,10 +20,10 @@ from mask2former.errors import CheckpointError, UserError
 from mask2former.formats.files import flush_to_disk
 from mask2former.unpickle import load_pickle
 
+from .in_folder import SUFFIX
 from .read import MAX_INFLATION, read_content
 from .shards import replace_shards
 
-SUFFIX = '.dcp'
 REST = 'rest.pth'
 _PATHS = ('Path', 'PosixPath', 'WindowsPath')
 

@@ -16,7 +16,7 @@ from mmengine.hooks import CheckpointHook
 from mmengine.logging import print_log
 from mmengine.runner import Runner
 
-from mask2former.checkpoints.sharded_folder import SUFFIX
+from mask2former.checkpoints.in_folder import SUFFIX
 from mask2former.checkpoints.shards import is_sharded
 from mask2former.errors import ConfigError
 from mask2former.registry import HOOKS
@@ -78,7 +78,7 @@ class SegCheckpointHook(CheckpointHook):
             raise ConfigError(f'default_hooks.checkpoint: sharded=True does not work with {other}; leave out one.')
         self.sharded = sharded
         self._writer = BackgroundWriter() if background else None
-        self._received: signal.Signals | None = None
+        self.received: signal.Signals | None = None  # a signal that ends the training
         self._former_handlers: dict[signal.Signals, Any] = {}
 
     def _save_checkpoint_with_step(self, *args, **kwargs) -> None:
@@ -110,7 +110,7 @@ class SegCheckpointHook(CheckpointHook):
             self.filename_tmpl = self.filename_tmpl.removesuffix('.pth') + SUFFIX
         super().before_train(runner)
         runner.checkpoint_writer = self._writer
-        self._received = None
+        self.received = None
         # Python lets no thread but the main one listen. Within an epoch no training can be resumed.
         if threading.current_thread() is threading.main_thread() and not self.by_epoch:
             for number in (signal.SIGINT, signal.SIGTERM):
@@ -129,7 +129,7 @@ class SegCheckpointHook(CheckpointHook):
         if self.last_ckpt != former:
             print_log(f'Checkpoint: {shown_path(self.last_ckpt)}', 'current')
         sharded = is_sharded(runner.model)
-        received = self._agreed() if sharded else self._received
+        received = self._agreed() if sharded else self.received
         # The first process saves; the others keep up with it until it ends, as its iteration needs them. A sharded
         # model is saved by all.
         if received is None or not (sharded or is_main_process()):
@@ -146,7 +146,7 @@ class SegCheckpointHook(CheckpointHook):
 
     def _agreed(self) -> signal.Signals | None:
         """The signal that came to any of the processes; all of them must ask for it."""
-        number = torch.tensor(0 if self._received is None else int(self._received))
+        number = torch.tensor(0 if self.received is None else int(self.received))
         all_reduce(number, 'max')
         return signal.Signals(int(number)) if number else None
 
@@ -161,11 +161,11 @@ class SegCheckpointHook(CheckpointHook):
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
         # A launcher passes on what the terminal has sent already, so twice means nothing there.
-        if self._received is not None and not is_distributed():
+        if self.received is not None and not is_distributed():
             raise KeyboardInterrupt
-        self._received = signal.Signals(number)
+        self.received = signal.Signals(number)
         print_log(
-            f'{self._received.name} came: a checkpoint is saved after this iteration (a second signal ends the '
+            f'{self.received.name} came: a checkpoint is saved after this iteration (a second signal ends the '
             'training at once).',
             'current',
             logging.WARNING,

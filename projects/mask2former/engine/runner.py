@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
+from signal import Signals
 from typing import Any
 from urllib.error import URLError
 
@@ -18,9 +19,10 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from mask2former.checkpoints.fit import check_finite, load_fitting
+from mask2former.checkpoints.in_folder import SUFFIX
 from mask2former.checkpoints.key_map import rename
 from mask2former.checkpoints.schemes import loadable
-from mask2former.checkpoints.sharded_folder import SUFFIX, write_folder
+from mask2former.checkpoints.sharded_folder import write_folder
 from mask2former.checkpoints.shards import is_sharded, replace_shards, whole
 from mask2former.datasets import config_metainfo
 from mask2former.errors import CheckpointError, ConfigError
@@ -31,9 +33,11 @@ from mask2former.registry import MODEL_WRAPPERS, RUNNERS
 from .allocator import keep_freed_memory
 from .checkpoint_file import BackgroundWriter, assemble, read_whole, snapshot, write_whole
 from .checkpoint_hook import SegCheckpointHook
+from .earlier_training import mind_earlier_training
 from .early_stopping_state import EarlyStoppingStateHook
-from .find_resumable import checkpoints_in, find_resumable
+from .find_resumable import find_resumable
 from .fsdp import FSDP, GatherHook, check_offered, check_optimizer
+from .lost_process import lost_process_explained
 from .mean_loss_hook import MeanLossHook
 from .nonfinite_hook import NonFiniteHook
 from .other_classes_hook import OtherClassesHook
@@ -240,28 +244,22 @@ class SegRunner(Runner):
         """Train; see :meth:`mmengine.runner.Runner.train`.
 
         Raises:
+            ConfigError: If the work directory has checkpoints of an earlier training, which are not to be resumed, and
+                the config does not say ``overwrite=True``.
             OutOfMemoryError: If memory runs out.
         """
+        overwrite = self.cfg.pop('overwrite', False)  # so that the config in the work directory goes without it
         if self._keep_freed_memory:
             keep_freed_memory()
         with work_dir_lock(self.work_dir), self._running():
-            self._mind_old_checkpoints()
+            if not self._resume:
+                mind_earlier_training(self.work_dir, overwrite)
             try:
                 return super().train()
             finally:
                 for hook in self.hooks:
                     if isinstance(hook, SegCheckpointHook):
                         hook.close()
-
-    def _mind_old_checkpoints(self) -> None:
-        """Say that a training begins anew where another one's checkpoints are."""
-        old = [] if self._resume else checkpoints_in(self.work_dir)
-        if old:
-            self.logger.warning(
-                f"'{self.work_dir}' has checkpoints of an earlier training, up to '{old[-1].name}': this one begins "
-                'anew and writes over those of the same number, and a later --resume could take one of the others. '
-                'Give --resume to go on, or another --work-dir.'
-            )
 
     def val(self) -> dict[str, float]:
         """Validate; see :meth:`mmengine.runner.Runner.val`."""
@@ -279,6 +277,7 @@ class SegRunner(Runner):
         super().dump_config()
         try:
             with ExitStack() as explaining:
+                explaining.enter_context(lost_process_explained(self._signal_received))
                 explaining.enter_context(self._out_of_memory.explained(self))
                 for hook in self.hooks:
                     if isinstance(hook, NonFiniteHook):
@@ -288,6 +287,11 @@ class SegRunner(Runner):
             for hook in self.hooks:
                 if isinstance(hook, TerminalHook):
                     hook.close()
+
+    def _signal_received(self) -> Signals | None:
+        """The signal that ends the training, if one came."""
+        received = (hook.received for hook in self.hooks if isinstance(hook, SegCheckpointHook))
+        return next((number for number in received if number is not None), None)
 
     def _init_model_weights(self) -> None:
         """Initialise the weights, unless a training is resumed: its checkpoint has all of them, and the backbone's

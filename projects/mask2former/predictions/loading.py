@@ -5,6 +5,7 @@ from pathlib import Path
 
 from mmengine.config import Config
 
+from mask2former.checkpoints.in_folder import checkpoints_in, last_named
 from mask2former.checkpoints.zoo import find_config
 from mask2former.errors import MissingFileError
 
@@ -93,11 +94,12 @@ def best_checkpoint(work_dir: Path) -> Path:
     best = sorted(found, key=lambda path: path.stat().st_mtime)
     if best:
         return best[-1]
-    note = work_dir / 'last_checkpoint'
-    if note.is_file():
-        last = work_dir / Path(note.read_text(encoding='utf-8').strip()).name  # the folder may have been moved
-        if last.exists():
-            return last
+    named = last_named(work_dir)
+    there = checkpoints_in(work_dir)
+    if named is not None and (work_dir / named.name).exists():  # by its name alone: the folder may have been moved
+        there.append(work_dir / named.name)
+    if there:
+        return there[-1]
     raise MissingFileError(f"'{work_dir}' has no checkpoint: the training did not come so far; or give one.")
 
 
