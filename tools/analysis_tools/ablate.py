@@ -75,8 +75,8 @@ def train(study: Study, run: Run, folder: Path) -> None:
     Raises:
         UserError: If the training failed; what it said is in the terminal.
     """
-    from mask2former.analysis.curves import read_curve
     from mask2former.analysis.study import SETTINGS
+    from mask2former.formats.run_files import read_curve
 
     cfg = study.make_config(run, folder)
     curve = read_curve(folder)

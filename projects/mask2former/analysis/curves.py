@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mask2former.errors import ConfigError, DataError
+from mask2former.formats.run_files import Curve, read_curve
 
 if TYPE_CHECKING:
     from .study import Study
@@ -17,13 +18,6 @@ if TYPE_CHECKING:
 
 # What is kept of a validation, where it is measured, and what tables call it.
 METRICS = {'PQ': 'PQ', 'PQ_th': 'PQ things', 'PQ_st': 'PQ stuff', 'segm_mAP': 'AP', 'mIoU': 'mIoU'}
-Curve = list[dict[str, float]]
-
-
-def read_curve(folder: Path) -> Curve:
-    """What ``CurveHook`` left in a run's folder; empty where there is nothing yet."""
-    path = folder / 'curve.json'
-    return json.loads(path.read_text(encoding='utf-8')) if path.is_file() else []
 
 
 def collect(study: Study, work_dir: Path) -> dict[str, Any]:

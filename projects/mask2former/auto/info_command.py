@@ -8,10 +8,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from mask2former.analysis.curves import read_curve
 from mask2former.errors import MissingFileError
-
-from .run_files import read_steps
+from mask2former.formats.run_files import read_curve, read_steps
 
 
 def run_info(folder: Path) -> dict[str, Any]:
@@ -27,6 +25,7 @@ def run_info(folder: Path) -> dict[str, Any]:
 
     Raises:
         MissingFileError: If there is no such training.
+        DataError: If its ``curve.json`` is broken.
     """
     work_dir = folder / 'train' if (folder / 'train').is_dir() else folder
     steps, logs = read_steps(work_dir), sorted(work_dir.glob('*/vis_data/scalars.json'))
@@ -41,7 +40,7 @@ def run_info(folder: Path) -> dict[str, Any]:
         work_dir=str(work_dir),
         iteration=iteration,
         max_iters=max_iters,
-        seconds_left=None if max_iters is None or pace is None else round(max(0, max_iters - iteration) * pace),
+        seconds_left=None if max_iters is None or pace is None else _bounded(max(0, max_iters - iteration) * pace),
         loss=last.get('loss'),
         seconds_since=round(time.time() - logs[-1].stat().st_mtime),
         curve=curve,
@@ -50,6 +49,11 @@ def run_info(folder: Path) -> dict[str, Any]:
         ],
         report=str(report) if report.is_file() else None,
     )
+
+
+def _bounded(seconds: float) -> int:
+    """A time that can be shown, at most 30 years."""
+    return round(min(max(seconds, 0.0), 1e9))
 
 
 def _max_iters(work_dir: Path, last: Mapping[str, float]) -> int | None:

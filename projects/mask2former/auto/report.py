@@ -8,16 +8,15 @@ from pathlib import Path
 import cv2
 from mmengine.config import Config
 
-from mask2former.analysis.curves import read_curve
 from mask2former.apis import SegInferencer
 from mask2former.apis.build import scope_of
 from mask2former.formats.bands import in_file_order
 from mask2former.formats.files import write_text
 from mask2former.formats.html_page import in_base64, render
+from mask2former.formats.run_files import read_curve, read_steps
 from mask2former.registry import DATASETS
 
 from .evaluate import Evaluation
-from .run_files import read_steps
 
 _PICTURES = 4  # of the best, and of the worst images
 

@@ -10,6 +10,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from mask2former.formats.files import write_text
+from mask2former.formats.run_files import Curve, read_curve
 from mask2former.registry import HOOKS
 
 
@@ -26,7 +27,7 @@ class CurveHook(Hook):
     def __init__(self) -> None:
         self._seconds = 0.0
         self._started = 0.0
-        self._curve: list[dict] = []
+        self._curve: Curve = []
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Take the seconds of a checkpoint to resume."""
@@ -39,10 +40,8 @@ class CurveHook(Hook):
 
     def before_train(self, runner: Runner) -> None:
         """Read the curve of a resumed training, up to its checkpoint."""
-        path = self._path(runner)
-        if runner.iter and path.is_file():
-            points = json.loads(path.read_text(encoding='utf-8'))
-            self._curve = [point for point in points if point['iter'] <= runner.iter]
+        if runner.iter:
+            self._curve = [point for point in read_curve(Path(runner.work_dir)) if point['iter'] <= runner.iter]
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: object = None) -> None:
         """Start the clock."""
@@ -59,16 +58,12 @@ class CurveHook(Hook):
         self._curve = [point for point in self._curve if point['iter'] != runner.iter]
         self._curve.append(dict(iter=runner.iter, seconds=round(self._seconds, 3), **(metrics or {})))
         if runner.rank == 0:
-            write_text(self._path(runner), json.dumps(self._curve, indent=1) + '\n')
+            write_text(Path(runner.work_dir) / 'curve.json', json.dumps(self._curve, indent=1) + '\n')
 
     def after_train(self, runner: Runner) -> None:
         """Validate, if the training was interrupted in its last validation."""
         if runner.val_loop is not None and (not self._curve or self._curve[-1]['iter'] != runner.iter):
             runner.val_loop.run()
-
-    @staticmethod
-    def _path(runner: Runner) -> Path:
-        return Path(runner.work_dir) / 'curve.json'
 
 
 def _now() -> float:
