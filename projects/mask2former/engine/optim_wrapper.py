@@ -12,8 +12,10 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from mask2former.checkpoints.shards import is_shard, local_part, shard_like
-from mask2former.errors import ConfigError, NonFiniteError
+from mask2former.errors import CheckpointError, ConfigError, NonFiniteError
 from mask2former.registry import OPTIM_WRAPPERS
+
+from .training_state import optimizer_fault
 
 
 def iterations_per_step(optimizer: object) -> int:
@@ -164,7 +166,17 @@ class SegOptimWrapper(OptimWrapper):
         return state
 
     def load_state_dict(self, state_dict: dict) -> None:
-        """Load what :meth:`state_dict` gave."""
+        """Load what :meth:`state_dict` gave.
+
+        Raises:
+            CheckpointError: If it is of other weights.
+        """
+        fault = optimizer_fault(state_dict, self.optimizer.param_groups)
+        if fault is not None:
+            raise CheckpointError(
+                f"The checkpoint's state of the optimizer does not fit this training ({fault}): resume with the config "
+                'that it was saved with, or begin with its weights by load_from.'
+            )
         state_dict = dict(state_dict)
         scaler = state_dict.pop('loss_scaler', None)
         self._accumulated = state_dict.pop('accumulated', None)

@@ -46,6 +46,7 @@ from .random_numbers import RandomNumbersHook
 from .schedule_hook import ScheduleHook
 from .terminal import quieten
 from .terminal_hook import TerminalHook
+from .training_state import checkpoint_fault
 from .unwrap import unwrap_model
 from .work_dir_lock import work_dir_lock
 from .workers import bounded_workers
@@ -344,6 +345,15 @@ class SegRunner(Runner):
                 model; only what training starts from (``load_from``) may do so in part, unless ``strict``.
         """
         checkpoint = read_whole(filename, map_location)
+        if self._resume and not {'meta', 'message_hub', 'optimizer'} <= set(checkpoint):
+            raise CheckpointError(
+                f"'{filename}' holds weights but no state of a training, so it cannot be resumed: "
+                'start from it with load_from.'
+            )
+        if (field := checkpoint_fault(checkpoint, self._resume)) is not None:
+            raise CheckpointError(
+                f"'{filename}' is damaged: its '{field}' is not what a training saves; take another checkpoint."
+            )
         # Of old checkpoints it is a config file's text, which mmengine would run as Python when it resumes.
         (checkpoint.get('meta') or {}).pop('config', None)
         self.call_hook('after_load_checkpoint', checkpoint=checkpoint)
@@ -359,11 +369,6 @@ class SegRunner(Runner):
         elif unknown:
             self.logger.warning(
                 f"'{filename}' has {len(unknown)} weights more, such as '{unknown[0]}', which are not loaded."
-            )
-        if self._resume and not {'meta', 'message_hub', 'optimizer'} <= set(checkpoint):
-            raise CheckpointError(
-                f"'{filename}' holds weights but no state of a training, so it cannot be resumed: "
-                'start from it with load_from.'
             )
         classes = (checkpoint.get('meta', {}).get('dataset_meta') or {}).get('classes')
         expected = getattr(model, 'classes', None)

@@ -1,0 +1,119 @@
+"""What a checkpoint must hold beside weights so that a training can go on from it; looked at before it is taken."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from torch import Tensor
+
+# Moments that have the shape of their weight, by their names in torch's optimizers, which do not look: their kernels
+# would write past the end of shorter ones.
+MOMENTS = ('exp_avg', 'exp_avg_sq', 'max_exp_avg_sq', 'momentum_buffer', 'exp_inf', 'square_avg', 'grad_avg', 'sum')
+
+
+def _count(value: Any) -> bool:
+    return isinstance(value, int) and 0 <= value < 2**53
+
+
+def _number(value: Any) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value)
+
+
+def _table(value: Any) -> bool:
+    return isinstance(value, dict)
+
+
+def _tables(value: Any) -> bool:
+    return isinstance(value, list) and all(map(_table, value))
+
+
+def _numbers(value: Any) -> bool:
+    return isinstance(value, dict) and all(map(_number, value.values()))
+
+
+# What is where; of keys with a question mark, where it is anything at all.
+WEIGHTS: dict[str, Callable[[Any], bool]] = {
+    'state_dict?': lambda value: isinstance(value, Mapping),
+    'meta?': _table,
+    'meta.dataset_meta?': _table,
+}
+TRAINING: dict[str, Callable[[Any], bool]] = {
+    'meta': _table,
+    'meta.iter': _count,
+    'meta.epoch': _count,
+    'meta.seed?': lambda value: _count(value) and value < 2**32,
+    'meta.sampler_seed?': _count,
+    'meta.early_stopping?': _table,
+    'meta.train_seconds?': _number,
+    'message_hub': _table,
+    'message_hub.log_scalars': _table,
+    'message_hub.runtime_info': _table,
+    'message_hub.resumed_keys': _table,
+    'optimizer': _table,
+    'optimizer.state': _table,
+    'optimizer.param_groups': _tables,
+    'optimizer.base_param_settings?': lambda value: isinstance(value, dict) and _number(value.get('lr')),
+    'optimizer.accumulated?': lambda value: isinstance(value, list),
+    'optimizer.loss_scaler?': _numbers,
+    'param_schedulers?': _tables,
+}
+SCHEDULE: dict[str, Callable[[Any], bool]] = {
+    'last_step': lambda value: isinstance(value, int) and -1 <= value < 2**53,
+    '_global_step': lambda value: isinstance(value, int) and -1 <= value < 2**53,
+    '_last_value': lambda value: isinstance(value, list) and all(map(_number, value)),
+}
+
+
+def checkpoint_fault(checkpoint: dict, resumes: bool) -> str | None:
+    """What of a checkpoint is not as it must be.
+
+    Args:
+        checkpoint: Its content.
+        resumes: Whether a training is to go on from it; otherwise only its weights are wanted.
+
+    Returns:
+        The name of a field, with dots; None if nothing is wrong.
+    """
+    for field, fits in {**WEIGHTS, **(TRAINING if resumes else {})}.items():
+        value: Any = checkpoint
+        for key in field.removesuffix('?').split('.'):
+            value = None if value is None else value.get(key)  # of a table, which was looked at before
+        if not (fits(value) or (value is None and field.endswith('?'))):
+            return field.removesuffix('?')
+    if not resumes:
+        return None
+    for number, schedule in enumerate(checkpoint.get('param_schedulers') or ()):
+        for key, fits in SCHEDULE.items():
+            if key in schedule and not fits(schedule[key]):
+                return f'param_schedulers.{number}.{key}'
+    return None
+
+
+def optimizer_fault(state: dict, groups: Sequence[dict]) -> str | None:
+    """What of the state of an optimizer wrapper does not belong to the weights of its parameter groups."""
+    parameters = [parameter for group in groups for parameter in group['params']]
+    for index, moments in state['state'].items():
+        if not (_count(index) and index < len(parameters) and isinstance(moments, dict)):
+            return f'it has moments of a weight {index!r:.50}, and there are {len(parameters)} weights'
+        for name in MOMENTS:
+            if moments.get(name) is not None and not _fits(moments[name], parameters[index]):
+                return f'{name} of weight {index} has another shape than the weight, {tuple(parameters[index].shape)}'
+    gradients = state.get('accumulated') or [None] * len(parameters)
+    if len(gradients) != len(parameters):
+        return f'it has {len(gradients)} gradients, and there are {len(parameters)} weights'
+    for index, (gradient, parameter) in enumerate(zip(gradients, parameters)):
+        if gradient is not None and not _fits(gradient, parameter):
+            return f'the gradient of weight {index} has another shape than the weight, {tuple(parameter.shape)}'
+    theirs, ours = ([_size(group) for group in each] for each in (state['param_groups'], groups))
+    if theirs != ours:
+        return f'it is of {sum(theirs)} weights in {len(theirs)} groups, not of {sum(ours)} in {len(ours)}'
+    return None
+
+
+def _size(group: dict) -> int:
+    """How many weights a group has; -1 of what is none."""
+    return len(group['params']) if isinstance(group.get('params'), list) else -1
+
+
+def _fits(value: Any, parameter: Tensor) -> bool:
+    return isinstance(value, Tensor) and value.shape == parameter.shape
