@@ -88,7 +88,7 @@ def main() -> None:
     from mask2former.apis.run_config import load_config
     from mask2former.checkpoints.fit import spoilt_weights
     from mask2former.engine.batch import image_names
-    from mask2former.engine.failures import read_failure
+    from mask2former.engine.failures import check_targets, read_failure
     from mask2former.engine.layer_watch import first_spoilt_output
 
     failure = read_failure(args.failure)
@@ -98,6 +98,7 @@ def main() -> None:
             f'{failure["iteration"]}, or train with default_hooks.nonfinite.save_weights=True to keep them.'
         )
     model = init_model(load_config(args), args.checkpoint or args.failure, args.device)
+    check_targets(failure['samples'], len(model.dataset_meta['classes']))
     print(f'Iteration {failure["iteration"]}, rank {failure["rank"]}: {", ".join(image_names(failure["samples"]))}')
     again = replay(model, failure)
     rows = compare(failure, again)

@@ -4,7 +4,7 @@ They hold tensors and plain values only, so that reading one runs no code of it.
 """
 
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,22 @@ from mmengine.structures import BaseDataElement, InstanceData, PixelData
 
 from mask2former.checkpoints.read import check_sums
 from mask2former.errors import DataError
+from mask2former.formats.fields import Fields, is_count, is_number, is_table, wrong_field
 from mask2former.formats.files import write_atomically
 
+FIELDS: Fields = {
+    'inputs': lambda value: isinstance(value, list) and all(map(_is_image, value)) and len(value) > 0,
+    'samples': lambda value: isinstance(value, list) and all(map(is_table, value)),
+    'seeds': lambda value: isinstance(value, list | tuple) and all(map(is_count, value)),
+    'iteration': is_count,
+    'rank': is_count,
+    'amp_dtype?': lambda value: value in ('bfloat16', 'float16'),
+    'loss_scale': lambda value: is_number(value) and value > 0,
+    'accumulative_counts': lambda value: is_count(value) and 0 < value < 2**31,
+    'losses': lambda value: is_table(value) and all(map(_is_loss, value.values())),
+    'grad_norm?': lambda value: isinstance(value, float),
+    'error?': lambda value: isinstance(value, str),
+}
 _KINDS = dict(InstanceData=InstanceData, PixelData=PixelData)
 
 
@@ -33,12 +47,36 @@ def plain_sample(sample: DetDataSample) -> dict:
 def sample_of(plain: Mapping[str, Any]) -> DetDataSample:
     """The data sample that :func:`plain_sample` was given, less what it leaves out."""
     sample = DetDataSample(metainfo=dict(plain['meta']))
+    if not is_count(sample.get('seed', 0)):
+        raise ValueError('seed')
     for name, field in plain['fields'].items():
         element: BaseDataElement = _KINDS[field['kind']]()
         for key, value in field['values'].items():
             setattr(element, key, value)
         setattr(sample, name, element)
     return sample
+
+
+def check_targets(samples: Sequence[DetDataSample], num_classes: int) -> None:
+    """See that the segments of data samples can be trained on.
+
+    Raises:
+        DataError: If one has none of them, or of other classes than 0 to ``num_classes - 1``.
+    """
+    for sample in samples:
+        segments = sample.get('gt_segments', InstanceData())
+        maps = sample.get('gt_seg_map', PixelData())
+        labels = segments.get('labels')
+        if (
+            not isinstance(labels, torch.Tensor)
+            or labels.is_floating_point()
+            or not bool(((labels >= 0) & (labels < num_classes)).all())
+            or not ('masks' in segments or ('ids' in segments and 'id_map' in maps))
+        ):
+            raise DataError(
+                f'The failure has no segments of the {num_classes} classes of the model: give the config of its '
+                'training.'
+            )
 
 
 def write_failure(path: Path, content: Mapping[str, Any]) -> None:
@@ -57,6 +95,8 @@ def read_failure(path: str | Path) -> dict:
         if zipfile.is_zipfile(path):
             check_sums(Path(path))  # and how much it unpacks to
         content = torch.load(path, map_location='cpu', weights_only=True)
+        if (field := wrong_field(content, FIELDS)) is not None or len(content['inputs']) != len(content['samples']):
+            raise ValueError(field)
         return dict(content, samples=[sample_of(sample) for sample in content['samples']])
     except OSError:
         raise
@@ -64,6 +104,19 @@ def read_failure(path: str | Path) -> dict:
         raise DataError(
             f"'{path}' is no file of work_dir/failures, or it is damaged: give one that a training wrote."
         ) from None
+
+
+def _is_image(value: Any) -> bool:
+    """Whether it is a tensor (bands, H, W), or (T, bands, H, W), that has all of its numbers."""
+    return (
+        isinstance(value, torch.Tensor)
+        and value.dim() in (3, 4)
+        and value.numel() * value.element_size() <= value.untyped_storage().nbytes()
+    )
+
+
+def _is_loss(value: Any) -> bool:
+    return isinstance(value, float) or isinstance(value, torch.Tensor) and value.numel() == 1
 
 
 def _plain(value: Any) -> Any:

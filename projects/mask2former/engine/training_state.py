@@ -1,66 +1,46 @@
 """What a checkpoint must hold beside weights so that a training can go on from it; looked at before it is taken."""
 
-import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from torch import Tensor
+
+from mask2former.formats.fields import Fields, is_count, is_number, is_table, wrong_field
 
 # Moments that have the shape of their weight, by their names in torch's optimizers, which do not look: their kernels
 # would write past the end of shorter ones.
 MOMENTS = ('exp_avg', 'exp_avg_sq', 'max_exp_avg_sq', 'momentum_buffer', 'exp_inf', 'square_avg', 'grad_avg', 'sum')
 
 
-def _count(value: Any) -> bool:
-    return isinstance(value, int) and 0 <= value < 2**53
-
-
-def _number(value: Any) -> bool:
-    return isinstance(value, int | float) and math.isfinite(value)
-
-
-def _table(value: Any) -> bool:
-    return isinstance(value, dict)
-
-
 def _tables(value: Any) -> bool:
-    return isinstance(value, list) and all(map(_table, value))
+    return isinstance(value, list) and all(map(is_table, value))
 
 
-def _numbers(value: Any) -> bool:
-    return isinstance(value, dict) and all(map(_number, value.values()))
-
-
-# What is where; of keys with a question mark, where it is anything at all.
-WEIGHTS: dict[str, Callable[[Any], bool]] = {
-    'state_dict?': lambda value: isinstance(value, Mapping),
-    'meta?': _table,
-    'meta.dataset_meta?': _table,
-}
-TRAINING: dict[str, Callable[[Any], bool]] = {
-    'meta': _table,
-    'meta.iter': _count,
-    'meta.epoch': _count,
-    'meta.seed?': lambda value: _count(value) and value < 2**32,
-    'meta.sampler_seed?': _count,
-    'meta.early_stopping?': _table,
-    'meta.train_seconds?': _number,
-    'message_hub': _table,
-    'message_hub.log_scalars': _table,
-    'message_hub.runtime_info': _table,
-    'message_hub.resumed_keys': _table,
-    'optimizer': _table,
-    'optimizer.state': _table,
+WEIGHTS: Fields = {'state_dict?': is_table, 'meta?': is_table, 'meta.dataset_meta?': is_table}
+TRAINING: Fields = {
+    'meta': is_table,
+    'meta.iter': is_count,
+    'meta.epoch': is_count,
+    'meta.seed?': lambda value: is_count(value) and value < 2**32,
+    'meta.sampler_seed?': is_count,
+    'meta.early_stopping?': is_table,
+    'meta.train_seconds?': is_number,
+    'message_hub': is_table,
+    'message_hub.log_scalars': is_table,
+    'message_hub.runtime_info': is_table,
+    'message_hub.resumed_keys': is_table,
+    'optimizer': is_table,
+    'optimizer.state': is_table,
     'optimizer.param_groups': _tables,
-    'optimizer.base_param_settings?': lambda value: isinstance(value, dict) and _number(value.get('lr')),
+    'optimizer.base_param_settings?': lambda value: isinstance(value, dict) and is_number(value.get('lr')),
     'optimizer.accumulated?': lambda value: isinstance(value, list),
-    'optimizer.loss_scaler?': _numbers,
+    'optimizer.loss_scaler?': lambda value: isinstance(value, dict) and all(map(is_number, value.values())),
     'param_schedulers?': _tables,
 }
-SCHEDULE: dict[str, Callable[[Any], bool]] = {
+SCHEDULE: Fields = {
     'last_step': lambda value: isinstance(value, int) and -1 <= value < 2**53,
     '_global_step': lambda value: isinstance(value, int) and -1 <= value < 2**53,
-    '_last_value': lambda value: isinstance(value, list) and all(map(_number, value)),
+    '_last_value': lambda value: isinstance(value, list) and all(map(is_number, value)),
 }
 
 
@@ -74,12 +54,9 @@ def checkpoint_fault(checkpoint: dict, resumes: bool) -> str | None:
     Returns:
         The name of a field, with dots; None if nothing is wrong.
     """
-    for field, fits in {**WEIGHTS, **(TRAINING if resumes else {})}.items():
-        value: Any = checkpoint
-        for key in field.removesuffix('?').split('.'):
-            value = None if value is None else value.get(key)  # of a table, which was looked at before
-        if not (fits(value) or (value is None and field.endswith('?'))):
-            return field.removesuffix('?')
+    field = wrong_field(checkpoint, {**WEIGHTS, **(TRAINING if resumes else {})})
+    if field is not None:
+        return field
     if not resumes:
         return None
     for number, schedule in enumerate(checkpoint.get('param_schedulers') or ()):
@@ -93,7 +70,7 @@ def optimizer_fault(state: dict, groups: Sequence[dict]) -> str | None:
     """What of the state of an optimizer wrapper does not belong to the weights of its parameter groups."""
     parameters = [parameter for group in groups for parameter in group['params']]
     for index, moments in state['state'].items():
-        if not (_count(index) and index < len(parameters) and isinstance(moments, dict)):
+        if not (is_count(index) and index < len(parameters) and isinstance(moments, dict)):
             return f'it has moments of a weight {index!r:.50}, and there are {len(parameters)} weights'
         for name in MOMENTS:
             if moments.get(name) is not None and not _fits(moments[name], parameters[index]):
