@@ -170,8 +170,11 @@ def _read_folder(path: Path) -> RawCheckpoint:
         if (path / name).is_file():
             return _split(dict(read_content(path / name), config=config), path / name)
         if index.is_file():
-            parts = sorted(set(read_json_object(index).get('weight_map', {}).values()))
-            if not all(isinstance(part, str) and Path(part).name == part for part in parts):
+            places = read_json_object(index).get('weight_map')
+            if not isinstance(places, dict) or not all(isinstance(part, str) for part in places.values()):
+                raise CheckpointError(f"'{index}' does not say in which file a weight is: download or save it again.")
+            parts = sorted(set(places.values()))
+            if not all(Path(part).name == part for part in parts):
                 raise CheckpointError(f"'{index}' names files outside of its folder: take it from whom you trust.")
             content = {name: value for part in parts for name, value in read_content(path / part).items()}
             return _split(dict(content, config=config), index)
@@ -189,7 +192,7 @@ def read_json_object(path: Path) -> dict:
     """
     try:
         content = json.loads(path.read_text(encoding='utf-8'))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise CheckpointError(f"'{path}' is no JSON file or is damaged: download or save it again.") from error
     if not isinstance(content, dict):
         raise CheckpointError(f"'{path}' should hold a JSON object, but holds a {type(content).__name__}.")

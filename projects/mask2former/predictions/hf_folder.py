@@ -11,11 +11,37 @@ from mask2former.checkpoints.named_models import model_name
 from mask2former.checkpoints.read import read_json_object
 from mask2former.checkpoints.zoo import package_root
 from mask2former.errors import ConfigError
+from mask2former.formats.fields import Fields, is_count, is_number, wrong_field
 from mask2former.formats.known_metainfo import known_metainfo
 
 # Data sets whose classes, in this order, tell what is a thing; where a name is that of two, the first one counts.
 _KNOWN = ('coco_panoptic', 'cityscapes_panoptic', 'ade20k_panoptic', 'mapillary_panoptic', 'coco_instance')
 _SIZE = (800, 1333)  # what the published models were trained for
+_MAX_SIDE = 2**15
+
+
+def _is_side(value: Any) -> bool:
+    return is_count(value) and 0 < value <= _MAX_SIDE
+
+
+def _is_size(value: Any) -> bool:
+    """Whether it is a side, both sides, or bounds of the shorter and the longer one."""
+    if not isinstance(value, dict):
+        return _is_side(value)
+    sides = {'height', 'width'} if 'height' in value else {'shortest_edge', 'longest_edge'} & set(value)
+    return all(_is_side(value.get(side)) for side in sides)
+
+
+def _are_colours(value: Any) -> bool:
+    return isinstance(value, list) and len(value) == 3 and all(map(is_number, value))
+
+
+_PREPARATION: Fields = {
+    'size?': _is_size,
+    'max_size?': _is_side,
+    'image_mean?': _are_colours,
+    'image_std?': lambda value: _are_colours(value) and all(number > 0 for number in value),
+}
 
 
 def is_hf_folder(folder: Path) -> bool:
@@ -33,7 +59,7 @@ def config_of_hf_folder(folder: Path) -> Config:
 
     Raises:
         CheckpointError: If the weights cannot be read.
-        ConfigError: If they are of a model that there is no config for.
+        ConfigError: If they are of a model that there is no config for, or are to be given images that there cannot be.
     """
     checkpoint = read_checkpoint(folder)
     name = model_name(checkpoint)
@@ -74,6 +100,9 @@ def _preparation(folder: Path) -> tuple[list[dict], dict[str, Any]]:
     """How images are resized and normalised."""
     path = folder / 'preprocessor_config.json'
     said = read_json_object(path) if path.is_file() else {}
+    if (field := wrong_field(said, _PREPARATION)) is not None:
+        raise ConfigError(f"'{path}' has a '{field}' that images cannot be prepared by: download or save it again.")
+    said = {key: value for key, value in said.items() if value is not None}
     size = said.get('size', {})
     if isinstance(size, int):
         size = dict(shortest_edge=size, longest_edge=said.get('max_size', _SIZE[1]))

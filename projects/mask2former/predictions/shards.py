@@ -12,6 +12,7 @@ from typing import Any, BinaryIO, NamedTuple
 from filelock import FileLock, Timeout
 
 from mask2former.errors import ConfigError, DataError, MissingFileError
+from mask2former.formats.fields import is_count, wrong_field
 from mask2former.formats.files import write_atomically
 
 _FLUSHED_EVERY = 64  # lines
@@ -60,7 +61,10 @@ def find_images(images: str | Path, suffixes: Sequence[str]) -> tuple[Path, list
     """
     root = Path(images)
     if root.is_file():
-        names = [line for line in root.read_text(encoding='utf-8').splitlines() if line.strip()]
+        # Names of files may be any bytes; \0 is in none.
+        names = [line for line in os.fsdecode(root.read_bytes()).splitlines() if line.strip()]
+        if odd := next((name for name in names if '\0' in name), None):
+            raise DataError(f"'{root}' is no list of images: a line is {odd[:40]!r}; write a path in each.")
         where, root = f"The file '{root}'", root.parent
     elif root.is_dir():
         names = sorted(
@@ -183,13 +187,16 @@ def merge(folder: str | Path) -> tuple[Path, int]:
     with ExitStack() as stack:
         files = [stack.enter_context(path.open('rb')) for path in paths]
         headers = [_parse(file.readline(), path) for file, path in zip(files, paths)]
-        total, count = (int(headers[0].get(key, 0)) for key in ('images', 'shards'))
+        if (key := wrong_field(headers[0], {'images': is_count, 'shards': is_count})) is not None:
+            raise DataError(f"'{paths[0]}' is no file of results, or it is damaged: its first line has no {key}.")
+        total, count = headers[0]['images'], headers[0]['shards']
         for path, header in zip(paths, headers):
             if header != headers[0]:
                 raise DataError(f"'{path}' and '{paths[0]}' are of different runs: give each its own folder.")
-        absent = [name for i in range(count) if not (folder / (name := Shard(i + 1, count).file_name)).is_file()]
-        if absent:
-            raise MissingFileError(f"'{folder}' lacks {absent[0]}: run tools/predict.py with that --shard.")
+        there = {path.name for path in paths}
+        absent = next((name for i in range(count) if (name := Shard(i + 1, count).file_name) not in there), None)
+        if absent is not None:
+            raise MissingFileError(f"'{folder}' lacks {absent}: run tools/predict.py with that --shard.")
         merged = heapq.merge(*(_lines(file, path) for file, path in zip(files, paths)))
         written = 0
 
@@ -218,7 +225,10 @@ def _lines(file: BinaryIO, path: Path) -> Iterator[tuple[int, bytes]]:
     """Places and whole lines, in order."""
     for line in file:
         if line.endswith(b'\n'):
-            yield _parse(line, path)['index'], line
+            record = _parse(line, path)
+            if not is_count(record.get('index')):
+                raise DataError(f"'{path}' is damaged: a line has no index; delete the file, and predict it again.")
+            yield record['index'], line
 
 
 def _parse(line: bytes, path: Path) -> dict[str, Any]:
@@ -226,6 +236,6 @@ def _parse(line: bytes, path: Path) -> dict[str, Any]:
         record = json.loads(line)
         if isinstance(record, dict):
             return record
-    except ValueError:
+    except (ValueError, RecursionError):
         pass
     raise DataError(f"'{path}' is no file of results, or it is damaged: give another --out, or delete the file.")
