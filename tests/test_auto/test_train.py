@@ -19,12 +19,12 @@ from mask2former.apis.run_config import build_runner
 from mask2former.auto import report
 from mask2former.auto import train as module
 from mask2former.auto.choices import Costs
-from mask2former.auto.info_command import run_info
+from mask2former.auto.info_command import describe, run_info
 from mask2former.auto.train import Options, _free_folder, train
 from mask2former.checkpoints.named_models import model_of
 from mask2former.checkpoints.zoo import find_config
 from mask2former.data_tools.shapes import generate_shapes
-from mask2former.errors import CheckpointError, ConfigError, DataError
+from mask2former.errors import CheckpointError, ConfigError, DataError, MissingFileError
 from tests.tiny import name_run
 
 
@@ -106,6 +106,16 @@ def test_info_of_a_run(trained):
     assert info['report'] == str(run.report)
 
 
+def test_info_of_a_training_that_failed_at_once(tmp_path):
+    (tmp_path / '1').mkdir()
+    (tmp_path / '1' / '1.log').write_text('')
+    (tmp_path / 'failures').mkdir()
+    (tmp_path / 'failures' / 'iter_0_rank_0.pth').write_text('')
+    info = run_info(tmp_path)
+    assert info['iteration'] == 0 and info['failures'] == [f'{tmp_path}/failures/iter_0_rank_0.pth']
+    assert 'iter_0_rank_0.pth: replay it' in describe(info)
+
+
 def test_what_a_person_can_mend_is_left_out_and_said(data, tmp_path):
     broken = tmp_path / 'broken'
     shutil.copytree(data, broken)
@@ -153,9 +163,14 @@ def test_images_in_the_place_of_a_run_are_no_config(program, data):
     assert f"'{images[1]}' is no config: give one" in program('predict', *images, 'run')[0]
 
 
-def test_the_folder_of_a_training_is_a_config(trained):
+def test_the_folder_of_a_training_is_a_config(trained, tmp_path):
     run, _ = trained
     assert find_config(str(run.folder)) == run.config
+    (tmp_path / 'shapes.py').write_text('')  # as tools/train.py leaves it
+    assert find_config(str(tmp_path)) == tmp_path / 'shapes.py'
+    (tmp_path / 'other.py').write_text('')
+    with pytest.raises(MissingFileError, match='There is no config'):
+        find_config(str(tmp_path))
 
 
 def test_ports_that_cannot_be(program):

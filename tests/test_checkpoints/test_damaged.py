@@ -15,8 +15,8 @@ import pytest
 import torch
 
 from mask2former.checkpoints.convert import read_checkpoint
-from mask2former.checkpoints.read import read_raw
-from mask2former.checkpoints.write import write_checkpoint
+from mask2former.checkpoints.read import checksum, read_raw
+from mask2former.checkpoints.write import write_checkpoint, write_safetensors
 from mask2former.errors import CheckpointError
 
 SENTENCE = r"^'[^\n]*' [^\n]*[.]$|^The folder '[^\n]*[.]$|^There is no checkpoint[^\n]*[.]$"
@@ -69,7 +69,7 @@ def test_truncated_and_flipped(files, checkpoint, tmp_path, name):
         path.write_bytes(flipped)
         counts[outcome(path, checkpoint.state)] += 1
     assert counts['refused'] > 10, counts
-    if name == 'd.pth':  # its checksums are looked at
+    if name in ('d.pth', 'o.safetensors'):  # their checksums are looked at
         assert counts['changed'] == 0, counts
 
 
@@ -81,6 +81,26 @@ def test_a_flipped_bit_of_a_weight_is_seen_in_a_zip_file(files, tmp_path):
     (tmp_path / 'a.pth').write_bytes(data)
     with pytest.raises(CheckpointError, match='is damaged'):
         read_raw(tmp_path / 'a.pth')
+
+
+def test_a_flipped_bit_of_a_weight_is_seen_in_safetensors_of_ours(files, tmp_path):
+    data = bytearray(files['o.safetensors'])
+    data[-1000] ^= 1
+    (tmp_path / 'a.safetensors').write_bytes(data)
+    with pytest.raises(CheckpointError, match='is damaged'):
+        read_raw(tmp_path / 'a.safetensors')
+
+
+@pytest.mark.parametrize('dtype', [torch.float16, torch.bfloat16, torch.bool, torch.int64, torch.float64])
+def test_checksums_of_every_type(tmp_path, dtype):
+    state = {
+        'b': torch.ones(3, 4, dtype=dtype).t(),
+        'a': torch.zeros((), dtype=dtype),
+        'c': torch.zeros(0, dtype=dtype),
+    }
+    write_safetensors(state, tmp_path / 'a.safetensors', {})
+    assert read_raw(tmp_path / 'a.safetensors').state.keys() == state.keys()
+    assert checksum(state) == checksum(dict(reversed(state.items()))) != checksum(dict(state, c=state['a']))
 
 
 def test_a_zip_file_without_checksums_is_read(state, tmp_path):

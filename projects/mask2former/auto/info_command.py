@@ -21,7 +21,8 @@ def run_info(folder: Path) -> dict[str, Any]:
     Returns:
         dict: ``work_dir``; ``iteration`` and ``loss`` of the last logged step; ``max_iters`` where a config says it;
         ``seconds_since``, how long ago something was logged; ``curve``, the validations; ``checkpoints``, the best ones
-        first; ``seconds_left``, of training alone, by its last pace; ``report``, None while there is none.
+        first; ``seconds_left``, of training alone, by its last pace; ``failures``, files of steps that failed;
+        ``report``, None while there is none.
 
     Raises:
         MissingFileError: If there is no such training.
@@ -29,6 +30,7 @@ def run_info(folder: Path) -> dict[str, Any]:
     """
     work_dir = folder / 'train' if (folder / 'train').is_dir() else folder
     steps, logs = read_steps(work_dir), sorted(work_dir.glob('*/vis_data/scalars.json'))
+    logs = logs or sorted(work_dir.glob('*/*.log'))  # nothing was logged of an iteration yet
     if not logs:
         raise MissingFileError(f"'{folder}' has no log of a training: give the folder of one.")
     iteration, last = steps[-1] if steps else (0, {})
@@ -47,6 +49,7 @@ def run_info(folder: Path) -> dict[str, Any]:
         checkpoints=[
             str(path) for path in (*sorted(work_dir.glob('best_*.pth')), *sorted(work_dir.glob('iter_*.pth')))
         ],
+        failures=[str(path) for path in sorted(work_dir.glob('failures/*.pth'))],
         report=str(report) if report.is_file() else None,
     )
 
@@ -81,6 +84,7 @@ def describe(info: dict[str, Any]) -> str:
         metrics = ', '.join(f'{name} {point[name]:.1f}' for name in ('PQ', 'segm_mAP', 'mIoU') if name in point)
         lines.append(f'validation  after {point["iter"]}: {metrics}')
     lines += [f'checkpoint  {path}' for path in info['checkpoints']]
+    lines += [f'failure     {path}: replay it with tools/misc/replay_failure.py' for path in info['failures']]
     lines.append(f'report      {info["report"] or "none yet"}')
     return '\n'.join(lines)
 

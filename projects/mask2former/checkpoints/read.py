@@ -5,6 +5,7 @@ import math
 import pickle
 import re
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,7 +17,8 @@ from torch import Tensor
 from mask2former.errors import CheckpointError, MissingFileError, MissingPackageError, UserError
 from mask2former.unpickle import load_pickle, to_tensors
 
-META = 'mask2former'  # where a safetensors file of ours holds what mmengine's ``meta`` says, as JSON
+# Where a safetensors file of ours holds what mmengine's ``meta`` says, as JSON, and the checksum of its numbers.
+META, CHECKSUM = 'mask2former', 'mask2former.crc32'
 WEIGHTS = ('state_dict', 'model', 'model_state')  # mmengine and timm; detectron2 and Swin; pycls
 NO_WEIGHTS = 'no weights: the state of a training, or a note'
 FOLDER = 0x10  # the flag of a folder in a zip file
@@ -155,11 +157,23 @@ def _read_safetensors(path: Path) -> dict:
         raise MissingPackageError(f"'{path}' is read with safetensors: pip install safetensors.") from None
     try:
         with safe_open(path, framework='pt') as file:
-            meta = json.loads((file.metadata() or {}).get(META, 'null'))
+            said = file.metadata() or {}
+            meta = json.loads(said.get(META, 'null'))
             state = {name: file.get_tensor(name) for name in file.keys()}
     except SafetensorError as error:
         raise pickle.UnpicklingError(str(error)) from error
+    if said.get(CHECKSUM, own := checksum(state)) != own:
+        raise pickle.UnpicklingError('the checksum of its numbers is wrong')
     return state if meta is None else dict(state_dict=state, meta=meta)
+
+
+def checksum(state: Mapping[str, Tensor]) -> str:
+    """The CRC-32 of the names and the numbers of weights, in the order of the names, in hexadecimal digits."""
+    code = 0
+    for name in sorted(state):
+        numbers = state[name].detach().cpu().contiguous().flatten().view(torch.uint8).numpy()
+        code = zlib.crc32(numbers.data, zlib.crc32(name.encode(), code))
+    return f'{code:08x}'
 
 
 def _read_folder(path: Path) -> RawCheckpoint:

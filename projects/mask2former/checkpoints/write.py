@@ -16,7 +16,7 @@ from mask2former.formats.files import write_atomically, write_text
 from .convert import NO_OBJECT_WEIGHT, AnyArchitecture, Checkpoint, Report, to_format
 from .infer import Architecture
 from .infer_eomt import EncoderOnlyArchitecture
-from .read import META
+from .read import CHECKSUM, META, checksum
 
 KEPT_META = ('dataset_meta', 'no_object_weight', 'class_weights', 'license', 'of_videos')
 AUTHOR = 'mask2former, tools/model_converters/convert.py'
@@ -90,7 +90,7 @@ def write_safetensors(state: Mapping[str, Tensor], path: Path, meta: Mapping | N
     except ModuleNotFoundError:
         raise MissingPackageError(f"'{path}' is written with safetensors: pip install safetensors.") from None
     state = _own_storages(state)
-    metadata = dict(format='pt') | ({} if meta is None else {META: json.dumps(meta)})
+    metadata = {'format': 'pt', CHECKSUM: checksum(state)} | ({} if meta is None else {META: json.dumps(meta)})
     write_atomically(path, lambda part: save_file(state, part, metadata=metadata))
 
 

@@ -162,7 +162,7 @@ def _license(entry: dict) -> str | None:
 
 
 def find_config(name: str, root: Path | None = None) -> Path:
-    """The config of a path, of the folder of ``mask2former train`` or of a model's name.
+    """The config of a path, of the folder of a training or of a model's name.
 
     Raises:
         ConfigError: If the file is none.
@@ -170,8 +170,10 @@ def find_config(name: str, root: Path | None = None) -> Path:
         CheckpointError: If there is no config for the model here.
     """
     path = Path(name)
-    if path.is_dir() and (path / 'config.py').is_file():
-        return path / 'config.py'
+    if path.is_dir():
+        configs = [path / 'config.py'] if (path / 'config.py').is_file() else list(path.glob('*.py'))
+        if len(configs) == 1:
+            return configs[0]
     if path.is_file():
         if path.suffix not in CONFIGS:
             raise ConfigError(f"'{name}' is no config: give one ({', '.join(CONFIGS)}), or the folder of a training.")
