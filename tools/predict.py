@@ -63,6 +63,7 @@ def header_of(args: argparse.Namespace, names: list[str]) -> dict:
         images=len(names),
         list=listed[:16],
         shards=args.shard.parts,
+        **(dict(png=True) if args.png else {}),
     )
 
 

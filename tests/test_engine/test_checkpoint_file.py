@@ -1,5 +1,6 @@
 """Checkpoints written in the background: the same files, errors that are raised, nothing that is shared."""
 
+import resource
 import signal
 import threading
 import time
@@ -8,6 +9,7 @@ import pytest
 import torch
 
 from mask2former.engine.checkpoint_file import BackgroundWriter, snapshot, write_whole
+from mask2former.errors import user_sentence
 from tests.tiny import train
 
 from .test_exact_resume import differing, trained
@@ -57,6 +59,24 @@ def test_an_error_is_raised_at_the_next_checkpoint_and_the_one_before_stays(run,
         with pytest.raises(OSError, match='No space left'):
             train(run.config, work_dir=str(tmp_path / str(last)), **options | dict(train_cfg__max_iters=last))
         assert [path.name for path in (tmp_path / str(last)).glob('*.p*t*')] == ['iter_1.pth']
+
+
+@pytest.mark.parametrize('numbers', [100, 1_000_000])  # more than a limit together, and one of them alone
+def test_a_full_disk_is_one_sentence_with_the_file(tmp_path, numbers):
+    """A limit to the size of files stands for it: torch says nothing of what the system said."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    former = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, hard))
+    try:
+        with pytest.raises(OSError) as raised:
+            write_whole(
+                {str(i): torch.zeros(numbers) for i in range(4000 if numbers == 100 else 4)}, tmp_path / 'iter_2.pth'
+            )
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        signal.signal(signal.SIGXFSZ, former)
+    assert user_sentence(raised.value) == f"[Errno 27] File too large: '{tmp_path}/iter_2.pth'"
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_signal_waits_for_the_file(run, tmp_path, slow_save, monkeypatch):

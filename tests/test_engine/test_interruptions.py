@@ -25,10 +25,11 @@ sys.path.insert(0, {root!r})
 import torch
 from tests.tiny import train
 save = torch.save
-def save_half(content, path):
-    save(content, path)
-    if 'iter_2.pth' in str(path):
-        os.truncate(path, path.stat().st_size // 2)
+def save_half(content, file):
+    save(content, file)
+    if 'iter_2.pth' in str(file.name):
+        file.flush()
+        os.truncate(file.name, os.path.getsize(file.name) // 2)
         os.kill(os.getpid(), signal.SIGKILL)
 torch.save = save_half
 train({config!r}, work_dir={work_dir!r}, train_cfg__max_iters=2, train_cfg__val_interval=1, **{options!r})
@@ -148,7 +149,9 @@ def test_an_earlier_training_is_gone_on_with_or_removed(run, tmp_path):
     assert checkpoints_in(tmp_path) == [tmp_path / 'iter_1.pth'] and not any(path.exists() for path in old[:2])
     [config] = tmp_path.glob('*.py')
     assert 'overwrite' not in config.read_text()
+    (tmp_path / 'iter_2.pth.4711.part').write_bytes(b'of a killed process')
     train(run.config, **{**options, 'train_cfg__max_iters': 2}, resume=True)
+    assert not list(tmp_path.glob('*.part'))
     assert [path.name for path in checkpoints_in(tmp_path)] == ['iter_1.pth', 'iter_2.pth']
 
 

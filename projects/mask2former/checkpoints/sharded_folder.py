@@ -7,6 +7,7 @@ other files. It can be read by any number of processes, each of which reads all 
 
 import pickle
 import shutil
+import warnings
 import zlib
 from collections.abc import Container
 from pathlib import Path
@@ -173,7 +174,9 @@ def _read_shards(path: Path, sums: Container[str]) -> dict[str, Tensor]:
         raise pickle.UnpicklingError('the parts of a tensor do not make the whole')
     shards = {name: torch.zeros(entry.size, dtype=entry.properties.dtype) for name, entry in described.items()}
     try:
-        dcp.load(shards, storage_reader=reader, no_dist=True)
+        with warnings.catch_warnings():
+            warnings.filterwarnings('ignore', message='torch.distributed is disabled')  # as it is said to be
+            dcp.load(shards, storage_reader=reader, no_dist=True)
     except CheckpointException as error:  # which is no Exception
         raise pickle.UnpicklingError('its parts are not what it says of them') from error
     return shards

@@ -36,10 +36,23 @@ def assemble(runner: Runner, *args: Any, **kwargs: Any) -> dict:
 
 
 def write_whole(checkpoint: dict, path: Path) -> None:
-    """Write a file that is there whole or not at all, also when the machine loses its power."""
+    """Write a file that is there whole or not at all, also when the machine loses its power.
+
+    Raises:
+        OSError: If it cannot be written; it names the file.
+    """
 
     def write(part: Path) -> None:
-        torch.save(checkpoint, part)
+        try:
+            with open(part, 'wb') as file:  # of a file that it opens itself, torch does not say what is wrong
+                torch.save(checkpoint, file)
+        except (OSError, RuntimeError) as error:
+            cause: BaseException | None = error
+            while cause is not None and not isinstance(cause, OSError):
+                cause = cause.__context__
+            if cause is None:
+                raise
+            raise OSError(cause.errno, cause.strerror, str(path)) from None
         flush_to_disk(part)
 
     write_atomically(path, write)

@@ -1,4 +1,4 @@
-"""What is done about the checkpoints of an earlier training in a work directory, where another one is to begin."""
+"""What is done about what an earlier training left in a work directory, where another one begins or it goes on."""
 
 import shutil
 from pathlib import Path
@@ -7,6 +7,13 @@ from mmengine.dist import barrier, broadcast_object_list, is_main_process
 
 from mask2former.checkpoints.in_folder import SUFFIX, checkpoints_in
 from mask2former.errors import ConfigError
+
+
+def remove_halves(work_dir: str | Path) -> None:
+    """Remove what processes that were killed had written of checkpoints; nobody may be writing there."""
+    if is_main_process():
+        for part in Path(work_dir).glob('*.pth.*.part'):
+            part.unlink()
 
 
 def mind_earlier_training(work_dir: str | Path, overwrite: bool) -> None:

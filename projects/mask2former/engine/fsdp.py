@@ -1,5 +1,6 @@
 """Sharded training: each process keeps a part of the weights, gradients and moments (PyTorch's ``fully_shard``)."""
 
+import warnings
 from collections import Counter
 from typing import Any
 
@@ -66,6 +67,8 @@ class FSDP(nn.Module):
         if isinstance(self.module, VideoMask2Former):  # a validation may be the first thing that it does
             register_fsdp_forward_method(self.module, 'predict_clip')
         self._set_resharding(self.reshard_after_forward)
+        # Nothing here works in place on what a block gives, and all gradients are compared with DDP's in the tests.
+        warnings.filterwarnings('ignore', message='FSDP2-wrapped module .* returned a view tensor')
         self.sharded = True
 
     def gather(self) -> None:

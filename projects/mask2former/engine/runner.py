@@ -33,7 +33,7 @@ from mask2former.registry import MODEL_WRAPPERS, RUNNERS
 from .allocator import keep_freed_memory
 from .checkpoint_file import BackgroundWriter, assemble, read_whole, snapshot, write_whole
 from .checkpoint_hook import SegCheckpointHook
-from .earlier_training import mind_earlier_training
+from .earlier_training import mind_earlier_training, remove_halves
 from .early_stopping_state import EarlyStoppingStateHook
 from .find_resumable import find_resumable
 from .fsdp import FSDP, GatherHook, check_offered, check_optimizer
@@ -253,6 +253,7 @@ class SegRunner(Runner):
         if self._keep_freed_memory:
             keep_freed_memory()
         with work_dir_lock(self.work_dir), self._running():
+            remove_halves(self.work_dir)
             if not self._resume:
                 mind_earlier_training(self.work_dir, overwrite)
             try:

@@ -71,7 +71,11 @@ class TerminalHook(Hook):
         if 'train' in self._lines:
             self.close()
             seconds = round(time.monotonic() - self._begin)
-            say(f'Iteration {runner.iter} is reached, after {timedelta(seconds=seconds)}.')
+            after = f'is reached, after {timedelta(seconds=seconds)}'
+            if runner.train_loop.stop_training and runner.iter < runner.max_iters:
+                say(f'Iteration {runner.iter} of {runner.max_iters} {after}: it was stopped early, the log says why.')
+            else:
+                say(f'Iteration {runner.iter} {after}.')
             best, last = (runner.message_hub.runtime_info.get(f'{name}_ckpt') for name in ('best', 'last'))
             checkpoint = best or last
             if checkpoint and runner.cfg.filename:

@@ -16,6 +16,10 @@ def _tables(value: Any) -> bool:
     return isinstance(value, list) and all(map(is_table, value))
 
 
+def _is_patience(value: Any) -> bool:
+    return is_table(value) and isinstance(value.get('best_score'), int | float) and is_count(value.get('wait_count'))
+
+
 WEIGHTS: Fields = {'state_dict?': is_table, 'meta?': is_table, 'meta.dataset_meta?': is_table}
 TRAINING: Fields = {
     'meta': is_table,
@@ -23,7 +27,10 @@ TRAINING: Fields = {
     'meta.epoch': is_count,
     'meta.seed?': lambda value: is_count(value) and value < 2**32,
     'meta.sampler_seed?': is_count,
-    'meta.early_stopping?': is_table,
+    'meta.early_stopping?': lambda value: is_table(value) and all(map(_is_patience, value.values())),
+    'meta.time_limit?': lambda value: (
+        is_table(value) and is_number(value.get('seconds')) and is_count(value.get('max_iters'))
+    ),
     'meta.train_seconds?': is_number,
     'message_hub': is_table,
     'message_hub.log_scalars': is_table,
