@@ -42,7 +42,7 @@ def lost_process_explained(received: Callable[[], Signals | None]) -> Iterator[N
         number = received()
         if number is not None:
             raise SystemExit(128 + number) from None
-        said = str(error).strip().splitlines()[0][:200]
+        said = re.sub(r'^\[[^]]*\] *', '', str(error).strip().splitlines()[0])[:200]  # without the place in gloo's code
         raise UserError(
             f'Another process of this run has ended, or cannot be reached any more; its own last words say why. Begin '
             f'again, a training with --resume ({said})'
