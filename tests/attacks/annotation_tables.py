@@ -4,7 +4,8 @@ from typing import NamedTuple
 
 from .kit import FINE
 
-NAN, INF, HUGE = float('nan'), float('inf'), 10**30
+NAN, INF, HUGE, DIGITS = float('nan'), float('inf'), 10**30, 10**400
+ZIGZAG = [x % 97 * 10000.0 for x in range(20000)]  # pycocotools would ask for 100 GB, and write where there are none
 SIZE = [64, 96]
 FULL = 64 * 96
 
@@ -93,12 +94,17 @@ TABLES = [
         [None, 'yes', '1', '', -1, 2, 1.5, NAN, INF, HUGE, [1], {}],
         [0, 1, True, ABSENT],
     ),
-    Table('segment', 'area', (FINE,) * 2, sound=[None, 'yes', -1, 1.5, NAN, INF, HUGE, [1], {}, ABSENT]),
+    Table(
+        'segment',
+        'area',
+        (FINE,) * 2,
+        sound=[None, 'yes', -1, 0, 0.0, False, 1.5, NAN, INF, HUGE, DIGITS, [1], {}, ABSENT],
+    ),
     Table(
         'segment',
         'bbox',
         (FINE,) * 2,
-        sound=[None, 'x', [1], [NAN] * 4, [HUGE] * 4, [0, 0, -1, 5], [0, 0, 0, 0], {}, ABSENT],
+        sound=[None, 'x', [1], [NAN] * 4, [HUGE] * 4, [DIGITS] * 4, [0, 0, -1, 5], [0, 0, 0, 0], {}, ABSENT],
     ),
     Table('segment', 'segmentation', (FINE, NO_SEGMENTATION), [None, '', [], {}]),
     Table(
@@ -115,6 +121,8 @@ TABLES = [
             [[INF] * 6],
             [[1e9, 1, 2, 2, 3, 3]],
             [[-1e9] * 6],
+            [ZIGZAG],
+            [[DIGITS] * 6],
             dict(size=SIZE),
             dict(counts=[FULL]),
             dict(counts=[1], size=SIZE),
@@ -144,6 +152,25 @@ TABLES = [
         (CATEGORY,) * 2,
         [None, 7, ['a'], {}, ABSENT],
         ['', 'a\nb', 'x' * 5000, '<script>', '\x1b[31m'],
+    ),
+    Table(
+        'categories',
+        'color',
+        (FINE,) * 2,
+        sound=[
+            None,
+            'red',
+            '#ff0000',
+            7,
+            [1, 2],
+            [300, -1, 5],
+            ['a'] * 3,
+            [None] * 3,
+            [NAN] * 3,
+            [INF] * 3,
+            {},
+            [1, 2, 3],
+        ],
     ),
     Table('categories', 'isthing', ("has 'isthing' .*; write 1 or 0",) * 2, [2, 'no', [], -1, NAN]),
     Table('categories', 'isthing', ("has no 'isthing'; add", FINE), [None, ABSENT]),

@@ -206,9 +206,9 @@ class CocoFormat(BaseDataset):
                 raise self._wrong(segment, 'iscrowd', '1 or 0', f'a segment of image {item["img_id"]!r}')
             seen.add(segment['id'])
             label = self._label(item, segment, label_of)
-            if label is None:
+            if label is None or segment.get('area') == 0:  # the file itself says that it has no pixel
                 item['void_ids'].append(segment['id'])
-            elif segment.get('area') != 0:  # the file itself says that such a segment has no pixel
+            else:
                 item['segments_info'].append(
                     dict(
                         id=segment['id'],

@@ -13,7 +13,7 @@ from mmengine.utils import is_abs
 from torch.utils.data import DataLoader
 
 from mask2former.errors import DataError, MissingFileError, near_names
-from mask2former.formats.coco_values import is_flag
+from mask2former.formats.coco_values import is_color, is_flag
 from mask2former.formats.files import read_json
 from mask2former.formats.known_metainfo import known_metainfo
 from mask2former.formats.palette import make_palette
@@ -143,6 +143,8 @@ def resolve_metainfo(
     for key, row_key in zip(KEYS[1:], ('isthing', 'color', 'id')):
         if key not in given:
             info[key] = [row.get(row_key) for row in rows]
+            if key == 'palette':  # which a file may have in another form than COCO's
+                info[key] = [color if is_color(color) else None for color in info[key]]
         elif len(given[key]) != len(rows):
             raise DataError(
                 f'metainfo gives {len(given[key])} {key} for the {len(rows)} classes of {source}; give one for each.'

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from mask2former.formats.coco_values import is_number
+
 
 @dataclass(frozen=True)
 class SegmentTable:
@@ -96,11 +98,11 @@ class TableBuilder:
         if isinstance(box, list) and len(box) == 4:  # nearly always: there may be a million of them
             try:
                 return self.numbers.fromlist([label, area, *box])  # all of them or none
-            except TypeError:  # one is no number
+            except (TypeError, OverflowError):  # one is no number, or none that a float holds
                 pass
-        if not isinstance(area, (int, float)):
+        if not is_number(area):
             area = np.nan
-        if not isinstance(box, list) or len(box) != 4 or not all(isinstance(side, (int, float)) for side in box):
+        if not isinstance(box, list) or len(box) != 4 or not all(map(is_number, box)):
             box = [np.nan] * 4
         self.numbers.extend((label, area, *box))
 

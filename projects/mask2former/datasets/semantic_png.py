@@ -1,6 +1,7 @@
 """Semantic data sets: a folder of images, and for each a PNG whose pixel values are class ids."""
 
 import os
+import reprlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
@@ -10,13 +11,15 @@ from mmengine.dataset import BaseDataset
 from mmengine.fileio import join_path
 
 from mask2former.errors import DataError, MissingFileError, near_names
-from mask2former.formats.files import read_json
+from mask2former.formats.coco_values import is_file_name
+from mask2former.formats.files import read_json, read_lines
 from mask2former.registry import DATASETS
 
 from .file_paths import file_path
 from .metainfo import check_keys, label_map_metainfo, resolve_metainfo
 
 IGNORED, UNKNOWN = -1, -2
+LARGEST = 65535  # pixel value: PNG files have 16 bits at most, and the table of labels has a row for each value
 
 
 @DATASETS.register_module()
@@ -139,14 +142,30 @@ class SemanticPngFormat(BaseDataset):
 
     def _listed(self) -> Iterator[tuple[str, str]]:
         if self.ann_file.endswith('.json'):
-            names = [image['file_name'] for image in read_json(self.ann_file)['images']]
+            names = self._names_in_json()
         elif os.path.isfile(self.ann_file):
-            names = Path(self.ann_file).read_text(encoding='utf-8').split('\n')
+            names = read_lines(self.ann_file)
         else:
             raise MissingFileError(f"Annotation file '{self.ann_file}' does not exist; check data_root and ann_file.")
         for name in filter(None, map(str.strip, names)):
             suffix = next((suffix for suffix in self.img_suffix if name.endswith(suffix)), '')
             yield (name.removesuffix(suffix), suffix) if suffix else (name, self.img_suffix[0])
+
+    def _names_in_json(self) -> list[str]:
+        images = read_json(self.ann_file)['images']
+        if not isinstance(images, list):
+            raise DataError(f"'images' of '{self.ann_file}' is a {type(images).__name__}; write a list of objects.")
+        names = []
+        for image in images:
+            name = image.get('file_name') if isinstance(image, dict) else None
+            if is_file_name(name):
+                names.append(name)
+            else:
+                raise DataError(
+                    f"The image {reprlib.repr(image)} in '{self.ann_file}' has no 'file_name' that names a file; "
+                    'correct it.'
+                )
+        return names
 
     def _found(self, folder: str) -> Iterator[tuple[str, str]]:
         if not os.path.isdir(folder):
@@ -173,14 +192,25 @@ class SemanticPngFormat(BaseDataset):
             left_out = set()
         else:
             label_of = dict(zip(self._metainfo['category_ids'], range(len(classes))))
+            if len(label_of) < len(classes):
+                raise DataError(
+                    f"Two of the classes of '{self.ann_file or 'metainfo'}' have one id; give each its own."
+                )
             if self.ann_file.endswith('.json'):
                 left_out |= {category['id'] for category in read_json(self.ann_file).get('categories', [])}
         ignored = {ignore_index} if isinstance(ignore_index, int) else set(ignore_index or ())
+        where = f" in '{self.ann_file}'" if self.ann_file else ''
+        for value in (*label_of, *ignored, *left_out):
+            if not isinstance(value, int) or not 0 <= value <= LARGEST:
+                raise DataError(
+                    f'{reprlib.repr(value)} is no value of a pixel, which is a number from 0 to {LARGEST}; correct the '
+                    f'ids of the categories{where}, label_map or ignore_index.'
+                )
         both = sorted(ignored & label_of.keys())
         if both:
             raise DataError(
                 f'The value {both[0]} is in ignore_index, but it is the class '
-                f"'{classes[label_of[both[0]]]}', too; correct ignore_index or the ids of the classes."
+                f"'{classes[label_of[both[0]]]}', too; correct ignore_index or the ids of the classes{where}."
             )
         table = np.full(max(*label_of, *ignored, *left_out, 0) + 1, UNKNOWN, dtype=np.int32)
         table[sorted(ignored | left_out)] = IGNORED

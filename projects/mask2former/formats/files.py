@@ -80,6 +80,18 @@ def write_json(path: str | Path, content: Any) -> None:
     write_text(path, json.dumps(content, separators=(',', ':')))
 
 
+def read_lines(path: str | Path) -> list[str]:
+    """The lines of a text file in UTF-8.
+
+    Raises:
+        DataError: If it is in another code.
+    """
+    try:
+        return Path(path).read_text(encoding='utf-8-sig').splitlines()
+    except ValueError as error:
+        raise DataError(f"'{path}' is no text file in UTF-8 ({error}); save it as one.") from None
+
+
 def read_json(path: str | Path) -> dict:
     """Read an annotation file.
 

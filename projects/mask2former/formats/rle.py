@@ -13,6 +13,9 @@ from .images import check_size
 
 # Coordinates beyond this are no mistake of drawing; pycocotools would walk along the whole way.
 MAX_COORDINATE = 1e6
+# Pixels of the outlines of an instance, those of the largest square: pycocotools takes up to 100 bytes for each, and
+# writes where there is no memory.
+MAX_OUTLINE = 4e6
 
 
 def encode_mask(mask: np.ndarray) -> dict:
@@ -185,6 +188,8 @@ def check_segmentation(segmentation: Any, height: int, width: int) -> None:
             for value in polygon
         ):
             raise ValueError('a polygon has values that are no coordinates')
+        if sum(map(_outline, closed_polygons(segmentation))) > MAX_OUTLINE:
+            raise ValueError(f'its outlines are longer than {MAX_OUTLINE:.0f} pixels')
         return
     counts = segmentation['counts']
     lengths = np.array(counts) if isinstance(counts, list) else run_lengths(counts)
@@ -192,6 +197,15 @@ def check_segmentation(segmentation: Any, height: int, width: int) -> None:
         raise ValueError(f'the counts of its RLE do not make {height} x {width} pixels')
     if list(segmentation['size']) != [height, width]:
         raise ValueError(f'its RLE is of the size {segmentation["size"]}')
+
+
+def _outline(polygon: Sequence[float]) -> float:
+    """The pixels that pycocotools walks along a polygon ``x0, y0, x1, y1, ...``: the longer side of each edge. Of few
+    and short edges 0, without a look at each."""
+    if len(polygon) * (max(polygon) - min(polygon)) < MAX_OUTLINE / 100:
+        return 0.0
+    points = np.array(polygon[: len(polygon) // 2 * 2], dtype=float).reshape(-1, 2)
+    return float(np.abs(points - np.roll(points, 1, axis=0)).max(axis=1).sum())
 
 
 def run_lengths(counts: str | bytes) -> np.ndarray:

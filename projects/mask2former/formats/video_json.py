@@ -5,7 +5,6 @@ long as the video, null where the object is not seen. COCO-video JSON (of mmdet,
 name their ``video_id`` and an entry of ``annotations`` for each object and image, with an ``instance_id``.
 """
 
-import math
 import reprlib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 
 from mask2former.errors import DataError
 
+from .coco_values import is_number, is_side
 from .files import read_json
 
 # The names that COCO-video files have for the place of a frame in its video, and for what an object is told by.
@@ -50,7 +50,7 @@ def read_video_json(path: str | Path) -> dict[str, Any]:
         seen: dict[Any, Any] = {}
         for track in at.walk(content.get('annotations') or ()):
             tracks.append(_track(track, lengths, seen, path))
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
         if isinstance(error, DataError):
             raise
         raise DataError(
@@ -85,7 +85,7 @@ def _video(video: Mapping, lengths: dict[Any, int], path: str | Path) -> dict:
     if not isinstance(video['file_names'], list) or not all(isinstance(x, str) for x in video['file_names']):
         raise DataError(f'{name} has file_names that are no list of names; give the file of each frame.')
     for side in ('height', 'width'):
-        if not _is_number(video[side]) or video[side] < 1:
+        if not is_side(video[side]):
             raise DataError(f'{name} has the {side} {video[side]!r}; give a number of pixels.')
     lengths[video['id']] = len(video['file_names'])
     return {key: video[key] for key in ('id', 'height', 'width', 'file_names')}
@@ -110,12 +110,14 @@ def _track(track: Mapping, lengths: Mapping[Any, int], seen: dict[Any, Any], pat
         )
     length = lengths[track['video_id']]
     for key in LISTS:
+        if track.get(key) is not None and not isinstance(track[key], list):
+            raise DataError(f'{name} has {key} that are no list; give one for each frame.')
         if track.get(key) is not None and len(track[key]) != length:
             raise DataError(
                 f'{name} has {len(track[key])} {key}, but video {track["video_id"]!r} has {length} frames; give one '
                 'for each frame, null where the object is not seen.'
             )
-    if not all(area is None or _is_number(area) for area in track.get('areas') or ()):
+    if not all(area is None or is_number(area) for area in track.get('areas') or ()):
         raise DataError(f'{name} has areas that are no numbers; correct them, or leave them out: masks say them, too.')
     if track['id'] in seen:
         was = seen[track['id']]
@@ -127,10 +129,6 @@ def _track(track: Mapping, lengths: Mapping[Any, int], seen: dict[Any, Any], pat
     seen[track['id']] = track['category_id']
     kept = {key: track[key] for key in ('id', 'video_id', 'category_id', *LISTS) if track.get(key) is not None}
     return dict(kept, segmentations=track['segmentations'], iscrowd=int(track.get('iscrowd') or 0))
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and math.isfinite(value)
 
 
 def _tracks_of_images(content: Mapping, at: _Entry, path: str | Path) -> dict[str, Any]:
@@ -169,7 +167,7 @@ def _in_order(images: list[Mapping], at: _Entry, path: str | Path) -> list[Mappi
     of_place: dict[float, Mapping] = {}
     for image in at.walk(images):
         place = image[key]
-        if not _is_number(place):
+        if not is_number(place):
             raise DataError(f"Image {image['id']!r} in '{path}' has the {key} {place!r}; give the frame's number.")
         if place in of_place:
             raise DataError(

@@ -20,6 +20,7 @@ from .source import Entry, Source
 
 HASH_SIDE = 16
 SHOWN_VALUES = 8
+USUAL_PIXELS = 2**26
 ONE_CHANNEL = ('1', 'L', 'P', 'I', 'I;16', 'I;16L', 'I;16B')  # Pillow's modes
 # What Pillow, which is used here, and OpenCV, which a training uses, read alike.
 READ_ALIKE = ('JPEG', 'PNG', 'BMP', 'WEBP')
@@ -36,12 +37,17 @@ def inspect(entry: Entry, source: Source, headers_only: bool) -> ImageReport:
     report = ImageReport()
     _inspect_image(entry, source, headers_only, report)
     if source.form == 'instance':
-        if not headers_only and report.size in (None, entry.size):  # a size that is not the image's may be any
+        # A size that is not the image's may be any, and a terabyte of masks.
+        if not headers_only and (report.size == entry.size or (report.size is None and _is_usual(entry))):
             inspect_masks(entry, source, report)
     elif entry.map_path is not None and _inspect_map_header(entry, entry.map_path, source, report) and not headers_only:
         inspect_map = _inspect_class_ids if source.form == 'semantic' else inspect_panoptic_map
         inspect_map(entry, entry.map_path, source, report)
     return report
+
+
+def _is_usual(entry: Entry) -> bool:
+    return entry.size is not None and entry.size[0] * entry.size[1] <= USUAL_PIXELS
 
 
 def _open(path: str, entry: Entry, report: ImageReport, *, missing: str, corrupt: str) -> Image.Image | None:

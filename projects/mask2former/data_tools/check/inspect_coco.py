@@ -3,7 +3,8 @@
 import numpy as np
 from pycocotools import mask as mask_utils
 
-from mask2former.formats.panoptic_png import read_id_map_strictly, runs_of
+from mask2former.datasets.transforms.instance_segments import MAX_LAYERS, InstanceLayers
+from mask2former.formats.panoptic_png import read_id_map, read_id_map_strictly, runs_of
 from mask2former.formats.rle import check_segmentation, closed_polygons, from_segmentation
 
 from .kinds import Problems
@@ -19,6 +20,10 @@ def inspect_panoptic_map(entry: Entry, path: str, source: Source, report: ImageR
     problems = report.problems
     try:
         ids = read_id_map_strictly(path)  # (H, W)
+        with open(path, 'rb') as file:
+            is_png = file.read(4) == b'\x89PNG'
+        if not is_png:
+            read_id_map(path)  # by OpenCV, as in a training, which knows fewer formats
     except Exception as error:
         problems.add('corrupt map', entry.id, f'{path}: {error}')
         return
@@ -62,6 +67,8 @@ def inspect_masks(entry: Entry, source: Source, report: ImageReport) -> None:
     (width, height), problems = entry.size, report.problems
     layers = np.zeros((height, width), dtype=np.uint16)  # instances at each pixel, crowd left out
     any_mask = np.zeros((height, width), dtype=bool)
+    stack = InstanceLayers((height, width), len(entry.segments))
+    may_be_stacked = len(entry.segments) > MAX_LAYERS
     rows = []
     for segment in entry.segments:
         segmentation, name = segment.get('segmentation'), f'segment {segment.get("id")}'
@@ -89,9 +96,14 @@ def inspect_masks(entry: Entry, source: Source, report: ImageReport) -> None:
             any_mask |= mask.view(bool)
             if not row['crowd'][0]:
                 layers += mask
+                if may_be_stacked and len(stack.layers) <= MAX_LAYERS:
+                    stack.add(1, mask.view(bool), (x, y, columns, lines))
         _compare_area(segment, entry, row[0], problems)
         polygons = segmentation if isinstance(segmentation, list) else None
         _compare_box(segment, entry, row[0], problems, polygons)
+    if len(stack.layers) > MAX_LAYERS:
+        text = f'over {MAX_LAYERS} instances lie over one another: remove the doubled ones'
+        problems.add('stacked instances', entry.id, text)
     report.segments = np.concatenate(rows) if rows else np.zeros(0, SEGMENT)
     report.void_share = float(1 - any_mask.mean())
     report.covered, report.overlapped = int((layers > 0).sum()), int((layers > 1).sum())

@@ -64,6 +64,9 @@ KINDS = {
     # Segments against their pixels
     'wrong mask size': Kind('an RLE has another size than its image', error=True),
     'empty mask': Kind('the polygons or RLE of an instance cover no pixel', error=True),
+    'stacked instances': Kind(
+        'more instances lie over one another than a training takes', error=True, drops_image=True
+    ),
     'wrong area': Kind('an area is not that of the mask'),
     'wrong box': Kind('a box is not that of the mask'),
     'id not in PNG': Kind('a segment of the JSON file has no pixel in the PNG', error=True),

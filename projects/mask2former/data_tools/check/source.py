@@ -1,6 +1,5 @@
 """A split as config and files describe it, read without stopping at the first fault as the data sets do."""
 
-import math
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any, TypeGuard
 import numpy as np
 
 from mask2former.datasets.semantic_png import UNKNOWN
+from mask2former.formats.coco_values import is_number
 from mask2former.limits.settings import LimitSettings
 
 from .kinds import Problem
@@ -147,8 +147,4 @@ def is_id(value: Any) -> bool:
 
 def is_box(value: Any) -> TypeGuard[list[float]]:
     """Whether a value of a JSON file is a list of four finite numbers."""
-    return (
-        isinstance(value, list)
-        and len(value) == 4
-        and all(isinstance(number, (int, float)) and math.isfinite(number) for number in value)
-    )
+    return isinstance(value, list) and len(value) == 4 and all(map(is_number, value))

@@ -84,10 +84,9 @@ def _read(results: dict, size: tuple[int, int], path_key: str = 'seg_map_path') 
     path, table = results[path_key], results['label_table']
     values = read_class_ids(path)
     check_size(f"The class-id PNG '{path}'", values.shape, results['img_path'], size)
-    # A table for all values that occur; what was beyond its end is as unknown as -2.
-    table = np.pad(table, (0, max(0, int(values.max()) + 1 - len(table))), constant_values=-2)
-    present = np.unique(values) if values.dtype == np.int32 else np.flatnonzero(np.bincount(values.ravel()))
-    unknown = present[table[present] < -1]
+    present = np.unique(values) if values.dtype.itemsize > 2 else np.flatnonzero(np.bincount(values.ravel()))
+    inside = (present >= 0) & (present < len(table))
+    unknown = present[~inside | (table[np.where(inside, present, 0)] < -1)]
     if unknown.size:
         shown = f'{unknown[:8].tolist()}{" ..." if unknown.size > 8 else ""}'
         raise DataError(
