@@ -53,6 +53,9 @@ def test(args: argparse.Namespace) -> tuple[dict[str, float], Path | None]:
     from mask2former.evaluation import DumpSegResults
     from mask2former.evaluation.tables import comparison_table
 
+    for place, is_folder in ((args.out, False), (args.show_dir, True)):
+        if place is not None:
+            check_output(place, is_folder)
     address = locate(args.checkpoint)  # before anything is built
     cfg = load_run_config(args)
     cfg.load_from = args.checkpoint
@@ -62,9 +65,6 @@ def test(args: argparse.Namespace) -> tuple[dict[str, float], Path | None]:
         use_tta(cfg)
     in_tiles = use_tiles(cfg, args.tile, args.overlap)
 
-    for path, is_folder in ((args.out, False), (args.show_dir, True)):
-        if path is not None:
-            check_output(path, is_folder)
     runner = build_runner(cfg)
     if args.out is not None:
         runner.test_evaluator.metrics.append(DumpSegResults(out_file_path=args.out))

@@ -7,8 +7,10 @@ from mmengine.config import Config, DictAction
 
 from mask2former.apis.config_check import check_config
 from mask2former.apis.run_config import change_config
+from mask2former.auto.train import train
 from mask2former.formats.files import check_output
 from tests.tiny import write_config
+from tests.tools import load_tool
 
 from .kit import FINE, last_line
 
@@ -92,3 +94,42 @@ def test_places_that_can_be_written_to_stay_as_they_are(tmp_path):
     assert last_line(lambda: check_output(tmp_path / 'new' / 'folder', is_folder=True)) == FINE
     assert [x.name for x in tmp_path.iterdir()] == ['old.pkl'] and (tmp_path / 'old.pkl').read_text() == 'kept'
     assert last_line(lambda: check_output(tmp_path)).startswith('Error: Nothing can be written to')
+
+
+TOOLS = [  # tool, arguments of which one is a place
+    ('analysis_tools/attention_mass', '{config} x.pth --json {place}.json'),
+    ('analysis_tools/browse_dataset', '{config} --out-dir {place}'),
+    ('analysis_tools/eval_metric', '{config} x.pkl --out {place}.json'),
+    ('analysis_tools/eval_metric', '{config} x.pkl --submission panoptic --submission-dir {place}'),
+    ('analysis_tools/explore_attention', 'image.jpg run --out-dir {place}'),
+    ('analysis_tools/oracle', '{config} --json {place}.json'),
+    ('analysis_tools/tune_panoptic', '{config} x.pth --json {place}.json'),
+    ('misc/check_dataset', '{config} --html {place}.html'),
+    ('misc/check_dataset', '{config} --fix {place}'),
+    ('model_converters/convert', 'x.pth {place}.pth --to mmdet'),
+    ('model_converters/publish_model', 'x.pth {place}.pth'),
+    ('deployment/export', 'run --out {place}.onnx'),
+    ('deployment/web_page', 'x.onnx --out {place}'),
+    ('predict', '{config} x.pth {folder} --out {place}'),
+    ('test', '{config} x.pth --out {place}.pkl'),
+    ('test', '{config} x.pth --show-dir {place}'),
+    ('train', '{config} --work-dir {place}'),
+]
+
+
+@pytest.mark.parametrize(('tool', 'arguments'), TOOLS, ids=[f'{tool} {arguments}' for tool, arguments in TOOLS])
+def test_a_place_is_looked_at_before_the_work(tmp_path, monkeypatch, tool, arguments):
+    """A file is in the place of a folder; nothing else that is named is there, which would be said after it."""
+    (tmp_path / 'file').write_text('kept')
+    (tmp_path / 'a.jpg').write_text('no image')
+    config = write_config(tmp_path, tmp_path)
+    words = arguments.format(config=config, place=tmp_path / 'file' / 'x', folder=tmp_path)
+    monkeypatch.setattr('sys.argv', [tool, *words.split()])
+    line = last_line(load_tool(tool).main)
+    assert re.search("^Error: Nothing can be written to '.*/file/x.*'.*: give another place", line), line
+
+
+def test_a_training_of_a_folder_looks_at_its_place_before_the_work(tmp_path):
+    (tmp_path / 'file').write_text('kept')
+    line = last_line(lambda: train(tmp_path, tmp_path / 'file' / 'x'))
+    assert line.startswith('Error: Nothing can be written to'), line

@@ -16,7 +16,7 @@ from rich.table import Table
 from mask2former.apis.cli import config_parser, run_tool
 from mask2former.data_tools.arguments import positive
 from mask2former.errors import ConfigError
-from mask2former.formats.files import write_text
+from mask2former.formats.files import check_output, write_text
 
 
 def main() -> None:
@@ -29,6 +29,8 @@ def main() -> None:
     parser.add_argument('--image', type=int, default=0, help='image of --strip (default: 0)')
     parser.add_argument('--segment', type=int, default=0, help='segment of --strip, of those of the image (default: 0)')
     args = parser.parse_args()
+    if args.json:
+        check_output(args.json)
     import torch
 
     from mask2former.analysis.attention_mass import look_at, measure_mass, validation_data

@@ -5,6 +5,7 @@ from pathlib import Path
 from mask2former.apis.cli import config_parser, run_tool
 from mask2former.data_tools.arguments import positive
 from mask2former.errors import DataError
+from mask2former.formats.files import check_output
 
 
 def main() -> None:
@@ -24,6 +25,7 @@ def main() -> None:
         'visualizer.bands of the config, or the first',
     )
     args = parser.parse_args()
+    check_output(args.out_dir, is_folder=True)
     from mmengine.registry import init_default_scope
     from mmengine.runner import set_random_seed
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from mask2former.apis.cli import config_parser, run_tool
 from mask2former.errors import DataError
-from mask2former.formats.files import write_text
+from mask2former.formats.files import check_output, write_text
 
 
 def main() -> None:
@@ -40,6 +40,10 @@ def main() -> None:
         parser.error('COCO takes no semantic results: give --submission-format cityscapes.')
     if args.submission in ('semantic', 'panoptic') and args.submission_format == 'youtube-vis':
         parser.error('YouTube-VIS takes tracks of instances: give --submission instance.')
+    if args.submission:
+        check_output(args.submission_dir, is_folder=True)
+    elif args.out is not None:
+        check_output(args.out)
     from mmengine.evaluator import Evaluator
     from mmengine.registry import init_default_scope
 
@@ -57,6 +61,7 @@ def main() -> None:
     init_default_scope(cfg.get('default_scope', 'mask2former'))
     if args.submission:
         metainfo = dataset_metainfo(cfg.test_dataloader.dataset)
+        check_labels(results, len(metainfo['classes']), args)
         target = args.submission, args.submission_dir, args.submission_name
         if args.submission_format == 'cityscapes':
             print(write_cityscapes_submission(results, metainfo, *target))
@@ -67,6 +72,7 @@ def main() -> None:
         return
 
     dataset = DATASETS.build(cfg.test_dataloader.dataset)
+    check_labels(results, len(dataset.metainfo['classes']), args)
     items = [dataset.get_data_info(index) for index in range(len(dataset))]
     key, what = ('video_id', 'videos') if getattr(dataset, 'form', None) == 'video' else ('img_id', 'images')
     index_of_id = {item[key]: index for index, item in enumerate(items)}
@@ -94,6 +100,18 @@ def main() -> None:
     print(text)
     if args.out is not None:
         write_text(args.out, text + '\n')
+
+
+def check_labels(results: list[dict], num_classes: int, args: argparse.Namespace) -> None:
+    """See that the results are of so many classes at most."""
+    from mask2former.evaluation.results_check import labels_of
+
+    most = max((label for result in results for label in labels_of(result)), default=0)
+    if most >= num_classes:
+        raise DataError(
+            f"'{args.results}' has results of class number {most + 1}, but the test set of {args.config} has "
+            f'{num_classes}: give the config of the test.'
+        )
 
 
 def check_images(results: list[dict], paths: dict[Any, Path], args: argparse.Namespace) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from mask2former.apis.cli import run_tool
 from mask2former.data_tools.arguments import positive
-from mask2former.formats.files import write_text
+from mask2former.formats.files import check_output, write_text
 from mask2former.progress import ProgressBar
 
 
@@ -31,6 +31,7 @@ def main() -> None:
     )
     parser.add_argument('--device', help="such as 'cpu' or 'cuda:1'; default: the GPU if there is one")
     args = parser.parse_args()
+    check_output(args.out_dir, is_folder=True)
     from mask2former.analysis.inside import look_inside
     from mask2former.analysis.inside_page import inside_page
     from mask2former.analysis.query_strip import draw_heads, draw_strip

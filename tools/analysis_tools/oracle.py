@@ -12,7 +12,7 @@ from rich.table import Table
 
 from mask2former.apis.cli import config_parser, run_tool
 from mask2former.data_tools.arguments import positive
-from mask2former.formats.files import write_text
+from mask2former.formats.files import check_output, write_text
 
 
 def main() -> None:
@@ -22,6 +22,8 @@ def main() -> None:
     parser.add_argument('--jobs', type=positive, default=1, help='processes that read images')
     parser.add_argument('--json', metavar='F.json', help='write all the values to this file')
     args = parser.parse_args()
+    if args.json:
+        check_output(args.json)
     from mask2former.apis.run_config import load_config
     from mask2former.limits.ceilings import find_ceilings
 

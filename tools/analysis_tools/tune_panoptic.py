@@ -14,7 +14,7 @@ from rich.table import Table
 
 from mask2former.apis.cli import config_parser, run_tool
 from mask2former.data_tools.arguments import positive
-from mask2former.formats.files import write_text
+from mask2former.formats.files import check_output, write_text
 
 
 def main() -> None:
@@ -35,6 +35,8 @@ def main() -> None:
     )
     parser.add_argument('--json', metavar='F.json', help='write PQ and its parts to this file')
     args = parser.parse_args()
+    if args.json:
+        check_output(args.json)
 
     from mask2former.analysis.panoptic_thresholds import best_trial, fusion_of, try_thresholds
     from mask2former.apis import init_model

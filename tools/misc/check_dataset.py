@@ -16,6 +16,7 @@ from rich.progress import track
 
 from mask2former.apis.cli import add_json_argument, config_parser, run_tool
 from mask2former.data_tools.arguments import positive
+from mask2former.formats.files import check_output
 
 
 def main() -> None:
@@ -40,6 +41,9 @@ def main() -> None:
     args = parser.parse_args()
     if args.fix and args.headers:
         parser.error('--fix needs the pixels: leave out --headers')
+    for path, is_folder in ((args.html, False), (args.fix, True)):
+        if path:
+            check_output(path, is_folder)
     from mmengine.registry import init_default_scope
 
     from mask2former.apis.run_config import load_config

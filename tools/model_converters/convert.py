@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from mask2former.apis.cli import add_json_argument, run_tool, words_aside
 from mask2former.checkpoints.zoo import note_license
 from mask2former.errors import CheckpointError, MissingFileError
+from mask2former.formats.files import check_output
 
 if TYPE_CHECKING:
     from mmengine.config import Config
@@ -85,6 +86,7 @@ def main() -> None:
     from mask2former.checkpoints.write import check_ending, write_checkpoint
 
     check_ending(args.target, args.to)
+    check_output(args.target, is_folder=not Path(args.target).suffix)
     source = find_checkpoint(args.source)
     if Path(args.target).exists() and Path(args.target).resolve() == Path(source).resolve():
         raise CheckpointError(f"'{args.target}' is the source itself: give another name.")

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from mask2former.apis.cli import run_tool
 from mask2former.checkpoints.zoo import note_license
 from mask2former.errors import CheckpointError
+from mask2former.formats.files import check_output
 
 if TYPE_CHECKING:
     import torch
@@ -59,6 +60,7 @@ def main() -> None:
     target = Path(args.target)
     if target.suffix not in ('.pth', '.safetensors'):
         raise CheckpointError(f"'{target}' must end in .pth or .safetensors.")
+    check_output(target)
     import torch
 
     from mask2former.checkpoints.fetch import find_checkpoint

@@ -17,6 +17,7 @@ from mask2former.apis.run_config import build_runner
 from mask2former.checkpoints.named_models import model_of
 from mask2former.data_tools.check import Report
 from mask2former.errors import ConfigError, DataError, MissingFileError
+from mask2former.formats.files import check_output
 from mask2former.predictions.hf_folder import is_hf_folder
 from mask2former.predictions.loading import best_checkpoint, locate_run
 
@@ -132,6 +133,7 @@ def train(
     out = _free_folder(Path('runs') / Path(data).resolve().stem) if not out else Path(out)
     if _is_trained(out):
         raise ConfigError(f"'{out}' has a training: give another folder as --out, or go on with `{_resuming(out)}`.")
+    check_output(out, is_folder=True)
     if options.start is not None and Path(options.start).is_dir() and not is_hf_folder(Path(options.start)):
         options = replace(options, start=str(locate_run(options.start)[1]))
     start = None if options.start is None else model_of(options.start)  # before the work on data, which takes longer

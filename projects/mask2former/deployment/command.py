@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from mask2former.apis.cli import add_json_argument, words_aside
 from mask2former.errors import UserError
-from mask2former.formats.files import write_text
+from mask2former.formats.files import check_output, write_text
 
 from .precision import PRECISIONS
 from .runners import FORMATS, check_ending
@@ -100,6 +100,7 @@ def main() -> None:
     args = parser().parse_args()
     path = args.out or Path(f'model{FORMATS[args.format]}')
     check_ending(path, args.format)  # before the model is loaded
+    check_output(path)
     if args.keep and args.precision != 'int8':
         raise UserError('--keep is for --precision int8.')
     if args.results and (args.format != 'onnx' or args.precision != 'fp32'):

@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 
 from mask2former.errors import DataError, MissingFileError, MissingPackageError, UserError
-from mask2former.formats.files import write_text
+from mask2former.formats.files import check_output, write_text
 from mask2former.formats.html_page import in_base64, render
 
 from .onnx_file import read_onnx_file
@@ -123,6 +123,7 @@ def parser() -> argparse.ArgumentParser:
 def main() -> None:
     """Run the command."""
     args = parser().parse_args()
+    check_output(args.out, is_folder=True)
     read_onnx_file(args.onnx)  # what is wrong with it is said before anything is fetched
     if args.runtime is None:
         print(f'npm fetches {RUNTIME} {RUNTIME_VERSION} ...', flush=True)

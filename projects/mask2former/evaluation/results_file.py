@@ -15,6 +15,7 @@ from mask2former.formats.rle import as_rle, decode_mask
 from mask2former.registry import METRICS
 from mask2former.unpickle import load_pickle
 
+from .results_check import check_result
 from .sample_fields import require_tracks
 
 
@@ -117,6 +118,13 @@ def read_results(path: str | Path) -> list[dict]:
         raise DataError(
             f"'{path}' holds no list of results with 'img_id' and 'ori_shape': write it with tools/test.py --out."
         )
+    for number, result in enumerate(results):
+        try:
+            check_result(result)
+        except (ValueError, TypeError) as error:
+            raise DataError(
+                f"Result {number} of '{path}' is malformed ({error}): write it with tools/test.py --out."
+            ) from error
     return results
 
 

@@ -26,7 +26,7 @@ from .places import Places, place
 from .splits import bare_notes, group, one_a_split
 
 SIZE_FIX = 'correct the size in the file, or replace the image'
-MALFORMED = (AttributeError, KeyError, TypeError, ValueError)
+MALFORMED = (AttributeError, KeyError, OverflowError, TypeError, ValueError)
 
 
 @dataclass(frozen=True)

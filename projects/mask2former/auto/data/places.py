@@ -2,12 +2,14 @@
 
 import posixpath
 import re
+import reprlib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from urllib.parse import unquote
 
 from mask2former.errors import DataError
+from mask2former.formats.coco_values import is_file_name
 from mask2former.formats.files import leaves_folder
 
 from .listing import FOR_LABELS, Listing, folder_of, stem_of
@@ -43,9 +45,9 @@ def place(listing: Listing, ann_file: str, names: Sequence[str], split: str, lab
         DataError: If one is not there, or there are several of them.
     """
     path, what = listing.path(ann_file), 'panoptic PNG files' if labels else 'images'
-    wrong = next((name for name in names if not isinstance(name, str) or not name), None)
-    if wrong is not None:
-        raise DataError(f"'{path}' has the file name {wrong!r}; write the path of a file.")
+    wrong = [name for name in names if not is_file_name(name)]
+    if wrong:
+        raise DataError(f"'{path}' has the file name {reprlib.repr(wrong[0])}; write the path of a file.")
     twice = next((name for name, times in Counter(names).items() if times > 1), None)
     if twice is not None:
         raise DataError(f"'{path}' names the file '{twice}' twice; leave one of them out.")
