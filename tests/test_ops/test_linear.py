@@ -91,6 +91,40 @@ def test_linear_of_other_layouts(shape):
         assert torch.allclose(mine, other, rtol=1e-5, atol=1e-5)
 
 
+class SecondMatrices(TorchDispatchMode):
+    """Notes whether the second matrices that oneDNN multiplies by have their numbers side by side."""
+
+    def __init__(self):
+        super().__init__()
+        self.packed = []
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        if func.name().startswith('mkldnn::_linear_pointwise'):
+            b = args[2 if 'binary' in func.name() else 1]
+            self.packed.append(b.is_contiguous() or b.t().is_contiguous())
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize('add', BOOL)
+@pytest.mark.parametrize('layout', ['rows', 'columns', 'every other', 'one for all'])
+def test_no_matrix_with_gaps_is_multiplied_by(layout, add):
+    """oneDNN takes its reference code for such a one, 500 times as slow."""
+    weight = {
+        'rows': lambda: torch.randn(6, 32)[:, 8:16],
+        'columns': lambda: torch.randn(8, 24).t()[:6],
+        'every other': lambda: torch.randn(6, 16)[:, ::2],
+        'one for all': lambda: torch.randn(1, 8).expand(6, 8),
+    }[layout]()
+    x, weight = torch.randn(5, 4, 8)[:, 1].requires_grad_(), weight.detach().requires_grad_()
+    other = torch.randn(5, 6) if add else None
+    with SecondMatrices() as seen:
+        out = linear(x, weight, add=other)
+        out.backward(torch.randn(5, 3, 6)[:, 0])
+    assert len(seen.packed) == 3 and all(seen.packed)
+    expected = F.linear(x.double(), weight.double()) + (0 if other is None else other)
+    torch.testing.assert_close(out.double(), expected, rtol=1e-6, atol=1e-6)
+
+
 @pytest.mark.parametrize('stride', [1, 2, 3])
 @pytest.mark.parametrize('memory_format', [torch.channels_last, torch.contiguous_format], ids=str)
 @pytest.mark.parametrize('bias, add, relu', [(True, False, False), (False, False, True), (True, True, True)])

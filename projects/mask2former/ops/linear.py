@@ -124,14 +124,22 @@ def takes_onednn(x: Tensor, weight: Tensor) -> bool:
 
 def product(a: Tensor, b: Tensor, bias: Tensor | None = None, activation: str = 'none') -> Tensor:
     """a @ b.T + bias of matrices (n, k) and (m, k) in any memory layout."""
-    return torch.ops.mkldnn._linear_pointwise(a, b, bias, activation, [], '')
+    return torch.ops.mkldnn._linear_pointwise(a, packed(b), bias, activation, [], '')
+
+
+def packed(b: Tensor) -> Tensor:
+    """The second matrix of a product, (m, k), or a copy of it where its rows or columns lie apart.
+
+    oneDNN multiplies by such a matrix with its reference code, which takes 500 times as long and more.
+    """
+    return b if b.is_contiguous() or b.T.is_contiguous() else b.contiguous()
 
 
 def _forward(x: Tensor, weight: Tensor, bias: Tensor | None, add: Tensor | None, relu: bool) -> Tensor:
     """x (n, in), weight (out, in), bias (out,), add (n, out) -> (n, out)."""
     if add is None:
         return product(x, weight, bias, 'relu' if relu else 'none')
-    out = torch.ops.mkldnn._linear_pointwise.binary(x, add, weight, bias, 'add')
+    out = torch.ops.mkldnn._linear_pointwise.binary(x, add, packed(weight), bias, 'add')
     return out.relu_() if relu else out
 
 
