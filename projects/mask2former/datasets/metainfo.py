@@ -13,7 +13,7 @@ from mmengine.utils import is_abs
 from torch.utils.data import DataLoader
 
 from mask2former.errors import DataError, MissingFileError, near_names
-from mask2former.formats.coco_values import is_color, is_flag
+from mask2former.formats.coco_values import is_color, is_flag, is_text
 from mask2former.formats.files import read_json
 from mask2former.formats.known_metainfo import known_metainfo
 from mask2former.formats.palette import make_palette
@@ -68,7 +68,7 @@ def checked_categories(content: Mapping, path: str) -> list[dict]:
         raise DataError(f"'categories' of '{path}' is a {type(categories).__name__}; write a list of dict(id, name).")
     for category in categories:
         sound = isinstance(category, dict) and isinstance(category.get('id'), int | str)
-        if not sound or not isinstance(category.get('name'), str):
+        if not sound or not is_text(category.get('name')):
             shown = reprlib.repr(category)
             raise DataError(f"Category {shown} in '{path}' needs an 'id' and a 'name', a number and a text.")
         if category.get('isthing') is not None and not is_flag(category['isthing']):

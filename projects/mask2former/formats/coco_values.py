@@ -16,6 +16,11 @@ def is_number(value: Any) -> TypeGuard[float]:
     return isinstance(value, int | float) and -sys.float_info.max <= value <= sys.float_info.max
 
 
+def is_text(value: Any) -> TypeGuard[str]:
+    """Whether a value is a text that can be written: JSON can hold halves of characters, which no file can."""
+    return isinstance(value, str) and not any('\ud800' <= sign <= '\udfff' for sign in value)
+
+
 def is_color(value: Any) -> TypeGuard[list[int]]:
     """Whether a value is a colour as COCO's files have it; other tools write texts, such as ``#ff0000``."""
     return (

@@ -395,7 +395,7 @@ def test_voc_without_objects_is_semantic(tmp_path, colored):
         (cvat, ('annotations.xml', 'width="32" height="24"', 'width="30" height="24"'), r'is 24 x 30 \(H x W\), but'),
         (cvat, ('annotations.xml', 'label="dog"', 'label="cow"'), "class 'cow', which its list of classes lacks"),
         (cvat, ('annotations.xml', 'name="b.png"', 'name="../b.jpg"'), "such as '../b.jpg'"),
-        (yolo_roboflow, ('data.yaml', 'nc: 2', 'nc: 3'), 'says nc: 3, but has 2 names'),
+        (yolo_roboflow, ('data.yaml', 'nc: 2', 'nc: 3'), 'says another number of classes .nc. than its 2 names'),
         (yolo_roboflow, ('data.yaml', "'dog']", "'dog'"), 'is not valid YAML'),
         (yolo_roboflow, ('data.yaml', "'dog']", "'cat']"), 'no list of different names'),
         (yolo_roboflow, ('train/labels/a.txt', '0 0.0', '7 0.0'), "class '7', which its list of classes lacks"),

@@ -22,11 +22,11 @@ from mask2former.progress import ProgressBar
 from .found import Entry, Found, count, describe, empty_note
 from .json_kinds import JsonFiles
 from .listing import Listing, folder_of
+from .malformed import malformed
 from .places import Places, place
 from .splits import bare_notes, group, one_a_split
 
 SIZE_FIX = 'correct the size in the file, or replace the image'
-MALFORMED = (AttributeError, KeyError, OverflowError, TypeError, ValueError)
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,8 @@ def find(listing: Listing, files: JsonFiles) -> Found | None:
     read: list[CocoFile] = []
     rows: list[tuple[str, Entry]] = []
     for split, name in of_split.items():
-        file, entries = _read(listing, name, split, contents[name], form, maps[name], notes)
+        with malformed('An entry', listing.path(name)):
+            file, entries = _read(listing, name, split, contents[name], form, maps[name], notes)
         given = [(category['id'], category['name']) for category in contents[name]['categories']]
         same = file.same and given == [(entry['id'], entry['name']) for entry in classes]
         read.append(replace(file, same=same))
@@ -138,33 +139,39 @@ def _classes(
     classes: dict[str, dict] = {}
     maps: dict[str, dict[Any, int]] = {}
     for name, content in contents.items():
-        path = listing.path(name)
-        used = {segment.get('category_id') for segment in _segments(content, form)}
-        parents = {c.get('supercategory') for c in content.get('categories') or () if isinstance(c, Mapping)}
-        ids: dict[Any, int] = {}
-        for category in content.get('categories') or ():
-            if not isinstance(category, Mapping) or 'id' not in category or not isinstance(category.get('name'), str):
-                raise DataError(
-                    f"The category {reprlib.repr(category)} of '{path}' needs an 'id' and a 'name'; add it."
-                )
-            if form == 'panoptic' and 'isthing' not in category:
-                raise DataError(
-                    f"The category '{category['name']}' of '{path}' has no 'isthing'; write 1 for a thing, 0 for stuff."
-                )
-            if form == 'instances' and category['name'] in parents and category['id'] not in used:
-                # Roboflow's export has the name of the project as a category of no object.
-                notes.append(f"'{category['name']}' of '{name}' is no class: it only holds the others.")
-                continue
-            own = classes.setdefault(category['name'], _class(category, classes, form))
-            ids[category['id']] = own['id']
-        unknown = used - set(ids)
-        if unknown:
-            raise DataError(
-                f"'{path}' has annotations of category_id {sorted(unknown, key=str)[0]!r}, which no category has; add "
-                'the category or correct the id.'
-            )
-        maps[name] = ids
+        with malformed('A category', listing.path(name)):
+            maps[name] = _class_ids(listing, name, content, form, classes, notes)
     return list(classes.values()), maps
+
+
+def _class_ids(
+    listing: Listing, name: str, content: Mapping, form: str, classes: dict[str, dict], notes: list[str]
+) -> dict[Any, int]:
+    """The id of each category id of a file, with its classes added to those of the others."""
+    path = listing.path(name)
+    used = {segment.get('category_id') for segment in _segments(content, form)}
+    parents = {c.get('supercategory') for c in content.get('categories') or () if isinstance(c, Mapping)}
+    ids: dict[Any, int] = {}
+    for category in content.get('categories') or ():
+        if not isinstance(category, Mapping) or 'id' not in category or not isinstance(category.get('name'), str):
+            raise DataError(f"The category {reprlib.repr(category)} of '{path}' needs an 'id' and a 'name'; add it.")
+        if form == 'panoptic' and 'isthing' not in category:
+            raise DataError(
+                f"The category '{category['name']}' of '{path}' has no 'isthing'; write 1 for a thing, 0 for stuff."
+            )
+        if form == 'instances' and category['name'] in parents and category['id'] not in used:
+            # Roboflow's export has the name of the project as a category of no object.
+            notes.append(f"'{category['name']}' of '{name}' is no class: it only holds the others.")
+            continue
+        own = classes.setdefault(category['name'], _class(category, classes, form))
+        ids[category['id']] = own['id']
+    unknown = used - set(ids)
+    if unknown:
+        raise DataError(
+            f"'{path}' has annotations of category_id {sorted(unknown, key=str)[0]!r}, which no category has; add "
+            'the category or correct the id.'
+        )
+    return ids
 
 
 def _class(category: Mapping, classes: Mapping[str, dict], form: str) -> dict:
@@ -195,25 +202,20 @@ def _read(
 ) -> tuple[CocoFile, list[Entry]]:
     """The entries of a file, and whether it can be used as it is."""
     path = listing.path(name)
-    try:
-        images = {image['id']: image for image in content['images']}
-        file_names = [image['file_name'] for image in images.values()]
-        of_image: dict[Any, list[Mapping]] = {image_id: [] for image_id in images}
-        bare = 0
-        for annotation in content['annotations']:
-            if annotation['image_id'] not in of_image:
-                raise DataError(
-                    f"An annotation of '{path}' has the image_id {annotation['image_id']!r}, which no image has; add "
-                    'the image or remove the annotation.'
-                )
-            if form == 'instances' and not annotation.get('segmentation'):
-                bare += 1
-                continue
-            of_image[annotation['image_id']].append(annotation)
-    except MALFORMED as error:
-        if isinstance(error, DataError):
-            raise
-        raise DataError(f"An entry of '{path}' is malformed ({type(error).__name__}: {error}); correct it.") from error
+    images = {image['id']: image for image in content['images']}
+    file_names = [image['file_name'] for image in images.values()]
+    of_image: dict[Any, list[Mapping]] = {image_id: [] for image_id in images}
+    bare = 0
+    for annotation in content['annotations']:
+        if annotation['image_id'] not in of_image:
+            raise DataError(
+                f"An annotation of '{path}' has the image_id {annotation['image_id']!r}, which no image has; add "
+                'the image or remove the annotation.'
+            )
+        if form == 'instances' and not annotation.get('segmentation'):
+            bare += 1
+            continue
+        of_image[annotation['image_id']].append(annotation)
     if len(images) < len(content['images']):
         raise DataError(f"Two images of '{path}' have the same id; give each its own.")
     places = place(listing, name, file_names, split)

@@ -40,8 +40,8 @@ def find(listing: Listing, files: JsonFiles) -> Found | None:
             below = where[image.get('name', '')]
             found = [element for element in image if element.tag in SHAPES]
             kinds |= {element.tag for element in found}
-            found.sort(key=lambda element: int(element.get('z_order') or 0))
             try:
+                found.sort(key=lambda element: int(element.get('z_order') or 0))
                 shapes = tuple(map(_shape, found))
                 size = (int(image.attrib['height']), int(image.attrib['width']))
             except (KeyError, ValueError) as error:

@@ -5,7 +5,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from mask2former.data_tools.check.kinds import printable
 from mask2former.data_tools.custom.scene import Scene
+from mask2former.errors import DataError
+from mask2former.formats.coco_values import is_text
 
 TASKS = ('panoptic', 'instance', 'semantic')
 
@@ -68,6 +71,11 @@ class Found:
     direct: Direct | None = field(default=None, repr=False)
     look: Callable[['Found', Sequence[Entry], int], 'Found'] | None = field(default=None, repr=False)
 
+    def __post_init__(self) -> None:
+        for entry in self.classes:
+            if not is_text(entry['name']):
+                raise DataError(f"'{self.root}' has a class {entry['name']!r}, which cannot be written; rename it.")
+
 
 @dataclass(frozen=True)
 class Prepared:
@@ -90,7 +98,7 @@ def describe(kind: str, where: str, splits: Mapping[str, Sequence[Entry]], class
     """One line for people on what was recognised."""
     total = sum(map(len, splits.values()))
     named = [f'{name} {len(entries)}' for name, entries in splits.items() if name and entries]
-    names = ', '.join(entry['name'] for entry in classes[:6]) + (' ...' if len(classes) > 6 else '')
+    names = ', '.join(printable(entry['name']) for entry in classes[:6]) + (' ...' if len(classes) > 6 else '')
     images = f'{count(total, "annotated image")}{_in_brackets(", ".join(named))}'
     return f'{kind} in {where}: {images}, {count(len(classes), "class", "classes")}{_in_brackets(names)}.'
 

@@ -19,6 +19,7 @@ from mask2former.formats.rle import encode_mask
 from .found import Entry, Found, thing_classes
 from .json_kinds import JsonFiles
 from .listing import Listing, folder_of
+from .malformed import MALFORMED
 from .objects import found_objects, other_images
 from .shapes import SIZE_FIX, Labels
 from .splits import group, split_of_folders
@@ -113,7 +114,7 @@ def read_scene(source: SuperviselySource, meaning: Labels) -> Scene:
             layers.append(Layer(encode_mask(mask), meaning.ids[entry['classTitle']], number))
     except DataError:
         raise
-    except (KeyError, TypeError, ValueError, IndexError, cv2.error, zlib.error) as error:
+    except (*MALFORMED, cv2.error, zlib.error) as error:
         reason = ' '.join(str(error).split())[:150]
         raise DataError(f"'{source.file}' is malformed ({type(error).__name__}: {reason}); export it again.") from error
     return Scene(source.image, size, layers, left_out=left_out)

@@ -9,13 +9,13 @@ from mask2former.errors import DataError
 from .found import Entry, Found, thing_classes
 from .json_kinds import JsonFiles
 from .listing import Listing
+from .malformed import malformed
 from .objects import found_objects, other_images
 from .places import place
 from .shapes import Labels, Shape, ShapeSource, read_scene, rectangle
 from .splits import group, one_a_split
 
 LIKELY = ('class', 'label', 'category', 'type', 'name', 'object', 'species')  # names of the attribute of the class
-MALFORMED = (AttributeError, KeyError, TypeError, ValueError)
 
 
 def find(listing: Listing, files: JsonFiles) -> Found | None:
@@ -29,18 +29,18 @@ def find(listing: Listing, files: JsonFiles) -> Found | None:
         return None
     of_split = one_a_split(listing, names, 'VIA files', 'via')
     images = {split: list(_images(files.contents[name])) for split, name in of_split.items()}
-    attribute = _attribute(region for found in images.values() for image in found for region in _regions(image))
+    all_regions: list[Mapping] = []
+    for split, name in of_split.items():
+        with malformed('A region', listing.path(name)):
+            all_regions += [region for image in images[split] for region in _regions(image)]
+    attribute = _attribute(all_regions)
     rows: list[tuple[str, Entry]] = []
     labels: dict[str, None] = {}
     for split, name in of_split.items():
         path = listing.path(name)
-        try:
+        with malformed('A region', path):
             file_names = [image['filename'] for image in images[split]]
             shapes = [tuple(_shape(region, attribute) for region in _regions(image)) for image in images[split]]
-        except MALFORMED as error:
-            raise DataError(
-                f"A region of '{path}' is malformed ({type(error).__name__}: {error}); correct it."
-            ) from error
         where = place(listing, name, file_names, split).of
         for file_name, of_image in zip(file_names, shapes):
             labels |= {shape.label: None for shape in of_image if shape.label is not None and shape.kind}

@@ -19,7 +19,7 @@ def read_xml(path: Path) -> ElementTree.Element:
         )
     try:
         return ElementTree.fromstring(content)
-    except ElementTree.ParseError as error:
+    except (ElementTree.ParseError, ValueError, LookupError) as error:  # the latter of an encoding that is unknown
         raise DataError(f"'{path}' is not valid XML ({error}); export it again.") from None
 
 

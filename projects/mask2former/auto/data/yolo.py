@@ -21,6 +21,8 @@ from .shapes import Labels, Shape, draw
 from .splits import group, listed_splits, split_of_folders
 
 SAMPLE = 50  # text files that are read to tell what they are
+SCALARS = (str, int, float)  # names in YAML
+MOST_CLASSES = 10**6
 
 
 @dataclass(frozen=True)
@@ -155,14 +157,20 @@ def _names(listing: Listing, yaml_name: str, content: Any) -> tuple[dict[int, st
         found = find_list(listing)
         return (dict(found.names), f"'{found.path}'") if found else (None, '')
     names, path = content['names'], listing.path(yaml_name)
-    pairs = names.items() if isinstance(names, Mapping) else enumerate(names) if isinstance(names, list) else ()
+    listed = enumerate(names) if isinstance(names, list) else names.items() if isinstance(names, Mapping) else ()
+    pairs = list(listed)
     try:
-        result = {int(number): str(name) for number, name in pairs}
-    except (TypeError, ValueError):
+        # str() of a list may be long: a few lines of YAML can nest it into 10 ** 10.
+        result = {int(number): str(name) for number, name in pairs if isinstance(name, SCALARS)}
+        if len(result) < len(pairs) or not all(0 <= number < MOST_CLASSES for number in result):
+            result = {}
+    except (TypeError, ValueError, OverflowError):
         result = {}
     count = content.get('nc')
     if not result or len(set(result.values())) < len(result):
         raise DataError(f"The 'names' of '{path}' are no list of different names; correct them.")
     if isinstance(count, int) and count != len(result):
-        raise DataError(f"'{path}' says nc: {count}, but has {len(result)} names; correct one of them.")
+        raise DataError(
+            f"'{path}' says another number of classes (nc) than its {len(result)} names; correct one of them."
+        )
     return result, f"'{yaml_name}'"

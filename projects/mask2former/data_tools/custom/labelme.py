@@ -63,7 +63,7 @@ def read_annotation(path: Path) -> dict:
     """
     try:
         content = json.loads(path.read_text(encoding='utf-8'))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DataError(f"'{path}' is not valid JSON ({error}); save it again in LabelMe.") from None
     if (
         not isinstance(content, dict)
@@ -76,6 +76,8 @@ def read_annotation(path: Path) -> dict:
             isinstance(shape, dict) and isinstance(shape.get('label'), str) and isinstance(shape.get('points'), list)
         ):
             raise DataError(f"The shape {index} of '{path}' has no 'label' or no 'points'; correct it in LabelMe.")
+        if not isinstance(shape.get('group_id'), int | float | str | None):
+            raise DataError(f"The shape {index} of '{path}' has a 'group_id' that is no number; correct it in LabelMe.")
     return content
 
 
@@ -188,6 +190,8 @@ def shape_mask(shape: Mapping, size: tuple[int, int]) -> np.ndarray:
     """
     kind = shape.get('shape_type') or 'polygon'
     points = [(float(x), float(y)) for x, y in shape['points']]
+    if not all(math.isfinite(value) for point in points for value in point):
+        raise ValueError('a point that is no number')
     needed = dict(circle=2, rectangle=2, oriented_rectangle=4, mask=2).get(kind)
     if needed is not None and len(points) != needed or kind == 'polygon' and len(points) < 3:
         raise ValueError(f'a {kind} of {len(points)} points')
