@@ -38,6 +38,11 @@ CASES: dict[str, tuple[Any, ...]] = {
     'optimizer.state.0.exp_avg': (7, torch.zeros(1), torch.zeros(100_000)),
     'optimizer.state.0.exp_avg_sq': (7, torch.zeros(1), torch.zeros(100_000)),
     'optimizer.state.100000': ({},),
+    'ema_state_dict': (
+        7,
+        {'module.backbone.stem.conv.weight': 7},
+        {'module.backbone.stem.conv.weight': torch.zeros(1)},
+    ),
     'param_schedulers': (7, 'x', [7]),
     'param_schedulers.0.last_step': (None, 'x', 1.5, 10**400),
     'param_schedulers.0._last_value': (None, 7, ['x'], [math.inf]),

@@ -22,6 +22,7 @@ def _is_patience(value: Any) -> bool:
 
 WEIGHTS: Fields = {'state_dict?': is_table, 'meta?': is_table, 'meta.dataset_meta?': is_table}
 TRAINING: Fields = {
+    'state_dict': is_table,
     'meta': is_table,
     'meta.iter': is_count,
     'meta.epoch': is_count,
@@ -43,6 +44,7 @@ TRAINING: Fields = {
     'optimizer.accumulated?': lambda value: isinstance(value, list),
     'optimizer.loss_scaler?': lambda value: isinstance(value, dict) and all(map(is_number, value.values())),
     'param_schedulers?': _tables,
+    'ema_state_dict?': lambda value: is_table(value) and all(isinstance(mean, Tensor) for mean in value.values()),
 }
 SCHEDULE: Fields = {
     'last_step': lambda value: isinstance(value, int) and -1 <= value < 2**53,
@@ -66,6 +68,11 @@ def checkpoint_fault(checkpoint: dict, resumes: bool) -> str | None:
         return field
     if not resumes:
         return None
+    weights = checkpoint['state_dict']
+    for name, mean in (checkpoint.get('ema_state_dict') or {}).items():
+        of = weights.get(str(name).removeprefix('module.'))
+        if of is not None and not _fits(mean, of):
+            return f'ema_state_dict.{name}'
     for number, schedule in enumerate(checkpoint.get('param_schedulers') or ()):
         for key, fits in SCHEDULE.items():
             if key in schedule and not fits(schedule[key]):
