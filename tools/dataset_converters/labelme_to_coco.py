@@ -2,7 +2,8 @@
 
 Reads a folder of LabelMe's JSON files, with all folders below it: polygons, rectangles (oriented ones, too), circles
 and masks. Points and lines have no area and are left out. Shapes with the same label and group_id are one instance. An
-image is looked for where its file says, then in --images, then beside the file, then in the file itself.
+image is looked for where its file says, if that is below the folder's parent, then in --images, then beside the file,
+then in the file itself.
 
 Labels are things unless --stuff names them. Later shapes lie over earlier ones, as in LabelMe's own tools;
 --smaller-on-top does it by size instead. Pixels without a shape are void, or of the class of --background.
@@ -53,7 +54,8 @@ def main() -> None:
 
     paths = find_annotations(args.annotations)
     contents = {path: read_header(path) for path in paths}
-    sources = [find_image(path, content, args.images) for path, content in contents.items()]
+    around = args.annotations.absolute().parent
+    sources = [find_image(path, content, args.images, around) for path, content in contents.items()]
     classes = label_classes(contents, args.labels, args.stuff, args.void)
     names = [image_name(path, content) for path, content in contents.items()]
     category_ids = {entry['name']: entry['id'] for entry in classes} | dict.fromkeys(args.void)

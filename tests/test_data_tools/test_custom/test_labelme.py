@@ -151,6 +151,21 @@ def test_images(tree):
     assert found['a.jpg'][1].shape == SIZE
 
 
+@pytest.mark.parametrize('name', ['{}', '../../secret.jpg', '..\\..\\secret.jpg'])
+def test_no_image_outside_is_copied_into_the_result(tree, name):
+    """The folder around that of the JSON files is as far as their names lead, but for --images."""
+    inner = tree / 'inner'
+    inner.mkdir()
+    for folder in ('labels', 'images'):
+        (tree / folder).rename(inner / folder)
+    picture(tree / 'secret.jpg', SIZE)
+    write(inner / 'labels' / 'b.json', [shape('wheel', OTHER[0], 'rectangle')], name.format(tree / 'secret.jpg'))
+    assert f"secret.jpg' of '{inner}/labels/b.json' does not exist, or is outside of '{inner}'" in fault(inner)
+    assert not (inner / 'out').exists()
+    convert(inner, '--images', tree)
+    assert (inner / 'out' / 'train' / 'b.jpg').read_bytes() == (tree / 'secret.jpg').read_bytes()
+
+
 def test_faults(tree):
     assert "'rod' of --stuff is not among the labels" in fault(tree, '--stuff', 'rod')
     write(tree / 'labels' / 'b.json', [shape('wheel', [[0, 0], [1, 1]])])

@@ -8,6 +8,7 @@ import io
 import json
 import math
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PureWindowsPath
 
@@ -15,6 +16,8 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from mask2former.errors import DataError, MissingFileError
+from mask2former.formats.coco_values import is_file_name
+from mask2former.formats.files import file_below
 from mask2former.formats.images import check_size, image_size
 from mask2former.formats.rle import encode_mask
 
@@ -68,7 +71,7 @@ def read_annotation(path: Path) -> dict:
     if (
         not isinstance(content, dict)
         or not isinstance(content.get('shapes'), list)
-        or not isinstance(content.get('imagePath'), str)
+        or not is_file_name(content.get('imagePath'))
     ):
         raise DataError(f"'{path}' is no file of LabelMe (it has no 'shapes' or no 'imagePath'); remove it.")
     for index, shape in enumerate(content['shapes']):
@@ -87,24 +90,34 @@ def read_header(path: Path) -> dict:
     return {**content, 'imageData': bool(content.get('imageData'))}
 
 
-def find_image(path: Path, content: Mapping, images: str | Path | None) -> LabelMeSource:
+def find_image(path: Path, content: Mapping, images: str | Path | None, root: Path) -> LabelMeSource:
     """Find the image of a JSON file: where ``imagePath`` says, else in ``images`` or beside the file.
+
+    Args:
+        path: The JSON file.
+        content: What it holds.
+        images: A folder of images, which may be anywhere.
+        root: The folder around the JSON files, as images often are in a folder beside theirs. Out of it no
+            ``imagePath`` is followed: the image would be copied into the result.
 
     Raises:
         MissingFileError: If it is nowhere, not even in the JSON file.
     """
     named = Path(PureWindowsPath(content['imagePath']).as_posix())  # with slashes, whatever system wrote it
-    candidates = [
-        path.parent / named,
-        *([Path(images) / named, Path(images) / named.name] if images else []),
-        path.parent / named.name,
-    ]
-    for candidate in candidates:
+    candidates = []
+    with suppress(DataError):  # it leads out
+        candidates.append(Path(file_below(str(path.parent), str(named), str(root))))
+    if images:
+        with suppress(DataError):
+            candidates.append(Path(file_below(str(images), str(named))))
+        candidates.append(Path(images) / named.name)
+    for candidate in (*candidates, path.parent / named.name):
         if candidate.is_file():
             return LabelMeSource(path, candidate)
     if not content.get('imageData'):
         raise MissingFileError(
-            f"The image '{candidates[0]}' of '{path}' does not exist; add it, or say by --images where the images are."
+            f"The image '{path.parent / named}' of '{path}' does not exist, or is outside of '{root}'; add it, or say "
+            'by --images where the images are.'
         )
     return LabelMeSource(path, None)
 
