@@ -1,8 +1,8 @@
 """Test a checkpoint: python tools/test.py CONFIG CHECKPOINT [--tta] [--tile N] [--out F] [--show-dir D] ...
 
 The metrics are written to test_metrics.json in the work directory, with --tta to test_metrics_tta.json, in tiles to
-test_metrics_tiles.json, with both to test_metrics_tta_tiles.json;
-tested.json says of which checkpoint they are, and of how many images.
+test_metrics_tiles.json, with both to test_metrics_tta_tiles.json, in mixed precision to
+test_metrics_bfloat16.json and the like; tested.json says of which checkpoint they are, and of how many images.
 """
 
 import argparse
@@ -10,7 +10,15 @@ import json
 from datetime import datetime
 from pathlib import Path
 
-from mask2former.apis.cli import add_json_argument, add_tile_arguments, run_parser, run_tool, words_aside
+from mask2former.apis.cli import (
+    add_amp_arguments,
+    add_json_argument,
+    add_tile_arguments,
+    amp_dtype,
+    run_parser,
+    run_tool,
+    words_aside,
+)
 from mask2former.formats.files import check_output, write_text
 
 
@@ -28,6 +36,7 @@ def main() -> None:
         '--tta', action='store_true', help='test-time augmentation: tta_pipeline of the config, else flips, and scales'
     )
     add_tile_arguments(parser)
+    add_amp_arguments(parser, 'results are made of its outputs')
     add_json_argument(parser)
     args = parser.parse_args()
     if args.out is not None and not args.out.endswith(('.pkl', '.pickle')):
@@ -46,6 +55,7 @@ def main() -> None:
 
 def test(args: argparse.Namespace) -> tuple[dict[str, float], Path | None]:
     """Test as the command line says; returns the metrics, and their file, which the first process writes."""
+    from mask2former.apis.precision import use_precision
     from mask2former.apis.run_config import build_runner, load_run_config
     from mask2former.apis.tiles import use_tiles
     from mask2former.apis.tta import use_tta
@@ -64,6 +74,7 @@ def test(args: argparse.Namespace) -> tuple[dict[str, float], Path | None]:
     if args.tta:
         use_tta(cfg)
     in_tiles = use_tiles(cfg, args.tile, args.overlap)
+    use_precision(cfg, amp_dtype(args))
 
     runner = build_runner(cfg)
     if args.out is not None:
@@ -72,6 +83,8 @@ def test(args: argparse.Namespace) -> tuple[dict[str, float], Path | None]:
     path = None
     if runner.rank == 0:
         suffix, how = args.tta * '_tta' + in_tiles * '_tiles', 'in tiles' if in_tiles else '--tta'
+        if (dtype := amp_dtype(args)) is not None:
+            suffix, how = f'{suffix}_{dtype}', dtype
         plain = Path(runner.work_dir) / 'test_metrics.json'
         path = plain.with_name(f'test_metrics{suffix}.json')
         augmented = path if suffix else plain.with_name('test_metrics_tta.json')

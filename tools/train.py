@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from mask2former.apis.cli import run_parser, run_tool
+from mask2former.apis.cli import add_amp_arguments, amp_dtype, run_parser, run_tool
 from mask2former.errors import MissingFileError
 
 
@@ -26,10 +26,7 @@ def main() -> None:
     parser.add_argument(
         '--overwrite', action='store_true', help='remove the checkpoints of an earlier training from the work directory'
     )
-    parser.add_argument('--amp', action='store_true', help='mixed precision; matching and losses stay in float32')
-    parser.add_argument(
-        '--amp-dtype', choices=['bfloat16', 'float16'], help='type of --amp, which it implies (default: bfloat16)'
-    )
+    add_amp_arguments(parser, 'matching and losses stay')
     parser.add_argument(
         '--compile', action='store_true', help='compile backbone, pixel decoder and head with torch.compile'
     )
@@ -47,8 +44,8 @@ def main() -> None:
     from mask2former.apis.run_config import build_runner, load_run_config
 
     cfg = load_run_config(args)
-    if args.amp or args.amp_dtype:
-        cfg.optim_wrapper.amp_dtype = args.amp_dtype or 'bfloat16'
+    if (dtype := amp_dtype(args)) is not None:
+        cfg.optim_wrapper.amp_dtype = dtype
     if args.compile:
         cfg.compile = cfg.get('compile') or True
     if args.auto_scale_lr:

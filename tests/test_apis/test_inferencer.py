@@ -120,6 +120,24 @@ def test_batches(run, samples):
         torch.testing.assert_close(sample.pred_instances.scores, other.pred_instances.scores, rtol=1e-3, atol=1e-4)
 
 
+def types_seen(model) -> set:
+    """The types that the head gets from now on."""
+    types: set = set()
+    model.head.register_forward_pre_hook(lambda module, args: types.add(args[0].dtype))
+    return types
+
+
+def test_mixed_precision(run, inferencer):
+    """The network works in bfloat16, and what is made of its outputs is nearly the same."""
+    in_bfloat16 = SegInferencer(run.config, run.checkpoint, device='cpu', amp_dtype='bfloat16')
+    types = types_seen(in_bfloat16.model)
+    for image in sorted(run.images.iterdir()):
+        [found], [expected] = in_bfloat16([image]), inferencer([image])
+        same = found.pred_sem_seg.sem_seg == expected.pred_sem_seg.sem_seg
+        assert same.float().mean() > 0.9 and found.pred_instances.scores.dtype == torch.float32
+    assert types == {torch.bfloat16}
+
+
 def test_a_folder_is_computed_one_by_one(run, inferencer, monkeypatch):
     read = []
     load = inferencer.load
@@ -197,6 +215,8 @@ def test_files_that_are_no_images(inferencer, tmp_path):
     [
         (dict(score_thr=2), 'score_thr'),
         (dict(batch_size=0), 'batch_size'),
+        (dict(amp_dtype='float8'), 'amp_dtype must be one of bfloat16, float16'),
+        (dict(amp_dtype='float16', device='cpu'), 'Processors predict in bfloat16, not in float16'),
         (dict(device='gpu'), "no device 'gpu'"),
         (dict(device='cuda:99'), "'cuda:99' was asked for"),
     ],

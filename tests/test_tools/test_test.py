@@ -13,6 +13,7 @@ from mmengine.config import Config
 from pycocotools import mask as mask_utils
 
 from mask2former.apis import run_config
+from mask2former.errors import ConfigError
 from tests.forked import run_forked_ranks
 from tests.tiny import ROOT, name_run, write_config
 from tests.tools import load_tool
@@ -43,6 +44,16 @@ def test_test_writes_metrics_predictions_and_pictures(tool, run, tmp_path, capsy
         semantic = [mask_utils.decode(segment['mask']) for segment in result['semantic']]
         assert (np.sum(semantic, axis=0) == 1).all()  # every pixel has one label
     assert any(result['panoptic'] for result in results)
+
+
+def test_mixed_precision_has_its_own_file(tool, run, tmp_path, capsys):
+    tool('test', run.config, run.full, '--work-dir', tmp_path)
+    tool('test', run.config, run.full, '--work-dir', tmp_path, '--amp')
+    plain, reduced = (json.loads((tmp_path / f'test_metrics{x}.json').read_text()) for x in ('', '_bfloat16'))
+    assert plain != reduced and reduced['mIoU'] == pytest.approx(plain['mIoU'], abs=3)
+    assert 'bfloat16' in capsys.readouterr().out
+    with pytest.raises(ConfigError, match='Processors predict in bfloat16'):
+        tool('test', run.config, run.full, '--work-dir', tmp_path, '--amp-dtype', 'float16')
 
 
 def test_test_refuses_another_kind_of_file(tool, run, capsys):

@@ -155,6 +155,19 @@ def add_tile_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_amp_arguments(parser: argparse.ArgumentParser, rest: str) -> None:
+    """The options ``--amp`` and ``--amp-dtype``, see :func:`amp_dtype`; ``rest`` says what stays in float32."""
+    parser.add_argument('--amp', action='store_true', help=f'mixed precision; {rest} in float32')
+    parser.add_argument(
+        '--amp-dtype', choices=['bfloat16', 'float16'], help='type of --amp, which it implies (default: bfloat16)'
+    )
+
+
+def amp_dtype(args: argparse.Namespace) -> str | None:
+    """The type that these options ask for."""
+    return args.amp_dtype or ('bfloat16' if args.amp else None)
+
+
 def add_json_argument(parser: argparse.ArgumentParser) -> None:
     """Add ``--json``, for programs; see :func:`words_aside`."""
     parser.add_argument('--json', action='store_true', help='the last line is a JSON object; all else goes to stderr')

@@ -3,7 +3,7 @@
 import copy
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import islice
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from mask2former.visualization import SegLocalVisualizer
 from mask2former.visualization.bands import check_bands
 
 from .build import build_test_pipeline, init_model, run_transforms, scope_of
+from .precision import precision
 from .results import sample_to_json
 from .tiles import use_tiles
 from .tta import use_tta
@@ -48,10 +49,13 @@ class SegInferencer:
         overlap: Pixels that neighbouring tiles share; by default a quarter of a tile.
         bands: Which three bands of images of N bands pictures show, or which one; by default what the config's
             visualizer says, see :func:`~mask2former.visualization.bands.as_rgb`.
+        amp_dtype: 'bfloat16', or on a GPU 'float16', for a network in mixed precision; results are made of its outputs
+            in float32.
 
     Attributes:
         dataset_meta (dict): ``classes``, ``isthing``, ``palette`` and ``category_ids`` of the model.
         suffixes (tuple): What names of images end with, in small letters.
+        precision: Makes the context in which the model works.
         shown_bands: Which bands pictures show, as the option or the config says.
 
     Raises:
@@ -71,6 +75,7 @@ class SegInferencer:
         tile: int | None = None,
         overlap: int | None = None,
         bands: Sequence[int] | None = None,
+        amp_dtype: str | None = None,
     ) -> None:
         if not 0 <= score_thr <= 1:
             raise ConfigError(f'score_thr must lie in 0 .. 1, but is {score_thr}.')
@@ -80,6 +85,8 @@ class SegInferencer:
         check_finite(self.model, os.fspath(checkpoint))
         self.score_thr = score_thr
         self.batch_size = batch_size
+        self.precision = partial(precision, amp_dtype, next(self.model.parameters()).device)
+        self.precision()  # refuses what cannot be
         # To torch's types each attribute of a module is a tensor or a module.
         self.dataset_meta: dict = self.model.dataset_meta  # type: ignore[assignment]
         cfg: Config = copy.deepcopy(self.model.cfg)  # type: ignore[assignment]  # TestTimeAug writes into it
@@ -133,7 +140,7 @@ class SegInferencer:
         """Segment images one batch after another; only one batch is in memory at a time."""
         images = iter(images)
         while batch := [self.prepare(image) for image in islice(images, self.batch_size)]:
-            with torch.no_grad():
+            with torch.no_grad(), self.precision():
                 samples = self.model.test_step(pseudo_collate(batch))
             yield from (sample.cpu() for sample in samples)
 

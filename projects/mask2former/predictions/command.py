@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mask2former.apis.cli import add_tile_arguments
+from mask2former.apis.cli import add_amp_arguments, add_tile_arguments, amp_dtype
 from mask2former.errors import ConfigError, MissingFileError
 from mask2former.formats.files import check_output, write_json, write_text
 from mask2former.progress import ProgressBar
@@ -36,6 +36,7 @@ def parser() -> argparse.ArgumentParser:
         '--score-thr', type=float, default=0.3, help='least score of an instance, in 0 .. 1 (default: %(default)s)'
     )
     add_tile_arguments(result)
+    add_amp_arguments(result, 'results are made of its outputs')
     result.add_argument('--device', help="such as 'cpu' or 'cuda'; default: the GPU if there is one")
     result.add_argument('--json', action='store_true', help='print a JSON object for each image, and nothing else')
     return result
@@ -64,6 +65,7 @@ def main() -> None:
         score_thr=args.score_thr,
         tile=args.tile,
         overlap=args.overlap,
+        amp_dtype=amp_dtype(args),
     )
     if 'panoptic' in args.format and (args.task or (*predictor.tasks, '')[0]) == 'instance':
         raise ConfigError(

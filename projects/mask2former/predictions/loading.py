@@ -22,6 +22,7 @@ def load(
     score_thr: float = 0.3,
     tile: int | None = None,
     overlap: int | None = None,
+    amp_dtype: str | None = None,
 ) -> Predictor:
     """Load a trained model.
 
@@ -36,13 +37,24 @@ def load(
         tile: Side of the tiles that images are cut into, which then need not fit into memory; by default what
             ``tile_model`` of the config says, or none.
         overlap: Pixels that neighbouring tiles share; by default a quarter of a tile.
+        amp_dtype: 'bfloat16', or on a GPU 'float16', for mixed precision: less time and memory where the device has
+            such numbers.
 
     Raises:
         MissingFileError: If there is no such training, config or checkpoint.
         ConfigError: If transformers' folder is of a model that there is no config for.
     """
     config, checkpoint = locate(run, checkpoint)
-    return Predictor(config, checkpoint, task=task, device=device, score_thr=score_thr, tile=tile, overlap=overlap)
+    return Predictor(
+        config,
+        checkpoint,
+        task=task,
+        device=device,
+        score_thr=score_thr,
+        tile=tile,
+        overlap=overlap,
+        amp_dtype=amp_dtype,
+    )
 
 
 def locate(

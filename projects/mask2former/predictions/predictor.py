@@ -39,6 +39,7 @@ class Predictor:
         tile: Side of the tiles that images are cut into; by default what ``tile_model`` of the config says, or none.
             Images need not fit into memory, then.
         overlap: Pixels that neighbouring tiles share; by default a quarter of a tile.
+        amp_dtype: 'bfloat16', or on a GPU 'float16', for mixed precision.
 
     Attributes:
         classes (tuple): Names of the classes.
@@ -58,11 +59,12 @@ class Predictor:
         score_thr: float = 0.3,
         tile: int | None = None,
         overlap: int | None = None,
+        amp_dtype: str | None = None,
     ) -> None:
         if task is not None and task not in RESULTS:
             raise ConfigError(f"task must be one of {', '.join(RESULTS)}, not '{task}'.")
         self.inferencer = SegInferencer(
-            config, checkpoint, device=device, score_thr=score_thr, tile=tile, overlap=overlap
+            config, checkpoint, device=device, score_thr=score_thr, tile=tile, overlap=overlap, amp_dtype=amp_dtype
         )
         self.task = task
         self.classes: tuple[str, ...] = tuple(self.inferencer.dataset_meta['classes'])

@@ -91,7 +91,7 @@ def predict_in_tiles(
     step = -(-max(grid.size) // PICTURE_SIDE)
     rows, chosen = np.empty((0, 0, 0)), ''
     picture: list[np.ndarray] = []
-    with torch.no_grad(), ExitStack() as stack:
+    with torch.no_grad(), inferencer.precision(), ExitStack() as stack:
         for tile in ProgressBar(grid.tiles, disable=len(grid) <= FEW_TILES, desc='tiles', unit='tile'):
             if tile.columns.start == 0:
                 rows = image.read(tile.rows)
