@@ -15,7 +15,8 @@ from mmengine.structures import BaseDataElement, InstanceData, PixelData
 
 from mask2former.checkpoints.read import check_sums
 from mask2former.errors import DataError
-from mask2former.formats.fields import Fields, is_count, is_number, is_table, wrong_field
+from mask2former.formats.coco_values import is_number
+from mask2former.formats.fields import Fields, is_count, is_table, wrong_field
 from mask2former.formats.files import write_atomically
 
 FIELDS: Fields = {

@@ -5,7 +5,8 @@ from typing import Any
 
 from torch import Tensor
 
-from mask2former.formats.fields import Fields, is_count, is_number, is_table, wrong_field
+from mask2former.formats.coco_values import is_number
+from mask2former.formats.fields import Fields, is_count, is_table, wrong_field
 
 # Moments that have the shape of their weight, by their names in torch's optimizers, which do not look: their kernels
 # would write past the end of shorter ones.

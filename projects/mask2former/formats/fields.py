@@ -1,6 +1,5 @@
 """Looks at nested tables that come from a file: what must be where, before it is used."""
 
-import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -22,11 +21,6 @@ def wrong_field(content: Mapping, fields: Fields) -> str | None:
 def is_count(value: Any) -> bool:
     """Whether it is a whole number from 0 on, of at most 64 bits."""
     return isinstance(value, int) and 0 <= value < 2**64
-
-
-def is_number(value: Any) -> bool:
-    """Whether it is a finite number."""
-    return isinstance(value, float) and math.isfinite(value) or isinstance(value, int) and abs(value) < 2**53
 
 
 def is_table(value: Any) -> bool:

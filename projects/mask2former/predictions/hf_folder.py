@@ -11,7 +11,8 @@ from mask2former.checkpoints.named_models import model_name
 from mask2former.checkpoints.read import read_json_object
 from mask2former.checkpoints.zoo import package_root
 from mask2former.errors import ConfigError
-from mask2former.formats.fields import Fields, is_count, is_number, wrong_field
+from mask2former.formats.coco_values import is_number
+from mask2former.formats.fields import Fields, is_count, wrong_field
 from mask2former.formats.known_metainfo import known_metainfo
 
 # Data sets whose classes, in this order, tell what is a thing; where a name is that of two, the first one counts.
