@@ -95,9 +95,7 @@ def supervisely(folder: Path, path: tuple, value: Any) -> None:
     pictures(folder / 'set' / 'img')
     (folder / 'set' / 'ann').mkdir()
     meta = dict(classes=[dict(title='cat', shape='polygon'), dict(title='dog', shape='bitmap')])
-    png = io.BytesIO()
-    Image.fromarray(np.ones((4, 4), np.uint8)).save(png, 'PNG')
-    mask = dict(data=base64.b64encode(zlib.compress(png.getvalue())).decode(), origin=[1, 1])
+    mask = dict(data=packed(4, 4), origin=[1, 1])
     drawn = dict(exterior=[list(xy) for xy in CORNERS], interior=[])
     for name in 'ab':
         objects = [
@@ -130,6 +128,13 @@ def cvat(folder: Path, path: tuple, value: Any) -> None:
     text = '<?xml version="1.0" encoding="utf-8"?><annotations>{}{}</annotations>'
     text = text.format(image.format('a'), image.format('b'))
     (folder / 'annotations.xml').write_text(text.replace(path[0], value, 1))
+
+
+def packed(width: int, height: int) -> str:
+    """A bitmap of Supervisely."""
+    png = io.BytesIO()
+    Image.fromarray(np.ones((height, width), np.uint8)).save(png, 'PNG')
+    return base64.b64encode(zlib.compress(png.getvalue())).decode()
 
 
 BOMB = 'a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n' + ''.join(
@@ -170,7 +175,8 @@ TABLES = [  # format, where, what becomes of it, values
     (via, ('a', 'regions', 0, 'region_attributes', 'label'), REFUSED, [HALF]),
     (supervisely, ('ann', 'objects', 1, 'bitmap', 'origin'), REFUSED, [None, 'x', 7, [INF] * 2, [NAN] * 2, ['a'] * 2]),
     (supervisely, ('ann', 'objects', 1, 'bitmap', 'origin'), TAKEN, [[DIGITS] * 2, [-DIGITS] * 2]),
-    (supervisely, ('ann', 'objects', 1, 'bitmap', 'data'), REFUSED, [None, 7, '', 'x', '!!', [1]]),
+    (supervisely, ('ann', 'objects', 1, 'bitmap', 'data'), REFUSED, [None, 7, '', 'x', '!!', [1], packed(3000, 3000)]),
+    (supervisely, ('ann', 'objects', 1, 'bitmap', 'data'), TAKEN, [packed(*SIZE[::-1]), packed(40, 30)]),
     (supervisely, ('ann', 'objects', 0, 'points', 'exterior'), REFUSED, [None, 'x', *NUMBERS, [[DIGITS, 1]] * 3]),
     (supervisely, ('meta', 'classes', 0, 'title'), REFUSED, [HALF]),
     (yolo, ('yaml',), REFUSED, [f'{BOMB}names: [cat, *a9]\ntrain: x\n', f'{BOMB}names: *a9\ntrain: x\n']),

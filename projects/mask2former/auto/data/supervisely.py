@@ -1,6 +1,7 @@
 """Recognises Supervisely's projects: meta.json, and for each data set folders ``img`` and ``ann``."""
 
 import base64
+import io
 import json
 import posixpath
 import zlib
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from PIL import Image
 
 from mask2former.data_tools.custom.scene import Layer, Scene, paste
 from mask2former.errors import DataError
@@ -146,6 +148,13 @@ def _corners(points: Sequence) -> np.ndarray:
 def _bitmap(bitmap: Mapping, size: tuple[int, int]) -> np.ndarray:
     unpack = zlib.decompressobj()
     png = unpack.decompress(base64.b64decode(bitmap['data']), MOST_BYTES)
+    try:
+        with Image.open(io.BytesIO(png)) as header:
+            pixels = header.width * header.height
+    except Exception:  # the decoders raise what they like
+        raise ValueError('a bitmap is no PNG file') from None
+    if pixels > 4 * size[0] * size[1]:  # some kilobytes could decode to gigabytes
+        raise ValueError('a bitmap is larger than its image')
     image = cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_UNCHANGED)
     if image is None or unpack.unconsumed_tail:
         raise ValueError('a bitmap is no PNG file')
