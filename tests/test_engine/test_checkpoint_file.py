@@ -4,10 +4,12 @@ import resource
 import signal
 import threading
 import time
+from pathlib import Path
 
 import pytest
 import torch
 
+from mask2former.engine import checkpoint_file
 from mask2former.engine.checkpoint_file import BackgroundWriter, snapshot, write_whole
 from mask2former.errors import user_sentence
 from tests.tiny import train
@@ -117,3 +119,18 @@ def test_a_snapshot_shares_nothing(tmp_path):
     assert copied['tied'].data_ptr() == copied['weight'].data_ptr()
     write_whole(copied, tmp_path / 'a.pth')
     assert not torch.load(tmp_path / 'a.pth')['weight'].any() and len(list(tmp_path.iterdir())) == 1
+
+
+def test_file_and_folder_are_flushed_around_the_renaming(tmp_path, monkeypatch):
+    """Whichever moment the machine loses its power at, the name leads to a whole file."""
+    done = []
+    rename, flush = Path.replace, checkpoint_file.flush_to_disk
+    monkeypatch.setattr(Path, 'replace', lambda path, target: (done.append(('rename', path)), rename(path, target))[1])
+    monkeypatch.setattr(checkpoint_file, 'flush_to_disk', lambda path: (done.append(('flush', path)), flush(path))[1])
+    synced = []
+    monkeypatch.setattr('os.fsync', synced.append)
+    checkpoint_file.write_whole(dict(a=torch.ones(2)), tmp_path / 'iter_1.pth')
+    [(first, part), (second, renamed), (third, folder)] = done
+    assert (first, second, third) == ('flush', 'rename', 'flush')
+    assert part == renamed != tmp_path / 'iter_1.pth' and folder == tmp_path and len(synced) == 2
+    assert list(tmp_path.iterdir()) == [tmp_path / 'iter_1.pth']
