@@ -12,7 +12,7 @@ from mask2former.engine.failures import check_targets, read_failure, write_failu
 
 from .kit import FINE, last_line
 
-ABSENT = object()
+ABSENT = ...  # its name is the same in every process
 ODD: tuple[Any, ...] = ('x', [1], {}, torch.ones(3), ABSENT)
 CASES: dict[str, tuple[Any, ...]] = {
     'inputs': (*ODD, None, 7, [], [torch.zeros(3)], [torch.zeros(1, dtype=torch.uint8).expand(3, 100_000, 100_000)]),

@@ -12,7 +12,7 @@ from tests.tiny import train
 
 from .kit import FINE, last_line
 
-ABSENT = object()
+ABSENT = ...  # its name is the same in every process
 NO_TABLE: tuple[Any, ...] = (None, 7, 'x', [])
 CASES: dict[str, tuple[Any, ...]] = {
     'state_dict': (7, 'x', []),
