@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from mask2former.apis.frame_tracker import TRACKING
+from mask2former.apis.precision import DTYPES
 from mask2former.checkpoints.convert import FORMATS
 from mask2former.models.video import TASKS
 from tests.forked import run_forked
@@ -61,7 +62,11 @@ def test_arguments_are_parsed_before_torch_is_imported(tmp_path):
 
 @pytest.mark.parametrize(
     ('tool', 'choices'),
-    [('tools/model_converters/convert.py', [sorted(FORMATS)]), ('demo/video_demo.py', [TASKS, TRACKING])],
+    [
+        ('tools/model_converters/convert.py', [sorted(FORMATS)]),
+        ('demo/video_demo.py', [TASKS, TRACKING]),
+        ('tools/test.py', [DTYPES]),
+    ],
 )
 def test_choices_that_a_parser_repeats_are_all_there_are(tool, choices):
     """It cannot ask the modules that define them, which import torch."""
