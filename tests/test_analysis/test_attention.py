@@ -7,8 +7,9 @@ from mmdet.structures import DetDataSample
 from mmengine.structures import PixelData
 from torch import nn
 
-from mask2former.analysis.attention import attention_weights, covered_shares, mass_inside, record_attention
+from mask2former.analysis.attention import covered_shares, mass_inside, record_attention
 from mask2former.analysis.attention_mass import Looked, measure_mass, truth_at_input
+from mask2former.analysis.layer_attention import attention_weights
 from mask2former.analysis.query_strip import draw_strip
 from mask2former.analysis.query_view import spread, view_query
 from mask2former.errors import ConfigError

@@ -1,9 +1,7 @@
 """Where the queries look: weights of cross-attention, computed once more beside the model, which stays as it is."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
-from functools import cached_property
 from typing import cast
 
 import torch
@@ -11,81 +9,39 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mask2former.errors import ConfigError
-from mask2former.models import MaskedAttentionHead
+from mask2former.models import EncoderOnlyHead, MaskedAttentionHead
 from mask2former.models.decoder_layer import DecoderLayer
 from mask2former.models.layers import Attention
 
-
-@dataclass(frozen=True)
-class LayerAttention:
-    """Cross-attention of one decoder layer.
-
-    Attributes:
-        module: What attended.
-        query: (B, Q, C), with positions.
-        key: (B, S, C), with positions.
-        mask: (B, Q, S) bool, True where a query may look; None for everywhere.
-        sizes: (h, w) of the level whose tokens S are; of all levels where they are concatenated.
-    """
-
-    module: Attention
-    query: Tensor
-    key: Tensor
-    mask: Tensor | None
-    sizes: list[tuple[int, int]]
-
-    @cached_property
-    def weights(self) -> Tensor:
-        """(B, Q, S), the mean over the heads; each row sums to 1."""
-        return self._weights(slice(None), slice(None)).mean(1)
-
-    def heads(self, b: int, query: int) -> Tensor:
-        """(M, S), the weights of each head of one query of an image; each row sums to 1."""
-        return self._weights(slice(b, b + 1), slice(query, query + 1))[0, :, 0]
-
-    @torch.no_grad()
-    def _weights(self, images: slice, queries: slice) -> Tensor:
-        mask = None if self.mask is None else self.mask[images, None, queries]
-        return attention_weights(self.module, self.query[images, queries], self.key[images], mask)
-
-
-def attention_weights(attention: Attention, query: Tensor, key: Tensor, mask: Tensor | None = None) -> Tensor:
-    """The weights that an attention gives the keys.
-
-    Args:
-        attention: The layer.
-        query: (B, Q, C).
-        key: (B, S, C).
-        mask: (B, 1, Q, S) bool, True where a query may look.
-
-    Returns:
-        Tensor: (B, heads, Q, S).
-    """
-    q, k = (
-        proj(x).unflatten(-1, (attention.num_heads, -1)).transpose(1, 2)  # (B, heads, Q or S, C/heads)
-        for proj, x in ((attention.q_proj, query), (attention.k_proj, key))
-    )
-    logits = q @ k.transpose(-2, -1) / q.shape[-1] ** 0.5  # (B, heads, Q, S)
-    if mask is not None:
-        logits = logits.masked_fill(~mask, -torch.inf)
-    return logits.softmax(-1)
+from .block_attention import record_blocks
+from .layer_attention import LayerAttention
 
 
 @contextmanager
-def record_attention(head: nn.Module) -> Iterator[list[LayerAttention]]:
-    """While it is open, the list has the cross-attention of every layer of the head's last call.
+def record_attention(head: nn.Module) -> Iterator[Sequence[LayerAttention]]:
+    """While it is open, the list has the attention of every layer, or block, of the head's last call.
 
     Args:
-        head: A :class:`~mask2former.models.MaskedAttentionHead`.
+        head: A :class:`~mask2former.models.MaskedAttentionHead` or a :class:`~mask2former.models.EncoderOnlyHead`.
 
     Raises:
         ConfigError: If the head is another one.
     """
-    if not isinstance(head, MaskedAttentionHead):
+    if isinstance(head, EncoderOnlyHead):
+        with record_blocks(head) as blocks:
+            yield blocks
+    elif isinstance(head, MaskedAttentionHead):
+        with _record_layers(head) as layers:
+            yield layers
+    else:
         raise ConfigError(
-            f'Attention is followed in a MaskedAttentionHead, but the model has a {type(head).__name__}: give the '
-            'config of a model with a decoder.'
+            f'Attention is followed in a MaskedAttentionHead or an EncoderOnlyHead, but the model has a '
+            f'{type(head).__name__}: give the config of a model with such a head.'
         )
+
+
+@contextmanager
+def _record_layers(head: MaskedAttentionHead) -> Iterator[list[LayerAttention]]:
     schedule = head.level_schedule
     records: list[LayerAttention] = []
     sizes: list[tuple[int, int]] = []

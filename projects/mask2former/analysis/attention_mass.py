@@ -17,7 +17,9 @@ from mask2former.models import Mask2Former
 from mask2former.models.head import HeadOutput
 from mask2former.registry import DATASETS
 
-from .attention import LayerAttention, covered_shares, mass_inside, record_attention
+from .attention import covered_shares, mass_inside, record_attention
+from .block_attention import all_outputs
+from .layer_attention import LayerAttention
 
 
 class Looked(NamedTuple):
@@ -65,6 +67,7 @@ def look_at(model: Mask2Former, dataset: BaseDataset, indices: Iterable[int]) ->
             ((queries, segments),) = model.criterion.matcher(last, [target.to(inputs.device)])
             chosen, order = segments[0].cpu().sort()
             queries = queries[0, order.to(queries.device)]
+            output = all_outputs(model.head, layers, output)
             yield Looked(inputs, output, list(layers), queries, target.labels[chosen], target.masks[chosen])
 
 

@@ -13,11 +13,12 @@ from torch import nn
 from mask2former.apis import SegInferencer
 from mask2former.errors import ConfigError
 from mask2former.formats.bands import in_file_order
-from mask2former.models import MaskedAttentionHead
+from mask2former.models import EncoderOnlyHead, MaskedAttentionHead
 from mask2former.models.video import is_of_images
 from mask2former.visualization.bands import as_rgb
 
 from .attention import record_attention
+from .block_attention import all_outputs
 from .encoder_samples import PixelSamples, record_encoder
 from .query_view import QueryView, surest_queries, view_query
 
@@ -53,8 +54,8 @@ class Inside(NamedTuple):
 
 
 def can_look_inside(model: nn.Module) -> bool:
-    """Whether it is a model of images with a decoder whose attention can be followed."""
-    return is_of_images(model) and isinstance(model.head, MaskedAttentionHead)
+    """Whether it is a model of images whose queries' attention can be followed."""
+    return is_of_images(model) and isinstance(model.head, MaskedAttentionHead | EncoderOnlyHead)
 
 
 @torch.no_grad()
@@ -81,7 +82,7 @@ def look_inside(
     model = inferencer.model
     if not can_look_inside(model):
         raise ConfigError(
-            'One looks inside of models of images with a MaskedAttentionHead, but this one is a '
+            'One looks inside of models of images with a MaskedAttentionHead or an EncoderOnlyHead, but this one is a '
             f'{type(model).__name__} with a {type(getattr(model, "head", None)).__name__}.'
         )
     original = inferencer.read_image(image)
@@ -89,7 +90,7 @@ def look_inside(
     inputs, [sample] = data['inputs'], data['data_samples']
     size = (inputs.shape[2], inputs.shape[3])
     with record_attention(model.head) as layers, record_encoder(model) as encoder:
-        output = model.extract(inputs).full_precision()
+        output = all_outputs(model.head, layers, model.extract(inputs)).full_precision()
     count = output.class_logits.shape[2]
     if queries is None:
         queries = surest_queries(output, 0, most)

@@ -9,7 +9,8 @@ from torch import Tensor
 
 from mask2former.models.head import HeadOutput
 
-from .attention import LayerAttention, covered_shares
+from .attention import covered_shares
+from .layer_attention import LayerAttention
 
 _CLASSES = 3  # likeliest ones that are kept of an output
 
