@@ -59,6 +59,7 @@ def test_auto_scale_lr_scales_every_group(tool, config):
             'train',
             config,
             *flags,
+            '--overwrite',
             '--cfg-options',
             'train_cfg.max_iters=1',
             'optim_wrapper.paramwise_cfg.backbone_lr_mult=0.1',
