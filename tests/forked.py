@@ -11,8 +11,10 @@ import runpy
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -76,6 +78,17 @@ def run_forked_ranks(
             )
             for rank, process in enumerate(processes)
         ]
+
+
+def run_in_two(function: Callable[..., None], *arguments: Any) -> None:
+    """Call a function in two processes, with its rank and a port that they may meet at before its arguments."""
+    port = free_port()
+    processes = [fork_server().Process(target=function, args=(rank, port, *arguments)) for rank in range(2)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(120)
+        process.kill()
 
 
 @functools.cache

@@ -16,8 +16,7 @@ from mask2former.apis.cli import run_tool
 from mask2former.errors import DataError, MissingFileError, UserError
 from mask2former.formats.rle import as_rle
 from mask2former.ops import ms_deform_attn
-from tests.forked import fork_server
-from tests.tools import free_port
+from tests.forked import run_in_two
 
 KINDS = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, UserError)]
 
@@ -145,13 +144,7 @@ def _run_rank(rank: int, port: str, folder: str) -> None:
 
 
 def test_another_rank_says_its_own_sentence(tmp_path):
-    port = free_port()
-    processes = [fork_server().Process(target=_run_rank, args=(rank, port, str(tmp_path))) for rank in range(2)]
-    for process in processes:
-        process.start()
-    for process in processes:
-        process.join(120)
-        process.kill()
+    run_in_two(_run_rank, str(tmp_path))
     assert (tmp_path / '1').read_text() == 'SystemExit Error: rank 1: the file is wrong; correct it.'
 
 

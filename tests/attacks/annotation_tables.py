@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from .kit import FINE
+from .kit import ABSENT, FINE
 
 NAN, INF, HUGE, DIGITS = float('nan'), float('inf'), 10**30, 10**400
 ZIGZAG = [x % 97 * 10000.0 for x in range(20000)]  # pycocotools would ask for 100 GB, and write where there are none
@@ -28,7 +28,6 @@ class Table(NamedTuple):
     sound: list = []
 
 
-ABSENT = object()
 NO_IMAGE = "in '.*json' has image_id .*, which no entry of 'images' has; add the image"
 MALFORMED = "^Error: An entry of '.*_train.json' is malformed .*; correct it: "
 NO_CATEGORY = "in '.*json' has a segment with category_id .*, which no entry of 'categories' has; add"

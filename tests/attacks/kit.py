@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from typing import Any
 
 from mmengine.dataset import BaseDataset
 
@@ -10,6 +11,7 @@ from mask2former.data_tools.check import Settings, check_splits, read_split
 
 FINE = 'fine'  # nothing is said, and the exit code is 0
 LONGEST = 700  # characters of a sentence
+ABSENT = ...  # a value that is not there; its name is the same in every process
 
 
 def last_line(call: Callable[[], object]) -> str:
@@ -54,3 +56,14 @@ def judge(dataset: Callable[..., BaseDataset], last: str) -> None:
     if line != FINE:
         assert '/' in line, f'no file is named: {line}'
         assert said != FINE or found, f'a training refuses it, and the data check finds nothing: {line}'
+
+
+def change(content: Any, field: str, value: Any) -> None:
+    """Set a field of nested tables and lists, its keys and numbers with dots between them, or take it out."""
+    *parents, last = (int(key) if key.isdigit() else key for key in field.split('.'))
+    for key in parents:
+        content = content[key]
+    if value is ABSENT:
+        del content[last]
+    else:
+        content[last] = value

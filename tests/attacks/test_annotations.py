@@ -16,8 +16,8 @@ from mmengine.registry import init_default_scope
 from mask2former.data_tools.shapes import generate_shapes
 from tests.test_data_tools.test_check.conftest import DataFolder
 
-from .annotation_tables import ABSENT, TABLES
-from .kit import FINE, judge
+from .annotation_tables import TABLES
+from .kit import ABSENT, FINE, judge
 
 DEEP = '[' * 900 + ']' * 900
 

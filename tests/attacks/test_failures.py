@@ -1,5 +1,6 @@
 """Files of ``work_dir/failures`` by strangers: what is not as a training writes it is refused before it is replayed."""
 
+import copy
 import math
 from typing import Any
 
@@ -10,9 +11,8 @@ from mmengine.structures import InstanceData, PixelData
 
 from mask2former.engine.failures import check_targets, read_failure, write_failure
 
-from .kit import FINE, last_line
+from .kit import ABSENT, FINE, change, last_line
 
-ABSENT = ...  # its name is the same in every process
 ODD: tuple[Any, ...] = ('x', [1], {}, torch.ones(3), ABSENT)
 CASES: dict[str, tuple[Any, ...]] = {
     'inputs': (*ODD, None, 7, [], [torch.zeros(3)], [torch.zeros(1, dtype=torch.uint8).expand(3, 100_000, 100_000)]),
@@ -58,16 +58,8 @@ def end_of(path) -> str:
     ('field', 'value'), [(field, value) for field, values in CASES.items() for value in values], ids=str
 )
 def test_a_field(saved, tmp_path, field, value):
-    torch.save(saved, tmp_path / 'iter_3_rank_0.pth')
-    content: Any = torch.load(tmp_path / 'iter_3_rank_0.pth', weights_only=True)  # a copy
-    table = content
-    *parents, last = (int(key) if key.isdigit() else key for key in field.split('.'))
-    for key in parents:
-        table = table[key]
-    if value is ABSENT:
-        del table[last]
-    else:
-        table[last] = value
+    content = copy.deepcopy(saved)
+    change(content, field, value)
     torch.save(content, tmp_path / 'iter_3_rank_0.pth')
     assert end_of(tmp_path / 'iter_3_rank_0.pth').startswith('Error: ')
 

@@ -10,9 +10,8 @@ from mmengine.runner import Runner
 
 from tests.tiny import train
 
-from .kit import FINE, last_line
+from .kit import ABSENT, FINE, change, last_line
 
-ABSENT = ...  # its name is the same in every process
 NO_TABLE: tuple[Any, ...] = (None, 7, 'x', [])
 CASES: dict[str, tuple[Any, ...]] = {
     'state_dict': (7, 'x', []),
@@ -47,16 +46,6 @@ CASES: dict[str, tuple[Any, ...]] = {
     'param_schedulers.0.last_step': (None, 'x', 1.5, 10**400),
     'param_schedulers.0._last_value': (None, 7, ['x'], [math.inf]),
 }
-
-
-def change(content: Any, field: str, value: Any) -> None:
-    *parents, last = (int(key) if key.isdigit() else key for key in field.split('.'))
-    for key in parents:
-        content = content[key]
-    if value is ABSENT:
-        del content[last]
-    else:
-        content[last] = value
 
 
 @pytest.fixture(scope='module')

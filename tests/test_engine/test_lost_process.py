@@ -8,7 +8,7 @@ import torch
 
 from mask2former.engine.lost_process import lost_process_explained
 from mask2former.errors import UserError
-from tests.forked import fork_server, free_port
+from tests.forked import run_in_two
 
 
 def _wait_for_the_other(rank: int, port: str, path: str) -> None:
@@ -30,14 +30,8 @@ def _wait_for_the_other(rank: int, port: str, path: str) -> None:
 
 
 def test_another_process_is_gone(tmp_path):
-    path, port = tmp_path / 'ends', free_port()
-    processes = [fork_server().Process(target=_wait_for_the_other, args=(rank, port, str(path))) for rank in range(2)]
-    for process in processes:
-        process.start()
-    for process in processes:
-        process.join(60)
-        process.kill()
-    failed, ended = path.read_text().splitlines()
+    run_in_two(_wait_for_the_other, str(tmp_path / 'ends'))
+    failed, ended = (tmp_path / 'ends').read_text().splitlines()
     assert failed.startswith('UserError Another process of this run has ended') and '--resume (' in failed
     assert ended == 'SystemExit 143'
 

@@ -162,7 +162,7 @@ def _read_safetensors(path: Path) -> dict:
             state = {name: file.get_tensor(name) for name in file.keys()}
     except SafetensorError as error:
         raise pickle.UnpicklingError(str(error)) from error
-    if said.get(CHECKSUM, own := checksum(state)) != own:
+    if CHECKSUM in said and said[CHECKSUM] != checksum(state):
         raise pickle.UnpicklingError('the checksum of its numbers is wrong')
     return state if meta is None else dict(state_dict=state, meta=meta)
 
