@@ -28,6 +28,6 @@ else
     [[ " $* " == *' --resume'* ]] || set -- "$@" --resume
 fi
 
-exec "${PYTHON:-python}" -m torch.distributed.run \
+exec "${PYTHON:-python}" -m mask2former.apis.torchrun \
     --nnodes "${NNODES:-1}" --nproc_per_node "$gpus" "${meeting[@]}" \
     "$(dirname "${BASH_SOURCE[0]}")/train.py" "$config" --launcher pytorch "$@"

@@ -52,7 +52,7 @@ def test_what_torchrun_is_told(tmp_path, env, arguments, words, end):
     )
     assert process.returncode == 0, process.stderr
     *told, store = process.stdout.splitlines()
-    assert ' '.join(told) == f'-m torch.distributed.run {words} {ROOT}/tools/train.py c.py --launcher pytorch{end}'
+    assert ' '.join(told) == f'-m mask2former.apis.torchrun {words} {ROOT}/tools/train.py c.py --launcher pytorch{end}'
     assert store == ('store 1' if 'MAX_RESTARTS' in env else 'store ')
 
 

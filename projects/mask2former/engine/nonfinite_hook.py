@@ -20,6 +20,7 @@ from .failures import write_failure
 from .layer_watch import LayerWatch, first_spoilt_output
 from .optim_wrapper import SegOptimWrapper, iterations_per_step, total_norm
 from .random_numbers import iteration_numbers, seed_generators
+from .sync_norm import CPUSyncBatchNorm
 from .unwrap import unwrap_model
 
 _SHOWN = 4  # names in a message
@@ -125,7 +126,9 @@ class NonFiniteHook(Hook):
         if self._watch is not None:
             name = self._watch.first_spoilt()
             return f'{name} is not finite first; ' if name else ''
-        if is_distributed() and any(isinstance(module, nn.SyncBatchNorm) for module in model.modules()):
+        if is_distributed() and any(
+            isinstance(module, (nn.SyncBatchNorm, CPUSyncBatchNorm)) for module in model.modules()
+        ):
             return ''  # the other processes do not take part
         seed_generators(*iteration_numbers(runner, runner.iter))
         name = first_spoilt_output(model, self._batch, getattr(runner.optim_wrapper, 'amp_dtype', None))

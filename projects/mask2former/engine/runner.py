@@ -12,7 +12,7 @@ import torch
 from mmengine.device import get_device
 from mmengine.dist import is_distributed, is_main_process
 from mmengine.logging import MMLogger
-from mmengine.model import MMDistributedDataParallel, convert_sync_batchnorm
+from mmengine.model import MMDistributedDataParallel
 from mmengine.optim import OptimWrapper
 from mmengine.runner import BaseLoop, Runner, TestLoop, ValLoop
 from torch import nn
@@ -44,6 +44,7 @@ from .other_classes_hook import OtherClassesHook
 from .out_of_memory import OutOfMemoryHook
 from .random_numbers import RandomNumbersHook
 from .schedule_hook import ScheduleHook
+from .sync_norm import share_statistics
 from .terminal import quieten
 from .terminal_hook import TerminalHook
 from .training_state import checkpoint_fault
@@ -190,14 +191,17 @@ class SegRunner(Runner):
 
         mmengine finds wrappers of its own only.
         """
+        sync_bn = self.cfg.get('sync_bn')
         if self.distributed and model_wrapper_cfg is None and not torch.cuda.is_available():
+            if sync_bn is not None:
+                model = share_statistics(model, sync_bn)
             return MMDistributedDataParallel(module=model, broadcast_buffers=False)
         if model_wrapper_cfg is not None and not self.distributed:
             self.logger.info(f'One process has all of the model: {dict(model_wrapper_cfg)} changes nothing.')
         if self.distributed and model_wrapper_cfg and model_wrapper_cfg.get('type') in MODEL_WRAPPERS.module_dict:
             model = model.to(get_device())
-            if (sync_bn := self.cfg.get('sync_bn')) is not None:
-                model = convert_sync_batchnorm(model, sync_bn)
+            if sync_bn is not None:
+                model = share_statistics(model, sync_bn)
             return MODEL_WRAPPERS.build(model_wrapper_cfg, default_args=dict(module=model))
         return super().wrap_model(model_wrapper_cfg, model)
 
