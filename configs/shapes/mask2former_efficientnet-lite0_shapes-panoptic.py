@@ -8,7 +8,10 @@ _base_ = [
     '../_base_/default_runtime.py',
 ]
 model = dict(
+    backbone=dict(frozen_stages=2),
     pixel_decoder=dict(embed_dims=64, mask_dims=64, ffn_dims=256),
     head=dict(num_queries=50, ffn_dims=256),
-    criterion=dict(num_points=2048))
+    criterion=dict(num_points=1024))
 train_dataloader = dict(batch_size=4)
+train_cfg = dict(max_iters=1200, val_interval=1200)
+optim_wrapper = dict(optimizer=dict(lr=1.5e-3))

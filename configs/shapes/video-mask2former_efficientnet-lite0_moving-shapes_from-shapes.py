@@ -7,7 +7,7 @@ colors = dict(type='TransformClip', transforms=[dict(type='SSDColorAugmentation'
 train_pipeline = [*_base_.train_load, colors, _base_.augment, *_base_.train_pack]
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
 model = dict(head=dict(num_queries=50))  # those of the model of images
-load_from = 'work_dirs/quickstart/iter_1500.pth'
+load_from = 'work_dirs/quickstart/iter_1200.pth'
 load_equal_classes = True
 train_cfg = dict(max_iters=700, val_interval=350)
 optim_wrapper = dict(optimizer=dict(lr=5e-4))

@@ -5,8 +5,9 @@ import os
 from typing import Any
 
 # OpenMP's threads wait by spinning, which is slow where anything else uses the cores. With a short spin a training step
-# of the shapes config on 2 cores took 0.23 s as before, and beside a busy process 0.66 s instead of 1.9 s. It must be
-# set before torch is imported; GNU's OpenMP reads it, which torch has on Linux.
+# of the shapes config on 2 cores took 0.23 s as before, and beside a busy process 0.66 s instead of 1.9 s. On another
+# processor it costs a quarter of such a step where nothing else runs (docs/performance.md). It must be set before torch
+# is imported; GNU's OpenMP reads it, which torch has on Linux.
 os.environ.setdefault('GOMP_SPINCOUNT', '1000')
 
 from . import compat, postponed  # noqa: E402

@@ -60,7 +60,7 @@ def add_drawing_arguments(parser: argparse.ArgumentParser, size: Sequence[int], 
     parser.add_argument('out_dir', help='the folder to write')
     parser.add_argument('--size', type=int, nargs='+', default=list(size), metavar='PIXELS', help=size_help)
     parser.add_argument('--seed', type=int, default=0, help=f'other seeds give other {what}')
-    parser.add_argument('--num-workers', type=int, default=2, help='threads that draw')
+    parser.add_argument('--num-workers', type=int, default=2, help=f'how many {what} are drawn at the same time')
 
 
 def parse_drawing(parser: argparse.ArgumentParser) -> argparse.Namespace:

@@ -1,7 +1,10 @@
 """The `shapes` data set: drawn scenes, written to disk in COCO's panoptic and instance formats."""
 
 import os
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +54,7 @@ def generate_shapes(
         num_val: Number of validation images, may be 0.
         size: (height, width) of the images in pixels, each at least 32.
         seed: Not negative; other seeds give other images.
-        num_workers: Threads that draw.
+        num_workers: Processes that draw; 1 draws in this one.
 
     Returns:
         Whether anything was written.
@@ -100,20 +103,28 @@ def _expected_files(out_dir: Path, counts: dict[str, int]) -> list[Path]:
     return files
 
 
+def _write_image(out_dir: Path, split: str, size: tuple[int, int], seed: int, index: int) -> list[dict[str, Any]]:
+    """Draw an image and write its files; gives its segments."""
+    rng = np.random.default_rng([seed, SPLITS.index(split), index])
+    scene = draw_scene(rng, size)
+    colors = [_BY_ID[category_id]['color'] for category_id in scene.category_ids]
+    ids = ids_near_colors(colors, rng, exact=False)
+    return _write_scene(scene, ids, *_image_paths(out_dir, split, index))
+
+
 def _write_split(out_dir: Path, split: str, count: int, size: tuple[int, int], seed: int, num_workers: int) -> None:
     """Write the pictures, PNGs and both JSON files of a split."""
     for folder in (out_dir / split, out_dir / 'annotations' / f'panoptic_{split}'):
         folder.mkdir(parents=True, exist_ok=True)
 
-    def write_image(index: int) -> list[dict[str, Any]]:
-        rng = np.random.default_rng([seed, SPLITS.index(split), index])
-        scene = draw_scene(rng, size)
-        colors = [_BY_ID[category_id]['color'] for category_id in scene.category_ids]
-        ids = ids_near_colors(colors, rng, exact=False)
-        return _write_scene(scene, ids, *_image_paths(out_dir, split, index))
-
-    with ThreadPoolExecutor(num_workers) as pool:  # NumPy and OpenCV let go of the interpreter lock
-        segments = list(ProgressBar(pool.map(write_image, range(count)), total=count, desc=split))
+    draw = partial(_write_image, out_dir, split, size, seed)
+    done: Iterator[list[dict[str, Any]]]
+    with ExitStack() as stack:
+        if num_workers == 1:
+            done = map(draw, range(count))
+        else:
+            done = stack.enter_context(ProcessPoolExecutor(num_workers)).map(draw, range(count), chunksize=8)
+        segments = list(ProgressBar(done, total=count, desc=split))
 
     images: list[dict] = []
     panoptic: list[dict] = []
