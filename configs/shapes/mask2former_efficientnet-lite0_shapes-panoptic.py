@@ -1,17 +1,14 @@
 # python tools/dataset_converters/make_shapes.py data/shapes
 # python tools/train.py configs/shapes/mask2former_efficientnet-lite0_shapes-panoptic.py
-# Expected: PQ 82 (81.6 and 83.3 in two runs), AP 57, mIoU 92.
+# Expected: PQ 81.0 (things 68.0, stuff 97.2), AP 53, mIoU 91 (one run); 1500 iterations of all weights: 81.6 to 83.3.
 _base_ = [
-    '../_base_/models/mask2former_efficientnet-lite0.py',
-    '../_base_/datasets/shapes_panoptic.py',
-    '../_base_/schedules/adamw_warmup-cosine.py',
-    '../_base_/default_runtime.py',
+    '../_base_/models/mask2former_efficientnet-lite0.py', '../_base_/datasets/shapes_panoptic.py',
+    '../_base_/schedules/adamw_warmup-cosine.py', '../_base_/default_runtime.py',
 ]
 model = dict(
-    backbone=dict(frozen_stages=2),
+    backbone=dict(frozen_stages=2), head=dict(num_queries=50, ffn_dims=256), criterion=dict(num_points=1024),
     pixel_decoder=dict(embed_dims=64, mask_dims=64, ffn_dims=256),
-    head=dict(num_queries=50, ffn_dims=256),
-    criterion=dict(num_points=1024))
+    postprocessors=dict(panoptic=dict(score_thr=0.5, overlap_thr=0.7)))
 train_dataloader = dict(batch_size=4)
 train_cfg = dict(max_iters=1200, val_interval=1200)
 optim_wrapper = dict(optimizer=dict(lr=1.5e-3))
