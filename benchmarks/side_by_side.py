@@ -21,8 +21,10 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from mask2former.apis.cli import Options
+from mask2former.apis.cli import ConfigParser, Options
+from mask2former.checkpoints.zoo import find_config
 from mask2former.errors import UserError
+from mask2former.formats.files import check_output
 
 from .common import parse_size, positive, spread, write_json
 
@@ -34,7 +36,7 @@ console = Console(stderr=True)
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = ConfigParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('config', help='config file')
     parser.add_argument('--mode', choices=['train', 'predict'], default='train')
     parser.add_argument(
@@ -56,18 +58,27 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--repeats', type=positive, default=5, help='steps that count; default: 5')
     parser.add_argument('--warm-up', type=int, default=2, help='steps before them; default: 2')
     parser.add_argument('--device', default='cpu', help='cpu or cuda; default: cpu')
-    parser.add_argument('--threads', type=int, help='CPU threads; default: all cores')
+    parser.add_argument('--threads', type=positive, help='CPU threads; default: all cores')
     parser.add_argument('--amp', choices=['bfloat16', 'float16'], help='mixed precision, for everybody')
     parser.add_argument('--compile', action='store_true', help='torch.compile, for everybody')
     parser.add_argument('--channels-last', action='store_true', help='images and weights with channels last')
     parser.add_argument('--profile', action='store_true', help='print how the time of ours splits')
-    parser.add_argument('--floor', action='store_true', help="print how near the parts of ours come to the CPU's peak")
+    parser.add_argument(
+        '--floor',
+        action='store_true',
+        help="print how near ours comes to its floor: its products and convolutions at the CPU's highest speed",
+    )
     parser.add_argument('--busy', type=int, default=0, metavar='N', help='keep N cores busy with something else')
     parser.add_argument('--scaling', action='store_true', help='vary size, segments, queries and batch in turn')
     parser.add_argument('--plot', metavar='F', help='picture of the scaling')
     parser.add_argument('--json', metavar='F', help='write the results as a JSON list')
     parser.add_argument('--cfg-options', nargs='+', action=Options, default={}, metavar='KEY=VALUE')
-    return parser.parse_args()
+    args = parser.parse_args()
+    if args.plot and not args.scaling:
+        parser.error('--plot draws what --scaling measures: give both')
+    for path in filter(None, (args.json, args.plot)):
+        check_output(path)
+    return args
 
 
 def size_name(size: tuple[int, int]) -> int | str:
@@ -244,7 +255,7 @@ def plot_scaling(rows: list[dict], path: str) -> None:
 
 def main() -> None:
     args = parse_args()
-    spec = dict(vars(args), config=str(Path(args.config).resolve()))
+    spec = dict(vars(args), config=str(find_config(args.config).resolve()))
     if not args.scaling:
         with busy(args.busy):
             results = measure(spec, args.repeats, args.warm_up, args.profile, args.floor)

@@ -117,9 +117,10 @@ class Worker:
 def main() -> None:
     answers = os.fdopen(os.dup(1), 'w')
     os.dup2(2, 1)  # whatever else is printed must not get between the answers
-    worker = Worker(sys.argv[1], Path(sys.argv[2]))
+    worker = None
     for line in sys.stdin:
         try:
+            worker = worker or Worker(sys.argv[1], Path(sys.argv[2]))
             answer = getattr(worker, line.strip())()
         except Exception as error:
             answer = dict(error=user_sentence(error) or traceback.format_exc())

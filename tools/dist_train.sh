@@ -2,6 +2,7 @@
 # Train on several GPUs, of one machine or of NNODES machines.
 #
 # Usage: tools/dist_train.sh CONFIG GPUS [arguments of tools/train.py]
+#   GPUS                              processes on this machine: one for each GPU, or on CPUs, where there is none
 #   PYTHON                            the interpreter (default: python)
 #   NNODES, NODE_RANK, MASTER_ADDR    machines, which of them this is, and the first one's address
 #                                     (default: 1, 0, 127.0.0.1)
@@ -17,6 +18,10 @@ fi
 config=$1
 gpus=$2
 shift 2
+if [[ ! $gpus =~ ^[1-9][0-9]*$ ]]; then
+    echo "dist_train: GPUS must be the number of processes, but is '$gpus'" >&2
+    exit 2
+fi
 
 address=${MASTER_ADDR:-127.0.0.1} port=${PORT:-29500}
 if [[ ${MAX_RESTARTS:-0} == 0 ]]; then

@@ -54,6 +54,18 @@ def test_the_last_line_is_the_reason(tmp_path, failure, last):
     assert 'torchrun.py", line' not in done.stderr  # no traceback of torchrun's own
 
 
+def test_an_unknown_option_of_a_tool_is_the_reason(tmp_path):
+    (tmp_path / 'config.py').touch()
+    script = tmp_path / 'script.py'
+    script.write_text(
+        'from mask2former.apis.cli import config_parser, run_tool\nrun_tool(lambda: config_parser("").parse_args())\n'
+    )
+    options = ('--nproc_per_node', '2', '--master_port', free_port())
+    done = run_forked(TORCHRUN, *options, script, 'config.py', '--wrong', cwd=tmp_path)
+    assert done.returncode == 1
+    assert done.stderr.rstrip().splitlines()[-1] == 'Error: unrecognized arguments: --wrong'
+
+
 def test_torchrun_that_is_told_to_end_ends_its_processes_and_says_so(tmp_path):
     script = tmp_path / 'script.py'
     script.write_text(SCRIPT.format(failure='time.sleep(60)'))

@@ -13,7 +13,7 @@ from benchmarks import scene, side_by_side
 from benchmarks.common import parse_size
 from benchmarks.profile import profile_prediction, profile_training
 from benchmarks.synthetic import make_batch, make_confident
-from mask2former.errors import UserError
+from mask2former.errors import ConfigError, UserError
 from tests.forked import run_forked
 from tests.test_models.peers import build_ours
 
@@ -44,6 +44,32 @@ def test_results_of_ours_and_the_peers(tmp_path):
         assert 0 < result['seconds_min'] <= result['seconds_median'] <= result['seconds_max']
         assert 100 < result['peak_mb'] < 20000
     assert process.stderr.count('the same logits') == 3 and 'transformers' in process.stdout
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'words'),
+    [(['--threads', '0'], 'no positive whole number'), (['--plot', 'p.png'], '--plot draws what --scaling measures')],
+)
+def test_wrong_arguments_are_told(monkeypatch, capsys, arguments, words):
+    with pytest.raises(SystemExit):
+        run(monkeypatch, *arguments)
+    assert words in capsys.readouterr().err
+
+
+def test_a_place_that_cannot_be_written_is_told_before_anything_runs(monkeypatch, tmp_path):
+    (tmp_path / 'file').touch()
+    with pytest.raises(ConfigError, match='Nothing can be written'):
+        run(monkeypatch, '--json', tmp_path / 'file' / 'results.json')
+
+
+def test_a_missing_config_and_a_wrong_option_are_one_sentence(monkeypatch):
+    monkeypatch.setattr(sys, 'argv', ['benchmark.py', 'no.py'])
+    with pytest.raises(UserError, match="There is no config 'no.py'"):
+        side_by_side.main()
+    with pytest.raises(UserError) as raised:
+        run(monkeypatch, '--mode', 'predict', '--cfg-options', 'model.nope=1')
+    assert str(raised.value).startswith('mask2former: model.nope: Mask2Former has no argument')
+    assert '\n' not in str(raised.value)
 
 
 def scene_of(config, *peers, **options):

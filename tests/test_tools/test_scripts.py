@@ -48,3 +48,11 @@ def test_scripts_say_what_they_need(tmp_path, script):
     process = run_script('bash', ROOT / 'tools' / script, 'one', cwd=tmp_path)
     assert process.returncode == 2
     assert f'usage: tools/{script} ' in process.stderr
+
+
+@pytest.mark.parametrize('command', [('dist_train.sh', 'config.py'), ('dist_test.sh', 'config.py', 'model.pth')])
+@pytest.mark.parametrize('count', ['two', '0', '--amp'])
+def test_the_number_of_processes_is_a_number(tmp_path, command, count):
+    process = run_script('bash', ROOT / 'tools' / command[0], *command[1:], count, cwd=tmp_path)
+    assert process.returncode == 2
+    assert f"GPUS must be the number of processes, but is '{count}'" in process.stderr

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext, redirect_stdout
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from mask2former.checkpoints.zoo import find_config
 from mask2former.errors import user_sentence
@@ -112,6 +112,11 @@ class ConfigParser(argparse.ArgumentParser):
         if not os.path.isdir(parsed.config):
             find_config(parsed.config)
         return parsed
+
+    def error(self, message: str) -> NoReturn:
+        """As argparse does it; torchrun, which may have started this, is told why."""
+        tell_torchrun(message)
+        super().error(message)
 
 
 def config_parser(description: str) -> argparse.ArgumentParser:
