@@ -25,6 +25,13 @@ def positive(text: str) -> int:
     return int(text)
 
 
+def not_negative(text: str) -> int:
+    """A command-line argument that is a whole number, 0 or more."""
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"'{text}' is no whole number of 0 or more.")
+    return int(text)
+
+
 def parse_size(text: str) -> tuple[int, int]:
     """A command-line argument that is a size: '800x1333' is a height and a width, '512' is both."""
     try:

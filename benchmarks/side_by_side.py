@@ -26,7 +26,7 @@ from mask2former.checkpoints.zoo import find_config
 from mask2former.errors import UserError
 from mask2former.formats.files import check_output
 
-from .common import parse_size, positive, spread, write_json
+from .common import not_negative, parse_size, positive, spread, write_json
 
 ROOT = Path(__file__).resolve().parents[1]
 SCALING: dict[str, list] = dict(
@@ -46,9 +46,9 @@ def parse_args() -> argparse.Namespace:
         '--ori-size', type=parse_size, metavar='S|HxW', help='size of predicted masks; default: that of the images'
     )
     parser.add_argument('--batch-size', type=positive, default=1)
-    parser.add_argument('--segments', type=int, default=12, help='segments of an image; default: 12')
+    parser.add_argument('--segments', type=positive, default=12, help='segments of an image; default: 12')
     parser.add_argument('--frames', type=positive, help='frames of a clip; default: 2 to train, 30 to predict')
-    parser.add_argument('--queries', type=int, help="number of queries; default: the config's")
+    parser.add_argument('--queries', type=positive, help="number of queries; default: the config's")
     parser.add_argument(
         '--outputs',
         nargs='+',
@@ -56,7 +56,7 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument('--peers', nargs='*', default=[], choices=['mmdet', 'transformers'])
     parser.add_argument('--repeats', type=positive, default=5, help='steps that count; default: 5')
-    parser.add_argument('--warm-up', type=int, default=2, help='steps before them; default: 2')
+    parser.add_argument('--warm-up', type=not_negative, default=2, help='steps before them; default: 2')
     parser.add_argument('--device', default='cpu', help='cpu or cuda; default: cpu')
     parser.add_argument('--threads', type=positive, help='CPU threads; default: all cores')
     parser.add_argument('--amp', choices=['bfloat16', 'float16'], help='mixed precision, for everybody')
@@ -68,7 +68,9 @@ def parse_args() -> argparse.Namespace:
         action='store_true',
         help="print how near ours comes to its floor: its products and convolutions at the CPU's highest speed",
     )
-    parser.add_argument('--busy', type=int, default=0, metavar='N', help='keep N cores busy with something else')
+    parser.add_argument(
+        '--busy', type=not_negative, default=0, metavar='N', help='keep N cores busy with something else'
+    )
     parser.add_argument('--scaling', action='store_true', help='vary size, segments, queries and batch in turn')
     parser.add_argument('--plot', metavar='F', help='picture of the scaling')
     parser.add_argument('--json', metavar='F', help='write the results as a JSON list')

@@ -72,7 +72,7 @@ CONFIG = """
 _base_ = '{root}/configs/shapes/mask2former_efficientnet-lite0_shapes-panoptic.py'
 work_dir = '{folder}/work'
 model = dict(
-    backbone=dict(init_cfg=None),
+    backbone=dict(init_cfg=None, frozen_stages=-1),
     pixel_decoder=dict(embed_dims=32, mask_dims=32, num_layers=1, num_heads=2, ffn_dims=32),
     head=dict(num_layers=1, num_queries=10, num_heads=2, ffn_dims=32),
     criterion=dict(num_points=64),

@@ -66,3 +66,12 @@ def test_what_a_training_may_log(tmp_path):
     assert info_of(tmp_path, ROW + log, b'[{"iter": 3, "PQ": NaN}]') == FINE
     info = run_info(tmp_path)
     assert (info['iteration'], info['max_iters'], len(info['curve'])) == (3, 9, 1)
+
+
+def test_validations_in_the_log(tmp_path):
+    """``tools/train.py`` writes no curve."""
+    said = info_of(tmp_path, ROW + b'{"PQ": 80.12, "mIoU": 91.0, "time": 0.5, "step": 1}\n')
+    assert said == FINE
+    lines = describe(run_info(tmp_path)).splitlines()
+    assert 'validation  after 1: PQ 80.1, mIoU 91.0' in lines
+    assert not any(line.startswith('report') for line in lines)

@@ -5,10 +5,13 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from unittest import mock
 
 import psutil
 import pytest
 
+from mask2former.apis.cli import run_tool
+from mask2former.errors import UserError
 from tests.forked import run_forked
 from tests.tiny import ROOT
 from tests.tools import free_port, tool_env
@@ -41,6 +44,8 @@ run_tool(main)
          'system does when memory runs out. Begin again, a training with --resume.'),
         ('os.kill(os.getpid(), signal.SIGTERM)', 'Error: The process of rank 1 was ended by SIGTERM. Begin again, a '
          'training with --resume.'),
+        ('os.kill(os.getpid(), 40)', 'Error: The process of rank 1 was ended by signal 40. Begin again, a training '
+         'with --resume.'),
         ('1 / 0', 'Error: The process of rank 1 failed with exit code 1; what it said last stands above.'),
     ],
 )  # fmt: skip
@@ -52,6 +57,20 @@ def test_the_last_line_is_the_reason(tmp_path, failure, last):
     assert done.returncode == 1
     assert done.stderr.rstrip().splitlines()[-1] == last
     assert 'torchrun.py", line' not in done.stderr  # no traceback of torchrun's own
+
+
+@pytest.mark.parametrize('options', [('--master_port', '99999'), ('--nnodes', '0'), ('--max_restarts', '-1')])
+def test_what_keeps_processes_from_being_started_is_a_sentence(tmp_path, options):
+    done = run_forked(TORCHRUN, '--nproc_per_node', '2', '--master_addr', '127.0.0.1', *options, 'x.py', cwd=tmp_path)
+    assert done.returncode == 1
+    assert done.stderr.rstrip().splitlines()[-1].startswith('Error: The processes could not be started: ')
+    assert 'torchrun.py", line' not in done.stderr
+
+
+def test_a_full_disk_does_not_hide_the_sentence(monkeypatch):
+    monkeypatch.setenv('TORCHELASTIC_ERROR_FILE', '/dev/full/error.json')
+    with pytest.raises(SystemExit, match='Error: There is no x.json.'):
+        run_tool(mock.Mock(side_effect=UserError('There is no x.json.')))
 
 
 def test_an_unknown_option_of_a_tool_is_the_reason(tmp_path):

@@ -95,6 +95,30 @@ def test_two_processes_train_the_weights_of_one(shapes, tmp_path):
     assert not torch.allclose(trained['apart'][statistics], trained['single'][statistics], rtol=1e-4)
 
 
+@pytest.mark.parametrize('dtype', [torch.bfloat16, torch.float16])
+def test_half_precision_is_computed_in_float32(dtype):
+    """A sum of so many values is more than float16 holds."""
+    torch.manual_seed(0)
+    expected = nn.BatchNorm2d(2)
+    found = share_statistics(nn.Sequential(copy.deepcopy(expected)), 'torch')[0]
+    images = torch.randn(2, 2, 200, 200) + 5
+    with torch.autocast('cpu', dtype):
+        out = found(images.to(dtype))
+    assert out.dtype == dtype
+    torch.testing.assert_close(out.float(), expected(images.to(dtype).float()), rtol=1e-2, atol=1e-2)
+    torch.testing.assert_close(found.running_mean, expected.running_mean)
+    torch.testing.assert_close(found.running_var, expected.running_var)
+
+
+def test_a_norm_that_does_more_is_refused():
+    class Activated(nn.BatchNorm2d):
+        def forward(self, x: Tensor) -> Tensor:
+            return super().forward(x).relu()
+
+    with pytest.raises(ConfigError, match='Activated is no batch norm alone'):
+        share_statistics(nn.Sequential(Activated(3)), 'torch')
+
+
 def test_another_implementation_is_refused():
     with pytest.raises(ConfigError, match="sync_bn must be 'torch' or 'mmcv', but is 'apex'"):
         share_statistics(nn.Sequential(), 'apex')

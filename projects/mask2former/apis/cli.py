@@ -12,7 +12,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext, redirect_stdout
+from contextlib import AbstractContextManager, nullcontext, redirect_stdout, suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -50,7 +50,10 @@ def tell_torchrun(sentence: str) -> None:
     path = os.environ.get('TORCHELASTIC_ERROR_FILE')
     if path:
         message = dict(message=sentence, extraInfo=dict(timestamp=str(int(time.time()))))
-        Path(path).write_text(json.dumps(dict(message=message)), encoding='utf-8')
+        with suppress(OSError):  # a full disk must not hide the sentence
+            part = Path(f'{path}.part')  # torchrun may end this process at any moment, and reads whole files only
+            part.write_text(json.dumps(dict(message=message)), encoding='utf-8')
+            part.replace(path)
 
 
 def leave_distributed() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mask2former.errors import MissingFileError
-from mask2former.formats.run_files import read_curve, read_steps
+from mask2former.formats.run_files import read_curve, read_steps, read_validations
 
 
 def run_info(folder: Path) -> dict[str, Any]:
@@ -34,7 +34,7 @@ def run_info(folder: Path) -> dict[str, Any]:
     if not logs:
         raise MissingFileError(f"'{folder}' has no log of a training: give the folder of one.")
     iteration, last = steps[-1] if steps else (0, {})
-    curve = read_curve(work_dir)
+    curve = read_curve(work_dir) or read_validations(work_dir)
     iteration = max([iteration, *(int(point['iter']) for point in curve)])  # losses are logged now and then only
     report = folder / 'report.html'
     max_iters, pace = _max_iters(work_dir, last), last.get('time')
@@ -85,7 +85,8 @@ def describe(info: dict[str, Any]) -> str:
         lines.append(f'validation  after {point["iter"]}: {metrics}')
     lines += [f'checkpoint  {path}' for path in info['checkpoints']]
     lines += [f'failure     {path}: replay it with tools/misc/replay_failure.py' for path in info['failures']]
-    lines.append(f'report      {info["report"] or "none yet"}')
+    if info['report'] or Path(info['work_dir']).name == 'train':  # tools/train.py writes none
+        lines.append(f'report      {info["report"] or "none yet"}')
     return '\n'.join(lines)
 
 

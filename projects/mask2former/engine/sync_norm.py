@@ -5,7 +5,7 @@ import torch.distributed as dist
 import torch.nn.functional as F
 from mmengine.model import convert_sync_batchnorm
 from torch import Tensor, nn
-from torch.distributed.nn.functional import all_reduce
+from torch.autograd.function import once_differentiable
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from mask2former.errors import ConfigError
@@ -20,7 +20,7 @@ def share_statistics(model: nn.Module, implementation: str) -> nn.Module:
             always :class:`CPUSyncBatchNorm`.
 
     Raises:
-        ConfigError: If there is no such implementation.
+        ConfigError: If there is no such implementation, or a norm does more than a batch norm.
     """
     if implementation not in ('torch', 'mmcv'):
         raise ConfigError(f"sync_bn must be 'torch' or 'mmcv', but is {implementation!r}.")
@@ -28,6 +28,8 @@ def share_statistics(model: nn.Module, implementation: str) -> nn.Module:
         return convert_sync_batchnorm(model, implementation)
     for module in model.modules():
         if isinstance(module, _BatchNorm):
+            if not isinstance(module, nn.SyncBatchNorm) and type(module).forward is not _BatchNorm.forward:
+                raise ConfigError(f'sync_bn: {type(module).__name__} is no batch norm alone: leave sync_bn out.')
             module.__class__ = CPUSyncBatchNorm  # it has the same attributes
     return model
 
@@ -44,6 +46,8 @@ class CPUSyncBatchNorm(_BatchNorm):
         if not self.training:
             own = self.running_mean is None  # the statistics are those of the images at hand, then
             return F.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, own, eps=self.eps)
+        dtype = x.dtype
+        x = x if dtype == torch.float64 else x.float()  # sums of half precision overflow
         shape = (1, -1) + (1,) * (x.dim() - 2)
         others = [dim for dim in range(x.dim()) if dim != 1]
         count = x.new_tensor([x.numel() / x.shape[1]])
@@ -56,19 +60,36 @@ class CPUSyncBatchNorm(_BatchNorm):
         variance = self._total(centred.square().sum(others)) / count  # (C,)
         if self.running_mean is not None and self.running_var is not None:
             factor = self._next_factor()
-            self.running_mean.lerp_(mean.detach(), factor)
-            self.running_var.lerp_((variance * count / (count - 1)).detach(), factor)
+            for kept, value in ((self.running_mean, mean), (self.running_var, variance * count / (count - 1))):
+                kept.lerp_(value.detach().to(kept.dtype), factor)
         x = centred * (variance + self.eps).rsqrt().view(shape)
         if self.weight is None or self.bias is None:
-            return x
-        return x * self.weight.view(shape) + self.bias.view(shape)
+            return x.to(dtype)
+        return (x * self.weight.view(shape) + self.bias.view(shape)).to(dtype)
 
     def _total(self, x: Tensor) -> Tensor:
         """The sum over all processes."""
-        return all_reduce(x) if dist.is_initialized() else x
+        return _AllReduce.apply(x) if dist.is_initialized() else x
 
     def _next_factor(self) -> float:
         """How much of the running statistics this batch is."""
         assert self.num_batches_tracked is not None
         self.num_batches_tracked.add_(1)
         return 1 / float(self.num_batches_tracked) if self.momentum is None else self.momentum
+
+
+class _AllReduce(torch.autograd.Function):
+    """The sum over all processes, each of which has a loss of its own that depends on it."""
+
+    @staticmethod
+    def forward(ctx, x: Tensor) -> Tensor:
+        total = x.clone()
+        dist.all_reduce(total)
+        return total
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, grad: Tensor) -> Tensor:
+        total = grad.clone()
+        dist.all_reduce(total)
+        return total

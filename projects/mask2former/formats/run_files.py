@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +14,27 @@ Curve = list[dict[str, float]]
 def read_steps(work_dir: Path) -> list[tuple[int, dict[str, float]]]:
     """Each logged iteration of a training, from all of its logs, with what was logged last of it: ``loss``, and
     ``time``, the seconds of an iteration with its share of loading data. Lines that are none are left out."""
-    steps = {}
+    steps = {int(row['step']): row for row in _logged_rows(work_dir) if 'loss' in row}
+    return sorted(steps.items(), key=lambda item: item[0])
+
+
+def read_validations(work_dir: Path) -> Curve:
+    """The validations in the logs of a training, as :func:`read_curve` has them."""
+    others = {'step', 'iter', 'time', 'data_time'}
+    rows = [row for row in _logged_rows(work_dir) if 'loss' not in row and set(row) - others and row['step'] > 0]
+    found = {int(row['step']): row for row in rows}
+    return [dict(row, iter=step) for step, row in sorted(found.items())]
+
+
+def _logged_rows(work_dir: Path) -> Iterator[dict[str, float]]:
     for path in sorted(work_dir.glob('*/vis_data/scalars.json')):
         for line in path.read_bytes().splitlines():
             try:
                 row = json.loads(line)
             except (ValueError, RecursionError):  # the last line of a killed training
                 continue
-            if _is_row(row, 'step') and 'loss' in row:
-                steps[row['step']] = row
-    return sorted(steps.items(), key=lambda item: item[0])
+            if _is_row(row, 'step'):
+                yield row
 
 
 def read_curve(folder: Path) -> Curve:

@@ -1,6 +1,7 @@
 """The `shapes` data set: drawn scenes, written to disk in COCO's panoptic and instance formats."""
 
 import os
+import signal
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
@@ -123,7 +124,10 @@ def _write_split(out_dir: Path, split: str, count: int, size: tuple[int, int], s
         if num_workers == 1:
             done = map(draw, range(count))
         else:
-            done = stack.enter_context(ProcessPoolExecutor(num_workers)).map(draw, range(count), chunksize=8)
+            # A Ctrl-C is for this process, which then lets nothing more be drawn.
+            pool = ProcessPoolExecutor(num_workers, initializer=signal.signal, initargs=(signal.SIGINT, signal.SIG_IGN))
+            stack.callback(pool.shutdown, cancel_futures=True)
+            done = pool.map(draw, range(count), chunksize=8)
         segments = list(ProgressBar(done, total=count, desc=split))
 
     images: list[dict] = []
