@@ -6,18 +6,17 @@ It imports neither torch nor what needs it: a tool parses its arguments first.
 import argparse
 import functools
 import gc
-import json
 import os
 import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext, redirect_stdout, suppress
-from pathlib import Path
 from typing import Any, NoReturn
 
 from mask2former.checkpoints.zoo import find_config
 from mask2former.errors import user_sentence
+from mask2former.formats.files import write_json
 
 
 def run_tool(main: Callable[[], None]) -> None:
@@ -51,9 +50,7 @@ def tell_torchrun(sentence: str) -> None:
     if path:
         message = dict(message=sentence, extraInfo=dict(timestamp=str(int(time.time()))))
         with suppress(OSError):  # a full disk must not hide the sentence
-            part = Path(f'{path}.part')  # torchrun may end this process at any moment, and reads whole files only
-            part.write_text(json.dumps(dict(message=message)), encoding='utf-8')
-            part.replace(path)
+            write_json(path, dict(message=message))  # whole, or torchrun could not read it
 
 
 def leave_distributed() -> None:
