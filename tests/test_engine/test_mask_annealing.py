@@ -26,7 +26,7 @@ def config_of(folder, data, **hook):
     text = write_config(folder, data).read_text()
     text = text.replace('mask2former_efficientnet-lite0_shapes', 'eomt_vit-ti_shapes')
     text = '\n'.join(line for line in text.splitlines() if 'pixel_decoder=' not in line)
-    text = text.replace('init_cfg=None', 'embed_dims=32, num_layers=1, num_heads=2, ffn_dims=32')
+    text = text.replace('init_cfg=None, frozen_stages=-1', 'embed_dims=32, num_layers=1, num_heads=2, ffn_dims=32')
     text = text.replace('head=dict(num_layers=1', 'head=dict(num_blocks=2')
     path = folder / 'eomt.py'
     path.write_text(text + f'\ncustom_hooks = [dict(type="MaskAnnealingHook", **{hook})]\n')
