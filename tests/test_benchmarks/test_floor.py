@@ -1,11 +1,13 @@
 """The floor of a step: its operations are counted, those of our own functions, too."""
 
+import pytest
 import torch
 import torch.nn.functional as F
 
 from benchmarks.floor import OperationCounter, measure_peaks
 from benchmarks.profile import Meter
 from benchmarks.side_by_side import busy, print_floor
+from mask2former.ops import product
 from mask2former.ops.linear import linear
 
 
@@ -27,6 +29,15 @@ def test_products_and_convolutions_are_counted_forward_and_backward():
         assert count(train, multiply, x, weight) == 3 * 2 * 5 * 6 * 7
     assert count(linear, x, weight, None) == count(lambda: linear(x, weight, add=torch.rand(5, 7)))
     assert count(train, F.conv2d, image, kernel) == 3 * 2 * 8 * 8 * 8 * 27
+
+
+@pytest.mark.parametrize('fast', [False, True])
+def test_batched_products_are_counted(fast, monkeypatch):
+    monkeypatch.setattr(product, 'MKL_IS_FAST', fast)
+    monkeypatch.setattr(product, 'MAX_SMALL', 0)
+    a, b = torch.rand(4, 5, 6), torch.rand(4, 7, 6)
+    assert count(product.batched_product, a, b) == 4 * 2 * 5 * 6 * 7
+    assert count(product.add_batched_product, torch.zeros(4, 5, 7), a, b) == 4 * 2 * 5 * 6 * 7
 
 
 def test_attention_is_two_products_and_its_gradient_five():

@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from mask2former.ops import feed_forward as module
 from mask2former.ops.feed_forward import feed_forward
 
+pytestmark = pytest.mark.usefixtures('backend')
 C, INNER = 24, 40
 
 

@@ -10,6 +10,8 @@ from mask2former.ops.winograd import Conv3x3, conv3x3, takes_winograd
 
 from .test_linear import Operators
 
+pytestmark = pytest.mark.usefixtures('backend')
+
 
 def left_to_torch(function, *args):
     with Operators() as operators:

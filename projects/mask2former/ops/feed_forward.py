@@ -4,7 +4,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from .linear import linear, product, takes_onednn
+from .linear import linear
+from .product import product, takes_onednn
 
 MAX_KEPT = 2**23  # inner values that are computed at once and kept for the backward pass: 32 MB
 MAX_TOKENS = 4096  # else as many tokens at a time: 16 MB with 1024 inner values each
@@ -39,8 +40,8 @@ class _FeedForward(torch.autograd.Function):
         ctx.save_for_backward(x, weight1, bias1, weight2)
         out = torch.empty_like(x)
         for part, part_out in zip(x.split(MAX_TOKENS), out.split(MAX_TOKENS)):
-            inner = product(part, weight1, bias1, 'relu')  # (n', F)
-            part_out.copy_(torch.ops.mkldnn._linear_pointwise.binary(inner, part, weight2, bias2, 'add'))
+            inner = product(part, weight1, bias1, relu=True)  # (n', F)
+            part_out.copy_(product(inner, weight2, bias2, add=part))
         return out
 
     @staticmethod
@@ -51,7 +52,7 @@ class _FeedForward(torch.autograd.Function):
         grad_weight1, grad_bias1 = torch.zeros_like(weight1), torch.zeros_like(bias1)
         grad_weight2 = torch.zeros_like(weight2)
         for part, part_grad, part_grad_x in zip(*(tensor.split(MAX_TOKENS) for tensor in (x, grad, grad_x))):
-            inner = product(part, weight1, bias1, 'relu')  # (n', F)
+            inner = product(part, weight1, bias1, relu=True)  # (n', F)
             grad_weight2 += product(part_grad.T, inner.T)
             grad_inner = torch.ops.aten.threshold_backward(product(part_grad, weight2.T), inner, 0)  # (n', F)
             grad_weight1 += product(part.T, grad_inner.T).T

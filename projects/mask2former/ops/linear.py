@@ -1,8 +1,7 @@
-"""Linear maps that run through oneDNN on CPUs.
+"""Linear maps that run through oneDNN or MKL on CPUs, whichever is the faster one (:mod:`.product`).
 
-PyTorch's own go through MKL, which takes the slow path on processors that are not Intel's: on an AMD EPYC it reached
-190 GFLOP/s where oneDNN, which PyTorch contains as well, reached 430. A convolution of size 1 is a linear map, too, and
-oneDNN's convolution reached 120 (docs/performance.md).
+A convolution of size 1 is a linear map, too: where oneDNN's product reached 430 GFLOP/s, its convolution reached 120
+(docs/performance.md).
 """
 
 from collections.abc import Callable
@@ -13,7 +12,7 @@ from mmcv.cnn import Linear as MmcvLinear
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-HAS_ONEDNN = torch.backends.mkldnn.is_available()
+from .product import product, takes_onednn
 
 
 def linear(
@@ -111,45 +110,13 @@ def use_onednn(module: nn.Module) -> nn.Module:
     return module
 
 
-def takes_onednn(x: Tensor, weight: Tensor) -> bool:
-    """Whether :func:`product` can and should multiply these; an exported model keeps PyTorch's own operators."""
-    if not HAS_ONEDNN or x.device.type != 'cpu' or not x.dtype == weight.dtype == torch.float32:
-        return False
-    if torch.is_autocast_enabled('cpu'):
-        return False
-    if torch.compiler.is_compiling():  # sizes may be unknown then
-        return not torch.compiler.is_exporting()
-    return x.numel() > 0 and weight.numel() > 0
-
-
-def product(a: Tensor, b: Tensor, bias: Tensor | None = None, activation: str = 'none') -> Tensor:
-    """a @ b.T + bias of matrices (n, k) and (m, k) in any memory layout."""
-    return torch.ops.mkldnn._linear_pointwise(a, packed(b), bias, activation, [], '')
-
-
-def packed(b: Tensor) -> Tensor:
-    """The second matrix of a product, (m, k), or a copy of it where its rows or columns lie apart.
-
-    oneDNN multiplies by such a matrix with its reference code, which takes 500 times as long and more.
-    """
-    return b if b.is_contiguous() or b.T.is_contiguous() else b.contiguous()
-
-
-def _forward(x: Tensor, weight: Tensor, bias: Tensor | None, add: Tensor | None, relu: bool) -> Tensor:
-    """x (n, in), weight (out, in), bias (out,), add (n, out) -> (n, out)."""
-    if add is None:
-        return product(x, weight, bias, 'relu' if relu else 'none')
-    out = torch.ops.mkldnn._linear_pointwise.binary(x, add, packed(weight), bias, 'add')
-    return out.relu_() if relu else out
-
-
 def _save(ctx, inputs: tuple, output: Tensor) -> None:
     x, weight, _, _, relu = inputs
     ctx.save_for_backward(x, weight, output if relu else None)
 
 
 def _gradients(ctx, grad: Tensor, multiply: Callable[[Tensor, Tensor], Tensor]) -> tuple[Tensor | None, ...]:
-    """The gradients of the inputs of :func:`_forward`; ``multiply`` is :func:`product` or does the same."""
+    """The gradients of a linear map's inputs; ``multiply`` is :func:`product` or does the same."""
     x, weight, out = ctx.saved_tensors
     if out is not None:
         grad = torch.ops.aten.threshold_backward(grad, out, 0)
@@ -165,7 +132,8 @@ def _gradients(ctx, grad: Tensor, multiply: Callable[[Tensor, Tensor], Tensor]) 
 class _Linear(torch.autograd.Function):
     @staticmethod
     def forward(ctx, *inputs) -> Tensor:
-        out = _forward(*inputs)
+        x, weight, bias, add, relu = inputs
+        out = product(x, weight, bias, add=add, relu=relu)
         _save(ctx, inputs, out)
         return out
 
@@ -179,7 +147,7 @@ class _Linear(torch.autograd.Function):
 def traced_linear(x: Tensor, weight: Tensor, bias: Tensor | None, add: Tensor | None, relu: bool) -> Tensor:
     """``_Linear`` as an operator, which torch.compile keeps as it is instead of taking PyTorch's own."""
     if x.numel() and weight.numel():
-        return _forward(x, weight, bias, add, relu)
+        return product(x, weight, bias, add=add, relu=relu)
     out = F.linear(x, weight, bias)
     out = out if add is None else out + add
     return out.relu() if relu else out

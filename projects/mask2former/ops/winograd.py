@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from .linear import product, takes_onednn
+from .product import add_batched_product, batched_product, takes_onednn
 
 TILE = 4  # outputs a side
 SIDE = TILE + 2  # inputs a side, and points
@@ -119,7 +119,7 @@ def _convolve(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     tiled = out.permute(0, 2, 3, 1).view(batch, down, TILE, across, TILE, channels)
     for images, rows in _chunks(batch, down, across):
         tiles = _input_tiles(padded, images, rows)  # (36, t, in)
-        values = torch.stack([product(a, b) for a, b in zip(tiles, kernels)])  # (36, t, out)
+        values = batched_product(tiles, kernels)  # (36, t, out)
         pixels = (OUTPUTS.T @ values.view(SIDE * SIDE, -1)).view(TILE * TILE, -1, channels)  # (16, t, out)
         if bias is not None:
             pixels += bias
@@ -138,8 +138,7 @@ def _weight_gradient(x: Tensor, grad: Tensor) -> Tensor:
     for images, rows in _chunks(batch, *_grid(height, width)):
         tiles = _input_tiles(padded, images, rows)  # (36, t, in)
         grads = OUTPUTS @ _tiles(grad[images, rows.start * TILE : rows.stop * TILE], TILE)  # (36, t·out)
-        for total, a, b in zip(out, grads.view(SIDE * SIDE, -1, channels), tiles):
-            total += product(a.T, b.T)
+        add_batched_product(out, grads.view(SIDE * SIDE, -1, channels).transpose(1, 2), tiles.transpose(1, 2))
     return (WEIGHTS.T @ out.view(SIDE * SIDE, -1)).T.reshape(channels, inner, 3, 3)
 
 

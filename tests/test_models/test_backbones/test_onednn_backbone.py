@@ -1,15 +1,18 @@
-"""Swin's linear layers, which mmdet and mmcv wrote, run through oneDNN: same weights, same features."""
+"""Swin's linear layers, which mmdet and mmcv wrote, become ours: same weights, same features."""
 
 import torch
 from mmcv.cnn import Linear as MmcvLinear
 from torch import nn
 
+from mask2former.ops import product
 from mask2former.ops.linear import Linear
 from mask2former.registry import MODELS
 from tests.test_models.peers import build_ours
 
 
-def test_swin_in_the_model_is_mmdets_but_for_its_linear_layers():
+def test_swin_in_the_model_is_mmdets_but_for_its_linear_layers(monkeypatch):
+    monkeypatch.setattr(product, 'MKL_IS_FAST', False)  # PyTorch's own layers go through it
+    monkeypatch.setattr(product, 'MAX_SMALL', 0)
     mine = build_ours('swin-t').backbone
     other = MODELS.build(
         dict(
