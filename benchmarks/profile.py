@@ -106,14 +106,10 @@ def profile_prediction(
 ) -> dict[str, float]:
     """Seconds of the parts of a prediction; arguments as of :func:`profile_training`, the model in evaluation mode."""
     meter = meter or clock(images.device)
-    features = model.backbone(images)
-    meter.lap('backbone')
-    mask_features, memory = model.pixel_decoder(features)
-    meter.lap('pixel decoder')
-    model.head(mask_features, memory)
-    meter.lap('head')
-    parts = dict(meter.parts)
-    meter.restart()
+    modules = {'backbone': model.backbone, 'pixel decoder': model.pixel_decoder, 'head': model.head}
+    hooks = [part.register_forward_hook(lambda *_, name=name: meter.lap(name)) for name, part in modules.items()]
     model.predict(images, [sample.clone() for sample in samples])
-    meter.lap('whole')
-    return dict(parts, **{'post-processing': meter.parts['whole'] - sum(parts.values())})
+    meter.lap('post-processing')
+    for hook in hooks:
+        hook.remove()
+    return meter.parts

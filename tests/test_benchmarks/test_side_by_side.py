@@ -240,7 +240,8 @@ def test_a_confident_model_is_sure_of_as_many_queries_as_asked():
     make_confident(model, images, 7)
     probability = model.extract(images).class_logits[-1, 0].softmax(-1)
     assert int((probability.argmax(-1) != 133).sum()) == 7
-    assert profile_prediction(model, images, samples).keys() == {'backbone', 'pixel decoder', 'head', 'post-processing'}
+    parts = profile_prediction(model, images, samples)
+    assert list(parts) == ['backbone', 'pixel decoder', 'head', 'post-processing'] and min(parts.values()) > 0
 
 
 def test_shapes_of_a_batch():
