@@ -1,8 +1,9 @@
 """Test a checkpoint: python tools/test.py CONFIG CHECKPOINT [--tta] [--tile N] [--out F] [--show-dir D] ...
 
-The metrics are written to test_metrics.json in the work directory, with --tta to test_metrics_tta.json, in tiles to
-test_metrics_tiles.json, with both to test_metrics_tta_tiles.json, in mixed precision to
-test_metrics_bfloat16.json and the like; tested.json says of which checkpoint they are, and of how many images.
+The metrics are written to test_metrics.json in the work directory, which of a run of `mask2former train` is its folder
+test; with --tta to test_metrics_tta.json, in tiles to test_metrics_tiles.json, with both to
+test_metrics_tta_tiles.json, in mixed precision to test_metrics_bfloat16.json and the like; tested.json says of which
+checkpoint they are, and of how many images.
 """
 
 import argparse
@@ -46,6 +47,8 @@ def main() -> None:
             parser.error('give a checkpoint, too: only the folder of a training has one of its own')
         from mask2former.predictions.loading import locate_run
 
+        if args.work_dir is None and (Path(args.config) / 'train').is_dir():
+            args.work_dir = str(Path(args.config) / 'test')  # beside the training, whose config stays
         args.config, args.checkpoint = map(str, locate_run(args.config))
     with words_aside(args.json):
         metrics, path = test(args)

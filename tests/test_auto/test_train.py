@@ -106,6 +106,19 @@ def test_info_of_a_run(trained):
     assert info['report'] == str(run.report)
 
 
+def test_info_of_a_training_whose_length_followed_the_time(tmp_path):
+    """Its last iterations are in no log, but in the last validation or in the name of a checkpoint."""
+    logs = tmp_path / '1' / 'vis_data'
+    logs.mkdir(parents=True)
+    (logs / 'scalars.json').write_text(json.dumps(dict(step=40, loss=2.0, time=1.0, max_iters=45)) + '\n')
+    (tmp_path / 'iter_42.pth').touch()
+    info = run_info(tmp_path)
+    assert (info['iteration'], info['max_iters'], info['seconds_left']) == (42, 45, 3)
+    (tmp_path / 'curve.json').write_text(json.dumps([dict(iter=43, max_iters=43, seconds=9.0, PQ=1.0)]))
+    info = run_info(tmp_path)
+    assert (info['iteration'], info['max_iters'], info['seconds_left']) == (43, 43, 0)
+
+
 def test_info_of_a_training_that_failed_at_once(tmp_path):
     (tmp_path / '1').mkdir()
     (tmp_path / '1' / '1.log').write_text('')
@@ -165,7 +178,8 @@ def test_images_in_the_place_of_a_run_are_no_config(program, data):
 
 def test_the_folder_of_a_training_is_a_config(trained, tmp_path):
     run, _ = trained
-    assert find_config(str(run.folder)) == run.config
+    assert find_config(str(run.folder)) == run.folder / 'train' / 'config.py'  # run.config is there to be changed
+    assert Config.fromfile(run.folder / 'train' / 'config.py').model == Config.fromfile(run.config).model
     (tmp_path / 'shapes.py').write_text('')  # as tools/train.py leaves it
     assert find_config(str(tmp_path)) == tmp_path / 'shapes.py'
     (tmp_path / 'other.py').write_text('')
@@ -278,9 +292,13 @@ def test_an_interrupted_training_is_gone_on_with_and_reported(trained, tmp_path,
     folder = tmp_path / 'mine'
     shutil.copytree(trained[0].folder, folder)
     (folder / 'report.html').unlink()
+    with open(folder / 'config.py', 'a') as file:
+        file.write("load_from = 'what_it_began_with.pth'\n")
     seen = []
 
     class Resumed:
+        iter = 2
+
         def train(self):
             pass
 
@@ -288,11 +306,17 @@ def test_an_interrupted_training_is_gone_on_with_and_reported(trained, tmp_path,
     monkeypatch.setattr(sys, 'argv', ['mask2former', 'train', str(folder), '--resume', '--device', 'cpu'])
     main()
     [cfg] = seen
-    assert cfg.resume and cfg.work_dir == str(folder / 'train') and cfg.randomness == dict(seed=0)
+    assert (
+        cfg.resume
+        and cfg.load_from is None
+        and cfg.work_dir == str(folder / 'train')
+        and cfg.randomness == dict(seed=0)
+    )
     page = (folder / 'report.html').read_text()
     assert page.count('data:image/jpeg') == 2
     chosen = page.split('What was chosen, and why')[1]  # after the training, so once more
     assert 'overlap' in chosen and 'queries' not in chosen
+    assert 'until the time was over' in chosen  # 2 iterations instead of 3
     assert (folder / 'config.py').read_text().count("['overlap_thr'] = ") == 1
     assert f'mask2former predict IMAGES {folder}' in capsys.readouterr().out
 

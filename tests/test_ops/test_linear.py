@@ -170,6 +170,15 @@ def test_modules_hold_the_weights_of_their_parents(bias, backend):
     assert torch.equal(layer(rand(2, 9), relu=True), layer(rand(2, 9)).relu())
 
 
+def test_what_does_not_fit_is_refused_as_by_pytorch():
+    x, weight = rand(2, 3, 9), rand(6, 9)
+    with pytest.raises(RuntimeError, match='must match|expanded size'):
+        linear(x, weight, add=rand(3, 2, 6))
+    with pytest.raises(RuntimeError, match='dtype'):
+        linear(x, rand(6, 9, dtype=torch.float64))
+    assert torch.equal(linear(x, weight, add=rand(6)), linear(x, weight) + rand(6))
+
+
 def test_no_rows_or_columns():
     for x, weight in (
         (rand(0, 9), rand(6, 9)),

@@ -1,5 +1,9 @@
 """Products through either library against float64, and which of the two is taken."""
 
+import os
+import subprocess
+import sys
+
 import pytest
 import torch
 
@@ -28,7 +32,7 @@ def close(mine, exact):
 def test_product(backend, first, second, with_bias, with_add, relu):
     torch.manual_seed(0)
     a, b = LAYOUTS[first](7, 9), LAYOUTS[second](6, 9)
-    bias, add = torch.randn(6) if with_bias else None, torch.randn(7, 6) if with_add else None
+    bias, add = torch.randn(12)[::2] if with_bias else None, torch.randn(7, 6) if with_add else None
     before = None if add is None else add.clone()
     out = product(a, b, bias, add=add, relu=relu)
     exact = a.double() @ b.double().T + (0 if bias is None else bias) + (0 if add is None else add)
@@ -61,3 +65,14 @@ def test_the_library_follows_from_size_and_processor(fast, monkeypatch):
     assert not takes_onednn(product, small, small)
     assert takes_onednn(product, large, small) == (not fast)
     assert takes_onednn(batched_product, torch.stack([large] * 2), torch.stack([small] * 2)) == (not fast)
+
+
+@pytest.mark.parametrize(('capability', 'fast'), [('avx2', 'True'), ('default', 'False')])
+def test_where_mkl_is_fast(capability, fast):
+    """Without AVX2, too, nobody measured it."""
+    if not module.HAS_MKL or torch.backends.cpu.get_cpu_capability() == 'DEFAULT':
+        pytest.skip('this PyTorch has no MKL, or the processor no AVX2')
+    program = 'from mask2former.ops.product import MKL_IS_FAST; print(MKL_IS_FAST)'
+    environment = os.environ | dict(ATEN_CPU_CAPABILITY=capability)
+    found = subprocess.run([sys.executable, '-c', program], env=environment, capture_output=True, text=True)
+    assert found.stdout.strip() == fast, found.stderr

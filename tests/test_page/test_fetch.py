@@ -163,4 +163,6 @@ def test_letters_of_all_scripts(server):
 
 def test_public_numbers():
     assert is_public('8.8.8.8') and is_public('2001:4860:4860::8888') and is_public('::ffff:8.8.8.8')
-    assert not any(is_public(number) for number in ('224.0.0.1', 'fc00::1', 'fe80::1%eth0', '192.0.2.1', 'x'))
+    assert not any(
+        is_public(number) for number in ('224.0.0.1', 'fc00::1', 'fec0::1', 'fe80::1%eth0', '192.0.2.1', 'x')
+    )

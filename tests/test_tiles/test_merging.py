@@ -194,8 +194,8 @@ def test_many_parts_are_matched():
 @pytest.mark.parametrize(
     ('tile', 'overlap', 'min_iou', 'message'),
     [
-        (0, 1, 0.5, 'tile must be a whole number of pixels from 1 on, but is 0'),
-        ('64', 1, 0.5, "tile must be a whole number of pixels from 1 on, but is '64'"),
+        (1, 1, 0.5, 'tile must be a whole number of pixels from 2 on, but is 1'),
+        ('64', 1, 0.5, "tile must be a whole number of pixels from 2 on, but is '64'"),
         (64, 0, 0.5, 'overlap must be a whole number of pixels from 1 on, but is 0'),
         (64, 64, 0.5, 'overlap must be less than tile, but is 64 and tile is 64'),
         (64, 8, 0.0, 'min_iou of tiles must lie above 0 and not above 1, but is 0.0'),

@@ -192,9 +192,9 @@ def choose_schedule(survey: Survey, costs: Costs, seconds: float | None, epochs:
         if max_iters < 20:
             least = 60 * math.ceil((20 * costs.step + at_the_end) / 0.6 / 60)
             raise ConfigError(
-                f'{seconds:.0f} seconds are left, in which nothing can be learnt: a step takes {costs.step:.2g} s, and '
-                f'testing {survey.num_val} images {costs.image * survey.num_val:.0f} s; give --time {least // 60}m or '
-                'more.'
+                f'{max(0.0, seconds):.0f} seconds are left, in which nothing can be learnt: a step takes '
+                f'{costs.step:.2g} s, and testing {survey.num_val} images {costs.image * survey.num_val:.0f} s; give '
+                f'--time {least // 60}m or more.'
             )
         passes = max_iters * costs.batch_size / survey.num_train
         reason = f'a step of {costs.batch_size} images takes {costs.step:.2g} s here; {passes:.2g} epochs'

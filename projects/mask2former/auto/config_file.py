@@ -97,11 +97,14 @@ def config_text(settings: Settings, folder: Path) -> str:
             f"    dict(type='CosineAnnealingLR', eta_min=0.0, by_epoch=False, begin={warm_up}),",
             ']',
         ]
+    log_interval = max(1, min(50, schedule.max_iters // 20))
     window = max(2, schedule.max_iters // 20)
     interval = schedule.val_interval
     lines += [
-        'default_hooks = dict(checkpoint=dict(',
-        f"    interval={interval}, max_keep_ckpts=1, save_best='{METRICS[form]}', rule='greater'),",
+        'default_hooks = dict(',
+        f'    logger=dict(interval={log_interval}),',
+        '    checkpoint=dict(',
+        f"        interval={interval}, max_keep_ckpts=1, save_best='{METRICS[form]}', rule='greater'),",
         '    # The same few images are drawn in every validation: train/*/vis_data/vis_image.',
         f'    visualization=dict(draw=True, interval={max(1, schedule.val_images // 4)}, max_images=4))',
         '# The weights that are tested and saved are running means of those that are trained.',

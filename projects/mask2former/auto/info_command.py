@@ -2,8 +2,9 @@
 
 import argparse
 import json
+import re
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -35,9 +36,14 @@ def run_info(folder: Path) -> dict[str, Any]:
         raise MissingFileError(f"'{folder}' has no log of a training: give the folder of one.")
     iteration, last = steps[-1] if steps else (0, {})
     curve = read_curve(work_dir) or read_validations(work_dir)
-    iteration = max([iteration, *(int(point['iter']) for point in curve)])  # losses are logged now and then only
+    saved = [
+        int(number[1]) for path in work_dir.glob('iter_*.pth') if (number := re.fullmatch(r'iter_(\d+)', path.stem))
+    ]
+    iteration = max(
+        [iteration, *(int(point['iter']) for point in curve), *saved]
+    )  # losses are logged now and then only
     report = folder / 'report.html'
-    max_iters, pace = _max_iters(work_dir, last), last.get('time')
+    max_iters, pace = _max_iters(work_dir, [last, *curve]), last.get('time')
     return dict(
         work_dir=str(work_dir),
         iteration=iteration,
@@ -59,10 +65,12 @@ def _bounded(seconds: float) -> int:
     return round(min(max(seconds, 0.0), 1e9))
 
 
-def _max_iters(work_dir: Path, last: Mapping[str, float]) -> int | None:
-    """The iterations of the newest run: of its last logged step, where its length may change, or of its config."""
-    if 'max_iters' in last:
-        return int(last['max_iters'])
+def _max_iters(work_dir: Path, logged: Sequence[Mapping[str, float]]) -> int | None:
+    """The iterations of the newest run: of its last logged step or validation, as its length may change, or of its
+    config."""
+    known = [(row.get('step', row.get('iter', 0)), int(row['max_iters'])) for row in logged if 'max_iters' in row]
+    if known:
+        return max(known)[1]
     configs = sorted(work_dir.glob('*/vis_data/config.py'))
     if not configs:
         return None

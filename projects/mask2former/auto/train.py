@@ -198,20 +198,25 @@ def _run(
     resumes: bool = False,
 ) -> Run:
     """Train by the config in the folder, test the best checkpoint, and write the report; ``rows`` are the choices."""
-    config = out / 'config.py'
+    config, trained = out / 'config.py', out / 'train' / 'config.py'
     cfg = Config.fromfile(config)
     cfg.work_dir, cfg.launcher, cfg.resume = str(out / 'train'), 'none', resumes
+    if resumes:
+        cfg.load_from = None  # what it began with is not what it goes on with
     cfg.randomness = dict(seed=seed)
     cfg.visualizer.name = cfg.experiment_name = f'{out.name}_{uuid.uuid4().hex}'  # mmengine keeps both by name
+    runner = build_runner(cfg)
     try:
-        build_runner(cfg).train()
+        runner.train()
     except SystemExit:  # a signal came, and what is trained is saved
         say(f'Go on with: {_resuming(out)}')
         raise
+    if runner.iter != cfg.train_cfg.max_iters:
+        rows = [*rows, ('trained', str(runner.iter), 'iterations, until the time was over or validations became worse')]
     checkpoint = best_checkpoint(out / 'train')
     model = init_model(Config.fromfile(config), checkpoint, machine.device)
     if cfg.model.postprocessors.get('panoptic'):
-        overlap = choose_overlap(config, model)
+        overlap = choose_overlap([config, trained], model)
         say(_line('overlap', overlap))
         rows = [*rows, ('overlap', str(overlap.value), overlap.reason)]
     evaluation = evaluate(Config.fromfile(config), model)
@@ -260,7 +265,7 @@ def _choose(
         points=choose_points(crop.value),  # type: ignore[arg-type]
         batch_size=Choice(batches[0], 'to be measured'),
         lr=choose_lr(model.value, batches[0], options.start is not None),  # type: ignore[arg-type]
-        start=options.start,
+        start=os.path.abspath(options.start) if options.start and Path(options.start).exists() else options.start,
         workers=min(4, max(1, machine.cores - 1)),
     )
 

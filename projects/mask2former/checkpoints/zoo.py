@@ -171,8 +171,7 @@ def find_config(name: str, root: Path | None = None) -> Path:
     """
     path = Path(name)
     if path.is_dir():
-        configs = [path / 'config.py'] if (path / 'config.py').is_file() else list(path.glob('*.py'))
-        if len(configs) == 1:
+        if len(configs := configs_in(path)) == 1:
             return configs[0]
     if path.is_file():
         if path.suffix not in CONFIGS:
@@ -193,6 +192,15 @@ def find_config(name: str, root: Path | None = None) -> Path:
     if model.config is None or not model.config.is_file():
         raise CheckpointError(f"There is no config for '{name}' here: give the path of one beside the checkpoint.")
     return model.config
+
+
+def configs_in(folder: Path) -> list[Path]:
+    """The config of the folder of a training, or several if it does not follow which one: that which was trained with,
+    also where a person has changed the one of ``mask2former train`` since."""
+    for path in (folder / 'train' / 'config.py', folder / 'config.py'):
+        if path.is_file():
+            return [path]
+    return sorted(folder.glob('*.py'))
 
 
 def suggest_model(name: str, root: Path | None) -> str:

@@ -18,10 +18,10 @@ from mask2former.registry import HOOKS
 class CurveHook(Hook):
     """Writes ``curve.json`` into the work directory: a list with one object for each validation of a training.
 
-    An object has ``iter``, ``seconds`` and all metrics. ``seconds`` is the time of the training steps alone, without
-    loading of data, validation and checkpoints. On CPUs it is the processor's time, of all threads together, so that
-    other processes of a busy machine take little part in it. A resumed training goes on with the curve and the seconds
-    of its checkpoint, and an interrupted last validation is made up for.
+    An object has ``iter``, ``max_iters``, ``seconds`` and all metrics. ``seconds`` is the time of the training steps
+    alone, without loading of data, validation and checkpoints. On CPUs it is the processor's time, of all threads
+    together, so that other processes of a busy machine take little part in it. A resumed training goes on with the
+    curve and the seconds of its checkpoint, and an interrupted last validation is made up for.
     """
 
     def __init__(self) -> None:
@@ -56,7 +56,8 @@ class CurveHook(Hook):
     def after_val_epoch(self, runner: Runner, metrics: Mapping[str, float] | None = None) -> None:
         """Add a point; a second validation after an iteration replaces the first."""
         self._curve = [point for point in self._curve if point['iter'] != runner.iter]
-        self._curve.append(dict(iter=runner.iter, seconds=round(self._seconds, 3), **(metrics or {})))
+        point = dict(iter=runner.iter, max_iters=runner.max_iters, seconds=round(self._seconds, 3))
+        self._curve.append(point | dict(metrics or {}))
         if runner.rank == 0:
             write_text(Path(runner.work_dir) / 'curve.json', json.dumps(self._curve, indent=1) + '\n')
 

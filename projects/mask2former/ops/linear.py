@@ -36,7 +36,7 @@ def linear(
         return out.relu() if relu else out
     shape = (*x.shape[:-1], len(weight))
     if add is not None:
-        add = add.reshape(-1, len(weight))
+        add = add.expand(shape).reshape(-1, len(weight))
     function = traced_linear if torch.compiler.is_compiling() else _Linear.apply
     return function(x.reshape(-1, x.shape[-1]), weight, bias, add, relu).view(shape)
 

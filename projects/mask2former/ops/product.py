@@ -38,15 +38,17 @@ def product(
         b: (m, k).
         bias: (m,).
         add: (n, m).
-        relu: Whether there is a ReLU.
+        relu: Whether there is a ReLU; oneDNN's makes NaN 0.
 
     Returns:
         (n, m).
     """
-    if _takes_mkl(a, b):
+    if _takes_mkl(len(a), b.numel()):
         out = F.linear(a, b, bias)
         out = out if add is None else out.add_(add)
         return out.relu_() if relu else out
+    if bias is not None:
+        bias = bias.contiguous()  # oneDNN takes it for that
     if add is None:
         return torch.ops.mkldnn._linear_pointwise(a, _packed(b), bias, 'relu' if relu else 'none', [], '')
     out = torch.ops.mkldnn._linear_pointwise.binary(a, add, _packed(b), bias, 'add')
@@ -55,22 +57,23 @@ def product(
 
 def batched_product(a: Tensor, b: Tensor) -> Tensor:
     """a @ b.T of each matrix of two batches: (s, n, k), (s, m, k) -> (s, n, m)."""
-    if _takes_mkl(a[0], b[0]):
+    if _takes_mkl(a.shape[1], b[0].numel()):
         return a @ b.transpose(1, 2)
-    return torch.stack([product(x, y) for x, y in zip(a, b)])
+    return torch.stack([product(x, y) for x, y in zip(a, b, strict=True)])
 
 
 def add_batched_product(out: Tensor, a: Tensor, b: Tensor) -> None:
     """Add the same to ``out``, (s, n, m)."""
-    if _takes_mkl(a[0], b[0]):
+    if _takes_mkl(a.shape[1], b[0].numel()):
         out.baddbmm_(a, b.transpose(1, 2))
         return
-    for total, x, y in zip(out, a, b):
+    for total, x, y in zip(out, a, b, strict=True):
         total += product(x, y)
 
 
-def _takes_mkl(a: Tensor, b: Tensor) -> bool:
-    return MKL_IS_FAST or HAS_MKL and len(a) * b.numel() <= MAX_SMALL
+def _takes_mkl(rows: int, numbers: int) -> bool:
+    """Whether MKL multiplies a matrix of so many rows with one of so many numbers."""
+    return MKL_IS_FAST or HAS_MKL and rows * numbers <= MAX_SMALL
 
 
 def _packed(b: Tensor) -> Tensor:

@@ -84,7 +84,10 @@ def is_public(address: str) -> bool:
         if not all(is_public(str(inner)) for inner in within if inner is not None):
             return False
         number = number.ipv4_mapped or number  # ::ffff:8.8.8.8 is 8.8.8.8, which Python calls not global
-    return number.is_global and not (number.is_multicast or number.is_reserved)
+    # Python calls site-local addresses of IPv6 global, as they are out of use.
+    return number.is_global and not (
+        number.is_multicast or number.is_reserved or getattr(number, 'is_site_local', False)
+    )
 
 
 def _checked(url: str) -> str:

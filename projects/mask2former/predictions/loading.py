@@ -6,7 +6,7 @@ from pathlib import Path
 from mmengine.config import Config
 
 from mask2former.checkpoints.in_folder import checkpoints_in, last_named
-from mask2former.checkpoints.zoo import find_config
+from mask2former.checkpoints.zoo import configs_in, find_config
 from mask2former.errors import MissingFileError
 
 from .hf_folder import config_of_hf_folder, is_hf_folder
@@ -88,8 +88,7 @@ def _work_dir(folder: Path) -> Path:
 
 
 def _config_of(folder: Path) -> Path:
-    work_dir = _work_dir(folder)
-    configs = [folder / 'config.py'] if (folder / 'config.py').is_file() else sorted(work_dir.glob('*.py'))
+    configs = configs_in(folder) or configs_in(_work_dir(folder))
     if len(configs) != 1:
         found = 'several configs' if configs else 'no config'
         raise MissingFileError(f"'{folder}' has {found}: give the folder of a training, or a config and a checkpoint.")

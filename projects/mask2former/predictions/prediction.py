@@ -56,10 +56,12 @@ class Segment:
 
     @property
     def polygons(self) -> list[np.ndarray]:
-        """The outer outlines, ``(n, 2)`` xy each, in pixels; holes and what is less than three points are left out."""
+        """The outer outlines, ``(n, 2)`` xy each, n at least 3, through the centres of the pixels at the border, as
+        OpenCV has them: filled with it they are the mask. Holes are left out; of a line the last point is repeated."""
         crop, top, left = decode_crop(self.rle)
         contours, _ = cv2.findContours(np.ascontiguousarray(crop, np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
-        return [contour[:, 0] + np.array([left, top], float) for contour in contours if len(contour) >= 3]
+        points = [contour[:, 0] + np.array([left, top], float) for contour in contours]  # (n, 2)
+        return [np.pad(outline, ((0, max(0, 3 - len(outline))), (0, 0)), mode='edge') for outline in points]
 
 
 @dataclass(frozen=True)

@@ -105,9 +105,9 @@ def check_tiles(tile: int, overlap: int, min_iou: float = 0.5) -> None:
     Raises:
         ConfigError: If there are no such tiles.
     """
-    for name, value in (('tile', tile), ('overlap', overlap)):
-        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-            raise ConfigError(f'{name} must be a whole number of pixels from 1 on, but is {value!r}.')
+    for name, value, least in (('tile', tile, 2), ('overlap', overlap, 1)):
+        if not isinstance(value, int) or isinstance(value, bool) or value < least:
+            raise ConfigError(f'{name} must be a whole number of pixels from {least} on, but is {value!r}.')
     if overlap >= tile:
         raise ConfigError(f'overlap must be less than tile, but is {overlap} and tile is {tile}: give a quarter of it.')
     if not 0 < min_iou <= 1:

@@ -268,3 +268,19 @@ def test_crowds_stay(tmp_path):
     dataset = DATASETS.build(dict(result.train, pipeline=[]))
     assert [one['iscrowd'] for one in dataset.get_data_info(0)['instances']] == [1, 0, 0]
     assert Image.open(dataset.get_data_info(0)['img_path']).size == SIZE[::-1]
+
+
+@pytest.mark.parametrize(
+    ('change', 'sentence'),
+    [
+        (dict(annotations=[]), r"its 'annotations' must be a list with entries, but is \[\]"),
+        (dict(annotations=None), "its 'annotations' must be a list with entries, but is None"),
+        (dict(annotations=['x']), "none of its annotations is an object with 'segmentation'"),
+        (dict(images=dict(a=1)), "its 'images' must be a list with entries, but is {'a': 1}"),
+    ],
+)
+def test_what_was_meant_to_be_coco_is_named(tmp_path, change, sentence):
+    picture(tmp_path / 'a.png')
+    write(tmp_path / 'mine.json', instances(['a']) | change)
+    with pytest.raises(DataError, match=rf"mine\.json' has COCO's keys, but {sentence}.*; correct it"):
+        recognise(tmp_path)

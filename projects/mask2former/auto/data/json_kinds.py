@@ -43,13 +43,23 @@ def _coco_kind(annotations: list) -> str | None:
     return 'COCO boxes' if any('bbox' in entry for entry in entries) else None
 
 
+def _coco_fault(content: Any) -> str | None:
+    """What keeps the content of a JSON file, which was meant to be COCO's, from being so."""
+    if not isinstance(content, Mapping) or not {'images', 'annotations'} <= set(content):
+        return None
+    for key in ('images', 'annotations'):
+        if not isinstance(content[key], list) or not content[key]:
+            return f"its '{key}' must be a list with entries, but is {content[key]!r:.40}"
+    return "none of its annotations is an object with 'segmentation' or 'segments_info'"
+
+
 class JsonFiles:
     """The JSON files of a folder by their kind; each is read once.
 
     Attributes:
         of_kind: Their paths in the listing.
         contents: Of COCO's and VIA's files and Supervisely's meta.json.
-        broken: What is wrong with those that are no JSON.
+        broken: What is wrong with those that are no JSON, or COCO's but for a fault.
     """
 
     def __init__(self, listing: Listing) -> None:
@@ -77,11 +87,13 @@ class JsonFiles:
             self.broken[name] = DataError(f"'{path}' is not valid JSON ({error}); correct it, or remove it.")
             return None
         kind = kind_of(content)
+        if kind is None and (fault := _coco_fault(content)) is not None:
+            self.broken[name] = DataError(f"'{path}' has COCO's keys, but {fault}; correct it, or export it again.")
         if kind is not None and kind not in MANY_FILES:
             self.contents[name] = content
         return kind
 
     def check(self) -> None:
-        """Raise a ``DataError`` where a file is no JSON: it may have been meant."""
+        """Raise a ``DataError`` where a file is broken: it may have been meant."""
         for error in self.broken.values():
             raise error
