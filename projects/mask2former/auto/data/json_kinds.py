@@ -59,13 +59,15 @@ class JsonFiles:
     Attributes:
         of_kind: Their paths in the listing.
         contents: Of COCO's and VIA's files and Supervisely's meta.json.
-        broken: What is wrong with those that are no JSON, or COCO's but for a fault.
+        broken: What is wrong with those that are no JSON.
+        faulty: What keeps others from being COCO's, as it seems they were meant to be.
     """
 
     def __init__(self, listing: Listing) -> None:
         self.of_kind: dict[str, list[str]] = {}
         self.contents: dict[str, Any] = {}
         self.broken: dict[str, DataError] = {}
+        self.faulty: dict[str, DataError] = {}
         self._listing = listing
         by_folder: dict[str, list[str]] = {}
         for name in listing.ending('.json'):
@@ -88,12 +90,13 @@ class JsonFiles:
             return None
         kind = kind_of(content)
         if kind is None and (fault := _coco_fault(content)) is not None:
-            self.broken[name] = DataError(f"'{path}' has COCO's keys, but {fault}; correct it, or export it again.")
+            self.faulty[name] = DataError(f"'{path}' has COCO's keys, but {fault}; correct it, or export it again.")
         if kind is not None and kind not in MANY_FILES:
             self.contents[name] = content
         return kind
 
-    def check(self) -> None:
-        """Raise a ``DataError`` where a file is broken: it may have been meant."""
-        for error in self.broken.values():
+    def check(self, others: bool) -> None:
+        """Raise a ``DataError`` where a file is no JSON, as it may have been meant, and where one is faulty unless there
+        are ``others``, such as COCO's lists of images without annotations."""
+        for error in (*self.broken.values(), *(() if others else self.faulty.values())):
             raise error

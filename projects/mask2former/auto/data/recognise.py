@@ -81,7 +81,7 @@ def _find_all(listing: Listing) -> list[Found]:
             one = find(listing, files)
             if one is not None:
                 return [one]
-    files.check()  # a broken file may have been meant
+    files.check(others=bool(found))
     return found
 
 
