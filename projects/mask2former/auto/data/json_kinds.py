@@ -96,7 +96,7 @@ class JsonFiles:
         return kind
 
     def check(self, others: bool) -> None:
-        """Raise a ``DataError`` where a file is no JSON, as it may have been meant, and where one is faulty unless there
-        are ``others``, such as COCO's lists of images without annotations."""
+        """Raise a ``DataError`` where a file is no JSON, as it may have been meant, and, unless there are ``others``,
+        where one is faulty, which lists of images without annotations need not be."""
         for error in (*self.broken.values(), *(() if others else self.faulty.values())):
             raise error
