@@ -46,15 +46,28 @@ def check_equal(mine, other, tolerance):
 
 
 @KINDS
-# In float32 some ReLU has its input on the other side of zero: the gradients of few weights differ by more than digits.
-@pytest.mark.parametrize('dtype, tolerance', [(torch.float64, 1e-12), (torch.float32, 1e-3)], ids=str)
-def test_features_and_gradients_are_those_of_mmdet(depth, style, dtype, tolerance):
-    mine = build(depth, style, dtype)
+def test_features_and_gradients_are_those_of_mmdet(depth, style):
+    mine = build(depth, style)
     other = build_mmdet(mine, depth, style)
-    check_equal(features_and_gradients(mine), features_and_gradients(other), tolerance)
+    check_equal(features_and_gradients(mine), features_and_gradients(other), 1e-12)
     trainable = {name for name, p in mine.named_parameters() if p.requires_grad}
     assert trainable == {name for name, p in other.named_parameters() if p.requires_grad}
     assert trainable and not any('bn' in name or 'downsample.1' in name for name in trainable)
+
+
+@KINDS
+def test_gradients_in_float32(depth, style):
+    """Now and then some ReLU has its input on the other side of zero: a hundredth of a gradient. So one image of three
+    must have no such, and all gradients equal."""
+    mine = build(depth, style, torch.float32)
+    other = build_mmdet(mine, depth, style)
+    worst = []
+    for image in torch.randn(3, *IMAGES.shape, generator=torch.Generator().manual_seed(1)):
+        (_, found), (_, expected) = (features_and_gradients(model, image) for model in (mine, other))
+        worst.append(max(float((found[name] - y).abs().max() / y.abs().max()) for name, y in expected.items()))
+        mine.zero_grad()
+        other.zero_grad()
+    assert min(worst) <= 5e-6
 
 
 @KINDS
