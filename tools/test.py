@@ -71,7 +71,7 @@ def test(args: argparse.Namespace) -> tuple[dict[str, float], Path | None]:
             check_output(place, is_folder)
     address = locate(args.checkpoint)  # before anything is built
     cfg = load_run_config(args)
-    cfg.load_from = args.checkpoint
+    cfg.load_from, cfg.resume = args.checkpoint, False  # of a resumed training the config says that it resumes
     if args.show_dir is not None:
         cfg.default_hooks.visualization.update(draw=True, out_dir=args.show_dir)
     if args.tta:

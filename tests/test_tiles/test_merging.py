@@ -194,6 +194,7 @@ def test_many_parts_are_matched():
 @pytest.mark.parametrize(
     ('tile', 'overlap', 'min_iou', 'message'),
     [
+        (0, 1, 0.5, 'tile must be a whole number of pixels from 2 on, but is 0'),
         (1, 1, 0.5, 'tile must be a whole number of pixels from 2 on, but is 1'),
         ('64', 1, 0.5, "tile must be a whole number of pixels from 2 on, but is '64'"),
         (64, 0, 0.5, 'overlap must be a whole number of pixels from 1 on, but is 0'),

@@ -2,13 +2,13 @@
 
 import argparse
 import json
-import re
 import time
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from mask2former.checkpoints.in_folder import checkpoints_in
 from mask2former.errors import MissingFileError
 from mask2former.formats.run_files import read_curve, read_steps, read_validations
 
@@ -36,12 +36,9 @@ def run_info(folder: Path) -> dict[str, Any]:
         raise MissingFileError(f"'{folder}' has no log of a training: give the folder of one.")
     iteration, last = steps[-1] if steps else (0, {})
     curve = read_curve(work_dir) or read_validations(work_dir)
-    saved = [
-        int(number[1]) for path in work_dir.glob('iter_*.pth') if (number := re.fullmatch(r'iter_(\d+)', path.stem))
-    ]
-    iteration = max(
-        [iteration, *(int(point['iter']) for point in curve), *saved]
-    )  # losses are logged now and then only
+    saved = [int(path.stem.removeprefix('iter_')) for path in checkpoints_in(work_dir) if path.stem.startswith('iter_')]
+    # Losses are logged now and then only.
+    iteration = max([iteration, *(int(point['iter']) for point in curve), *saved])
     report = folder / 'report.html'
     max_iters, pace = _max_iters(work_dir, [last, *curve]), last.get('time')
     return dict(
