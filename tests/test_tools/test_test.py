@@ -46,6 +46,13 @@ def test_test_writes_metrics_predictions_and_pictures(tool, run, tmp_path, capsy
     assert any(result['panoptic'] for result in results)
 
 
+def test_the_config_of_a_resumed_training_tests_weights_alone(tool, run, tmp_path):
+    weights = tmp_path / 'weights.pth'
+    torch.save(dict(state_dict=torch.load(run.full, weights_only=True)['state_dict']), weights)
+    tool('test', run.config, weights, '--work-dir', tmp_path, '--cfg-options', 'resume=True')
+    assert 'PQ' in json.loads((tmp_path / 'test_metrics.json').read_text())
+
+
 def test_mixed_precision_has_its_own_file(tool, run, tmp_path, capsys):
     tool('test', run.config, run.full, '--work-dir', tmp_path)
     tool('test', run.config, run.full, '--work-dir', tmp_path, '--amp')
